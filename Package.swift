@@ -1,0 +1,48 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// The rooms of the house and their floors; `Tests/TidyTests` holds every import to this table.
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "quorate",
+    products: [
+        .library(name: "Quorate", targets: ["Replication", "Server"]),
+        .executable(name: "quorate", targets: ["quorate"]),
+    ],
+    targets: [
+        // Below floor 0: what Glibc's Swift module lacks, as inline C; nothing to install.
+        .systemLibrary(name: "CLinux"),
+        // Floor 0
+        room("Base", []),
+        room("Coding", ["CLinux"]),
+        // Floor 1
+        room("Causality", ["Base", "Coding"]),
+        room("Ring", ["Base", "Coding"]),
+        room("RESP", ["Base", "Coding"]),
+        // Floor 2
+        room("Quorum", ["Base", "Causality"]),
+        room("Storage", ["Base", "Coding", "Causality"]),
+        // Floor 3
+        room("Replication", ["Base", "Coding", "Causality", "Ring", "RESP", "Quorum", "Storage"]),
+        // Floor 4
+        room("Reactor", ["CLinux", "Base", "Coding"]),
+        // Floor 5
+        room("Server", ["Base", "Coding", "Storage", "Replication", "Reactor"]),
+        room("Simulator", ["Base", "Coding", "Causality", "Ring", "Storage", "Replication"]),
+        room("Lab", ["Base", "Coding", "RESP", "Reactor"]),
+        .executableTarget(
+            name: "quorate",
+            dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,44 @@
+// What Swift's Glibc module leaves out of Linux, as static inline C: nothing to install, nothing to link.
+#ifndef QUORATE_LINUX_H
+#define QUORATE_LINUX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+
+#if defined(__x86_64__)
+// CPUID.1:ECX bit 20 says SSE4.2, which carries the CRC32C instruction.
+static inline int quorate_has_hardware_crc32c(void) {
+    unsigned a = 1, b, c = 0, d;
+    __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return (c & (1u << 20)) != 0;
+}
+
+__attribute__((target("sse4.2")))
+static inline uint32_t quorate_hardware_crc32c(uint32_t crc, const uint8_t *bytes, size_t count) {
+    uint64_t state = crc;
+    while (count >= 8) {
+        uint64_t word;
+        __builtin_memcpy(&word, bytes, 8);
+        state = __builtin_ia32_crc32di(state, word);
+        bytes += 8;
+        count -= 8;
+    }
+    uint32_t narrow = (uint32_t)state;
+    while (count--) narrow = __builtin_ia32_crc32qi(narrow, *bytes++);
+    return narrow;
+}
+#else
+static inline int quorate_has_hardware_crc32c(void) { return 0; }
+static inline uint32_t quorate_hardware_crc32c(uint32_t crc, const uint8_t *bytes, size_t count) {
+    (void)bytes; (void)count;
+    return crc;
+}
+#endif
+
+// accept4(2) stands behind _GNU_SOURCE, which Swift's Glibc module is not built with.
+extern int quorate_accept4(int listener, void *address, void *length, int flags) __asm__("accept4");
+
+#endif

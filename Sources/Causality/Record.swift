@@ -1,0 +1,106 @@
+import Base
+import Coding
+
+/// The state of one key as bytes: the same run of bytes in the table, in the journal and on the wire, encoded once.
+///
+/// Layout, little-endian, 32 bytes before the key:
+///
+///     0  length    u32   header, key and body
+///     4  flags     u8    1 tombstone, 2 sibling set
+///     5  zero      u8
+///     6  keyBytes  u16
+///     8  identity  u64   the dot's replica identity
+///     16 stamp     u64   the dot's hybrid logical clock stamp
+///     24 expiry    u64   wall-clock milliseconds since 1970, 0 for never
+///     32 key, then body
+///
+/// A plain record holds one version: its body is the value, or empty for a tombstone, and its causal context is its own
+/// dot. A sibling set's body is what `SiblingSet` encodes, and its dot and expiry are those of the newest sibling.
+///
+/// A `Record` is a view: it owns nothing, and the bytes must outlive it. `init(validating:)` is the only door for bytes
+/// from outside; behind it every accessor is in bounds.
+public struct Record {
+    public static let headerBytes = 32
+    public static let keyBytesMax = 65_535
+
+    public let base: UnsafeRawPointer
+
+    /// Trusts that a record was encoded or validated at this address.
+    @inlinable public init(at base: UnsafeRawPointer) { self.base = base }
+
+    /// - Throws: `truncated` or `invalid` unless the bytes are exactly one record. The body of a sibling set is
+    ///   decoded, and so checked, by `SiblingSet`.
+    public init(validating bytes: UnsafeRawBufferPointer) throws(DecodeError) {
+        guard bytes.count >= Record.headerBytes, let base = bytes.baseAddress else { throw .truncated }
+        self.base = base
+        guard length == bytes.count else { throw .invalid("record length differs from its frame") }
+        guard base.load(fromByteOffset: 4, as: UInt8.self) < 4, base.load(fromByteOffset: 5, as: UInt8.self) == 0
+        else { throw .invalid("record has unknown flags") }
+        guard Record.headerBytes + keyBytes <= length, keyBytes > 0 else {
+            throw .invalid("record key does not fit")
+        }
+        guard !(isTombstone && !isSiblingSet && bodyBytes != 0) else {
+            throw .invalid("tombstone carries a value")
+        }
+        if isSiblingSet { _ = try SiblingSet(encoded: body) }
+    }
+
+    @inlinable public var length: Int { Int(base.loadUnaligned(as: UInt32.self)) }
+    @inlinable public var keyBytes: Int { Int(base.loadUnaligned(fromByteOffset: 6, as: UInt16.self)) }
+    @inlinable var flags: UInt8 { base.load(fromByteOffset: 4, as: UInt8.self) }
+    @inlinable public var isTombstone: Bool { flags & 1 != 0 }
+    @inlinable public var isSiblingSet: Bool { flags & 2 != 0 }
+    @inlinable public var dot: Dot {
+        Dot(
+            identity: ReplicaIdentity(rawValue: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+            stamp: Stamp(rawValue: base.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
+    }
+    /// Wall-clock milliseconds since 1970, 0 for never.
+    @inlinable public var expiry: UInt64 { base.loadUnaligned(fromByteOffset: 24, as: UInt64.self) }
+    @inlinable public var bodyBytes: Int { length - Record.headerBytes - keyBytes }
+    @inlinable public var bytes: UnsafeRawBufferPointer { .init(start: base, count: length) }
+    @inlinable public var key: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base + Record.headerBytes, count: keyBytes)
+    }
+    @inlinable public var body: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base + Record.headerBytes + keyBytes, count: bodyBytes)
+    }
+}
+
+extension Record {
+    /// How many bytes a record of this key and body takes.
+    @inlinable public static func length(keyBytes: Int, bodyBytes: Int) -> Int {
+        headerBytes + keyBytes + bodyBytes
+    }
+
+    /// Writes a record at `target`, which has `length(keyBytes:bodyBytes:)` bytes.
+    ///
+    /// - Parameters:
+    ///   - key: 1…65,535 bytes.
+    ///   - expiry: wall-clock milliseconds since 1970, 0 for never.
+    @inlinable public static func write(
+        to target: UnsafeMutableRawPointer, kind: RecordKind, dot: Dot, expiry: UInt64,
+        key: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer
+    ) {
+        let length = length(keyBytes: key.count, bodyBytes: body.count)
+        target.storeBytes(of: UInt32(length), as: UInt32.self)
+        let second = UInt32(kind.rawValue) | UInt32(key.count) << 16
+        target.storeBytes(of: second, toByteOffset: 4, as: UInt32.self)
+        target.storeBytes(of: dot.identity.rawValue, toByteOffset: 8, as: UInt64.self)
+        target.storeBytes(of: dot.stamp.rawValue, toByteOffset: 16, as: UInt64.self)
+        target.storeBytes(of: expiry, toByteOffset: 24, as: UInt64.self)
+        if let source = key.baseAddress {
+            (target + headerBytes).copyMemory(from: source, byteCount: key.count)
+        }
+        if let source = body.baseAddress {
+            (target + headerBytes + key.count).copyMemory(from: source, byteCount: body.count)
+        }
+    }
+}
+
+/// What a record's body is.
+public enum RecordKind: UInt8, Sendable {
+    case value = 0
+    case tombstone = 1
+    case siblings = 2
+}

@@ -1,0 +1,25 @@
+import Base
+
+/// Everything that can happen to a node. Byte buffers are borrowed for the duration of the step.
+public enum NodeInput {
+    /// A client connected.
+    case opened(ConnectionID)
+    /// Unread bytes of a client, from the first that no earlier step consumed; `Effects.consumed` says how far it came.
+    case received(ConnectionID, UnsafeRawBufferPointer)
+    /// A client is gone; its identifier may be used again.
+    case closed(ConnectionID)
+    /// A link to another node is up, after a handshake that both sides accepted.
+    case linked(NodeID, ReplicaIdentity)
+    /// The link is gone; messages in flight may or may not have arrived.
+    case unlinked(NodeID)
+    /// The payload of one frame from another node.
+    case message(NodeID, UnsafeRawBufferPointer)
+    /// What the step that asked for it persisted is durable.
+    case reached(UInt64)
+    /// The journal has no room: writes are refused until `diskWritable`.
+    case diskFull
+    /// There is room again.
+    case diskWritable
+    /// `nextDeadline` has passed, or nothing in particular.
+    case deadline
+}
