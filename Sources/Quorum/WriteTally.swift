@@ -16,12 +16,12 @@ public enum WriteAnswer: Equatable, Sendable {
 public enum WriteDecision: Equatable, Sendable {
     /// W, PW and DW are all reached.
     case satisfied
-    /// They cannot be reached, and every replica refused: nothing was written anywhere. The reason is
-    /// the most telling one.
+    /// They cannot be reached, and every replica refused: nothing was written anywhere. The reason
+    /// is the most telling one.
     case failed(Refusal)
     /// They cannot be reached, or not in time, and some replica has the write or may have it, so it
-    /// may show itself later. The numbers are those of the first quorum that was missed, in the order
-    /// W, PW, DW.
+    /// may show itself later. The numbers are those of the first quorum that was missed, in the
+    /// order W, PW, DW.
     case unknown(acknowledged: Int, required: Int)
 }
 

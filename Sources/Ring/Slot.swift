@@ -1,7 +1,7 @@
 import Glibc
 
-/// One of the 16,384 slots over which keys are spread, as in Redis Cluster, so that its clients find
-/// a replica by themselves.
+/// One of the 16,384 slots over which keys are spread, as in Redis Cluster, so that its clients
+/// find a replica by themselves.
 ///
 /// Source: Redis Cluster specification, "Key distribution model" and "Hash tags".
 public struct Slot: Hashable, Comparable, Sendable {
