@@ -43,6 +43,10 @@ let package = Package(
             name: "quorate",
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
+        tests("Base", ["Base"]),
+        tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("Ring", ["Base", "Ring"]),
+        tests("Quorum", ["Base", "Quorum"]),
     ],
     swiftLanguageModes: [.v6]
 )
