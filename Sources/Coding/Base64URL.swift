@@ -7,8 +7,8 @@ public enum Base64URL {
 
     /// Appends the bytes that the text stands for.
     ///
-    /// - Throws: `invalid` for a foreign character, padding, an impossible length or bits that the encoder leaves zero;
-    ///   the buffer is then as it was.
+    /// - Throws: `invalid` for a foreign character, padding, an impossible length or bits that the
+    ///   encoder leaves zero; the buffer is then as it was.
     public static func decode(
         _ text: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
     ) throws(DecodeError) {

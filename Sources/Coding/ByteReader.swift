@@ -14,7 +14,8 @@ public enum DecodeError: Error, Equatable, Sendable {
     }
 }
 
-/// Reads little-endian fields from borrowed bytes, checking every length; never traps on what they say.
+/// Reads little-endian fields from borrowed bytes, checking every length; never traps on what they
+/// say.
 ///
 /// The bytes must outlive the reader, as with every unsafe buffer.
 public struct ByteReader {
@@ -37,11 +38,14 @@ public struct ByteReader {
         let width = MemoryLayout<Integer>.size
         guard remaining >= width else { throw .truncated }
         defer { position += width }
-        return Integer(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Integer.self))
+        return Integer(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Integer.self))
     }
 
     /// - Throws: `truncated` when fewer than `count` bytes remain or `count` is negative.
-    @inlinable public mutating func slice(_ count: Int) throws(DecodeError) -> UnsafeRawBufferPointer {
+    @inlinable public mutating func slice(
+        _ count: Int
+    ) throws(DecodeError) -> UnsafeRawBufferPointer {
         guard count >= 0, remaining >= count else { throw .truncated }
         defer { position += count }
         return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])

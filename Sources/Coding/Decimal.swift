@@ -1,14 +1,14 @@
 extension Int64 {
-    /// A decimal number as clients write one: an optional minus, no plus, no blanks, no leading zeros, not `-0`.
+    /// A decimal number as clients write one: an optional minus, no plus, no blanks, no leading
+    /// zeros, not `-0`.
     ///
     /// Source: Redis `util.c`, `string2ll`.
     ///
     /// - Parameter bytes: ASCII; nil when they are anything but one number that fits.
     public init?(decimal bytes: UnsafeRawBufferPointer) {
         guard bytes.first == UInt8(ascii: "-") else {
-            guard let magnitude = UInt64(decimal: bytes), let value = Int64(exactly: magnitude) else {
-                return nil
-            }
+            guard let magnitude = UInt64(decimal: bytes), let value = Int64(exactly: magnitude)
+            else { return nil }
             self = value
             return
         }
@@ -21,7 +21,8 @@ extension Int64 {
 }
 
 extension UInt64 {
-    /// A decimal number without sign or leading zeros; nil when the bytes are anything but one that fits.
+    /// A decimal number without sign or leading zeros; nil when the bytes are anything but one that
+    /// fits.
     public init?(decimal bytes: UnsafeRawBufferPointer) {
         guard let first = bytes.first, bytes.count <= 20, first != 48 || bytes.count == 1 else {
             return nil

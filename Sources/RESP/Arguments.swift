@@ -2,16 +2,18 @@ import Coding
 
 /// Where the arguments of one request lie in bytes that somebody else owns.
 ///
-/// The caller keeps one value and passes it to every `RequestParser.parse`; its table of offsets is reused, so a
-/// request costs no allocation. The arguments are views into the bytes that were parsed (or, for an inline command, into
-/// an own buffer that holds them unquoted) and are valid only until those bytes move or the next request is parsed.
+/// The caller keeps one value and passes it to every `RequestParser.parse`; its table of offsets is
+/// reused, so a request costs no allocation. The arguments are views into the bytes that were
+/// parsed (or, for an inline command, into an own buffer that holds them unquoted) and are valid
+/// only until those bytes move or the next request is parsed.
 public struct Arguments: ~Copyable {
     @usableFromInline struct Slice {
         @usableFromInline var offset: UInt32
         @usableFromInline var count: UInt32
     }
 
-    /// Entries of the table that stay allocated; a request with more gives them back when the next one begins.
+    /// Entries of the table that stay allocated; a request with more gives them back when the next
+    /// one begins.
     static let retainedMax = 8192
 
     @usableFromInline var slices: UnsafeMutablePointer<Slice>
@@ -20,8 +22,8 @@ public struct Arguments: ~Copyable {
     private var unquoted = ByteBuffer(capacity: 64)
     /// How many arguments the request has, the command's name included.
     public private(set) var count = 0
-    /// Bytes at the front of what was parsed that are done with, whatever the outcome: the caller drops them before the
-    /// next call.
+    /// Bytes at the front of what was parsed that are done with, whatever the outcome: the caller
+    /// drops them before the next call.
     public internal(set) var consumed = 0
 
     public init() {
@@ -56,7 +58,8 @@ public struct Arguments: ~Copyable {
         count += 1
     }
 
-    /// Starts an inline request of at most `lineBytes`, whose arguments are unquoted into the own buffer.
+    /// Starts an inline request of at most `lineBytes`, whose arguments are unquoted into the own
+    /// buffer.
     mutating func beginUnquoted(lineBytes: Int) {
         unquoted.removeAll()
         begin(at: UnsafeRawPointer(unquoted.reserve(lineBytes)))
@@ -84,7 +87,8 @@ extension Arguments {
         let argument = self[index]
         guard argument.count == word.utf8CodeUnitCount else { return false }
         for offset in 0..<argument.count {
-            // Only a letter's two cases give that letter here, because the word has nothing but letters.
+            // Only a letter's two cases give that letter here, because the word has nothing but
+            // letters.
             guard argument[offset] & 0xDF == word.utf8Start[offset], argument[offset] >= 0x40 else {
                 return false
             }

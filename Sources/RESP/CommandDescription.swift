@@ -47,7 +47,8 @@ public struct KeyPositions: Equatable, Sendable {
     /// - Parameter count: arguments of the request, its name included.
     public func indices(count: Int) -> StrideThrough<Int> {
         guard first > 0 else { return stride(from: 1, through: 0, by: 1) }
-        return stride(from: first, through: min(last < 0 ? count + last : last, count - 1), by: step)
+        let end = last < 0 ? count + last : min(last, count - 1)
+        return stride(from: first, through: end, by: step)
     }
 }
 

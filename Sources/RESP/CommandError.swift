@@ -39,7 +39,8 @@ extension ByteBuffer {
         case .wrongArgumentCount(let name):
             writeError("ERR wrong number of arguments for '", name, "' command")
         case .unknownSubcommand(let name): writeUnknownSubcommand(name, arguments)
-        case .invalidExpireTime(let name): writeError("ERR invalid expire time in '", name, "' command")
+        case .invalidExpireTime(let name):
+            writeError("ERR invalid expire time in '", name, "' command")
         case .helloSyntax(let index):
             writeError("ERR Syntax error in HELLO option '", quoting: arguments[index], "'")
         case .unsupportedOption(let index):
@@ -80,10 +81,14 @@ extension ByteBuffer {
         append("-ERR unknown subcommand '")
         if arguments.count > 1 { appendPrintable(arguments[1], max: 128) }
         append("'. Try ")
-        for byte in UnsafeBufferPointer(start: name.text.utf8Start, count: name.text.utf8CodeUnitCount) {
-            append(byte & 0xDF)
-        }
+        appendUpperCase(name)
         append(" HELP.\r\n")
+    }
+
+    private mutating func appendUpperCase(_ name: CommandName) {
+        let start = count
+        append(name.text)
+        for index in start..<count { mutableBytes[index] &= 0xDF }
     }
 }
 

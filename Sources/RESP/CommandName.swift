@@ -1,6 +1,7 @@
 import Coding
 
-/// Every command this server knows. What is known of each, such as its arity, stands in `CommandTable`.
+/// Every command this server knows. What is known of each, such as its arity, stands in
+/// `CommandTable`.
 public enum CommandName: UInt8, CaseIterable, Sendable {
     // Connection
     case ping, echo, quit, select, auth, hello, client, reset, readonly, readwrite

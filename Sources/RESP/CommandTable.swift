@@ -1,7 +1,8 @@
 /// Finds commands by name and holds what is known of each.
 ///
-/// A name is folded into two words and looked up by one multiplication: the constants that a `switch` over such words
-/// would need are made from the descriptions, so that each command stands in one line of one list.
+/// A name is folded into two words and looked up by one multiplication: the constants that a
+/// `switch` over such words would need are made from the descriptions, so that each command stands
+/// in one line of one list.
 public enum CommandTable {
     /// What is known of a command.
     public static func description(of name: CommandName) -> CommandDescription {
@@ -32,7 +33,8 @@ public enum CommandTable {
             else { preconditionFailure("a command's name has 1 to 16 letters") }
             var index = folded.hash
             while slots[index].folded != .none { index = (index + 1) & 255 }
-            slots[index] = Slot(folded: folded, name: description.name, arity: Int8(description.arity))
+            let arity = Int8(description.arity)
+            slots[index] = Slot(folded: folded, name: description.name, arity: arity)
         }
         return slots
     }()
@@ -51,8 +53,8 @@ public enum CommandTable {
 
 /// A name of 1…16 letters as two words, the same for every spelling in upper and lower case.
 ///
-/// Setting bit 5 maps the two cases of a letter to the lower one and maps nothing else to a letter, so names of letters
-/// only are told apart from everything else.
+/// Setting bit 5 maps the two cases of a letter to the lower one and maps nothing else to a letter,
+/// so names of letters only are told apart from everything else.
 struct FoldedName: Equatable {
     private let low: UInt64
     private let high: UInt64
@@ -72,7 +74,9 @@ struct FoldedName: Equatable {
     }
 
     @inline(__always)
-    private static func word(_ name: UnsafeRawBufferPointer, from start: Int, to end: Int) -> UInt64 {
+    private static func word(
+        _ name: UnsafeRawBufferPointer, from start: Int, to end: Int
+    ) -> UInt64 {
         var word: UInt64 = 0
         var index = start
         while index < end {

@@ -10,10 +10,11 @@ public enum Level: Equatable, Sendable {
     case all
 }
 
-/// The consistency a request asks for; what is nil falls back to the connection's and then to the keyspace's default.
+/// The consistency a request asks for; what is nil falls back to the connection's and then to the
+/// keyspace's default.
 ///
-/// Spelled behind a request's other arguments: `GET orders:42 R QUORUM TIMEOUT 50`, `SET orders:42 v W ALL DW 2`. The
-/// names are Riak's.
+/// Spelled behind a request's other arguments: `GET orders:42 R QUORUM TIMEOUT 50`, `SET orders:42
+/// v W ALL DW 2`. The names are Riak's.
 public struct ConsistencyOptions: Equatable, Sendable {
     /// Replicas that answer a read.
     public var r: Level?

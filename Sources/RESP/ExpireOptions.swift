@@ -19,13 +19,14 @@ public struct ExpireOptions: Equatable, Sendable {
     }
 
     public var conditions: Conditions = []
-    /// Milliseconds from now, or since 1970 when `isAbsolute`; what lies in the past deletes the key.
+    /// Milliseconds from now, or since 1970 when `isAbsolute`; what lies in the past deletes the
+    /// key.
     public var milliseconds: Int64
     public var isAbsolute: Bool
 
     /// - Parameter name: `expire`, `pexpire`, `expireat` or `pexpireat`.
-    /// - Throws: `notAnInteger`, `invalidExpireTime` beyond ±`Expiry.millisecondsMax`, `unsupportedOption`,
-    ///   `absentBesideOthers`, `greaterBesideLess`.
+    /// - Throws: `notAnInteger`, `invalidExpireTime` beyond ±`Expiry.millisecondsMax`,
+    ///   `unsupportedOption`, `absentBesideOthers`, `greaterBesideLess`.
     public init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
         isAbsolute = name == .expireat || name == .pexpireat
         let scale: Int64 = name == .expire || name == .expireat ? 1000 : 1
@@ -35,7 +36,9 @@ public struct ExpireOptions: Equatable, Sendable {
         }
         milliseconds = amount * scale
         for index in 3..<max(arguments.count, 3) { try take(arguments, index) }
-        guard conditions == .absent || !conditions.contains(.absent) else { throw .absentBesideOthers }
+        guard conditions == .absent || !conditions.contains(.absent) else {
+            throw .absentBesideOthers
+        }
         guard !conditions.isSuperset(of: [.later, .earlier]) else { throw .greaterBesideLess }
     }
 

@@ -17,7 +17,8 @@ public enum Expiry: Equatable, Sendable {
     /// One of the options that give a time: `EX`, `PX`, `EXAT`, `PXAT`.
     enum Unit { case seconds, milliseconds, secondsAt, millisecondsAt }
 
-    /// - Throws: `notAnInteger`, or `invalidExpireTime` for zero, less, or more than `millisecondsMax`.
+    /// - Throws: `notAnInteger`, or `invalidExpireTime` for zero, less, or more than
+    ///   `millisecondsMax`.
     init(_ arguments: borrowing Arguments, _ index: Int, _ unit: Unit, of name: CommandName)
         throws(CommandError) {
         let amount = try arguments.integer(index)

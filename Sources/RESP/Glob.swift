@@ -1,7 +1,9 @@
-/// Redis's patterns: `*`, `?`, `[a-z]`, `[^a-z]` and `\` for the next byte as it is; on bytes, case matters.
+/// Redis's patterns: `*`, `?`, `[a-z]`, `[^a-z]` and `\` for the next byte as it is; on bytes, case
+/// matters.
 ///
-/// A view over the pattern's bytes. Only the last `*` is ever tried again, because what an earlier one could do
-/// differently the last one can do as well; a pattern of many stars costs no more than the product of the lengths.
+/// A view over the pattern's bytes. Only the last `*` is ever tried again, because what an earlier
+/// one could do differently the last one can do as well; a pattern of many stars costs no more than
+/// the product of the lengths.
 ///
 /// Source: Redis `util.c`, `stringmatchlen`, for the syntax.
 public struct Glob {

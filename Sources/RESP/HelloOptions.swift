@@ -34,7 +34,8 @@ public struct HelloOptions: Equatable, Sendable {
 }
 
 extension Arguments {
-    /// Whether an argument may name a connection: printable, without blanks; empty takes the name away.
+    /// Whether an argument may name a connection: printable, without blanks; empty takes the name
+    /// away.
     public func isClientName(_ index: Int) -> Bool {
         self[index].allSatisfy { $0 > 32 && $0 < 127 }
     }

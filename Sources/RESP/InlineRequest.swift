@@ -8,7 +8,8 @@ extension RequestParser {
     ) -> Front {
         let window = min(request.count, limits.inlineBytesMax + 2)
         let seen = min(progress.offset, window)
-        guard let base = request.baseAddress, let found = memchr(base + seen, 10, window - seen) else {
+        guard let base = request.baseAddress, let found = memchr(base + seen, 10, window - seen)
+        else {
             guard request.count < limits.inlineBytesMax + 2 else { return .failed(.tooBigInline) }
             var pause = ParseProgress.next(after: request.count)
             pause.offset = request.count
@@ -27,7 +28,8 @@ extension RequestParser {
 }
 
 extension Arguments {
-    /// Splits a line into words. Quotes may open anywhere in a word, and only blanks may follow where they close.
+    /// Splits a line into words. Quotes may open anywhere in a word, and only blanks may follow
+    /// where they close.
     ///
     /// Source: Redis `sds.c`, `sdssplitargs`.
     ///
@@ -52,7 +54,8 @@ extension Arguments {
         }
     }
 
-    /// Takes a quoted run from behind its opening quote to behind its closing one, with which the word ends.
+    /// Takes a quoted run from behind its opening quote to behind its closing one, with which the
+    /// word ends.
     private mutating func unquote(
         _ line: UnsafeRawBufferPointer, _ position: inout Int, until quote: UInt8
     ) -> Bool {
@@ -76,8 +79,8 @@ extension Arguments {
 
     /// HTTP request lines, and the header that follows one that was let through.
     ///
-    /// Redis refuses only `POST` and `Host:`; a request line that says HTTP is refused too, because with trailing options
-    /// `GET / HTTP/1.1` would be taken for a read.
+    /// Redis refuses only `POST` and `Host:`; a request line that says HTTP is refused too, because
+    /// with trailing options `GET / HTTP/1.1` would be taken for a read.
     fileprivate var isHTTP: Bool {
         let name = self[0]
         if matches(0, "POST") { return true }
@@ -91,7 +94,8 @@ extension Arguments {
     }
 }
 
-/// The byte that an escape within double quotes stands for; moves `position`, which is behind the backslash.
+/// The byte that an escape within double quotes stands for; moves `position`, which is behind the
+/// backslash.
 private func escaped(_ line: UnsafeRawBufferPointer, _ position: inout Int) -> UInt8 {
     let byte = line[position]
     if byte == UInt8(ascii: "x"), position + 2 < line.count,

@@ -16,7 +16,8 @@ public enum ProtocolError: Error, Equatable, Sendable {
     /// The request as a whole is above the limit.
     case tooBigRequest
     case unbalancedQuotes
-    /// A browser or a cross-protocol attack speaks HTTP: nothing is answered and nothing of it is executed.
+    /// A browser or a cross-protocol attack speaks HTTP: nothing is answered and nothing of it is
+    /// executed.
     case foreignProtocol
 }
 

@@ -100,7 +100,8 @@ extension ByteBuffer {
 /// The byte, or a blank for what would end or garble a line.
 func printable(_ byte: UInt8) -> UInt8 { byte < 32 || byte == 127 ? 32 : byte }
 
-// Replies that the dialects spell differently; RESP2 gets the nearest type that it has, as Redis does it.
+// Replies that the dialects spell differently; RESP2 gets the nearest type that it has, as Redis
+// does it.
 extension ByteBuffer {
     /// The absent value where a string was asked for.
     @inlinable public mutating func writeNull(_ dialect: Dialect) {

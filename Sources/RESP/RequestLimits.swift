@@ -9,7 +9,8 @@ public struct RequestLimits: Equatable, Sendable {
     /// Bytes of one request, framing included: what a connection may make the server hold.
     public let requestBytesMax: Int
 
-    /// The defaults are those of Redis, except that a whole request is bounded by 1 GiB (its query buffer's limit).
+    /// The defaults are those of Redis, except that a whole request is bounded by 1 GiB (its query
+    /// buffer's limit).
     ///
     /// - Parameters:
     ///   - bulkBytesMax: bytes, at least 0.

@@ -10,7 +10,8 @@ public enum ParseOutcome: Equatable, Sendable {
     case failed(ProtocolError)
 }
 
-/// How far an incomplete request has been looked at; one small value a connection, however long the request.
+/// How far an incomplete request has been looked at; one small value a connection, however long the
+/// request.
 public struct ParseProgress: Equatable, Sendable {
     /// Bytes of the request that need not be looked at again.
     var offset = 0
@@ -26,33 +27,38 @@ public struct ParseProgress: Equatable, Sendable {
 
 /// Finds requests at the front of a byte stream: the server's half of the Redis protocol.
 ///
-/// It understands arrays of bulk strings, which every client library sends, and inline commands, which people type. It
-/// copies nothing but inline commands, allocates nothing that a client merely announces, and decides nothing: a
-/// command's name is resolved by `CommandName`, options by `SetOptions` and its like, answers are written by the
-/// `write…` methods that this module gives `ByteBuffer`.
+/// It understands arrays of bulk strings, which every client library sends, and inline commands,
+/// which people type. It copies nothing but inline commands, allocates nothing that a client merely
+/// announces, and decides nothing: a command's name is resolved by `CommandName`, options by
+/// `SetOptions` and its like, answers are written by the `write…` methods that this module gives
+/// `ByteBuffer`.
 ///
-/// A request that arrives in pieces costs O(its bytes + its arguments) in total. Arguments already seen are not kept
-/// between calls; `ParseProgress` remembers where to go on, and when the last byte has arrived the lengths, which are
-/// known to be right by then, are walked once more to fill in `Arguments`.
+/// A request that arrives in pieces costs O(its bytes + its arguments) in total. Arguments already
+/// seen are not kept between calls; `ParseProgress` remembers where to go on, and when the last
+/// byte has arrived the lengths, which are known to be right by then, are walked once more to fill
+/// in `Arguments`.
 ///
-/// Stricter than Redis in three places: lines end with CR LF and nothing else, bulk strings are followed by CR LF, and
-/// a length's wrong digit is an error at once rather than at the end of its line.
+/// Stricter than Redis in three places: lines end with CR LF and nothing else, bulk strings are
+/// followed by CR LF, and a length's wrong digit is an error at once rather than at the end of its
+/// line.
 ///
 /// Invariant: `ParseProgress.offset < bytesNeeded` for every incomplete request.
 ///
-/// Reading order: `Arguments`, this, `InlineRequest`, `CommandName`, `CommandTable`, the options, `ReplyWriter`.
+/// Reading order: `Arguments`, this, `InlineRequest`, `CommandName`, `CommandTable`, the options,
+/// `ReplyWriter`.
 ///
-/// Source: Redis serialization protocol specification (RESP2, RESP3), "Sending commands to a Redis server"; Redis
-/// `networking.c`, `processMultibulkBuffer`, for limits and wording.
+/// Source: Redis serialization protocol specification (RESP2, RESP3), "Sending commands to a Redis
+/// server"; Redis `networking.c`, `processMultibulkBuffer`, for limits and wording.
 public struct RequestParser: Sendable {
     public let limits: RequestLimits
 
     public init(limits: RequestLimits = RequestLimits()) { self.limits = limits }
 
-    /// Looks for one request at the front of the bytes; empty lines and empty arrays before it are skipped.
+    /// Looks for one request at the front of the bytes; empty lines and empty arrays before it are
+    /// skipped.
     ///
-    /// The caller drops `arguments.consumed` bytes after every call, also after an incomplete one, and offers the rest
-    /// again with more behind it.
+    /// The caller drops `arguments.consumed` bytes after every call, also after an incomplete one,
+    /// and offers the rest again with more behind it.
     ///
     /// - Complexity: amortized O(1) per byte and argument of the stream.
     public func parse(
@@ -60,7 +66,9 @@ public struct RequestParser: Sendable {
         into arguments: inout Arguments
     ) -> ParseOutcome {
         arguments.consumed = 0
-        guard bytes.count >= progress.bytesNeeded, let base = bytes.baseAddress else { return .incomplete }
+        guard bytes.count >= progress.bytesNeeded, let base = bytes.baseAddress else {
+            return .incomplete
+        }
         var front = 0
         while front < bytes.count {
             let request = UnsafeRawBufferPointer(start: base + front, count: bytes.count - front)
@@ -122,7 +130,8 @@ extension RequestParser {
         }
     }
 
-    /// Walks bulk strings, noting each; from the middle of a request only to see whether it is complete.
+    /// Walks bulk strings, noting each; from the middle of a request only to see whether it is
+    /// complete.
     @inline(__always)
     private func bulks(
         _ bytes: Span<UInt8>, from start: ParseProgress, into arguments: inout Arguments,
@@ -170,7 +179,8 @@ private enum LengthLine {
 /// Decimal digits a length may have: enough for any limit, too few to overflow.
 private let lengthDigitsMax = 18
 
-/// Reads a length and its CR LF from just behind the line's first byte; moves `offset` behind the line.
+/// Reads a length and its CR LF from just behind the line's first byte; moves `offset` behind the
+/// line.
 @inline(__always)
 private func lengthLine(_ bytes: Span<UInt8>, _ offset: inout Int) -> LengthLine {
     let start = offset
@@ -185,7 +195,9 @@ private func lengthLine(_ bytes: Span<UInt8>, _ offset: inout Int) -> LengthLine
     }
     let digits = position - start
     if digits != 1 {
-        if digits == 0 { return position < bytes.count ? negativeLine(bytes, &offset) : .incomplete }
+        if digits == 0 {
+            return position < bytes.count ? negativeLine(bytes, &offset) : .incomplete
+        }
         guard bytes[start] != 48, digits <= lengthDigitsMax else { return .invalid }
     }
     guard position < bytes.count else { return .incomplete }
@@ -205,7 +217,9 @@ private func negativeLine(_ bytes: Span<UInt8>, _ offset: inout Int) -> LengthLi
         guard position - offset <= lengthDigitsMax else { return .invalid }
     }
     guard position < bytes.count else { return .incomplete }
-    guard position > offset + 1, bytes[offset + 1] != 48, bytes[position] == 13 else { return .invalid }
+    guard position > offset + 1, bytes[offset + 1] != 48, bytes[position] == 13 else {
+        return .invalid
+    }
     guard position + 1 < bytes.count else { return .incomplete }
     guard bytes[position + 1] == 10 else { return .invalid }
     offset = position + 2

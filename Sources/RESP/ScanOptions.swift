@@ -11,7 +11,8 @@ public struct ScanOptions: Equatable, Sendable {
     /// Index of the type's name.
     public var type: Int?
 
-    /// - Throws: `invalidCursor`, `syntax` for unknown options or a count below 1, `notAnInteger`, `patternTooLong`.
+    /// - Throws: `invalidCursor`, `syntax` for unknown options or a count below 1, `notAnInteger`,
+    ///   `patternTooLong`.
     public init(_ arguments: borrowing Arguments) throws(CommandError) {
         guard let cursor = UInt64(decimal: arguments[1]) else { throw .invalidCursor }
         self.cursor = cursor
@@ -19,7 +20,9 @@ public struct ScanOptions: Equatable, Sendable {
         while index < arguments.count {
             guard index + 1 < arguments.count else { throw .syntax }
             if arguments.matches(index, "MATCH") {
-                guard arguments[index + 1].count <= Glob.patternBytesMax else { throw .patternTooLong }
+                guard arguments[index + 1].count <= Glob.patternBytesMax else {
+                    throw .patternTooLong
+                }
                 pattern = index + 1
             } else if arguments.matches(index, "COUNT") {
                 let value = try arguments.integer(index + 1)

@@ -20,9 +20,11 @@ public struct SetOptions: Equatable, Sendable {
     /// - Parameters:
     ///   - arguments: a request whose arity was checked.
     ///   - name: `set`, `qset`, `setex`, `psetex`, `setnx` or `getset`.
-    /// - Throws: `syntax` for unknown, repeated and contradicting options, `notAnInteger`, `invalidExpireTime`, and what
-    ///   `ConsistencyOptions` throws.
-    @inlinable public init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
+    /// - Throws: `syntax` for unknown, repeated and contradicting options, `notAnInteger`,
+    ///   `invalidExpireTime`, and what `ConsistencyOptions` throws.
+    @inlinable public init(
+        _ arguments: borrowing Arguments, _ name: CommandName
+    ) throws(CommandError) {
         self.init()
         if arguments.count == 3 && name == .set { return }
         try parse(arguments, name)
@@ -31,19 +33,17 @@ public struct SetOptions: Equatable, Sendable {
     @usableFromInline mutating func parse(
         _ arguments: borrowing Arguments, _ name: CommandName
     ) throws(CommandError) {
-        switch name {
-        case .setnx: condition = .ifAbsent
-        case .getset: returnsPrevious = true
-        case .setex:
-            expiry = try Expiry(arguments, 2, .seconds, of: name)
+        if name == .setnx {
+            condition = .ifAbsent
+        } else if name == .getset {
+            returnsPrevious = true
+        } else if name == .setex || name == .psetex {
+            expiry = try Expiry(arguments, 2, name == .setex ? .seconds : .milliseconds, of: name)
             value = 3
-        case .psetex:
-            expiry = try Expiry(arguments, 2, .milliseconds, of: name)
-            value = 3
-        case .set, .qset:
+        } else {
+            precondition(name == .set || name == .qset, "only these commands have options of SET")
             var index = 3
             while index < arguments.count { try take(arguments, &index, name) }
-        default: preconditionFailure("only commands that set one value have these options")
         }
     }
 
