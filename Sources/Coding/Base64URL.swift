@@ -5,6 +5,23 @@ public enum Base64URL {
     /// How many characters so many bytes become.
     public static func encodedCount(_ count: Int) -> Int { count / 3 * 4 + (count % 3 * 8 + 5) / 6 }
 
+    /// Appends the text of the bytes, which are not the buffer's own.
+    public static func encode(_ bytes: UnsafeRawBufferPointer, into buffer: inout ByteBuffer) {
+        var bits: UInt32 = 0
+        var bitCount: UInt32 = 0
+        for byte in bytes {
+            bits = bits << 8 | UInt32(byte)
+            bitCount += 8
+            while bitCount >= 6 {
+                bitCount -= 6
+                buffer.append(character(UInt8(truncatingIfNeeded: bits >> bitCount) & 63))
+            }
+        }
+        if bitCount > 0 {
+            buffer.append(character(UInt8(truncatingIfNeeded: bits << (6 - bitCount)) & 63))
+        }
+    }
+
     /// Appends the bytes that the text stands for.
     ///
     /// - Throws: `invalid` for a foreign character, padding, an impossible length or bits that the
@@ -32,7 +49,7 @@ public enum Base64URL {
         }
     }
 
-    static func character(_ sextet: UInt8) -> UInt8 {
+    private static func character(_ sextet: UInt8) -> UInt8 {
         switch sextet {
         case 0..<26: sextet + 65
         case 26..<52: sextet + 71
@@ -50,25 +67,6 @@ public enum Base64URL {
         case UInt8(ascii: "-"): 62
         case UInt8(ascii: "_"): 63
         default: nil
-        }
-    }
-}
-
-extension ByteBuffer {
-    /// Appends the base64url text of the bytes, which are not the buffer's own.
-    public mutating func append(base64URL bytes: UnsafeRawBufferPointer) {
-        var bits: UInt32 = 0
-        var bitCount: UInt32 = 0
-        for byte in bytes {
-            bits = bits << 8 | UInt32(byte)
-            bitCount += 8
-            while bitCount >= 6 {
-                bitCount -= 6
-                append(Base64URL.character(UInt8(truncatingIfNeeded: bits >> bitCount) & 63))
-            }
-        }
-        if bitCount > 0 {
-            append(Base64URL.character(UInt8(truncatingIfNeeded: bits << (6 - bitCount)) & 63))
         }
     }
 }
