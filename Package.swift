@@ -45,6 +45,10 @@ let package = Package(
             swiftSettings: strict),
         tests("Coding", ["Coding", "Base"]),
         tests("RESP", ["RESP", "Coding", "Base"]),
+        tests("Base", ["Base"]),
+        tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("Ring", ["Base", "Ring"]),
+        tests("Quorum", ["Base", "Quorum"]),
     ],
     swiftLanguageModes: [.v6]
 )

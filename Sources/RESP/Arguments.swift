@@ -18,7 +18,7 @@ public struct Arguments: ~Copyable {
 
     @usableFromInline var slices: UnsafeMutablePointer<Slice>
     @usableFromInline var base: UnsafeRawPointer
-    private var capacity = 16
+    private(set) var allocatedSlices = 16
     private var unquoted = ByteBuffer(capacity: 64)
     /// How many arguments the request has, the command's name included.
     public private(set) var count = 0
@@ -27,7 +27,7 @@ public struct Arguments: ~Copyable {
     public internal(set) var consumed = 0
 
     public init() {
-        slices = .allocate(capacity: capacity)
+        slices = .allocate(capacity: allocatedSlices)
         base = UnsafeRawPointer(slices)
     }
 
@@ -47,12 +47,12 @@ public struct Arguments: ~Copyable {
     mutating func begin(at newBase: UnsafeRawPointer) {
         base = newBase
         count = 0
-        if capacity > Arguments.retainedMax { reallocate(Arguments.retainedMax) }
+        if allocatedSlices > Arguments.retainedMax { reallocate(Arguments.retainedMax) }
     }
 
     @inline(__always)
     mutating func append(offset: Int, count length: Int) {
-        if count == capacity { reallocate(capacity * 2) }
+        if count == allocatedSlices { reallocate(allocatedSlices * 2) }
         slices[count] = Slice(
             offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: length))
         count += 1
@@ -75,7 +75,7 @@ public struct Arguments: ~Copyable {
         larger.initialize(from: slices, count: count)
         slices.deallocate()
         slices = larger
-        capacity = newCapacity
+        allocatedSlices = newCapacity
     }
 }
 
