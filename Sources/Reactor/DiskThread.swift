@@ -1,13 +1,14 @@
 import Glibc
 import Synchronization
 
-/// One thread beside the loop that does what blocks: one job at a time, a whole batch a job, because waking a sleeping
-/// thread costs more than a request does.
+/// One thread beside the loop that does what blocks: one job at a time, a whole batch a job,
+/// because waking a sleeping thread costs more than a request does.
 ///
-/// The loop hands a job over with `start`, watches `wakeupDescriptor`, and takes the outcome when that fires; until then
-/// `isBusy`. All of these are called by one thread, the owner.
+/// The loop hands a job over with `start`, watches `wakeupDescriptor`, and takes the outcome when
+/// that fires; until then `isBusy`. All of these are called by one thread, the owner.
 ///
-/// Invariant: the slot belongs to the owner while the stage is idle or done, and to the thread while it is busy.
+/// Invariant: the slot belongs to the owner while the stage is idle or done, and to the thread
+/// while it is busy.
 public final class DiskThread<Job: Sendable, Outcome: Sendable>: Sendable {
     private let slot: Slot<Job, Outcome>
     private let thread: pthread_t

@@ -2,10 +2,11 @@ import Base
 import CLinux
 import Glibc
 
-// Everything that only Linux has: epoll, eventfd, signalfd, accept4. What another kernel needs is another file with
-// the same declarations.
+// Everything that only Linux has: epoll, eventfd, signalfd, accept4. What another kernel needs is
+// another file with the same declarations.
 
-/// Waits for many descriptors at once, level-triggered: a descriptor is reported as long as it is ready.
+/// Waits for many descriptors at once, level-triggered: a descriptor is reported as long as it is
+/// ready.
 ///
 /// Source: epoll(7).
 public struct Poller: ~Copyable {
@@ -104,7 +105,8 @@ public struct Poller: ~Copyable {
     }
 }
 
-/// Wakes a poller from another thread. Watch `descriptor` with `[.readable, .oncePerSignal]`; it is never read.
+/// Wakes a poller from another thread. Watch `descriptor` with `[.readable, .oncePerSignal]`; it is
+/// never read.
 ///
 /// Source: eventfd(2).
 public struct Wakeup: ~Copyable, Sendable {
@@ -121,7 +123,8 @@ public struct Wakeup: ~Copyable, Sendable {
     public func signal() { eventfd_write(descriptor, 1) }
 }
 
-/// SIGTERM and SIGINT as something to read instead of something that interrupts, and SIGPIPE ignored.
+/// SIGTERM and SIGINT as something to read instead of something that interrupts, and SIGPIPE
+/// ignored.
 ///
 /// Make it on the main thread before any other thread starts: threads inherit the blocked signals.
 ///

@@ -25,7 +25,8 @@ public struct Listener: ~Copyable, Sendable {
     /// Takes one waiting connection.
     ///
     /// - Returns: nil when none waits.
-    /// - Throws: what is wrong with the listener or the process (`isOutOfDescriptors`), not with one connection.
+    /// - Throws: what is wrong with the listener or the process (`isOutOfDescriptors`), not with
+    /// one connection.
     public func accept() throws(SocketError) -> Socket? {
         while true {
             let descriptor = acceptNonBlocking(socket.descriptor)

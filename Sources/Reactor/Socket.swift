@@ -1,6 +1,7 @@
 import Glibc
 
-/// A connected (or connecting) TCP socket: non-blocking, without Nagle's delay, closed when the value ends.
+/// A connected (or connecting) TCP socket: non-blocking, without Nagle's delay, closed when the
+/// value ends.
 public struct Socket: ~Copyable, Sendable {
     public let descriptor: Int32
 
@@ -9,7 +10,8 @@ public struct Socket: ~Copyable, Sendable {
 
     deinit { close(descriptor) }
 
-    /// Starts to connect; the socket becomes writable when that ended, and `connectOutcome` says how.
+    /// Starts to connect; the socket becomes writable when that ended, and `connectOutcome` says
+    /// how.
     ///
     /// - Throws: when it failed at once.
     public static func connecting(to address: SocketAddress) throws(SocketError) -> Socket {

@@ -5,7 +5,8 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
     private var storage: sockaddr_storage
     private let length: socklen_t
 
-    /// Resolves a host once; a literal address never blocks, a name asks the system's resolver and may.
+    /// Resolves a host once; a literal address never blocks, a name asks the system's resolver and
+    /// may.
     ///
     /// - Parameter port: 0 lets the kernel pick one when listening.
     /// - Throws: with `errno` 0 and the resolver's words when the host has no address.

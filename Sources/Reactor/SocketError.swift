@@ -1,6 +1,7 @@
 import Glibc
 
-/// What the operating system said when a socket, or something else the poller watches, did not do as asked.
+/// What the operating system said when a socket, or something else the poller watches, did not do
+/// as asked.
 public struct SocketError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The call or its purpose, for a log line.
     public let operation: String
