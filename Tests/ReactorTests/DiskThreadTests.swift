@@ -7,20 +7,35 @@ import Testing
 @Suite struct DiskThreadTests {
     @Test("a job runs on the other thread and its outcome wakes the poller")
     func outcome() throws {
-        let worker = try DiskThread<[Int], (sum: Int, thread: pthread_t)> {
+        var worker = try DiskThread<[Int], (sum: Int, thread: pthread_t)> {
             ($0.reduce(0, +), pthread_self())
         }
         let poller = try Poller()
         try poller.add(worker.wakeupDescriptor, token: 3, [.readable, .oncePerSignal])
         for round in 1...100 {
-            #expect(!worker.isBusy)
+            let before = worker.isBusy
             worker.start([round, round])
-            #expect(worker.isBusy)
+            let during = worker.isBusy
+            #expect((before, during) == (false, true))
             #expect(try poller.wait(until: patience()) == 1)
-            let outcome = try #require(worker.takeOutcome())
+            let taken = worker.takeOutcome()
+            let outcome: (sum: Int, thread: pthread_t) = try #require(taken)
             #expect(outcome.sum == 2 * round)
             #expect(pthread_equal(outcome.thread, pthread_self()) == 0)
-            #expect(worker.takeOutcome() == nil)
+            let again = worker.takeOutcome()
+            #expect(again?.sum == nil)
+        }
+    }
+
+    @Test("the owner can wait for the outcome without a poller")
+    func waiting() throws {
+        var worker = try DiskThread<Int, Int> { $0 * 2 }
+        let nothing = worker.waitForOutcome()
+        #expect(nothing == nil)
+        for round in 1...100 {
+            worker.start(round)
+            let outcome = worker.waitForOutcome()
+            #expect(outcome == 2 * round)
         }
     }
 
@@ -32,7 +47,7 @@ import Testing
     }
 
     private func runAndDrop(_ trace: Trace) throws {
-        let worker = try DiskThread<Int, Void> { trace.jobs.append($0) }
+        var worker = try DiskThread<Int, Void> { trace.jobs.append($0) }
         worker.start(7)
     }
 
