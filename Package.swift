@@ -49,6 +49,7 @@ let package = Package(
         tests("Causality", ["Base", "Coding", "Causality"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
+        tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
         tests("Reactor", ["Base", "Reactor"]),
     ],
     swiftLanguageModes: [.v6]
