@@ -43,6 +43,9 @@ let package = Package(
             name: "quorate",
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
+        tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
+        tests("Simulator", ["Base", "Simulator"]),
+        tests("Reactor", ["Base", "Reactor", "Storage"]),
     ],
     swiftLanguageModes: [.v6]
 )
