@@ -50,7 +50,9 @@ let package = Package(
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
         tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
-        tests("Reactor", ["Base", "Reactor"]),
+        tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
+        tests("Simulator", ["Base", "Simulator"]),
+        tests("Reactor", ["Base", "Reactor", "Storage"]),
     ],
     swiftLanguageModes: [.v6]
 )
