@@ -43,6 +43,12 @@ let package = Package(
             name: "quorate",
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
+        tests("Coding", ["Coding", "Base"]),
+        tests("RESP", ["RESP", "Coding", "Base"]),
+        tests("Base", ["Base"]),
+        tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("Ring", ["Base", "Ring"]),
+        tests("Quorum", ["Base", "Quorum"]),
         tests("Reactor", ["Base", "Reactor"]),
     ],
     swiftLanguageModes: [.v6]

@@ -60,7 +60,9 @@ extension VersionVector {
 
     /// - Throws: `truncated`, or `invalid` for too many entries or entries out of order.
     init(decoding reader: inout ByteReader, count: Int) throws(DecodeError) {
-        guard count <= VersionVector.entriesMax else { throw .invalid("causal context is too large") }
+        guard count <= VersionVector.entriesMax else {
+            throw .invalid("causal context is too large")
+        }
         guard reader.remaining >= count * 16 else { throw .truncated }
         entries.reserveCapacity(count)
         for _ in 0..<count {

@@ -35,11 +35,14 @@ public struct Record {
 
     /// - Throws: `truncated` or `invalid` unless the bytes are exactly the one record of a state.
     public init(validating bytes: UnsafeRawBufferPointer) throws(DecodeError) {
-        guard bytes.count >= Record.headerBytes, let base = bytes.baseAddress else { throw .truncated }
+        guard bytes.count >= Record.headerBytes, let base = bytes.baseAddress else {
+            throw .truncated
+        }
         self.base = base
         guard length == bytes.count else { throw .invalid("record length differs from its frame") }
-        guard base.load(fromByteOffset: 4, as: UInt8.self) < 4, base.load(fromByteOffset: 5, as: UInt8.self) == 0
-        else { throw .invalid("record has unknown flags") }
+        guard flags < 4, base.load(fromByteOffset: 5, as: UInt8.self) == 0 else {
+            throw .invalid("record has unknown flags")
+        }
         guard Record.headerBytes + keyBytes <= length, keyBytes > 0 else {
             throw .invalid("record key does not fit")
         }
@@ -61,13 +64,16 @@ public struct Record {
     }
 
     @inlinable public var length: Int { Int(base.loadUnaligned(as: UInt32.self)) }
-    @inlinable public var keyBytes: Int { Int(base.loadUnaligned(fromByteOffset: 6, as: UInt16.self)) }
+    @inlinable public var keyBytes: Int {
+        Int(base.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
+    }
     @inlinable var flags: UInt8 { base.load(fromByteOffset: 4, as: UInt8.self) }
     @inlinable public var isTombstone: Bool { flags & 1 != 0 }
     @inlinable public var isSiblingSet: Bool { flags & 2 != 0 }
     @inlinable public var dot: Dot {
         Dot(
-            identity: ReplicaIdentity(rawValue: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+            identity: ReplicaIdentity(
+                rawValue: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
             stamp: Stamp(rawValue: base.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
     }
     /// Wall-clock milliseconds since 1970, 0 for never.

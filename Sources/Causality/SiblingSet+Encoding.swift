@@ -20,7 +20,8 @@ extension SiblingSet {
 
     /// Whether identities and siblings are few enough for an encoding that is accepted elsewhere.
     public var isWithinLimits: Bool {
-        context.entries.count <= CausalContext.entriesMax && siblings.count <= SiblingSet.siblingsMax
+        context.entries.count <= CausalContext.entriesMax
+            && siblings.count <= SiblingSet.siblingsMax
     }
 
     /// Appends the body.

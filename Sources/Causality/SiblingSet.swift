@@ -83,9 +83,11 @@ public struct SiblingSet: Equatable, Sendable {
     /// Writes a value that replaces what the writer had read, and nothing else.
     ///
     /// - Parameters:
-    ///   - dot: later than every dot of this set and of `context`, which `HybridLogicalClock.observe` of both brings about.
+    ///   - dot: later than every dot of this set and of `context`, which observing both with the
+    ///     `HybridLogicalClock` brings about.
     ///   - expiry: wall-clock milliseconds since 1970, 0 for never.
-    ///   - context: what the writer had read; the set's own to replace everything, empty to replace nothing.
+    ///   - context: what the writer had read; the set's own to replace everything, empty to
+    ///     replace nothing.
     public mutating func update(dot: Dot, value: [UInt8], expiry: UInt64, context: CausalContext) {
         delete(dot: dot, context: context)
         siblings.append(Sibling(dot: dot, expiry: expiry, value: value))
@@ -98,8 +100,8 @@ public struct SiblingSet: Equatable, Sendable {
     ///   - dot: as for `update`.
     ///   - context: as for `update`.
     public mutating func delete(dot: Dot, context seen: CausalContext) {
-        if let newest = context.newest { precondition(newest < dot, "a dot is later than the set") }
-        if let newest = seen.newest { precondition(newest < dot, "a dot is later than its context") }
+        precondition(context.newest.map { $0 < dot } ?? true, "a dot is later than the set")
+        precondition(seen.newest.map { $0 < dot } ?? true, "a dot is later than its context")
         siblings.removeAll { seen.contains($0.dot) }
         context.join(seen)
         context.insert(dot)

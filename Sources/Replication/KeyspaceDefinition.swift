@@ -39,7 +39,8 @@ struct KeyspaceDefinition {
     ///
     /// - Returns: whether anything changed.
     mutating func join(_ other: SiblingSet) throws(DecodeError) -> Bool {
-        let joined = changes.joined(with: other)
+        var joined = changes
+        joined.join(other)
         guard joined != changes else { return false }
         changes = joined
         try fold()
