@@ -44,13 +44,17 @@ extension Server {
         _ configuration: Configuration, _ random: inout PRNG, _ now: Instant, _ log: Log
     ) throws(ServerError) -> Recovered {
         let disk: FileDisk
+        do throws(DiskError) { disk = try FileDisk(path: configuration.dataDirectory) } catch {
+            throw .storage(error)
+        }
         let identity: ReplicaIdentity
-        do throws(DiskError) {
-            disk = try FileDisk(directory: configuration.dataDirectory)
+        do throws(IdentityError) {
             identity = try IdentityFile.claim(
-                on: disk, node: configuration.node.node, wallMilliseconds: now.wallMilliseconds)
-        } catch { throw .storage(error) }
-        var node = Node(configuration.node, identity: identity, seed: random.next(), now: now)
+                on: disk, node: configuration.node.node, clusterID: configuration.node.clusterID,
+                wallMilliseconds: now.wallMilliseconds)
+        } catch { throw ServerError(error) }
+        var node = Node(
+            configuration.nodeWithinJournal, identity: identity, seed: random.next(), now: now)
         let report = try replay(disk, configuration.recovery, into: &node)
         log.recovered(report)
         let journal = Journal(
@@ -135,7 +139,32 @@ extension Log {
     }
 }
 
+extension Server.Configuration {
+    /// What the node is told, with values no longer than a journal record may be beside the longest key.
+    var nodeWithinJournal: NodeConfiguration {
+        let room = limits.journal.recordBytesMax - (128 << 10)
+        let wanted = node.requestLimits
+        guard wanted.bulkBytesMax > room else { return node }
+        var bounded = node
+        bounded.requestLimits = RequestLimits(
+            bulkBytesMax: room, argumentsMax: wanted.argumentsMax,
+            inlineBytesMax: wanted.inlineBytesMax, requestBytesMax: wanted.requestBytesMax)
+        return bounded
+    }
+}
+
 extension ServerError {
+    init(_ error: IdentityError) {
+        switch error {
+        case .disk(let error): self = .storage(error)
+        case .damaged(let name): self = .corruption("\(name) is not what was written")
+        case .missing(let name): self = .corruption("there are records, but no file \(name)")
+        case .otherNode(let stored, _): self = .configuration("the data belongs to \(stored)")
+        case .otherCluster(let stored, _):
+            self = .configuration("the data belongs to the cluster with id \(stored)")
+        }
+    }
+
     init(_ error: RecoveryError) {
         switch error {
         case .disk(let error): self = .storage(error)

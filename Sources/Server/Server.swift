@@ -75,11 +75,11 @@ public struct Server: ~Copyable {
     ///
     /// - Parameters:
     ///   - signals: SIGTERM and SIGINT stop the run when given; made before any other thread starts.
-    ///   - seed: for back-off and hash keys; a different one each start.
+    ///   - seed: for back-off, hash keys and checksums; a different one each start.
     /// - Throws: `ServerError`, whose text is for the operator.
     public init(
-        _ configuration: Configuration, signals: Signals? = nil, seed: UInt64,
-        log: Log = Log()
+        _ configuration: Configuration, signals: Signals? = nil,
+        seed: UInt64 = .random(in: .min ... .max), log: Log = Log()
     ) throws(ServerError) {
         var random = PRNG(seed: seed)
         let now = SystemClock.now()
