@@ -22,8 +22,10 @@ stop_all() {
     started=()
 }
 
+# A script that starts more than `start` knows of defines `stop_more`.
 cleanup() {
     local code=$?
+    if declare -F stop_more >/dev/null; then stop_more; fi
     stop_all
     if ((code == 0)); then rm -rf "$work"; else say "logs are in $work" >&2; fi
 }

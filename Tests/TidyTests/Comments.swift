@@ -69,7 +69,8 @@ extension Comments {
     /// Names whose meaning the standard library fixes.
     private static let known: Set<String> = [
         "description", "debugDescription", "hash", "==", "<", "makeIterator", "next", "rawValue",
-        "count", "isEmpty", "removeAll", "append", "startIndex", "endIndex", "id",
+        "count", "isEmpty", "removeAll", "append", "insert", "remove", "contains",
+        "startIndex", "endIndex", "id",
     ]
     private static let units: Set<String> = [
         "bytes", "milliseconds", "microseconds", "nanoseconds", "seconds", "count", "max", "min",
@@ -81,7 +82,11 @@ extension Comments {
     ]
 
     private static func undocumented(_ file: SourceFile) -> [Offence] {
-        let documented = Set(file.comments.filter(\.isDocumentation).map(\.line))
+        var documented = Set(file.comments.filter(\.isDocumentation).map(\.line))
+        // One comment may stand above a run of stored properties.
+        for property in file.declarations where property.isStored {
+            if documented.contains(property.firstLine - 1) { documented.insert(property.line) }
+        }
         return file.declarations.compactMap { declaration in
             guard declaration.isExported, needsDocumentation(declaration),
                 !documented.contains(declaration.firstLine - 1)

@@ -38,6 +38,8 @@ struct Declaration {
         }
     }
 
+    var isStored: Bool { (kind == .var || kind == .let) && lastLine == nil }
+
     /// Things with parameters and a body of statements.
     var isCallable: Bool {
         switch kind {

@@ -48,7 +48,9 @@ enum Names {
     /// `Type.swift`, `Type+Aspect.swift`, or the free function that the file is about;
     /// `Identity.swift` may hold several types that end in that word.
     private static func fileName(_ file: SourceFile) -> [Offence] {
-        guard !files.contains(file.name), !file.declarations.isEmpty else { return [] }
+        guard !file.isTest, !files.contains(file.name), !file.declarations.isEmpty else {
+            return []
+        }
         guard let type = file.name.split(separator: "+").first?.lowercased() else { return [] }
         let isDeclared = file.declarations.contains { declaration in
             switch declaration.kind {

@@ -214,6 +214,8 @@ struct WordTests {
         #expect(offences("package func f() {}") == 1)
         #expect(offences("func f() {}") == 0)
         #expect(offences("public let timeout: Int") == 1)
+        #expect(offences("/// Counts.\npublic var opened: Int\npublic var closed: Int") == 0)
+        #expect(offences("/// One.\npublic var opened: Int\n\npublic var closed: Int") == 1)
         #expect(offences("public let timeoutMilliseconds: Int\npublic let dot: Dot") == 0)
         #expect(offences("public static func < (a: A, b: A) -> Bool { a.b < b.b }") == 0)
         #expect(
