@@ -44,6 +44,12 @@ let package = Package(
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
         tests("Tidy", []),
+        tests("Coding", ["Coding", "Base"]),
+        tests("RESP", ["RESP", "Coding", "Base"]),
+        tests("Base", ["Base"]),
+        tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("Ring", ["Base", "Ring"]),
+        tests("Quorum", ["Base", "Quorum"]),
     ],
     swiftLanguageModes: [.v6]
 )
