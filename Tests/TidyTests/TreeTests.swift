@@ -8,7 +8,12 @@ struct TreeTests {
     private func tree() throws -> Tree { try Self.tree.get() }
 
     private func report(_ offences: [Offence]) {
-        for offence in offences { Issue.record("\(offence)") }
+        for offence in offences {
+            let place = SourceLocation(
+                fileID: offence.path, filePath: "\(Tree.root())/\(offence.path)", line: offence.line,
+                column: 1)
+            Issue.record("\(offence)", sourceLocation: place)
+        }
     }
 
     @Test("the tree is found and is not empty")
