@@ -10,7 +10,8 @@ struct TreeTests {
     private func report(_ offences: [Offence]) {
         for offence in offences {
             let place = SourceLocation(
-                fileID: offence.path, filePath: "\(Tree.root())/\(offence.path)", line: offence.line,
+                fileID: offence.path, filePath: "\(Tree.root())/\(offence.path)",
+                line: offence.line,
                 column: 1)
             Issue.record("\(offence)", sourceLocation: place)
         }
