@@ -50,6 +50,7 @@ let package = Package(
         tests("Causality", ["Base", "Coding", "Causality"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
+        tests("Reactor", ["Base", "Reactor"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,6 +1,7 @@
 import Base
 import Causality
 import Coding
+import Quorum
 
 /// One keyspace as the cluster knows it: a sibling set of settings under the keyspace's name.
 ///

@@ -123,7 +123,8 @@ extension Node {
         case .direct(let connection):
             let index = Int(connection.rawValue)
             if sessions[index]?.owesReplies == true {
-                sessions[index]?.append(completed: takeBack(start, &effects))
+                let bytes = takeBack(start, &effects)
+                sessions[index]?.append(completed: bytes)
             } else {
                 effects.reply(connection, start..<effects.bytes.count)
             }

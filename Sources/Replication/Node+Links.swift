@@ -83,8 +83,15 @@ extension Node {
     }
 
     func send(
+        to node: NodeID, kind: UInt8, flag: UInt8 = 0, number: UInt64, _ effects: inout Effects
+    ) {
+        let frame = effects.bytes.appendMessage(kind: kind, flag: flag, number: number)
+        send(frame, to: node, &effects)
+    }
+
+    func send(
         to node: NodeID, kind: UInt8, flag: UInt8 = 0, number: UInt64,
-        _ rest: UnsafeRawBufferPointer? = nil, _ effects: inout Effects
+        _ rest: UnsafeRawBufferPointer, _ effects: inout Effects
     ) {
         let frame = effects.bytes.appendMessage(kind: kind, flag: flag, number: number, rest)
         send(frame, to: node, &effects)

@@ -35,6 +35,9 @@ extension Node {
         counters.writes += 1
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
+        if n == 1, case .delete = intent.change {
+            return remove(intent, keyspace, address, target, &effects)
+        }
         guard let dot = mint(intent, keyspace, address, target, &effects) else { return }
         guard store(intent, dot, keyspace, address, target, &effects) else { return }
         guard let record = store.find(address, intent.key) else {
@@ -53,6 +56,29 @@ extension Node {
             refuseUnreachable(id, address.range, n, &effects)
         }
         keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+
+    /// Deletes a key from its only replica: nobody else could bring it back, so no tombstone stays.
+    private mutating func remove(
+        _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let durability = catalog.active[keyspace].settings.durability
+        countKey(keyspace, from: store.find(address, intent.key), toValue: false)
+        store.remove(address, intent.key)
+        guard durability == .fsync else {
+            forget(intent.key, keyspace, &effects)
+            if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
+            return reply(intent.success, target, &effects)
+        }
+        guard !writes.isFull else { return overload(target, &effects) }
+        let dot = Dot(identity: identity, stamp: clock.last)
+        let id = startWrite(intent, dot, address, 1, target)
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.removal.rawValue)
+        effects.bytes.append(intent.key)
+        effects.add(.persist(start..<effects.bytes.count))
+        effects.add(.notify(id.rawValue))
     }
 
     /// Refuses what is known not to work before anything has happened.
@@ -308,7 +334,11 @@ extension Node {
 
     mutating func reply(_ success: WriteReply, _ target: ReplyTarget, _ effects: inout Effects) {
         let start = effects.bytes.count
-        if client.wantsReceipt { writeOwnReceipt(&effects) }
+        if client.wantsReceipt {
+            tell(
+                Receipt(action: "write", answered: 1, required: 1, durable: 0, dot: nil), target,
+                &effects)
+        }
         effects.bytes.write(success, client.dialect)
         deliver(target, from: start, &effects)
     }

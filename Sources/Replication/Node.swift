@@ -60,7 +60,10 @@ public struct Node: ~Copyable {
     var now: Instant
     var nextHeartbeat: Deadline = 0
     var nextSweep: Deadline?
+    /// Where merged records are put together.
     var merged = ByteBuffer(capacity: 1_024)
+    /// How many replicas answered the read that is being told.
+    var receiptAnswers = 1
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
 
