@@ -1,7 +1,10 @@
 /// Doc comments that are missing, and comments that should not be there.
 enum Comments {
-    static func offences(_ file: SourceFile) -> [Offence] {
-        leftovers(file) + (file.isTest ? [] : undocumented(file))
+    /// - Parameter requirements: what protocols ask for, and document there.
+    static func offences(
+        _ file: SourceFile, requirements: Set<Requirement> = []
+    ) -> [Offence] {
+        leftovers(file) + (file.isTest ? [] : undocumented(file, requirements))
     }
 
     // Spelled apart so that this file does not offend.
@@ -81,7 +84,9 @@ extension Comments {
         "Double", "Float", "Deadline",
     ]
 
-    private static func undocumented(_ file: SourceFile) -> [Offence] {
+    private static func undocumented(
+        _ file: SourceFile, _ requirements: Set<Requirement>
+    ) -> [Offence] {
         var documented = Set(file.comments.filter(\.isDocumentation).map(\.line))
         // One comment may stand above a run of stored properties.
         for property in file.declarations where property.isStored {
@@ -89,6 +94,7 @@ extension Comments {
         }
         return file.declarations.compactMap { declaration in
             guard declaration.isExported, needsDocumentation(declaration),
+                !requirements.contains(Requirement(declaration)),
                 !documented.contains(declaration.firstLine - 1)
             else { return nil }
             return file.offence(
@@ -122,5 +128,29 @@ extension Comments {
             return false
         }
         return !units.contains(unit)
+    }
+}
+
+/// A function that a protocol asks for; types that have it need not say again what it is.
+struct Requirement: Hashable {
+    let name: String
+    let labels: [String]
+
+    init(_ declaration: Declaration) {
+        name = declaration.name
+        labels = declaration.labels
+    }
+}
+
+extension SourceFile {
+    /// The functions inside this file's protocols.
+    var requirements: [Requirement] {
+        let protocols = declarations.filter { $0.kind == .protocol }
+        return declarations.filter { declaration in
+            declaration.kind == .function
+                && protocols.contains {
+                    $0.line <= declaration.line && declaration.line <= $0.lastLine ?? 0
+                }
+        }.map(Requirement.init)
     }
 }

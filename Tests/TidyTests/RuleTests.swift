@@ -57,6 +57,7 @@ struct RuleTests {
         #expect(Sizes.offences(measures, explained: [entry(42)]).count == 1)
         #expect(Sizes.offences([], explained: [entry(41)]).count == 1)
         #expect(Sizes.unexplained(SourceFile(function(lines: 40))).isEmpty)
+        #expect(Sizes.unexplained(SourceFile(function(lines: 71))).isEmpty)
         #expect(Sizes.unexplained(SourceFile(test: function(lines: 41))).isEmpty)
     }
 }
@@ -220,6 +221,18 @@ struct WordTests {
         #expect(offences("public static func < (a: A, b: A) -> Bool { a.b < b.b }") == 0)
         #expect(
             offences("public var description: String { \"\" }\npublic init(a: Int) { b = a }") == 0)
+    }
+
+    @Test("what a protocol documents need not be said again")
+    func witnesses() {
+        let file = SourceFile("protocol P {\n  func read(_ a: Int, at b: Int)\n}\nfunc c() {}")
+        let requirements = Set(file.requirements)
+        #expect(requirements.map(\.name) == ["read"])
+        let witness = SourceFile("public func read(_ x: Int, at y: Int) {}")
+        #expect(Comments.offences(witness, requirements: requirements).isEmpty)
+        #expect(Comments.offences(witness).count == 1)
+        let other = SourceFile("public func read(at y: Int) {}")
+        #expect(Comments.offences(other, requirements: requirements).count == 1)
     }
 
     @Test("commented-out code and markers are leftovers")

@@ -56,7 +56,7 @@ extension Sizes {
     static let functionLinesUnexplained = 40
     static let parametersUnexplained = 5
 
-    /// Everything in Sources above the limits, by what an explanation would say.
+    /// Everything in Sources that is above these sizes, but not above what is never allowed.
     static func unexplained(_ file: SourceFile) -> [Measure] {
         guard !file.isTest else { return [] }
         var measures: [Measure] = []
@@ -74,7 +74,7 @@ extension Sizes {
                 measures.append(Measure(place, .parameters, count, line: declaration.line))
             }
         }
-        return measures
+        return measures.filter { $0.size <= $0.quantity.max }
     }
 
     /// What is larger than its explanation allows, or has none; and explanations that nothing
@@ -97,7 +97,17 @@ extension Sizes {
 
 /// A size above what goes without saying.
 struct Measure: Equatable {
-    enum Quantity: String { case fileLines, functionLines, parameters }
+    enum Quantity {
+        case fileLines, functionLines, parameters
+
+        var max: Int {
+            switch self {
+            case .fileLines: Sizes.fileLinesMax
+            case .functionLines: Sizes.functionLinesMax
+            case .parameters: Sizes.parametersMax
+            }
+        }
+    }
 
     /// A path, or a path and a function's name.
     let place: String

@@ -46,7 +46,11 @@ struct TreeTests {
     func names() throws { report(try tree().offences(Names.offences)) }
 
     @Test("public declarations are documented; no leftovers in comments")
-    func comments() throws { report(try tree().offences(Comments.offences)) }
+    func comments() throws {
+        let tree = try tree()
+        let requirements = Set(tree.files.flatMap(\.requirements))
+        report(tree.offences { Comments.offences($0, requirements: requirements) })
+    }
 
     @Test("the top level is as designed and README names every target")
     func layout() throws {
