@@ -43,6 +43,7 @@ let package = Package(
             name: "quorate",
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
+        tests("Tidy", []),
         tests("Coding", ["Coding", "Base"]),
         tests("RESP", ["RESP", "Coding", "Base"]),
         tests("Base", ["Base"]),
