@@ -119,13 +119,12 @@ extension RequestParser {
             let resumed = resume(bytes, &progress, into: &arguments)
             guard case .request = resumed else { return resumed }
         }
-        var offset = 1
-        switch lengthLine(bytes, &offset) {
+        switch lengthLine(bytes, 1) {
         case .incomplete:
             progress.bytesNeeded = bytes.count &+ 1
             return .part
         case .invalid: return .failed(.invalidMultibulkLength)
-        case .length(let count):
+        case .length(let count, let offset):
             guard count > 0 else { return .nothing(offset) }
             guard count <= limits.argumentsMax else { return .failed(.invalidMultibulkLength) }
             return bulks(bytes, from: offset, count, &progress, into: &arguments)
@@ -158,13 +157,12 @@ extension RequestParser {
             guard bytes[place] == UInt8(ascii: "$") else {
                 return .failed(.expectedBulk(got: bytes[place]))
             }
-            var offset = place &+ 1
-            switch lengthLine(bytes, &offset) {
+            switch lengthLine(bytes, place &+ 1) {
             case .incomplete:
                 progress.pause(at: place, count &- index, bytesNeeded: bytes.count &+ 1)
                 return .part
             case .invalid: return .failed(.invalidBulkLength)
-            case .length(let length):
+            case .length(let length, let offset):
                 guard UInt(bitPattern: length) <= UInt(bitPattern: limits.bulkBytesMax) else {
                     return .failed(.invalidBulkLength)
                 }
@@ -216,7 +214,8 @@ struct Window {
 
 /// A line that carries a length.
 private enum LengthLine {
-    case length(Int)
+    /// The length, and where the line ends.
+    case length(Int, end: Int)
     case incomplete
     case invalid
 }
@@ -224,43 +223,38 @@ private enum LengthLine {
 /// Decimal digits a length may have: enough for any limit, too few to overflow.
 private let lengthDigitsMax = 18
 
-/// Reads a length and its CR LF from just behind the line's first byte; moves `offset` behind the
-/// line.
+/// Reads a length and its CR LF from `start`, just behind the line's first byte.
 @inline(__always)
-private func lengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
-    let start = offset
+private func lengthLine(_ bytes: Window, _ start: Int) -> LengthLine {
     // One to three digits are nearly all there are; anything else takes the long way.
     if start &+ 5 <= bytes.count {
         let first = Int(bytes[start]) &- 48
-        guard UInt(bitPattern: first) <= 9 else { return anyLengthLine(bytes, &offset) }
+        guard UInt(bitPattern: first) <= 9 else { return anyLengthLine(bytes, start) }
         if bytes.endsLine(at: start &+ 1) {
-            offset = start &+ 3
-            return .length(first)
+            return .length(first, end: start &+ 3)
         }
         let second = Int(bytes[start &+ 1]) &- 48
         let two = first &* 10 &+ second
         guard UInt(bitPattern: second) <= 9, first != 0 else {
-            return anyLengthLine(bytes, &offset)
+            return anyLengthLine(bytes, start)
         }
         if bytes.endsLine(at: start &+ 2) {
-            offset = start &+ 4
-            return .length(two)
+            return .length(two, end: start &+ 4)
         }
         let third = Int(bytes[start &+ 2]) &- 48
         if UInt(bitPattern: third) <= 9, bytes.endsLine(at: start &+ 3) {
-            offset = start &+ 5
-            return .length(two &* 10 &+ third)
+            return .length(two &* 10 &+ third, end: start &+ 5)
         }
     }
-    return anyLengthLine(bytes, &offset)
+    return anyLengthLine(bytes, start)
 }
 
 /// The same for lines of any length, cut or not. `-1` and its like are arrays that are not there,
 /// which clients may send and servers skip.
 @inline(never)
-private func anyLengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
-    let isNegative = offset < bytes.count && bytes[offset] == UInt8(ascii: "-")
-    let first = isNegative ? offset + 1 : offset
+private func anyLengthLine(_ bytes: Window, _ start: Int) -> LengthLine {
+    let isNegative = start < bytes.count && bytes[start] == UInt8(ascii: "-")
+    let first = isNegative ? start + 1 : start
     var position = first
     var value = 0
     while position < bytes.count, bytes[position] &- 48 <= 9 {
@@ -274,6 +268,5 @@ private func anyLengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
     guard digits > 0, bytes[position] == 13 else { return .invalid }
     guard position + 1 < bytes.count else { return .incomplete }
     guard bytes.endsLine(at: position) else { return .invalid }
-    offset = position + 2
-    return .length(isNegative ? -value : value)
+    return .length(isNegative ? -value : value, end: position + 2)
 }
