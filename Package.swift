@@ -36,19 +36,25 @@ let package = Package(
         // Floor 4
         room("Reactor", ["CLinux", "Base", "Coding"]),
         // Floor 5
-        room("Server", ["Base", "Coding", "Storage", "Replication", "Reactor"]),
+        room("Server", ["Base", "Coding", "RESP", "Storage", "Replication", "Reactor"]),
         room("Simulator", ["Base", "Coding", "Causality", "Ring", "Storage", "Replication"]),
         room("Lab", ["Base", "Coding", "RESP", "Reactor"]),
         .executableTarget(
             name: "quorate",
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
+        tests("Tidy", []),
         tests("Coding", ["Coding", "Base"]),
         tests("RESP", ["RESP", "Coding", "Base"]),
         tests("Base", ["Base"]),
         tests("Causality", ["Base", "Coding", "Causality"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
+        tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
+        tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
+        tests("Simulator", ["Base", "Simulator"]),
+        tests("Reactor", ["Base", "Reactor", "Storage"]),
+        tests("Server", ["Base", "Coding", "Storage", "Ring", "Replication", "Reactor", "Server"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -88,7 +88,7 @@ public struct RecordMerge: Equatable, Sendable {
 
 extension SiblingSet {
     /// The set of a record that was validated or encoded here.
-    init(valid record: Record) {
+    public init(valid record: Record) {
         do throws(DecodeError) {
             try self.init(record: record)
         } catch {

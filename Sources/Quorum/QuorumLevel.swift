@@ -11,8 +11,8 @@ public enum QuorumLevel: Equatable, Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - replicationFactor: replicas a key has, at least 1.
-    ///   - floor: the least that may be asked for: at least 1 for R and W, 0 for PR, PW and DW where
-    ///     the keyspace demands none.
+    ///   - floor: the least that may be asked for: at least 1 for R and W, 0 for PR, PW and DW
+    ///     where the keyspace demands none.
     /// - Throws: `aboveReplicationFactor` or `belowFloor`; nothing is ever rounded into the range.
     public func resolve(replicationFactor: Int, floor: Int) throws(QuorumLevelError) -> Int {
         precondition(replicationFactor > 0, "a key has a replica")

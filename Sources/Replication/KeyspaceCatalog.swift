@@ -74,6 +74,28 @@ struct KeyspaceCatalog {
         return true
     }
 
+    /// Puts definitions from the journal in the place of what the configuration said under their names.
+    mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
+            if let index = position(named: name) {
+                definitions[index] = try KeyspaceDefinition(name: name, changes: changes)
+                active[index] = resolve(index)
+            } else {
+                _ = try join(name: name, changes)
+            }
+        }
+        try reader.end()
+    }
+
+    private static func definition(
+        decoding reader: inout ByteReader
+    ) throws(DecodeError) -> (name: [UInt8], changes: SiblingSet) {
+        let name = Array(try reader.slice(Int(try reader.integer(UInt8.self))))
+        let length: UInt32 = try reader.integer()
+        return (name, try SiblingSet(encoded: try reader.slice(Int(length))))
+    }
+
     /// Changes or drops the keyspace at an index.
     mutating func change(_ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
         try definitions[index].change(to: settings, dot: dot)
@@ -132,9 +154,7 @@ struct KeyspaceCatalog {
     mutating func join(decoding reader: inout ByteReader) throws(DecodeError) -> Bool {
         var changed = false
         for _ in 0..<(try reader.integer(UInt16.self)) {
-            let name = Array(try reader.slice(Int(try reader.integer(UInt8.self))))
-            let length: UInt32 = try reader.integer()
-            let changes = try SiblingSet(encoded: try reader.slice(Int(length)))
+            let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
             if try join(name: name, changes) { changed = true }
         }
         try reader.end()

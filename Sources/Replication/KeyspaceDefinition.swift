@@ -1,6 +1,7 @@
 import Base
 import Causality
 import Coding
+import Quorum
 
 /// One keyspace as the cluster knows it: a sibling set of settings under the keyspace's name.
 ///
@@ -39,7 +40,8 @@ struct KeyspaceDefinition {
     ///
     /// - Returns: whether anything changed.
     mutating func join(_ other: SiblingSet) throws(DecodeError) -> Bool {
-        let joined = changes.joined(with: other)
+        var joined = changes
+        joined.join(other)
         guard joined != changes else { return false }
         changes = joined
         try fold()

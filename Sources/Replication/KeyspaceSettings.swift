@@ -161,6 +161,7 @@ extension QuorumLevel {
     /// One byte: the count, 254 for quorum, 255 for all.
     var code: UInt8 {
         switch self {
+        case .one: 1
         case .count(let count): UInt8(truncatingIfNeeded: count)
         case .quorum: 254
         case .all: 255
@@ -178,6 +179,7 @@ extension QuorumLevel {
 
     var text: String {
         switch self {
+        case .one: "1"
         case .count(let count): "\(count)"
         case .quorum: "quorum"
         case .all: "all"
@@ -186,7 +188,8 @@ extension QuorumLevel {
 
     @inline(__always) func count(of n: Int) -> Int {
         switch self {
-        case .count(let count): Int(count)
+        case .one: 1
+        case .count(let count): count
         case .quorum: n / 2 + 1
         case .all: n
         }
