@@ -73,7 +73,7 @@ extension Node {
         _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> ReadLevels? {
-        if options == .none && client.defaults == .none {
+        if options.isNone && !client.hasDefaults {
             let active = catalog.active[keyspace]
             return ReadLevels(
                 readQuorum: active.r,
@@ -89,8 +89,8 @@ extension Node {
     ) -> ReadLevels? {
         let active = catalog.active[keyspace]
         let n = active.n
-        let r = (options.r ?? client.defaults.r)?.count(of: n) ?? active.r
-        let pr = (options.pr ?? client.defaults.pr)?.count(of: n)
+        let r = (options.r ?? defaults.r)?.count(of: n) ?? active.r
+        let pr = (options.pr ?? defaults.pr)?.count(of: n)
             ?? active.settings.count(active.settings.primaryReadQuorum)
         guard isAllowed(r, of: active, least: leastReadQuorum(active), "R", target, &effects),
             isAllowed(pr, of: active, least: 0, "PR", target, &effects)
@@ -106,7 +106,7 @@ extension Node {
     ) -> WriteLevels? {
         let active = catalog.active[keyspace]
         let settings = active.settings
-        if options == .none && client.defaults == .none {
+        if options.isNone && !client.hasDefaults {
             return WriteLevels(
                 writeQuorum: active.w,
                 primaryWriteQuorum: settings.count(settings.primaryWriteQuorum),
@@ -114,10 +114,10 @@ extension Node {
                 timeoutMilliseconds: settings.timeoutMilliseconds)
         }
         let n = active.n
-        let w = (options.w ?? client.defaults.w)?.count(of: n) ?? active.w
-        let pw = (options.pw ?? client.defaults.pw)?.count(of: n)
+        let w = (options.w ?? defaults.w)?.count(of: n) ?? active.w
+        let pw = (options.pw ?? defaults.pw)?.count(of: n)
             ?? settings.count(settings.primaryWriteQuorum)
-        let dw = (options.dw ?? client.defaults.dw)?.count(of: n)
+        let dw = (options.dw ?? defaults.dw)?.count(of: n)
             ?? settings.count(settings.durableWriteQuorum)
         guard isAllowed(w, of: active, least: leastWriteQuorum(active), "W", target, &effects),
             isAllowed(pw, of: active, least: 0, "PW", target, &effects),
@@ -132,10 +132,12 @@ extension Node {
             timeoutMilliseconds: timeout(options, active))
     }
 
+    private var defaults: ConsistencyOptions { client.hasDefaults ? client.defaults : .none }
+
     private func timeout(
         _ options: ConsistencyOptions, _ active: KeyspaceCatalog.Active
     ) -> UInt32 {
-        let asked = options.timeoutMilliseconds ?? client.defaults.timeoutMilliseconds
+        let asked = options.timeoutMilliseconds ?? defaults.timeoutMilliseconds
         return min(asked ?? active.settings.timeoutMilliseconds, 600_000)
     }
 
