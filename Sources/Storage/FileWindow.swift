@@ -26,6 +26,7 @@ struct FileWindow: ~Copyable {
         at offset: Int, _ count: Int, on disk: some Disk
     ) throws(DiskError) -> UnsafeMutableRawBufferPointer {
         let wanted = max(0, min(count, size - offset))
+        guard wanted > 0 else { return UnsafeMutableRawBufferPointer(rebasing: window[..<0]) }
         if offset < start || offset + wanted > start + filled {
             try fill(from: offset, atLeast: wanted, on: disk)
         }

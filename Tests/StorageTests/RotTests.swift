@@ -129,7 +129,7 @@ import Testing
         world.disk.place(name, Array(content[..<4096]))
         #expect(Recovered(trying: world.disk).finding == .incompleteCheckpoint)
         world.disk.place(name, content)
-        world.disk.flip(name, bit: 4150 * 8)
+        world.disk.flip(name, bit: 4145 * 8)
         #expect(Recovered(trying: world.disk).finding == .batchBody)
     }
 }
