@@ -40,6 +40,11 @@ import Testing
         var world = World()
         world.sync([[1], [2], [3]])
         var content = try #require(world.disk.content(of: RotTests.first))
+        let whole = content
+        for offset in 8192..<8704 { content[offset] = 0 }
+        world.disk.place(RotTests.first, content)
+        #expect(Recovered(trying: world.disk).finding == .zeros)
+        content = whole
         for offset in 12288..<12800 { content[offset] = 0 }
         world.disk.place(RotTests.first, content)
         #expect(try Recovered(world.disk).payloads == [[1], [2]])
