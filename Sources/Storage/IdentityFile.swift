@@ -22,11 +22,12 @@ public struct IdentityFile: Equatable, Sendable {
     public let clusterID: UInt64
     public let epoch: UInt64
 
-    /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is durable on return,
-    /// so no later start, after whatever crash, takes it again.
+    /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is
+    /// durable on return, so no later start, after whatever crash, takes it again.
     ///
     /// - Parameter wallMilliseconds: since 1970, below 2⁴⁸.
-    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`, `missing`, `disk`.
+    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`,
+    ///   `missing`, `disk`.
     public static func claim(
         on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64
     ) throws(IdentityError) -> ReplicaIdentity {
@@ -51,7 +52,9 @@ public struct IdentityFile: Equatable, Sendable {
         let names: [String]
         do { names = try disk.list() } catch { throw .disk(error) }
         guard names.contains(name) else {
-            let hasRecords = names.contains { $0.hasPrefix("journal-") || $0.hasPrefix("checkpoint-") }
+            let hasRecords = names.contains {
+                $0.hasPrefix("journal-") || $0.hasPrefix("checkpoint-")
+            }
             if hasRecords { throw .missing(name) }
             return nil
         }
@@ -63,7 +66,9 @@ public struct IdentityFile: Equatable, Sendable {
         return try decode(UnsafeRawBufferPointer(bytes))
     }
 
-    private static func decode(_ bytes: UnsafeRawBufferPointer) throws(IdentityError) -> IdentityFile {
+    private static func decode(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(IdentityError) -> IdentityFile {
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
         guard long(bytes, 0) == magic, word(bytes, 8) == format,
             CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,
