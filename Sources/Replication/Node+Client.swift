@@ -61,7 +61,7 @@ extension Node {
             effects.consumed += request.consumed
             effects.beginStep()
             setClient(index)
-            execute(.direct(connection), &effects)
+            executeHere(connection, &effects)
             return true
         }
     }
@@ -103,6 +103,17 @@ extension Node {
     }
 
     @inline(__always)
+    private mutating func executeHere(_ connection: ConnectionID, _ effects: inout Effects) {
+        let name = request[0]
+        if name.count == 3 {
+            let letters = (name[0] | 0x20, name[1] | 0x20, name[2] | 0x20)
+            if letters == (0x67, 0x65, 0x74), getHere(connection, &effects) { return }
+            if letters == (0x73, 0x65, 0x74), setHere(connection, &effects) { return }
+        }
+        execute(.direct(connection), &effects)
+    }
+
+    @inline(__always)
     private mutating func setClient(_ index: Int) {
         client.dialect = sessions[index].protocolVersion == 3 ? .resp3 : .resp2
         client.wantsReceipt = sessions[index].wantsReceipts
@@ -117,14 +128,7 @@ extension Node {
     /// Sends what was written behind `start` in the effects' bytes to where the reply belongs.
     mutating func deliver(_ target: ReplyTarget, from start: Int, _ effects: inout Effects) {
         switch target {
-        case .direct(let connection):
-            let index = Int(connection.rawValue)
-            if sessions[index].owesReplies {
-                let bytes = takeBack(start, &effects)
-                sessions[index].append(completed: bytes)
-            } else {
-                effects.reply(connection, start..<effects.bytes.count)
-            }
+        case .direct(let connection): deliverDirectly(connection, from: start, &effects)
         case .outstanding(let connection, let serial, let sequence):
             let bytes = takeBack(start, &effects)
             complete(connection, serial, sequence, bytes, &effects)
@@ -133,6 +137,19 @@ extension Node {
             bytes.withUnsafeBytes { send(to: node, kind: 6, number: number, $0, &effects) }
         case .gather(let id, let part): gathered(id, part, takeBack(start, &effects), &effects)
         case .nobody: effects.bytes.truncate(to: start)
+        }
+    }
+
+    @inline(__always)
+    mutating func deliverDirectly(
+        _ connection: ConnectionID, from start: Int, _ effects: inout Effects
+    ) {
+        let index = Int(connection.rawValue)
+        if sessions[index].owesReplies {
+            let bytes = takeBack(start, &effects)
+            sessions[index].append(completed: bytes)
+        } else {
+            effects.reply(connection, start..<effects.bytes.count)
         }
     }
 

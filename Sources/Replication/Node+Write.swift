@@ -85,8 +85,8 @@ extension Node {
         _ intent: WriteIntent, _ keyspace: Int, _ range: KeyRange, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Bool {
-        let active = catalog.active[keyspace]
-        if isDiskFull && active.settings.durability != .memory {
+        let n = catalog.active[keyspace].n
+        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
             fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
             return false
         }
@@ -94,13 +94,13 @@ extension Node {
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
         }
-        guard active.n > 1 else { return true }
-        let reachable = reachableReplicas(of: range, active.n)
+        guard n > 1 else { return true }
+        let reachable = reachableReplicas(of: range, n)
         guard reachable < intent.levels.writeQuorum else { return true }
         counters.unavailable += 1
         fail(
             target,
-            text: "UNAVAILABLE \(reachable) of \(active.n) replicas reachable, "
+            text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
                 + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
         return false
     }

@@ -17,6 +17,8 @@ public struct IdentityFile: Equatable, Sendable {
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
     static let format: UInt32 = 1
     static let byteCount = 36
+    /// A start reserves this many epochs: one, and one for each time that the clock goes back while the node runs.
+    public static let epochsPerStart: UInt64 = 1_024
 
     public let node: NodeID
     public let clusterID: UInt64
@@ -38,7 +40,7 @@ public struct IdentityFile: Equatable, Sendable {
         if let stored, stored.clusterID != clusterID {
             throw .otherCluster(stored: stored.clusterID, claimed: clusterID)
         }
-        let epoch = max(wallMilliseconds, stored.map { $0.epoch + 1 } ?? 1)
+        let epoch = max(wallMilliseconds, stored.map { $0.epoch + epochsPerStart } ?? 1)
         let identity = ReplicaIdentity(node: node, epoch: epoch)
         do {
             try IdentityFile(node: node, clusterID: clusterID, epoch: epoch).store(on: disk)
