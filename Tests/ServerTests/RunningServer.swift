@@ -21,8 +21,14 @@ final class RunningServer: Sendable {
     }
 
     private let state = Mutex(State())
+    /// Where its data is, at least as long as it runs.
+    private let directory: TemporaryDirectory
 
-    init(_ configuration: Server.Configuration, log: Log = .silent) throws {
+    init(
+        _ configuration: Server.Configuration, in directory: TemporaryDirectory,
+        log: Log = .silent
+    ) throws {
+        self.directory = directory
         let started = Semaphore()
         let thread = try startThread { [self] in
             do throws(ServerError) {

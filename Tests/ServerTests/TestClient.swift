@@ -47,6 +47,13 @@ struct TestClient: ~Copyable {
         return String(decoding: taken, as: UTF8.self)
     }
 
+    /// The next line with its end, or what came before the end of the stream.
+    mutating func receiveLine() throws -> String {
+        while !received.contains(10), try readMore() {}
+        let line = received.prefix { $0 != 10 }
+        return try receive(min(line.count + 1, received.count))
+    }
+
     /// Sends a command and expects exactly this answer.
     mutating func expect(
         _ answer: String, to command: String, sourceLocation: SourceLocation = #_sourceLocation
