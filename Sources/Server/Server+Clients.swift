@@ -148,7 +148,8 @@ extension Server {
         }
     }
 
-    /// Ends a connection whatever is still in its queue; the node is told at the start of the next turn.
+    /// Ends a connection whatever is still in its queue; the node is told at the start of the next
+    /// turn.
     mutating func dropClient(_ index: Int) {
         guard !clients[index].isGone else { return }
         clients[index].isGone = true

@@ -109,7 +109,8 @@ extension Server {
         }
     }
 
-    /// Writes this turn's replies from the node's own buffer; only what the kernel refuses is copied.
+    /// Writes this turn's replies from the node's own buffer; only what the kernel refuses is
+    /// copied.
     private mutating func writeFresh(_ index: Int) throws(SocketError) {
         let range = clients[index].fresh
         guard !range.isEmpty else { return }
