@@ -21,8 +21,10 @@ struct ClientConnection: ~Copyable {
     var isDirty = false
     /// Has as many requests under way as it may have: nothing is read until a reply leaves.
     var isStalled = false
-    /// The server stops: nothing more is read.
+    /// Nothing more is read: the client has closed its half, or the server stops.
     var isDraining = false
+    /// The client has closed its half: the connection ends once it is owed nothing.
+    var hasEnded = false
     /// Closed once its output has left.
     var isClosing = false
     /// No longer watched; ends at the start of the next turn.

@@ -99,7 +99,7 @@ extension Server {
             counters.clientsOverOutputLimit += 1
             log.warning("client disconnected: more replies wait for it than the limit allows")
             dropClient(index)
-        } else if clients[index].isClosing && clients[index].output.isEmpty {
+        } else if isFinished(index) {
             dropClient(index)
         } else {
             if clients[index].isStalled {

@@ -24,6 +24,17 @@ import Testing
         #expect(try client.receive(12) == "+OK\r\n$1\r\nx\r\n")
     }
 
+    @Test("an answer that waits for the disk is not overtaken by a later one")
+    func gatedOrder() throws {
+        let server = try single()
+        var client = try TestClient(port: server.clientPort)
+        for _ in 0..<50 {
+            try client.expect(
+                "+PONG\r\n+OK\r\n+PONG\r\n+OK\r\n$1\r\n2\r\n",
+                to: "PING\r\nSET a 1\r\nPING\r\nSET a 2\r\nGET a\r\n")
+        }
+    }
+
     @Test("a pipeline larger than the read buffer is answered completely and in order")
     func longPipeline() throws {
         let server = try single()
@@ -59,6 +70,15 @@ import Testing
         var client = try TestClient(port: server.clientPort)
         try client.send("PING\r\nQUIT\r\n")
         #expect(try client.receiveToEnd() == "+PONG\r\n+OK\r\n")
+    }
+
+    @Test("a client that has closed its sending half still gets its answers")
+    func halfClosed() throws {
+        let server = try single()
+        var client = try TestClient(port: server.clientPort)
+        try client.send("SET a 1\r\nGET a\r\n")
+        client.endSending()
+        #expect(try client.receiveToEnd() == "+OK\r\n$1\r\n1\r\n")
     }
 
     @Test("a client over the limit is told so; a place that becomes free is given away again")

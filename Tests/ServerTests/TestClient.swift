@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Reactor
 import Testing
 
@@ -35,6 +36,9 @@ struct TestClient: ~Copyable {
         }
         return true
     }
+
+    /// Closes the sending half.
+    func endSending() { shutdown(socket.descriptor, Int32(SHUT_WR)) }
 
     @discardableResult
     func send(_ text: String) throws -> Bool { try send(Array(text.utf8)) }
