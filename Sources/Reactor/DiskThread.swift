@@ -1,13 +1,13 @@
 import Glibc
 
-/// One thread beside the loop that does what blocks: one job at a time, a whole batch a job, because
-/// waking a sleeping thread costs more than a request does.
+/// One thread beside the loop that does what blocks: one job at a time, a whole batch a job,
+/// because waking a sleeping thread costs more than a request does.
 ///
-/// The loop hands a job over with `start`, watches `wakeupDescriptor`, and takes the outcome when that
-/// fires; until then `isBusy`. The value has one owner, on one thread.
+/// The loop hands a job over with `start`, watches `wakeupDescriptor`, and takes the outcome when
+/// that fires; until then `isBusy`. The value has one owner, on one thread.
 ///
-/// Invariant: the slot belongs to the owner before `handedOver` is posted and after `finished` is, and to
-/// the thread in between; the two semaphores order the memory accesses.
+/// Invariant: the slot belongs to the owner before `handedOver` is posted and after `finished` is,
+/// and to the thread in between; the two semaphores order the memory accesses.
 public struct DiskThread<Job: Sendable, Outcome: Sendable>: ~Copyable {
     private let slot: Slot<Job, Outcome>
     private let thread: pthread_t

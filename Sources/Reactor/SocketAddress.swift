@@ -25,7 +25,8 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
         memcpy(&storage, address, Int(length))
     }
 
-    /// The address of one end of a socket: `getsockname` for the near one, `getpeername` for the far one.
+    /// The address of one end of a socket: `getsockname` for the near one, `getpeername` for the
+    /// far one.
     init(
         of descriptor: Int32,
         _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32

@@ -7,12 +7,13 @@ struct ClientConnection: ~Copyable {
     let socket: Socket
     /// Distinguishes the lives of one connection index.
     let generation: UInt64
-    /// Bytes that no step has consumed: the tail of an incomplete request, or what a stalled connection
-    /// sent.
+    /// Bytes that no step has consumed: the tail of an incomplete request, or what a stalled
+    /// connection sent.
     var unread = ByteBuffer(capacity: 16)
     /// Replies that the kernel has not taken yet.
     var output = OutputQueue()
-    /// The replies of this turn, where the node wrote them; they come after `output`, which is empty then.
+    /// The replies of this turn, where the node wrote them; they come after `output`, which is
+    /// empty then.
     var fresh: Range<Int> = 0..<0
     /// What the poller watches.
     var interest: Poller.Interest = .readable
@@ -20,8 +21,10 @@ struct ClientConnection: ~Copyable {
     var isDirty = false
     /// Has as many requests under way as it may have: nothing is read until a reply leaves.
     var isStalled = false
-    /// The server stops: nothing more is read.
+    /// Nothing more is read: the client has closed its half, or the server stops.
     var isDraining = false
+    /// The client has closed its half: the connection ends once it is owed nothing.
+    var hasEnded = false
     /// Closed once its output has left.
     var isClosing = false
     /// No longer watched; ends at the start of the next turn.

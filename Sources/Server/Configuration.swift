@@ -7,7 +7,8 @@ extension Server {
     public struct Configuration: Sendable {
         /// What the node itself is told: who it is, the members, keyspaces, request limits.
         public var node: NodeConfiguration
-        /// Where clients connect: a numeric address or a host name, and a port; 0 lets the kernel pick.
+        /// Where clients connect: a numeric address or a host name, and a port; 0 lets the kernel
+        /// pick.
         public var clientHost: String
         public var clientPort: UInt16
         /// Where other nodes connect: this member's own address unless told otherwise.

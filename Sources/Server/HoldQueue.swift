@@ -5,8 +5,8 @@ import Coding
 ///
 /// Invariant: positions never fall from front to back, so what is due is always a prefix.
 struct HoldQueue: ~Copyable {
-    /// What happens once the position is durable. A generation names one life of a connection or link:
-    /// an effect for one that has ended is dropped, even when its index or node is back.
+    /// What happens once the position is durable. A generation names one life of a connection or
+    /// link: an effect for one that has ended is dropped, even when its index or node is back.
     enum Held {
         case reply(ConnectionID, generation: UInt64, byteCount: Int)
         case close(ConnectionID, generation: UInt64)

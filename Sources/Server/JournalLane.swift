@@ -2,10 +2,11 @@ import Base
 import Reactor
 import Storage
 
-/// The way of records to the disk: the journal, the thread that runs its jobs, and when to ask for a batch.
+/// The way of records to the disk: the journal, the thread that runs its jobs, and when to ask for
+/// a batch.
 ///
-/// A batch is asked for at once when an effect waits for it, within the keyspace's interval when none does,
-/// and earlier when much has gathered.
+/// A batch is asked for at once when an effect waits for it, within the keyspace's interval when
+/// none does, and earlier when much has gathered.
 struct JournalLane: ~Copyable {
     typealias Thread = DiskThread<DiskJob, Result<Void, DiskError>>
 

@@ -38,7 +38,8 @@ public struct Log: Sendable {
     }
 }
 
-/// Lets a few events through in each window, so that a stranger cannot fill the disk with log lines.
+/// Lets a few events through in each window, so that a stranger cannot fill the disk with log
+/// lines.
 struct RateLimit {
     let eventsMax: Int
     let windowNanoseconds: UInt64
@@ -51,8 +52,8 @@ struct RateLimit {
         self.windowNanoseconds = windowNanoseconds
     }
 
-    /// - Returns: how many events were suppressed since the last that passed, or nil to suppress this
-    ///   one.
+    /// - Returns: how many events were suppressed since the last that passed, or nil to suppress
+    ///   this one.
     mutating func admit(at now: UInt64) -> Int? {
         if now >= windowEnd {
             windowEnd = now + windowNanoseconds

@@ -2,8 +2,8 @@ import Coding
 
 /// Bytes that wait to leave in order, taken off the front as far as the kernel accepts them.
 ///
-/// - Complexity: O(1) per byte, amortised: what is left moves to the front only when it is the smaller
-///   half.
+/// - Complexity: O(1) per byte, amortised: what is left moves to the front only when it is the
+///   smaller half.
 struct OutputQueue: ~Copyable {
     private var buffer = ByteBuffer(capacity: 16)
     private var removed = 0

@@ -20,7 +20,8 @@ struct CheckpointFeed: ~Copyable {
 }
 
 extension Server {
-    /// Begins a checkpoint when the journal has grown enough, and feeds the one under way a piece a turn.
+    /// Begins a checkpoint when the journal has grown enough, and feeds the one under way a piece a
+    /// turn.
     mutating func tendCheckpoint() {
         if checkpoint.stage == .idle {
             let grown = lane.journal.counters.bytes - checkpoint.bytesBefore

@@ -94,16 +94,28 @@ extension Server {
         offerUnread(index)
     }
 
-    /// One read; a connection that ended is dropped.
+    /// One read; a connection that broke is dropped, one whose client has said everything ends.
     private mutating func receive(
         _ index: Int, into buffer: UnsafeMutableRawBufferPointer
     ) -> Int? {
         do throws(SocketError) {
             guard let count = try clients[index].socket.read(into: buffer) else { return nil }
             if count > 0 { return count }
-        } catch {}
-        dropClient(index)
+            clients[index].hasEnded = true
+            clients[index].isDraining = true
+            markDirty(client: index)
+        } catch {
+            dropClient(index)
+        }
         return nil
+    }
+
+    /// Nothing is left to be sent to a client that sends no more, or that is to be closed.
+    func isFinished(_ index: Int) -> Bool {
+        guard clients[index].output.isEmpty else { return false }
+        if clients[index].isClosing { return true }
+        return clients[index].hasEnded && clients[index].heldCount == 0
+            && !node.owesReplies(to: ConnectionID(UInt32(index)))
     }
 
     private mutating func offerUnread(_ index: Int) {
@@ -125,7 +137,7 @@ extension Server {
     /// Offers a stalled connection's bytes again, now that a reply to it has left.
     mutating func resumeClient(_ index: Int, _ generation: UInt64) {
         guard clients.contains(index), clients[index].generation == generation,
-            !clients[index].isGone, clients[index].isStalled, !clients[index].isDraining
+            !clients[index].isGone, clients[index].isStalled, stopsBy == nil
         else { return }
         guard clients[index].unread.count > 0 else {
             clients[index].isStalled = false
@@ -148,7 +160,8 @@ extension Server {
         }
     }
 
-    /// Ends a connection whatever is still in its queue; the node is told at the start of the next turn.
+    /// Ends a connection whatever is still in its queue; the node is told at the start of the next
+    /// turn.
     mutating func dropClient(_ index: Int) {
         guard !clients[index].isGone else { return }
         clients[index].isGone = true

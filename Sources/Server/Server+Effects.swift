@@ -99,7 +99,7 @@ extension Server {
             counters.clientsOverOutputLimit += 1
             log.warning("client disconnected: more replies wait for it than the limit allows")
             dropClient(index)
-        } else if clients[index].isClosing && clients[index].output.isEmpty {
+        } else if isFinished(index) {
             dropClient(index)
         } else {
             if clients[index].isStalled {
@@ -109,7 +109,8 @@ extension Server {
         }
     }
 
-    /// Writes this turn's replies from the node's own buffer; only what the kernel refuses is copied.
+    /// Writes this turn's replies from the node's own buffer; only what the kernel refuses is
+    /// copied.
     private mutating func writeFresh(_ index: Int) throws(SocketError) {
         let range = clients[index].fresh
         guard !range.isEmpty else { return }

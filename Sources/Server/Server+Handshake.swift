@@ -3,8 +3,9 @@ import Coding
 import Reactor
 import Replication
 
-// The handshake: the first frame each way is a `Hello`. Who called greets first, who was called answers
-// when it has admitted the other; each side's link is open once it has admitted the other's hello.
+// The handshake: the first frame each way is a `Hello`. Who called greets first, who was called
+// answers when it has admitted the other; each side's link is open once it has admitted the other's
+// hello.
 extension Server {
     /// Sends this node's hello.
     mutating func greet(_ index: Int, recipient: NodeID) {

@@ -8,7 +8,8 @@ extension Server {
         releaseHeld()
     }
 
-    /// The end of a turn: what was gathered goes to the disk, and the node learns whether there is room.
+    /// The end of a turn: what was gathered goes to the disk, and the node learns whether there is
+    /// room.
     mutating func endJournalTurn() {
         tendCheckpoint()
         lane.startJob(now: now.monotonic)

@@ -141,7 +141,8 @@ extension Log {
 }
 
 extension Server.Configuration {
-    /// What the node is told, with values no longer than a journal record may be beside the longest key.
+    /// What the node is told, with values no longer than a journal record may be beside the longest
+    /// key.
     var nodeWithinJournal: NodeConfiguration {
         let room = limits.journal.recordBytesMax - (128 << 10)
         let wanted = node.requestLimits

@@ -30,6 +30,9 @@ extension Server {
         releaseHeld()
         flushClients()
         flushLinks()
+        guard lane.isIdle else {
+            throw .storage(.full(configuration.dataDirectory))
+        }
         log.info("stopped; everything is on disk")
         ending = .stopped
     }

@@ -73,8 +73,8 @@ extension Server {
         }
     }
 
-    /// Does what the last turn left: tells the node who is gone and what is durable, and offers the bytes
-    /// of connections that may go on.
+    /// Does what the last turn left: tells the node who is gone and what is durable, and offers the
+    /// bytes of connections that may go on.
     mutating func settle() {
         guard !settlements.isEmpty else { return }
         let due = settlements

@@ -3,35 +3,37 @@ import Coding
 import Reactor
 import Replication
 
-/// The production interpreter of `Node`: one thread, one turn after the other, over real sockets and files.
+/// The production interpreter of `Node`: one thread, one turn after the other, over real sockets
+/// and files.
 ///
-/// A turn (`runTurn`) waits until a socket is ready or a deadline has come, steps the node with every
-/// input, and then walks the node's effects once, in order:
+/// A turn (`runTurn`) waits until a socket is ready or a deadline has come, steps the node with
+/// every input, and then walks the node's effects once, in order:
 ///
 /// - Each ready socket is read once, into one buffer that all share; only the tail of an incomplete
 ///   request is copied. Clients: `Server+Clients.swift`; other nodes: `Server+Links.swift` and
 ///   `Server+Handshake.swift`.
 /// - Replies leave straight from where the node wrote them, messages in one write per link
 ///   (`Server+Effects.swift`); what the kernel does not take waits in an `OutputQueue`.
-/// - Records go to the journal, whose jobs run on the disk thread, one at a time: while one sync runs the
-///   next batch gathers. Gated effects wait in the `HoldQueue` until the journal's durable position has
-///   reached the position at which they were walked (`Server+Journal.swift`).
+/// - Records go to the journal, whose jobs run on the disk thread, one at a time: while one sync
+///   runs the next batch gathers. Gated effects wait in the `HoldQueue` until the journal's durable
+///   position has reached the position at which they were walked (`Server+Journal.swift`).
 ///
-/// A connection that ends is only marked; its index is freed and the node is told at the start of the next
-/// turn (`settle`), so that within one turn an index means one connection.
+/// A connection that ends is only marked; its index is freed and the node is told at the start of
+/// the next turn (`settle`), so that within one turn an index means one connection.
 ///
-/// What it does not do: decide anything. Whoever may join, what a request means and how much of it is
-/// accepted is the node's business.
+/// What it does not do: decide anything. Whoever may join, what a request means and how much of it
+/// is accepted is the node's business.
 ///
 /// Promises:
-/// - **Order**: replies to one connection leave in the order of their effects, also when only some wait for
-///   the disk. Messages to one node may overtake gated ones of earlier steps.
-/// - **Durability**: nothing gated leaves before its sync; after a failed sync nothing leaves at all.
+/// - **Order**: replies to one connection leave in the order of their effects, also when only some
+///   wait for the disk. Messages to one node may overtake gated ones of earlier steps.
+/// - **Durability**: nothing gated leaves before its sync; after a failed sync nothing leaves at
+///   all.
 /// - **Bounds**: everything that grows has a limit in `Limits`.
 ///
-/// Everything that a thread owns is inside this one value, and nothing is global: several shards a process
-/// are several of these on several threads. It is a non-copyable struct in a local of the run loop, not a
-/// class: mutation through a class would check exclusivity at run time.
+/// Everything that a thread owns is inside this one value, and nothing is global: several shards a
+/// process are several of these on several threads. It is a non-copyable struct in a local of the
+/// run loop, not a class: mutation through a class would check exclusivity at run time.
 public struct Server: ~Copyable {
     let configuration: Configuration
     let log: Log
@@ -74,7 +76,8 @@ public struct Server: ~Copyable {
     /// Takes the data directory, recovers what is in it, and listens; `run` serves.
     ///
     /// - Parameters:
-    ///   - signals: SIGTERM and SIGINT stop the run when given; made before any other thread starts.
+    ///   - signals: SIGTERM and SIGINT stop the run when given; made before any other thread
+    ///     starts.
     ///   - seed: for back-off, hash keys and checksums; a different one each start.
     /// - Throws: `ServerError`, whose text is for the operator.
     public init(

@@ -5,9 +5,11 @@ import Reactor
 public enum ServerError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The configuration contradicts itself; the text says where.
     case configuration(String)
-    /// An address could not be resolved or listened on, or the kernel refused something the loop needs.
+    /// An address could not be resolved or listened on, or the kernel refused something the loop
+    /// needs.
     case network(SocketError)
-    /// The data directory cannot be used, or it failed: nothing that waited for it was acknowledged.
+    /// The data directory cannot be used, or it failed: nothing that waited for it was
+    /// acknowledged.
     case storage(DiskError)
     /// What is on the disk is not what was written; the text names the file and place.
     case corruption(String)

@@ -1,8 +1,8 @@
-/// Values at small indices that are handed out again: connections, found without hashing and changed in
-/// place without a class.
+/// Values at small indices that are handed out again: connections, found without hashing and
+/// changed in place without a class.
 ///
-/// Invariant: `count` elements are alive, at indices below `limit`; every other index below `limit` is
-/// free.
+/// Invariant: `count` elements are alive, at indices below `limit`; every other index below `limit`
+/// is free.
 ///
 /// - Complexity: O(1); an insertion that grows moves all elements.
 struct Slab<Element: ~Copyable>: ~Copyable {

@@ -7,16 +7,16 @@ import Testing
 @Suite struct ClientTests {
     private func single(
         _ adjust: (inout Server.Configuration) -> Void = { _ in }
-    ) throws -> (server: RunningServer, plan: ClusterPlan) {
+    ) throws -> RunningServer {
         let plan = try ClusterPlan(nodes: 1)
         var configuration = plan.configuration(1)
         adjust(&configuration)
-        return (try RunningServer(configuration), plan)
+        return try RunningServer(configuration, in: plan.directory)
     }
 
     @Test("a client gets its answers in order, however its bytes arrive")
     func splitBytes() throws {
-        let (server, _) = try single()
+        let server = try single()
         var client = try TestClient(port: server.clientPort)
         try client.expect("+PONG\r\n", to: "PING\r\n")
         try client.expect("+OK\r\n$5\r\nhello\r\n$-1\r\n", to: "SET a hello\r\nGET a\r\nGET b\r\n")
@@ -24,9 +24,20 @@ import Testing
         #expect(try client.receive(12) == "+OK\r\n$1\r\nx\r\n")
     }
 
+    @Test("an answer that waits for the disk is not overtaken by a later one")
+    func gatedOrder() throws {
+        let server = try single()
+        var client = try TestClient(port: server.clientPort)
+        for _ in 0..<50 {
+            try client.expect(
+                "+PONG\r\n+OK\r\n+PONG\r\n+OK\r\n$1\r\n2\r\n",
+                to: "PING\r\nSET a 1\r\nPING\r\nSET a 2\r\nGET a\r\n")
+        }
+    }
+
     @Test("a pipeline larger than the read buffer is answered completely and in order")
     func longPipeline() throws {
-        let (server, _) = try single()
+        let server = try single()
         var client = try TestClient(port: server.clientPort)
         let numbers = (0..<20_000).map { String(10_000 + $0) }
         try client.send(numbers.map { "ECHO \($0)\r\n" }.joined())
@@ -36,7 +47,7 @@ import Testing
 
     @Test("a value larger than the read buffer crosses both ways")
     func largeValue() throws {
-        let (server, _) = try single()
+        let server = try single()
         var client = try TestClient(port: server.clientPort)
         let value = String(repeating: "v", count: 700_000)
         try client.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$700000\r\n\(value)\r\n")
@@ -45,7 +56,7 @@ import Testing
 
     @Test("a protocol error is answered and closes that connection only")
     func protocolError() throws {
-        let (server, _) = try single()
+        let server = try single()
         var other = try TestClient(port: server.clientPort)
         var client = try TestClient(port: server.clientPort)
         try client.send("*abc\r\n")
@@ -55,15 +66,24 @@ import Testing
 
     @Test("what was answered before a close reaches the client")
     func closeAfterReplies() throws {
-        let (server, _) = try single()
+        let server = try single()
         var client = try TestClient(port: server.clientPort)
         try client.send("PING\r\nQUIT\r\n")
         #expect(try client.receiveToEnd() == "+PONG\r\n+OK\r\n")
     }
 
+    @Test("a client that has closed its sending half still gets its answers")
+    func halfClosed() throws {
+        let server = try single()
+        var client = try TestClient(port: server.clientPort)
+        try client.send("SET a 1\r\nGET a\r\n")
+        client.endSending()
+        #expect(try client.receiveToEnd() == "+OK\r\n$1\r\n1\r\n")
+    }
+
     @Test("a client over the limit is told so; a place that becomes free is given away again")
     func connectionLimit() throws {
-        let (server, _) = try single { $0.limits.clientsMax = 2 }
+        let server = try single { $0.limits.clientsMax = 2 }
         var first = try TestClient(port: server.clientPort)
         try first.expect("+PONG\r\n", to: "PING\r\n")
         var second = try TestClient(port: server.clientPort)
@@ -81,7 +101,7 @@ import Testing
 
     @Test("a client that does not read is disconnected at the limit; others are served")
     func slowReader() throws {
-        let (server, _) = try single { $0.limits.clientOutputBytesMax = 8 << 20 }
+        let server = try single { $0.limits.clientOutputBytesMax = 8 << 20 }
         var other = try TestClient(port: server.clientPort)
         let value = String(repeating: "v", count: 500_000)
         try other.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000\r\n\(value)\r\n")
@@ -96,7 +116,7 @@ import Testing
 
     @Test("many clients are served side by side and their places are used again")
     func manyClients() throws {
-        let (server, _) = try single()
+        let server = try single()
         for _ in 0..<20 {
             try serveSome(server.clientPort, count: 20)
         }

@@ -10,6 +10,11 @@ import Testing
 
 /// A server on a thread of its own, on ports that the kernel picked, stopped when the value goes.
 final class RunningServer: Sendable {
+    /// What the server's thread tells; it must not hold the value that stops it.
+    private final class Shared: Sendable {
+        let state = Mutex(State())
+    }
+
     private struct State {
         var client: SocketAddress?
         var link: SocketAddress?
@@ -20,14 +25,20 @@ final class RunningServer: Sendable {
         var thread: pthread_t?
     }
 
-    private let state = Mutex(State())
+    private let shared = Shared()
+    /// Where its data is, at least as long as it runs.
+    private let directory: TemporaryDirectory
 
-    init(_ configuration: Server.Configuration, log: Log = .silent) throws {
+    init(
+        _ configuration: Server.Configuration, in directory: TemporaryDirectory,
+        log: Log = .silent
+    ) throws {
+        self.directory = directory
         let started = Semaphore()
-        let thread = try startThread { [self] in
+        let thread = try startThread { [shared] in
             do throws(ServerError) {
                 var server = try Server(configuration, log: log)
-                state.withLock {
+                shared.state.withLock {
                     $0.client = server.clientAddress
                     $0.link = server.linkAddress
                     $0.stop = server.stop
@@ -35,18 +46,18 @@ final class RunningServer: Sendable {
                 started.signal()
                 let ending = server.run()
                 let counters = server.counters
-                state.withLock {
+                shared.state.withLock {
                     $0.ending = ending
                     $0.counters = counters
                 }
             } catch {
-                state.withLock { $0.failure = error }
+                shared.state.withLock { $0.failure = error }
                 started.signal()
             }
         }
-        state.withLock { $0.thread = thread }
+        shared.state.withLock { $0.thread = thread }
         started.wait()
-        if let failure = state.withLock({ $0.failure }) {
+        if let failure = shared.state.withLock({ $0.failure }) {
             join()
             throw failure
         }
@@ -54,22 +65,22 @@ final class RunningServer: Sendable {
 
     deinit { stop() }
 
-    var clientPort: UInt16 { state.withLock { $0.client?.port ?? 0 } }
-    var linkPort: UInt16 { state.withLock { $0.link?.port ?? 0 } }
+    var clientPort: UInt16 { shared.state.withLock { $0.client?.port ?? 0 } }
+    var linkPort: UInt16 { shared.state.withLock { $0.link?.port ?? 0 } }
 
     /// Stops it as SIGTERM would and waits for its end.
     @discardableResult
     func stop() -> Server.Ending? {
-        state.withLock { $0.stop }?()
+        shared.state.withLock { $0.stop }?()
         join()
-        return state.withLock { $0.ending }
+        return shared.state.withLock { $0.ending }
     }
 
     /// After `stop`.
-    var counters: Server.Counters { state.withLock { $0.counters } }
+    var counters: Server.Counters { shared.state.withLock { $0.counters } }
 
     private func join() {
-        let thread = state.withLock { $0.thread.take() }
+        let thread = shared.state.withLock { $0.thread.take() }
         if let thread { pthread_join(thread, nil) }
     }
 }

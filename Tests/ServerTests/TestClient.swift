@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Reactor
 import Testing
 
@@ -36,6 +37,9 @@ struct TestClient: ~Copyable {
         return true
     }
 
+    /// Closes the sending half.
+    func endSending() { shutdown(socket.descriptor, Int32(SHUT_WR)) }
+
     @discardableResult
     func send(_ text: String) throws -> Bool { try send(Array(text.utf8)) }
 
@@ -45,6 +49,13 @@ struct TestClient: ~Copyable {
         let taken = received.prefix(count)
         received.removeFirst(taken.count)
         return String(decoding: taken, as: UTF8.self)
+    }
+
+    /// The next line with its end, or what came before the end of the stream.
+    mutating func receiveLine() throws -> String {
+        while !received.contains(10), try readMore() {}
+        let line = received.prefix { $0 != 10 }
+        return try receive(min(line.count + 1, received.count))
     }
 
     /// Sends a command and expects exactly this answer.

@@ -1,0 +1,120 @@
+import Base
+import Coding
+import Glibc
+import Reactor
+import Replication
+import Testing
+
+@testable import Server
+
+@Suite struct LinkTests {
+    /// A node of a two-node cluster whose other node never comes.
+    private func lonely(
+        _ adjust: (inout Server.Limits) -> Void = { _ in }
+    ) throws -> RunningServer {
+        let plan = try ClusterPlan(nodes: 2)
+        var configuration = plan.configuration(1)
+        adjust(&configuration.limits)
+        return try RunningServer(configuration, in: plan.directory)
+    }
+
+    private static let giantFrame: [UInt8] =
+        Hello.magic + [0xFF, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 64)
+
+    @Test(
+        "whatever is not a hello closes the connection at once, and nothing is executed",
+        arguments: [
+            Array("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n".utf8),
+            Array("PING\r\n".utf8), Array("GET / HTTP/1.1\r\nHost: x\r\n\r\n".utf8),
+            [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC, 0x03, 0x03],
+            [UInt8](repeating: 0, count: 1000), Array("Q".utf8) + [0xFF], giantFrame,
+        ])
+    func garbage(bytes: [UInt8]) throws {
+        let server = try lonely()
+        var stranger = try TestClient(port: server.linkPort)
+        try stranger.send(bytes)
+        #expect(try stranger.receiveToEnd() == "")
+        var client = try TestClient(port: server.clientPort)
+        try client.expect("+PONG\r\n", to: "PING\r\n")
+        server.stop()
+        #expect(server.counters.strangersRefused == 1 && server.counters.linksOpened == 0)
+    }
+
+    @Test("a connection without a handshake is closed when its time is over")
+    func handshakeDeadline() throws {
+        let server = try lonely { $0.handshakeMilliseconds = 20 }
+        var silent = try TestClient(port: server.linkPort)
+        var partial = try TestClient(port: server.linkPort)
+        try partial.send("QRT1")
+        #expect(try silent.receiveToEnd() == "")
+        #expect(try partial.receiveToEnd() == "")
+    }
+
+    @Test("connections without a handshake are limited, and make room when they go")
+    func strangerLimit() throws {
+        let server = try lonely { $0.strangersMax = 2 }
+        let first = try TestClient(port: server.linkPort)
+        let second = try TestClient(port: server.linkPort)
+        var third = try TestClient(port: server.linkPort)
+        #expect(try third.receiveToEnd() == "")
+        try first.send("x")
+        try second.send("x")
+    }
+
+    @Test(
+        "a hello that the node does not admit closes the connection",
+        arguments: [
+            Hello(clusterID: 8, identity: .init(node: NodeID(2), epoch: 1), recipient: NodeID(1)),
+            Hello(clusterID: 7, identity: .init(node: NodeID(1), epoch: 1), recipient: NodeID(1)),
+            Hello(clusterID: 7, identity: .init(node: NodeID(3), epoch: 1), recipient: NodeID(1)),
+            Hello(clusterID: 7, identity: .init(node: NodeID(2), epoch: 1), recipient: NodeID(3)),
+        ])
+    func refusedHello(hello: Hello) throws {
+        let server = try lonely()
+        var stranger = try TestClient(port: server.linkPort)
+        try stranger.send(encoded(hello))
+        #expect(try stranger.receiveToEnd() == "")
+    }
+
+    private func encoded(_ hello: Hello) -> [UInt8] {
+        var buffer = ByteBuffer(capacity: 64)
+        hello.encode(into: &buffer)
+        return Array(buffer.bytes)
+    }
+
+    @Test("of two processes under one number the second is refused while the first lives")
+    func oneNumberTwice() throws {
+        let server = try lonely()
+        let first = Hello(
+            clusterID: 7, identity: .init(node: NodeID(2), epoch: 5), recipient: NodeID(1))
+        let second = Hello(
+            clusterID: 7, identity: .init(node: NodeID(2), epoch: 6), recipient: NodeID(1))
+        var held = try TestClient(port: server.linkPort)
+        try held.send(encoded(first))
+        #expect(try held.receive(4) == "QRT1")
+        var refused = try TestClient(port: server.linkPort)
+        try refused.send(encoded(second))
+        #expect(try refused.receiveToEnd() == "")
+        held = try TestClient(port: server.linkPort)
+        try held.send(encoded(second))
+        #expect(try held.receive(4) == "QRT1")
+        server.stop()
+        #expect(server.counters.linksOpened == 2 && server.counters.strangersRefused == 1)
+    }
+
+    @Test("a malformed frame breaks the link; the node may come back")
+    func malformedFrame() throws {
+        let server = try lonely()
+        let hello = Hello(
+            clusterID: 7, identity: .init(node: NodeID(2), epoch: 5), recipient: NodeID(1))
+        for _ in 0..<2 {
+            var link = try TestClient(port: server.linkPort)
+            try link.send(encoded(hello))
+            #expect(try link.receive(4) == "QRT1")
+            try link.send([4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+            _ = try link.receiveToEnd()
+        }
+        server.stop()
+        #expect(server.counters.malformedFrames == 2)
+    }
+}
