@@ -43,6 +43,8 @@ let package = Package(
             name: "quorate",
             dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
             swiftSettings: strict),
+        tests("Lab", ["Base", "Lab"]),
+        tests("quorate", ["quorate", "Base", "Lab"]),
     ],
     swiftLanguageModes: [.v6]
 )

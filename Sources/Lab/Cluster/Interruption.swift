@@ -5,9 +5,11 @@ private let received = Atomic<Int32>(0)
 
 /// Turns SIGINT and SIGTERM into a question that long work asks, so that what was started is also ended.
 public enum Interruption {
-    /// Starts to listen; from then on the signals no longer end the process by themselves.
+    /// Starts to listen; from then on the signals no longer end the process by themselves, and neither
+    /// does a reader of our output who left.
     public static func listen() {
         received.store(0, ordering: .relaxed)
+        signal(SIGPIPE, SIG_IGN)
         for number in [SIGINT, SIGTERM, SIGHUP] {
             var action = sigaction()
             action.__sigaction_handler.sa_handler = { received.store($0, ordering: .relaxed) }
