@@ -68,10 +68,11 @@ extension Command {
               n=3                      replicas of each key
               r=quorum w=quorum        answers a read and a write wait for: a number, one, quorum, all
               pr= pw= dw=              of these, from primaries and durable
-              floor=r:1,w:quorum       no request may go below
+              floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
               conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
               durability=fsync|interval(100)|memory
               ttl=3600                 seconds; 0 for never
+              timeout= keybytes= valuebytes= siblings= readrepair=
 
             """
         case .serve, .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop,

@@ -5,9 +5,9 @@ enum KeyspaceCommand {
     /// - Parameter verb: `CREATE` or `ALTER`.
     static func define(_ verb: String, _ arguments: Arguments) throws(Failure) {
         let name = try name(arguments)
-        let settings: KeyspaceSettings
+        let settings: KeyspaceOverrides
         do {
-            settings = try KeyspaceSettings(assignments: Array(arguments.operands.dropFirst()))
+            settings = try KeyspaceOverrides(assignments: Array(arguments.operands.dropFirst()))
         } catch {
             throw Failure(.usage, "\(error)", hint: "quorate keyspace \(verb.lowercased()) --help lists them")
         }
@@ -32,7 +32,7 @@ enum KeyspaceCommand {
         guard let name = arguments.operands.first else {
             throw Failure(.usage, "the keyspace's name is missing")
         }
-        guard KeyspaceSettings.isName(name) else {
+        guard KeyspaceOverrides.isName(name) else {
             throw Failure(
                 .usage, "\"\(name)\" is no keyspace name",
                 hint: "1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.'")
@@ -56,9 +56,9 @@ enum KeyspaceCommand {
     }
 
     /// The node that was named, or a living one of the local cluster.
-    private static func address(_ arguments: Arguments) throws(Failure) -> NodeConfiguration.Endpoint {
+    private static func address(_ arguments: Arguments) throws(Failure) -> NodeSettings.Endpoint {
         if let text = arguments.value("address") {
-            guard let address = NodeConfiguration.Endpoint(text) else {
+            guard let address = NodeSettings.Endpoint(text) else {
                 throw Failure(.usage, "\"\(text)\" is no address", hint: "for example --address 127.0.0.1:7001")
             }
             return address

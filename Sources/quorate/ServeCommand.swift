@@ -13,17 +13,17 @@ enum ServeCommand {
         try serve(configuration)
     }
 
-    private static func configuration(at path: String) throws(Failure) -> NodeConfiguration {
+    private static func configuration(at path: String) throws(Failure) -> NodeSettings {
         let text = try Files.read(path)
         do {
-            return try NodeConfiguration(parsing: text)
+            return try NodeSettings(parsing: text)
         } catch {
             throw Failure(.badFile, "\(path): \(error)")
         }
     }
 
     /// The one place where settings become a running server.
-    private static func serve(_ configuration: NodeConfiguration) throws(Failure) {
+    private static func serve(_ configuration: NodeSettings) throws(Failure) {
         throw Failure(.internalDefect, "this build has no server")
     }
 

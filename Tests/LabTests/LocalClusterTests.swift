@@ -70,10 +70,10 @@ struct LocalClusterTests {
         try inDirectory { path in
             var plan = LocalCluster.Plan()
             plan.faults = true
-            plan.keyspaces["k"] = try KeyspaceSettings(assignments: ["n=3", "w=all"])
+            plan.keyspaces["k"] = try KeyspaceOverrides(assignments: ["n=3", "w=all"])
             let state = try LocalCluster.create(path + "/c", plan).state
             let configurations = try (1...3).map {
-                try NodeConfiguration(parsing: Files.read("\(path)/c/node-\($0).json5"))
+                try NodeSettings(parsing: Files.read("\(path)/c/node-\($0).json5"))
             }
             #expect(configurations.map(\.node.rawValue) == [1, 2, 3])
             #expect(Set(configurations.map(\.clusterID)).count == 1)

@@ -52,11 +52,11 @@ struct ReplyTests {
         ("7001", "127.0.0.1", 7001), ("a.b:1", "a.b", 1), ("[::1]:65535", "::1", 65_535),
     ])
     func addresses(text: String, host: String, port: Int) {
-        #expect(NodeConfiguration.Endpoint(text) == NodeConfiguration.Endpoint(host: host, port: port))
+        #expect(NodeSettings.Endpoint(text) == NodeSettings.Endpoint(host: host, port: port))
     }
 
     @Test("what is no address is none", arguments: ["", "a", "a:0", "a:65536", "::1:7", ":7", "a:b:7"])
     func noAddresses(text: String) {
-        #expect(NodeConfiguration.Endpoint(text) == nil)
+        #expect(NodeSettings.Endpoint(text) == nil)
     }
 }

@@ -3,7 +3,7 @@ import Glibc
 /// One connection that asks and waits: for commands, not for load.
 public final class ClientConnection {
     /// The address, for messages.
-    public let address: NodeConfiguration.Endpoint
+    public let address: NodeSettings.Endpoint
     private let socket: ClientSocket
     private var reader = ReplyReader()
     private var chunk = [UInt8](repeating: 0, count: 65_536)
@@ -14,7 +14,7 @@ public final class ClientConnection {
     /// - Parameter timeoutMilliseconds: the bound for connecting, and later for each answer.
     /// - Throws: `unavailable` when nobody listens there, or the time is over.
     public init(
-        _ address: NodeConfiguration.Endpoint, timeoutMilliseconds: Int = 5000
+        _ address: NodeSettings.Endpoint, timeoutMilliseconds: Int = 5000
     ) throws(Failure) {
         self.address = address
         self.timeoutMilliseconds = timeoutMilliseconds
@@ -83,7 +83,7 @@ public final class ClientConnection {
     }
 }
 
-extension NodeConfiguration.Endpoint: CustomStringConvertible {
+extension NodeSettings.Endpoint: CustomStringConvertible {
     public var description: String { host.utf8.contains(58) ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
     /// Reads `HOST:PORT`, `[IPV6]:PORT` or `PORT` alone, which means loopback; nil for anything else.

@@ -5,8 +5,8 @@ public struct ClusterState: Equatable, Sendable {
     /// One node and the process that last ran it.
     public struct Node: Equatable, Sendable {
         public let id: NodeID
-        public let client: NodeConfiguration.Endpoint
-        public let link: NodeConfiguration.Endpoint
+        public let client: NodeSettings.Endpoint
+        public let link: NodeSettings.Endpoint
         /// Nil before it was first started and after it was stopped.
         public var process: NodeProcess?
     }
@@ -69,9 +69,9 @@ extension ClusterState.Node {
         let host = try reader.text("host", example: "127.0.0.1") ?? ""
         let ports = 1...65_535
         id = NodeID(UInt16(truncatingIfNeeded: try reader.integer("id", in: ports, example: 1) ?? 1))
-        client = NodeConfiguration.Endpoint(
+        client = NodeSettings.Endpoint(
             host: host, port: try reader.integer("clientPort", in: ports, example: 7001) ?? 0)
-        link = NodeConfiguration.Endpoint(
+        link = NodeSettings.Endpoint(
             host: host, port: try reader.integer("linkPort", in: ports, example: 17_001) ?? 0)
         let range = 1...Int(Int32.max)
         if let number = try reader.integer("pid", in: range, example: 4711),

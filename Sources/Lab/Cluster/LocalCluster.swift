@@ -17,7 +17,7 @@ public final class LocalCluster {
         public var basePort: Int?
         /// True when `FAULT` may cut links.
         public var faults = false
-        public var keyspaces = SortedMap<String, KeyspaceSettings>()
+        public var keyspaces = SortedMap<String, KeyspaceOverrides>()
 
         public init() {}
     }
@@ -83,14 +83,14 @@ public final class LocalCluster {
         let lock = try Files.lock(directory + "/lock")
         let ports = try LoopbackPorts.choose(nodes: plan.nodes, base: plan.basePort)
         let members = ports.enumerated().map { position, ports in
-            NodeConfiguration.Member(
+            NodeSettings.Member(
                 id: NodeID(UInt16(position + 1)), host: "127.0.0.1",
                 clientPort: ports.client, linkPort: ports.link)
         }
         let state = ClusterState(name: "local-\(getpid())-\(MonotonicClock.now)", nodes: members.map {
             ClusterState.Node(
-                id: $0.id, client: NodeConfiguration.Endpoint(host: $0.host, port: $0.clientPort),
-                link: NodeConfiguration.Endpoint(host: $0.host, port: $0.linkPort))
+                id: $0.id, client: NodeSettings.Endpoint(host: $0.host, port: $0.clientPort),
+                link: NodeSettings.Endpoint(host: $0.host, port: $0.linkPort))
         })
         let cluster = LocalCluster(directory: directory, state: state, lock: lock)
         for member in members { try cluster.writeConfiguration(of: member.id, members, plan) }
@@ -99,9 +99,9 @@ public final class LocalCluster {
     }
 
     private func writeConfiguration(
-        of node: NodeID, _ members: [NodeConfiguration.Member], _ plan: Plan
+        of node: NodeID, _ members: [NodeSettings.Member], _ plan: Plan
     ) throws(Failure) {
-        var configuration = NodeConfiguration(
+        var configuration = NodeSettings(
             clusterName: state.name, node: node, members: members,
             dataDirectory: path(of: node, ""))
         configuration.faults = plan.faults

@@ -8,7 +8,7 @@ public struct NodeHealth: Equatable, Sendable {
     public private(set) var keys: Int?
 
     /// Asks `PING`, `INFO` and `DBSIZE` and waits at most half a second for each.
-    public init(asking address: NodeConfiguration.Endpoint) {
+    public init(asking address: NodeSettings.Endpoint) {
         do {
             let connection = try ClientConnection(address, timeoutMilliseconds: 500)
             answers = try connection.ask("PING") == .simple("PONG")

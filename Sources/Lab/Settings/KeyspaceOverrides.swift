@@ -1,7 +1,7 @@
 /// What a configuration file or a command line says about one keyspace; nil where it leaves the node's default.
 ///
 /// The same names stand in the file (`orders: {n: 3, r: "quorum"}`) and on the command line (`n=3 r=quorum`).
-public struct KeyspaceSettings: Equatable, Sendable {
+public struct KeyspaceOverrides: Equatable, Sendable {
     /// How concurrent writes meet.
     public enum Conflict: String, Equatable, Sendable, CaseIterable {
         /// The newest hybrid-logical-clock stamp wins.
@@ -39,24 +39,71 @@ public struct KeyspaceSettings: Equatable, Sendable {
         }
     }
 
-    public static let replicationFactorMax = 15
+    /// What no request may go below.
+    public enum Floor: Equatable, Sendable, CustomStringConvertible {
+        case none
+        /// So many replicas for every read and every write.
+        case level(ReplicaLevel)
+        /// The keyspace's own r and w, which must overlap.
+        case strong
+
+        /// Reads `none`, `strong` or a level; nil for anything else.
+        public init?(_ text: String) {
+            switch text {
+            case "none": self = .none
+            case "strong": self = .strong
+            default:
+                guard let level = ReplicaLevel(text), level != .count(0) else { return nil }
+                self = .level(level)
+            }
+        }
+
+        public var description: String {
+            switch self {
+            case .none: "none"
+            case .level(let level): level.description
+            case .strong: "strong"
+            }
+        }
+    }
+
+    /// A whole number that a keyspace may be given, with the range that a node accepts.
+    struct Bound {
+        let name: String
+        let range: ClosedRange<Int>
+        let example: Int
+    }
+
+    static let replicationFactorRange = 1...32
     static let levelNames = ["r", "w", "pr", "pw", "dw"]
-    static let names = ["n"] + levelNames + ["floor", "conflict", "durability", "ttl"]
+    static let bounds = [
+        Bound(name: "timeout", range: 1...600_000, example: 1000),
+        Bound(name: "keybytes", range: 1...65_535, example: 4096),
+        Bound(name: "valuebytes", range: 1...64 << 20, example: 1 << 20),
+        Bound(name: "siblings", range: 1...1000, example: 100),
+        Bound(name: "readrepair", range: 0...1000, example: 100),
+    ]
+    static let names = ["n"] + levelNames + ["floor", "conflict", "durability", "ttl"] + bounds.map(\.name)
 
     public var replicationFactor: Int?
-    public var readQuorum: Level?
-    public var writeQuorum: Level?
-    public var primaryReads: Level?
-    public var primaryWrites: Level?
-    public var durableWrites: Level?
-    /// No request may read from fewer replicas than this.
-    public var readFloor: Level?
-    /// No request may write to fewer replicas than this.
-    public var writeFloor: Level?
+    public var readQuorum: ReplicaLevel?
+    public var writeQuorum: ReplicaLevel?
+    public var primaryReads: ReplicaLevel?
+    public var primaryWrites: ReplicaLevel?
+    public var durableWrites: ReplicaLevel?
+    public var floor: Floor?
     public var conflict: Conflict?
     public var durability: Durability?
     /// Seconds after which what is written without its own expiry goes away; 0 for never.
     public var ttlSeconds: Int?
+    /// Milliseconds that a request may take.
+    public var timeoutMilliseconds: Int?
+    public var keyBytesMax: Int?
+    public var valueBytesMax: Int?
+    /// Concurrent values of one key before a write is refused.
+    public var siblingsMax: Int?
+    /// Reads out of a thousand that compare all replicas in the background.
+    public var readRepairPerMille: Int?
 
     public init() {}
 
@@ -73,21 +120,23 @@ public struct KeyspaceSettings: Equatable, Sendable {
         var words: [(name: String, value: String)] = []
         if let replicationFactor { words.append(("n", String(replicationFactor))) }
         for (name, level) in zip(
-            KeyspaceSettings.levelNames,
+            KeyspaceOverrides.levelNames,
             [readQuorum, writeQuorum, primaryReads, primaryWrites, durableWrites]) {
             if let level { words.append((name, level.description)) }
         }
-        if let floor = floorText { words.append(("floor", floor)) }
+        if let floor { words.append(("floor", floor.description)) }
         if let conflict { words.append(("conflict", conflict.rawValue)) }
         if let durability { words.append(("durability", durability.description)) }
         if let ttlSeconds { words.append(("ttl", String(ttlSeconds))) }
+        for (bound, value) in zip(KeyspaceOverrides.bounds, boundValues) {
+            if let value { words.append((bound.name, String(value))) }
+        }
         return words
     }
 
-    /// `r:1,w:quorum`, or nil without a floor.
-    var floorText: String? {
-        let parts = [readFloor.map { "r:\($0)" }, writeFloor.map { "w:\($0)" }].compactMap(\.self)
-        return parts.isEmpty ? nil : parts.joined(separator: ",")
+    /// In the order of `bounds`.
+    private var boundValues: [Int?] {
+        [timeoutMilliseconds, keyBytesMax, valueBytesMax, siblingsMax, readRepairPerMille]
     }
 
     /// The settings as a configuration file holds them.

@@ -1,5 +1,5 @@
-extension KeyspaceSettings {
-    /// Reads `n=3 r=quorum w=quorum floor=r:1,w:quorum conflict=lww durability=interval(100) ttl=60`.
+extension KeyspaceOverrides {
+    /// Reads `n=3 r=quorum w=quorum floor=strong conflict=lww durability=interval(100) ttl=60`.
     ///
     /// - Throws: the first word that is none of these, with what would be right.
     public init(assignments: [String]) throws(SettingsError) {
@@ -21,20 +21,36 @@ extension KeyspaceSettings {
 
     init(_ place: JSON.Member) throws(SettingsError) {
         self.init()
-        let reader = try SettingsReader(place, known: KeyspaceSettings.names)
+        let reader = try SettingsReader(place, known: KeyspaceOverrides.names)
         replicationFactor = try reader.integer(
-            "n", in: 1...KeyspaceSettings.replicationFactorMax, example: 3)
+            "n", in: KeyspaceOverrides.replicationFactorRange, example: 3)
         readQuorum = try level(reader.member("r"))
         writeQuorum = try level(reader.member("w"))
         primaryReads = try level(reader.member("pr"))
         primaryWrites = try level(reader.member("pw"))
         durableWrites = try level(reader.member("dw"))
-        try readFloor(reader.member("floor"))
         try readChoices(reader)
         ttlSeconds = try reader.integer("ttl", in: 0...3_153_600_000, example: 3600)
+        timeoutMilliseconds = try bound(0, reader)
+        keyBytesMax = try bound(1, reader)
+        valueBytesMax = try bound(2, reader)
+        siblingsMax = try bound(3, reader)
+        readRepairPerMille = try bound(4, reader)
+        try checkOverlap(reader)
+    }
+
+    private func bound(_ index: Int, _ reader: SettingsReader) throws(SettingsError) -> Int? {
+        let bound = KeyspaceOverrides.bounds[index]
+        return try reader.integer(bound.name, in: bound.range, example: bound.example)
     }
 
     private mutating func readChoices(_ reader: SettingsReader) throws(SettingsError) {
+        if let member = reader.member("floor") {
+            guard let choice = member.value.word.flatMap(Floor.init(_:)) else {
+                throw member.expected("\"none\", \"strong\", or a number of replicas, \"quorum\" or \"all\"")
+            }
+            floor = choice
+        }
         if let member = reader.member("conflict") {
             guard let choice = member.value.word.flatMap(Conflict.init(rawValue:)) else {
                 throw member.expected("\"lww\" or \"siblings\"")
@@ -49,9 +65,9 @@ extension KeyspaceSettings {
         }
     }
 
-    private func level(_ member: JSON.Member?) throws(SettingsError) -> Level? {
+    private func level(_ member: JSON.Member?) throws(SettingsError) -> ReplicaLevel? {
         guard let member else { return nil }
-        guard let level = member.value.word.flatMap(Level.init(_:)) else {
+        guard let level = member.value.word.flatMap(ReplicaLevel.init(_:)) else {
             throw member.expected("a number of replicas, \"one\", \"quorum\" or \"all\"")
         }
         if let factor = replicationFactor, level.replicas(of: factor) > factor {
@@ -60,36 +76,22 @@ extension KeyspaceSettings {
         return level
     }
 
-    /// A floor is `{r: 1, w: "quorum"}` in a file and `r:1,w:quorum` as one word.
-    private mutating func readFloor(_ member: JSON.Member?) throws(SettingsError) {
-        guard let member else { return }
-        var floor = member
-        if let word = member.value.word {
-            floor = JSON.Member(member.name, .members(KeyspaceSettings.parts(of: word)), line: member.line)
+    /// A floor that the keyspace's own r and w do not keep is a contradiction; what is not said here is left to the node.
+    private func checkOverlap(_ reader: SettingsReader) throws(SettingsError) {
+        guard let floor, let member = reader.member("floor"), let factor = replicationFactor,
+            let read = readQuorum, let write = writeQuorum
+        else { return }
+        let counts = (read.replicas(of: factor), write.replicas(of: factor))
+        switch floor {
+        case .none: return
+        case .level(let level):
+            guard min(counts.0, counts.1) < level.replicas(of: factor) else { return }
+            throw member.problem("r=\(read) or w=\(write) lies below the floor of \(level)")
+        case .strong:
+            guard counts.0 + counts.1 <= factor else { return }
+            throw member.problem(
+                "strong needs r + w above n, and \(counts.0) + \(counts.1) is not above \(factor)")
         }
-        let reader = try SettingsReader(floor, known: ["r", "w"])
-        readFloor = try level(reader.member("r"))
-        writeFloor = try level(reader.member("w"))
-        guard readFloor != nil || writeFloor != nil else {
-            throw member.expected("r, w or both, such as {r: 1, w: \"quorum\"}")
-        }
-        try check(readQuorum, isAtLeast: readFloor, "r", member)
-        try check(writeQuorum, isAtLeast: writeFloor, "w", member)
-    }
-
-    private static func parts(of word: String) -> [JSON.Member] {
-        word.split(separator: ",", omittingEmptySubsequences: false).map { part in
-            let halves = part.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            return JSON.Member(String(halves[0]), .text(halves.count > 1 ? String(halves[1]) : ""))
-        }
-    }
-
-    private func check(
-        _ level: Level?, isAtLeast floor: Level?, _ name: String, _ member: JSON.Member
-    ) throws(SettingsError) {
-        let factor = replicationFactor ?? 3
-        guard let level, let floor, level.replicas(of: factor) < floor.replicas(of: factor) else { return }
-        throw member.problem("the default \(name) of \(level) lies below the floor of \(floor)")
     }
 }
 

@@ -1,6 +1,6 @@
 import Base
 
-extension NodeConfiguration {
+extension NodeSettings {
     private static let portRange = 1...65_535
     private static let names = [
         "clusterID", "node", "client", "link", "dataDirectory", "faults", "members", "limits", "keyspaces",
@@ -17,7 +17,7 @@ extension NodeConfiguration {
         } catch {
             throw SettingsError(line: error.line, path: "", problem: error.problem)
         }
-        let reader = try SettingsReader(JSON.Member("", root), known: NodeConfiguration.names)
+        let reader = try SettingsReader(JSON.Member("", root), known: NodeSettings.names)
         _ = try reader.required("clusterID", example: "clusterID: \"orders-test\"")
         let place = try reader.required("node", example: "node: 1")
         _ = try reader.required("dataDirectory", example: "dataDirectory: \"/var/lib/quorate/1\"")
@@ -33,8 +33,8 @@ extension NodeConfiguration {
         self.init(
             clusterName: try reader.text("clusterID", example: "orders-test") ?? "", node: node,
             members: members, dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
-        client = try NodeConfiguration.endpoint(reader.member("client"), default: client)
-        link = try NodeConfiguration.endpoint(reader.member("link"), default: link)
+        client = try NodeSettings.endpoint(reader.member("client"), default: client)
+        link = try NodeSettings.endpoint(reader.member("link"), default: link)
         faults = try reader.bool("faults") ?? false
         limits = try Limits(reader.member("limits"))
         try readKeyspaces(reader.member("keyspaces"))
@@ -57,10 +57,10 @@ extension NodeConfiguration {
         }
         for entry in entries {
             let member = JSON.Member("keyspaces.\(entry.name)", entry.value, line: entry.line)
-            guard KeyspaceSettings.isName(entry.name) else {
+            guard KeyspaceOverrides.isName(entry.name) else {
                 throw member.problem("a keyspace's name is 1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.'")
             }
-            let settings = try KeyspaceSettings(member)
+            let settings = try KeyspaceOverrides(member)
             if let factor = settings.replicationFactor, factor > members.count {
                 throw JSON.Member(member.name + ".n", .null, line: entry.line)
                     .problem("is \(factor), but there are only \(members.count) members")
@@ -70,17 +70,17 @@ extension NodeConfiguration {
     }
 }
 
-extension NodeConfiguration.Member {
+extension NodeSettings.Member {
     private static let names = ["id", "host", "clientPort", "linkPort", "weight", "zone"]
 
-    static func list(_ place: JSON.Member) throws(SettingsError) -> [NodeConfiguration.Member] {
+    static func list(_ place: JSON.Member) throws(SettingsError) -> [NodeSettings.Member] {
         guard case .list(let values) = place.value, !values.isEmpty else {
             throw place.expected("a list of at least one member")
         }
-        var members: [NodeConfiguration.Member] = []
+        var members: [NodeSettings.Member] = []
         for (position, value) in values.enumerated() {
             let entry = JSON.Member("members[\(position)]", value, line: value.firstLine ?? place.line)
-            let member = try NodeConfiguration.Member(entry)
+            let member = try NodeSettings.Member(entry)
             try member.check(against: members, entry)
             members.append(member)
         }
@@ -88,8 +88,8 @@ extension NodeConfiguration.Member {
     }
 
     private init(_ place: JSON.Member) throws(SettingsError) {
-        let reader = try SettingsReader(place, known: NodeConfiguration.Member.names)
-        for (name, example) in zip(NodeConfiguration.Member.names.prefix(4), ["1", "\"127.0.0.1\"", "7001", "17001"]) {
+        let reader = try SettingsReader(place, known: NodeSettings.Member.names)
+        for (name, example) in zip(NodeSettings.Member.names.prefix(4), ["1", "\"127.0.0.1\"", "7001", "17001"]) {
             _ = try reader.required(name, example: "\(name): \(example)")
         }
         let id = try reader.integer("id", in: 1...65_535, example: 1) ?? 0
@@ -106,7 +106,7 @@ extension NodeConfiguration.Member {
     }
 
     private func check(
-        against others: [NodeConfiguration.Member], _ place: JSON.Member
+        against others: [NodeSettings.Member], _ place: JSON.Member
     ) throws(SettingsError) {
         for other in others {
             guard other.id != id else { throw place.problem("id \(id.rawValue) stands here twice") }
@@ -119,7 +119,7 @@ extension NodeConfiguration.Member {
     }
 }
 
-extension NodeConfiguration.Limits {
+extension NodeSettings.Limits {
     private static let names = [
         "clients", "requestBytes", "memoryBytes", "replyBacklogBytes", "linkBacklogBytes",
     ]
@@ -127,7 +127,7 @@ extension NodeConfiguration.Limits {
     init(_ place: JSON.Member?) throws(SettingsError) {
         self.init()
         guard let place else { return }
-        let reader = try SettingsReader(place, known: NodeConfiguration.Limits.names)
+        let reader = try SettingsReader(place, known: NodeSettings.Limits.names)
         let bytes = 65_536...1 << 40
         clients = try reader.integer("clients", in: 1...1_000_000, example: clients) ?? clients
         requestBytes = try reader.integer(

@@ -1,5 +1,5 @@
 /// How many replicas have to answer: a number, or a word that follows the replication factor.
-public enum Level: Equatable, Sendable, CustomStringConvertible {
+public enum ReplicaLevel: Equatable, Sendable, CustomStringConvertible {
     case count(Int)
     /// More than half of the replicas.
     case quorum

@@ -15,8 +15,8 @@ import Base
 ///       keyspaces: {orders: {n: 2, r: 1, w: "all", durability: "fsync"}},
 ///     }
 ///
-/// Reading order: this file, NodeConfiguration+Reading.swift (keys, ranges, rules), NodeConfiguration+JSON.swift.
-public struct NodeConfiguration: Equatable, Sendable {
+/// Reading order: this file, NodeSettings+Reading.swift (keys, ranges, rules), NodeSettings+JSON.swift.
+public struct NodeSettings: Equatable, Sendable {
     /// A host with a port: where to listen or to connect.
     public struct Endpoint: Equatable, Sendable {
         /// An IPv4 or IPv6 address or a name that the system resolves.
@@ -54,9 +54,9 @@ public struct NodeConfiguration: Equatable, Sendable {
         /// Client connections at a time.
         public var clients = 10_000
         /// Bytes of one request.
-        public var requestBytes = 8 << 20
+        public var requestBytes = 64 << 20
         /// Bytes of keys and values in memory.
-        public var memoryBytes = 1 << 30
+        public var memoryBytes = 8 << 30
         /// Bytes of replies that wait for one client to read them.
         public var replyBacklogBytes = 64 << 20
         /// Bytes of messages that wait for one link.
@@ -78,7 +78,7 @@ public struct NodeConfiguration: Equatable, Sendable {
     /// All nodes, this one among them, ascending by identifier.
     public var members: [Member]
     public var limits = Limits()
-    public var keyspaces = SortedMap<String, KeyspaceSettings>()
+    public var keyspaces = SortedMap<String, KeyspaceOverrides>()
 
     /// - Parameters:
     ///   - members: ascending by identifier.

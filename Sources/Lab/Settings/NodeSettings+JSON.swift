@@ -1,4 +1,4 @@
-extension NodeConfiguration {
+extension NodeSettings {
     /// The configuration as a file holds it: reading it back gives an equal value.
     public var json: JSON {
         [
@@ -15,11 +15,11 @@ extension NodeConfiguration {
     }
 }
 
-extension NodeConfiguration.Endpoint {
+extension NodeSettings.Endpoint {
     var json: JSON { ["host": .text(host), "port": .integer(port)] }
 }
 
-extension NodeConfiguration.Member {
+extension NodeSettings.Member {
     var json: JSON {
         var members = [
             JSON.Member("id", .integer(Int(id.rawValue))),
@@ -33,7 +33,7 @@ extension NodeConfiguration.Member {
     }
 }
 
-extension NodeConfiguration.Limits {
+extension NodeSettings.Limits {
     var json: JSON {
         [
             "clients": .integer(clients),
