@@ -29,7 +29,8 @@ enum Terminal {
     /// Bold on a terminal that wants colours.
     static func bold(_ text: String) -> String { coloured(text, "1", on: STDOUT_FILENO) }
 
-    private static func clearProgress() {
+    /// Removes the line of progress.
+    static func clearProgress() {
         if isatty(STDERR_FILENO) == 1 { write("\r\u{1B}[K", to: STDERR_FILENO) }
     }
 

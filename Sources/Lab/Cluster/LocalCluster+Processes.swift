@@ -37,9 +37,11 @@ extension LocalCluster {
 
     /// Ends one node at once, as a crash would.
     public func kill(_ node: NodeID) {
-        guard let process = state.nodes[position(of: node)].process else { return }
+        let position = position(of: node)
+        guard let process = state.nodes[position].process else { return }
         process.signal(SIGKILL)
         _ = process.waitForEnd(milliseconds: 5000)
+        state.nodes[position].process = nil
     }
 
     /// Ends all nodes: SIGTERM, and SIGKILL for those that take longer than ten seconds.
@@ -78,6 +80,13 @@ extension LocalCluster {
                 guard MonotonicClock.now < deadline else { throw late(node, health, milliseconds) }
                 MonotonicClock.sleep(milliseconds: 20)
             }
+        }
+    }
+
+    /// - Throws: `failed` with the end of its log when a node that was started is not running any more.
+    func checkAlive() throws(Failure) {
+        for node in state.nodes {
+            if let process = node.process, process.condition != .alive { throw ended(node) }
         }
     }
 
