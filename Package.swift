@@ -45,6 +45,13 @@ let package = Package(
             swiftSettings: strict),
         tests("Lab", ["Base", "Lab"]),
         tests("quorate", ["quorate", "Base", "Lab"]),
+        tests("Coding", ["Coding", "Base"]),
+        tests("RESP", ["RESP", "Coding", "Base"]),
+        tests("Base", ["Base"]),
+        tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("Ring", ["Base", "Ring"]),
+        tests("Quorum", ["Base", "Quorum"]),
+        tests("Reactor", ["Base", "Reactor"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -2,11 +2,13 @@
 #ifndef QUORATE_LINUX_H
 #define QUORATE_LINUX_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <time.h>
 
 #if defined(__x86_64__)
 // CPUID.1:ECX bit 20 says SSE4.2, which carries the CRC32C instruction.
@@ -37,6 +39,26 @@ static inline uint32_t quorate_hardware_crc32c(uint32_t crc, const uint8_t *byte
     return crc;
 }
 #endif
+
+// epoll_wait(2) to the nanosecond, where the C library (2.35) and the kernel (5.11) know how; else rounded up to
+// milliseconds. A negative timeout waits for ever. Returns the number of events or -errno.
+static inline int quorate_epoll_wait(int poller, struct epoll_event *events, int max, int64_t nanoseconds) {
+    int milliseconds = -1, count;
+    if (nanoseconds >= 0) {
+#if defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 35)
+        struct timespec timeout = { nanoseconds / 1000000000, nanoseconds % 1000000000 };
+        count = epoll_pwait2(poller, events, max, &timeout, NULL);
+        if (count >= 0) return count;
+        if (errno != ENOSYS && errno != EPERM) return -errno;
+#endif
+#endif
+        int64_t rounded = (nanoseconds + 999999) / 1000000;
+        milliseconds = rounded > 3600000 ? 3600000 : (int)rounded;
+    }
+    count = epoll_wait(poller, events, max, milliseconds);
+    return count >= 0 ? count : -errno;
+}
 
 // accept4(2) stands behind _GNU_SOURCE, which Swift's Glibc module is not built with.
 extern int quorate_accept4(int listener, void *address, void *length, int flags) __asm__("accept4");

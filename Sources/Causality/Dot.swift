@@ -1,7 +1,8 @@
 import Base
 
-/// A hybrid logical clock reading: 48 bits of wall-clock milliseconds since 1970, then 16 bits that count events within
-/// one millisecond. It orders events of different nodes by time, and those of one causal chain by cause.
+/// A hybrid logical clock reading: 48 bits of wall-clock milliseconds since 1970, then 16 bits that
+/// count events within one millisecond. It orders events of different nodes by time, and those of
+/// one causal chain by cause.
 public struct Stamp: Hashable, Comparable, Sendable {
     public let rawValue: UInt64
 
@@ -16,10 +17,12 @@ public struct Stamp: Hashable, Comparable, Sendable {
     @inlinable public static func < (a: Stamp, b: Stamp) -> Bool { a.rawValue < b.rawValue }
 }
 
-/// One write, named for ever: which memory minted it, and when on that memory's strictly rising clock.
+/// One write, named for ever: which memory minted it, and when on that memory's strictly rising
+/// clock.
 ///
-/// The stamp serves as the dot's counter, so the dot that names a concurrent write is also its place in last-writer-wins
-/// order: later stamp first, then the higher identity, the same in every merge order.
+/// The stamp serves as the dot's counter, so the dot that names a concurrent write is also its
+/// place in last-writer-wins order: later stamp first, then the higher identity, the same in every
+/// merge order.
 public struct Dot: Hashable, Comparable, Sendable {
     public let identity: ReplicaIdentity
     public let stamp: Stamp

@@ -1,12 +1,13 @@
 import Base
 import Coding
 
-/// The state of one key as bytes: the same run of bytes in the table, in the journal and on the wire, encoded once.
+/// The state of one key as bytes: the same run of bytes in the table, in the journal and on the
+/// wire, encoded once.
 ///
 /// Layout, little-endian, 32 bytes before the key:
 ///
 ///     0  length    u32   header, key and body
-///     4  flags     u8    1 tombstone, 2 sibling set
+///     4  flags     u8    1 tombstone, 2 sibling set, 3 sibling set without siblings
 ///     5  zero      u8
 ///     6  keyBytes  u16
 ///     8  identity  u64   the dot's replica identity
@@ -14,11 +15,15 @@ import Coding
 ///     24 expiry    u64   wall-clock milliseconds since 1970, 0 for never
 ///     32 key, then body
 ///
-/// A plain record holds one version: its body is the value, or empty for a tombstone, and its causal context is its own
-/// dot. A sibling set's body is what `SiblingSet` encodes, and its dot and expiry are those of the newest sibling.
+/// A plain record holds one version: its body is the value, or empty for a tombstone, and its
+/// causal context is its own dot. A sibling set's body is what `SiblingSet` encodes; its dot is the
+/// newest that the set has seen, so that one look at the header orders any two records; its expiry
+/// is when its last sibling expires. A tombstone has no expiry.
 ///
-/// A `Record` is a view: it owns nothing, and the bytes must outlive it. `init(validating:)` is the only door for bytes
-/// from outside; behind it every accessor is in bounds.
+/// Each state of a key has one record: equal states are equal bytes.
+///
+/// A `Record` is a view: it owns nothing, and the bytes must outlive it. `init(validating:)` is the
+/// only door for bytes from outside; behind it every accessor is in bounds.
 public struct Record {
     public static let headerBytes = 32
     public static let keyBytesMax = 65_535
@@ -28,31 +33,47 @@ public struct Record {
     /// Trusts that a record was encoded or validated at this address.
     @inlinable public init(at base: UnsafeRawPointer) { self.base = base }
 
-    /// - Throws: `truncated` or `invalid` unless the bytes are exactly one record. The body of a sibling set is
-    ///   decoded, and so checked, by `SiblingSet`.
+    /// - Throws: `truncated` or `invalid` unless the bytes are exactly the one record of a state.
     public init(validating bytes: UnsafeRawBufferPointer) throws(DecodeError) {
-        guard bytes.count >= Record.headerBytes, let base = bytes.baseAddress else { throw .truncated }
+        guard bytes.count >= Record.headerBytes, let base = bytes.baseAddress else {
+            throw .truncated
+        }
         self.base = base
         guard length == bytes.count else { throw .invalid("record length differs from its frame") }
-        guard base.load(fromByteOffset: 4, as: UInt8.self) < 4, base.load(fromByteOffset: 5, as: UInt8.self) == 0
-        else { throw .invalid("record has unknown flags") }
+        guard flags < 4, base.load(fromByteOffset: 5, as: UInt8.self) == 0 else {
+            throw .invalid("record has unknown flags")
+        }
         guard Record.headerBytes + keyBytes <= length, keyBytes > 0 else {
             throw .invalid("record key does not fit")
         }
-        guard !(isTombstone && !isSiblingSet && bodyBytes != 0) else {
-            throw .invalid("tombstone carries a value")
+        if isSiblingSet {
+            try checkSiblings(SiblingSet(encoded: body))
+        } else if isTombstone {
+            guard bodyBytes == 0 else { throw .invalid("tombstone carries a value") }
+            guard expiry == 0 else { throw .invalid("tombstone expires") }
         }
-        if isSiblingSet { _ = try SiblingSet(encoded: body) }
+    }
+
+    private func checkSiblings(_ set: SiblingSet) throws(DecodeError) {
+        guard set.recordKind.rawValue == flags else {
+            throw .invalid("sibling set has another record kind")
+        }
+        guard set.context.newest == dot, set.expiry == expiry else {
+            throw .invalid("record header differs from its sibling set")
+        }
     }
 
     @inlinable public var length: Int { Int(base.loadUnaligned(as: UInt32.self)) }
-    @inlinable public var keyBytes: Int { Int(base.loadUnaligned(fromByteOffset: 6, as: UInt16.self)) }
+    @inlinable public var keyBytes: Int {
+        Int(base.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
+    }
     @inlinable var flags: UInt8 { base.load(fromByteOffset: 4, as: UInt8.self) }
     @inlinable public var isTombstone: Bool { flags & 1 != 0 }
     @inlinable public var isSiblingSet: Bool { flags & 2 != 0 }
     @inlinable public var dot: Dot {
         Dot(
-            identity: ReplicaIdentity(rawValue: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
+            identity: ReplicaIdentity(
+                rawValue: base.loadUnaligned(fromByteOffset: 8, as: UInt64.self)),
             stamp: Stamp(rawValue: base.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
     }
     /// Wall-clock milliseconds since 1970, 0 for never.
@@ -103,4 +124,6 @@ public enum RecordKind: UInt8, Sendable {
     case value = 0
     case tombstone = 1
     case siblings = 2
+    /// A sibling set without siblings: a delete that saw more than its own dot.
+    case siblingTombstone = 3
 }

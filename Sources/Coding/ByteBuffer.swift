@@ -1,6 +1,7 @@
 import Glibc
 
-/// A growable run of bytes with one owner: what an effect, a batch or a reply is written into exactly once.
+/// A growable run of bytes with one owner: what an effect, a batch or a reply is written into
+/// exactly once.
 ///
 /// Integers are little-endian. Writing never traps on size; the owner bounds how much it lets in.
 public struct ByteBuffer: ~Copyable {
@@ -33,7 +34,8 @@ public struct ByteBuffer: ~Copyable {
 
     /// A slice of what has been written; valid until the next write.
     @inlinable public subscript(range: Range<Int>) -> UnsafeRawBufferPointer {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "a slice lies in the buffer")
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= count, "a slice lies in the buffer")
         return UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
     }
 
@@ -119,8 +121,11 @@ extension ByteBuffer {
     }
 
     /// Overwrites an integer written before.
-    @inlinable public mutating func store<Integer: FixedWidthInteger>(_ value: Integer, at offset: Int) {
-        precondition(offset >= 0 && offset + MemoryLayout<Integer>.size <= count, "stores stay inside")
+    @inlinable public mutating func store<Integer: FixedWidthInteger>(
+        _ value: Integer, at offset: Int
+    ) {
+        precondition(
+            offset >= 0 && offset + MemoryLayout<Integer>.size <= count, "stores stay inside")
         (base + offset).storeBytes(of: value.littleEndian, as: Integer.self)
     }
 

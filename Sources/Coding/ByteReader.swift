@@ -14,39 +14,47 @@ public enum DecodeError: Error, Equatable, Sendable {
     }
 }
 
-/// Reads little-endian fields from borrowed bytes, checking every length; never traps on what they say.
+/// Reads little-endian fields from borrowed bytes, checking every length; never traps on what they
+/// say.
 ///
 /// The bytes must outlive the reader, as with every unsafe buffer.
 public struct ByteReader {
+    /// What is read, from its first byte on.
     public let bytes: UnsafeRawBufferPointer
-    /// How many bytes have been read.
-    public private(set) var offset = 0
+    @usableFromInline var position = 0
 
     @inlinable public init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    public var remaining: Int { bytes.count - offset }
+    /// How many bytes have been read.
+    @inlinable public var offset: Int { position }
+
+    /// How many bytes are left.
+    @inlinable public var remaining: Int { bytes.count - position }
 
     /// - Throws: `truncated` when fewer bytes remain than the type is wide.
-    public mutating func integer<Integer: FixedWidthInteger>(
+    @inlinable public mutating func integer<Integer: FixedWidthInteger>(
         _ type: Integer.Type = Integer.self
     ) throws(DecodeError) -> Integer {
         let width = MemoryLayout<Integer>.size
         guard remaining >= width else { throw .truncated }
-        defer { offset += width }
-        return Integer(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Integer.self))
+        defer { position += width }
+        return Integer(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Integer.self))
     }
 
     /// - Throws: `truncated` when fewer than `count` bytes remain or `count` is negative.
-    public mutating func slice(_ count: Int) throws(DecodeError) -> UnsafeRawBufferPointer {
+    @inlinable public mutating func slice(
+        _ count: Int
+    ) throws(DecodeError) -> UnsafeRawBufferPointer {
         guard count >= 0, remaining >= count else { throw .truncated }
-        defer { offset += count }
-        return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+        defer { position += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
     }
 
     /// All that is left.
     public mutating func rest() -> UnsafeRawBufferPointer {
-        defer { offset = bytes.count }
-        return UnsafeRawBufferPointer(rebasing: bytes[offset...])
+        defer { position = bytes.count }
+        return UnsafeRawBufferPointer(rebasing: bytes[position...])
     }
 
     /// - Throws: `invalid` when bytes remain after the last field.

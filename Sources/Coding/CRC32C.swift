@@ -6,7 +6,9 @@ import CLinux
 public enum CRC32C {
     /// - Parameter seed: the checksum of the bytes before these, to continue it.
     /// - Complexity: O(count), about 10 GB/s in hardware.
-    public static func checksum(_ bytes: UnsafeRawBufferPointer, continuing seed: UInt32 = 0) -> UInt32 {
+    public static func checksum(
+        _ bytes: UnsafeRawBufferPointer, continuing seed: UInt32 = 0
+    ) -> UInt32 {
         let start = bytes.assumingMemoryBound(to: UInt8.self)
         if hasHardware, let base = start.baseAddress {
             return ~quorate_hardware_crc32c(~seed, base, start.count)
@@ -16,7 +18,9 @@ public enum CRC32C {
 
     static func software(_ bytes: UnsafeRawBufferPointer, continuing seed: UInt32 = 0) -> UInt32 {
         var state = ~seed
-        for byte in bytes { state = table[Int(UInt8(truncatingIfNeeded: state) ^ byte)] ^ state >> 8 }
+        for byte in bytes {
+            state = table[Int(UInt8(truncatingIfNeeded: state) ^ byte)] ^ state >> 8
+        }
         return ~state
     }
 

@@ -1,5 +1,6 @@
-/// How messages between nodes stand on the wire: `length (4) | CRC32C (4) | payload`, little-endian; the checksum covers
-/// the length and the payload, so a wrong length is found out as well.
+/// How messages between nodes stand on the wire: `length (4) | CRC32C (4) | payload`,
+/// little-endian; the checksum covers the length and the payload, so a wrong length is found out as
+/// well.
 public enum Frame {
     public static let headerBytes = 8
 
@@ -22,8 +23,10 @@ public enum Frame {
     /// Takes one frame off the front of a stream.
     ///
     /// - Parameter payloadMax: bytes a payload may have.
-    /// - Returns: the payload and the stream's bytes it took, or nil when more bytes must come first.
-    /// - Throws: `invalid` for a length above the limit or a wrong checksum: the stream cannot be followed any further.
+    /// - Returns: the payload and the stream's bytes it took, or nil when more bytes must come
+    ///   first.
+    /// - Throws: `invalid` for a length above the limit or a wrong checksum: the stream cannot be
+    ///   followed any further.
     public static func next(
         in stream: UnsafeRawBufferPointer, payloadMax: Int
     ) throws(DecodeError) -> (payload: UnsafeRawBufferPointer, consumed: Int)? {
@@ -39,6 +42,7 @@ public enum Frame {
 
     private static func checksum(of frame: UnsafeRawBufferPointer) -> UInt32 {
         let length = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: frame[..<4]))
-        return CRC32C.checksum(UnsafeRawBufferPointer(rebasing: frame[headerBytes...]), continuing: length)
+        let payload = UnsafeRawBufferPointer(rebasing: frame[headerBytes...])
+        return CRC32C.checksum(payload, continuing: length)
     }
 }

@@ -64,6 +64,11 @@ public struct Effects: ~Copyable {
         }
     }
 
+    /// What was appended is to be synced within so many milliseconds; the shortest demand counts.
+    mutating func syncWithin(_ milliseconds: UInt32) {
+        syncWithinMilliseconds = min(syncWithinMilliseconds ?? .max, UInt64(milliseconds))
+    }
+
     /// Forgets everything after a turn.
     public mutating func removeAll() {
         entries.removeAll(keepingCapacity: true)

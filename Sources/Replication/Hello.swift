@@ -1,19 +1,90 @@
 import Base
 import Coding
 
-/// The first frame each way on a peer link; nothing else is read before it was accepted.
+/// The first thing each way on a link: `"QRT1" | frame(protocol version (4) | cluster (8) | identity (8) | recipient (2))`.
+///
+/// The four bytes in front let anything that is not a node (a browser, TLS, a Redis client) be told from one before a
+/// length is believed.
 public struct Hello: Equatable, Sendable {
-    /// "QRT" and the protocol version.
+    public static let magic: [UInt8] = [0x51, 0x52, 0x54, 0x31]
     public static let protocolVersion: UInt32 = 1
+    /// Bytes of the whole greeting.
+    public static let encodedBytes = 4 + Frame.headerBytes + 22
 
-    public var clusterID: UInt64
-    public var identity: ReplicaIdentity
+    public let protocolVersion: UInt32
+    public let clusterID: UInt64
+    public let identity: ReplicaIdentity
     /// The node that the sender believes it talks to.
-    public var recipient: NodeID
+    public let recipient: NodeID
 
     public init(clusterID: UInt64, identity: ReplicaIdentity, recipient: NodeID) {
+        protocolVersion = Hello.protocolVersion
         self.clusterID = clusterID
         self.identity = identity
         self.recipient = recipient
+    }
+
+    /// Appends the greeting, magic and frame included.
+    public func encode(into buffer: inout ByteBuffer) {
+        buffer.append(Hello.magic)
+        let start = Frame.begin(&buffer)
+        buffer.append(integer: protocolVersion)
+        buffer.append(integer: clusterID)
+        buffer.append(integer: identity.rawValue)
+        buffer.append(integer: recipient.rawValue)
+        Frame.finish(&buffer, from: start)
+    }
+
+    /// Reads a greeting off the front of a link.
+    ///
+    /// - Returns: nil when more bytes must come first; all `encodedBytes` are used up otherwise.
+    /// - Throws: `invalid` as soon as the bytes cannot be a greeting.
+    public static func next(in stream: UnsafeRawBufferPointer) throws(DecodeError) -> Hello? {
+        for (index, byte) in stream.prefix(4).enumerated() where byte != magic[index] {
+            throw .invalid("not a Quorate link")
+        }
+        guard stream.count >= 4 else { return nil }
+        let behind = UnsafeRawBufferPointer(rebasing: stream[4...])
+        guard let frame = try Frame.next(in: behind, payloadMax: 22) else { return nil }
+        return try Hello(decoding: frame.payload)
+    }
+
+    private init(decoding payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        protocolVersion = try reader.integer()
+        clusterID = try reader.integer()
+        identity = ReplicaIdentity(rawValue: try reader.integer())
+        recipient = NodeID(try reader.integer())
+        try reader.end()
+    }
+}
+
+/// Why a node does not talk to another.
+public enum LinkRefusal: Error, Equatable, Sendable {
+    case protocolVersion(theirs: UInt32)
+    case otherCluster
+    /// The greeting was meant for another node: an address is wrong.
+    case otherRecipient(NodeID)
+    case notAMember(NodeID)
+    /// Another process greets under this node's own number.
+    case ownNumber
+    /// An epoch below one that was seen: an older process, or a disk restored from a backup.
+    case staleIdentity(ReplicaIdentity, seen: ReplicaIdentity)
+    /// A link to another living process with this number is up.
+    case duplicate(ReplicaIdentity, linked: ReplicaIdentity)
+
+    /// One line for the log.
+    public var text: String {
+        switch self {
+        case .protocolVersion(let theirs):
+            "it speaks protocol version \(theirs), this node \(Hello.protocolVersion)"
+        case .otherCluster: "it belongs to another cluster; compare clusterID in both configurations"
+        case .otherRecipient(let node): "it looks for \(node); a host or port in its configuration is wrong"
+        case .notAMember(let node): "\(node) is not in this node's list of members"
+        case .ownNumber: "it greets under this node's own number"
+        case .staleIdentity(let identity, let seen): "identity \(identity) is older than \(seen), seen before"
+        case .duplicate(let identity, let linked):
+            "\(linked) is alive under the same number, so \(identity) is a second process"
+        }
     }
 }

@@ -1,6 +1,154 @@
 import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+/// One node of a cluster, as a value: what it remembers, whom it talks to, and what it is in the middle of.
+///
+/// Everything that decides is here; sockets, clocks, files and threads are the driver's (`Server`, `Simulator`). The
+/// driver calls `step` with each `NodeInput`, walks the `Effects` in order, and calls again at `nextDeadline`.
+///
+/// A client's bytes become requests (`Node+Client`); a request becomes a read or a write of one key each, coordinated by
+/// this node (`Node+Read`, `Node+Write`), or, when a write's key lives elsewhere, a command forwarded to a replica
+/// (`Node+Forward`). Other nodes' requests are answered in `Node+Replica`. Keyspaces are defined in `Node+Keyspaces`.
+///
+/// What the driver owes the node:
+/// 1. `now` never runs backwards in its monotonic part;
+/// 2. gated effects leave only when everything persisted before them is durable, in order;
+/// 3. after a crash: a new `ReplicaIdentity`, made durable before the node is built, and `restore` with every record of
+///    the journal before the first step;
+/// 4. a link is `linked` only after `admit` accepted the other side's `Hello`.
+///
+/// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation; operations stay below their
+/// limits.
+///
+/// Reading order: `NodeInput`, `Effects`, `Node+Client`, `Node+Strings`, `Node+Write`, `Node+Read`, `Node+Replica`.
 public struct Node: ~Copyable {
-    public init() {}
-    public mutating func step(_ input: NodeInput, now: Instant, into effects: inout Effects) {}
-    public var nextDeadline: Deadline? { nil }
+    let configuration: NodeConfiguration
+    let ring: Ring
+    /// This node's place in each range's preference list.
+    let ranks: [UInt8]
+    /// Who the node is in this life; the epoch rises when the wall clock goes back while it runs.
+    public internal(set) var identity: ReplicaIdentity
+    var clock: HybridLogicalClock
+    var random: PRNG
+
+    var catalog: KeyspaceCatalog
+    var store: RecordStore
+    /// Live records of each keyspace, expired ones included, by the catalog's index.
+    var keyCounts: [Int] = []
+    var isDiskFull = false
+
+    var sessions: [Session?] = []
+    var openSessions = 0
+    var nextSerial: UInt64 = 1
+    let parser: RequestParser
+    /// The request that is being executed.
+    var request = Arguments()
+    /// For whom it is executed.
+    var client = ClientContext()
+
+    var links: [Link]
+    var writes: Slab<WriteOperation>
+    var reads: Slab<ReadOperation>
+    var gathers: Slab<GatherOperation>
+    var forwards: Slab<ForwardOperation>
+    var administrations: Slab<AdministrationOperation>
+
+    /// When this step happens.
+    var now: Instant
+    var nextHeartbeat: Deadline = 0
+    var nextSweep: Deadline?
+    /// Where merged records are put together.
+    var merged = ByteBuffer(capacity: 1_024)
+    /// How many replicas answered the read that is being told.
+    var receiptAnswers = 1
+    /// What happened, by event; the driver exports it and tests assert on it.
+    public internal(set) var counters = NodeCounters()
+
+    /// - Parameters:
+    ///   - identity: of this life, durable already.
+    ///   - seed: for hash keys and sampling; not a secret.
+    public init(
+        _ configuration: NodeConfiguration, identity: ReplicaIdentity, seed: UInt64, now: Instant
+    ) {
+        precondition(identity.node == configuration.node, "the identity is this node's")
+        self.configuration = configuration
+        self.identity = identity
+        self.now = now
+        var random = PRNG(seed: seed)
+        let hashKey = random.next()
+        self.random = random
+        let ring = Ring(members: configuration.members.map(\.member), epoch: 1)
+        self.ring = ring
+        ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
+        clock = HybridLogicalClock(
+            wallMilliseconds: now.wallMilliseconds, forwardDriftMax: configuration.clockDriftMax)
+        catalog = KeyspaceCatalog(hashKey: hashKey)
+        store = RecordStore(hashKey: hashKey)
+        parser = RequestParser(limits: configuration.requestLimits)
+        links = configuration.members.map { Link(node: $0.member.node) }
+        let limit = configuration.operationsMax
+        writes = Slab(kind: .write, capacity: limit)
+        reads = Slab(kind: .read, capacity: limit)
+        gathers = Slab(kind: .gather, capacity: limit)
+        forwards = Slab(kind: .forward, capacity: limit)
+        administrations = Slab(kind: .administration, capacity: 1_024)
+        defineConfiguredKeyspaces()
+    }
+
+    /// Takes one input; everything it leads to is appended to `effects`.
+    public mutating func step(_ input: NodeInput, now: Instant, into effects: inout Effects) {
+        self.now = now
+        effects.beginStep()
+        switch input {
+        case .opened(let connection): opened(connection)
+        case .received(let connection, let bytes): received(connection, bytes, &effects)
+        case .closed(let connection): closed(connection)
+        case .linked(let node, let identity): linked(node, identity, &effects)
+        case .unlinked(let node): unlinked(node, &effects)
+        case .message(let node, let payload): receive(payload, from: node, &effects)
+        case .reached(let token): reached(OperationID(rawValue: token), &effects)
+        case .diskFull: isDiskFull = true
+        case .diskWritable: isDiskFull = false
+        case .deadline: break
+        }
+        passTime(&effects)
+    }
+
+    /// When `step(.deadline)` wants to be called at the latest.
+    public var nextDeadline: Deadline? {
+        guard links.count > 1 else { return nextSweep }
+        return min(nextHeartbeat, nextSweep ?? .max)
+    }
+
+    /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
+    func isKeptOnDisk(_ record: Record) -> Bool {
+        catalog.active[catalog.index(of: record.key)].settings.durability != .memory
+    }
+}
+
+/// Another node (or this one, never up) and the link to it.
+struct Link {
+    let node: NodeID
+    /// The living process at the other end; nil while the link is down.
+    var identity: ReplicaIdentity?
+    /// The highest identity ever admitted.
+    var highest = ReplicaIdentity(rawValue: 0)
+    /// A fault was injected: nothing passes either way until then.
+    var cutUntil: Deadline?
+
+    init(node: NodeID) { self.node = node }
+
+    var isUp: Bool { identity != nil }
+}
+
+/// For whom a command runs: what shapes its answer and its levels.
+struct ClientContext {
+    var dialect = Dialect.resp2
+    var defaults = ConsistencyOptions.none
+    var wantsReceipt = false
+    /// False for a forwarded command, which is never forwarded again.
+    var mayForward = true
 }

@@ -1,0 +1,83 @@
+import Base
+import Coding
+
+/// What a client has read of one key and hands back with its next write, so that the write replaces
+/// just that.
+///
+/// Clients see an opaque token: base64url without padding of `format (1) | count (2) | (identity
+/// (8), stamp (8)) … | CRC32C (4)`, little-endian. The checksum finds typing errors, not forgers:
+/// the newest stamp of a context from outside must pass `HybridLogicalClock.observe` before the
+/// context may be used.
+public typealias CausalContext = VersionVector
+
+extension VersionVector {
+    /// How many identities a context may name.
+    public static let entriesMax = 4_096
+    /// How many characters a token may have.
+    public static let tokenBytesMax = (7 + entriesMax * 16) * 4 / 3 + 1
+
+    private static let tokenFormat: UInt8 = 1
+
+    /// Appends the token's characters.
+    public func encodeToken(into buffer: inout ByteBuffer) {
+        precondition(entries.count <= VersionVector.entriesMax, "a context stays below its limit")
+        var plain = ByteBuffer(capacity: 7 + entries.count * 16)
+        plain.append(VersionVector.tokenFormat)
+        plain.append(integer: UInt16(entries.count))
+        encodeEntries(into: &plain)
+        plain.append(integer: CRC32C.checksum(plain.bytes))
+        Base64URL.encode(plain.bytes, into: &buffer)
+    }
+
+    /// - Throws: `truncated` or `invalid` for anything but the one token of a context.
+    public init(token: UnsafeRawBufferPointer) throws(DecodeError) {
+        guard token.count <= VersionVector.tokenBytesMax else {
+            throw .invalid("causal context is too long")
+        }
+        var plain = ByteBuffer(capacity: max(1, token.count))
+        try Base64URL.decode(token, into: &plain)
+        guard plain.count >= 7 else { throw .truncated }
+        var reader = ByteReader(UnsafeRawBufferPointer(rebasing: plain.bytes[..<(plain.count - 4)]))
+        var tail = ByteReader(UnsafeRawBufferPointer(rebasing: plain.bytes[(plain.count - 4)...]))
+        guard CRC32C.checksum(reader.bytes) == (try tail.integer(UInt32.self)) else {
+            throw .invalid("causal context is damaged")
+        }
+        guard try reader.integer(UInt8.self) == VersionVector.tokenFormat else {
+            throw .invalid("causal context has an unknown format")
+        }
+        let count = Int(try reader.integer(UInt16.self))
+        try self.init(decoding: &reader, count: count)
+        try reader.end()
+    }
+
+    /// Appends the entries, 16 bytes each.
+    func encodeEntries(into buffer: inout ByteBuffer) {
+        for dot in entries {
+            buffer.append(integer: dot.identity.rawValue)
+            buffer.append(integer: dot.stamp.rawValue)
+        }
+    }
+
+    /// - Throws: `truncated`, or `invalid` for too many entries or entries out of order.
+    init(decoding reader: inout ByteReader, count: Int) throws(DecodeError) {
+        guard count <= VersionVector.entriesMax else {
+            throw .invalid("causal context is too large")
+        }
+        guard reader.remaining >= count * 16 else { throw .truncated }
+        entries.reserveCapacity(count)
+        for _ in 0..<count {
+            let dot = try Dot(decoding: &reader)
+            if let last = entries.last, dot.identity <= last.identity {
+                throw .invalid("causal context is out of order")
+            }
+            entries.append(dot)
+        }
+    }
+}
+
+extension Dot {
+    init(decoding reader: inout ByteReader) throws(DecodeError) {
+        identity = ReplicaIdentity(rawValue: try reader.integer())
+        stamp = Stamp(rawValue: try reader.integer())
+    }
+}

@@ -1,0 +1,106 @@
+import Coding
+
+/// Where the arguments of one request lie in bytes that somebody else owns.
+///
+/// The caller keeps one value and passes it to every `RequestParser.parse`; its table of offsets is
+/// reused, so a request costs no allocation. The arguments are views into the bytes that were
+/// parsed (or, for an inline command, into an own buffer that holds them unquoted) and are valid
+/// only until those bytes move or the next request is parsed.
+public struct Arguments: ~Copyable {
+    @usableFromInline struct Slice {
+        @usableFromInline var offset: UInt32
+        @usableFromInline var count: UInt32
+    }
+
+    /// Entries of the table that stay allocated; a request with more gives them back when the next
+    /// one begins.
+    static let retainedMax = 8192
+
+    @usableFromInline var slices: UnsafeMutablePointer<Slice>
+    @usableFromInline var base: UnsafeRawPointer
+    private(set) var allocatedSlices = 16
+    private var unquoted = ByteBuffer(capacity: 64)
+    /// How many arguments the request has, the command's name included.
+    public private(set) var count = 0
+    /// Bytes at the front of what was parsed that are done with, whatever the outcome: the caller
+    /// drops them before the next call.
+    public internal(set) var consumed = 0
+
+    public init() {
+        slices = .allocate(capacity: allocatedSlices)
+        base = UnsafeRawPointer(slices)
+    }
+
+    deinit { slices.deallocate() }
+
+    /// One argument; valid as long as the bytes that were parsed.
+    ///
+    /// - Parameter index: 0 is the command's name.
+    @inlinable public subscript(index: Int) -> UnsafeRawBufferPointer {
+        precondition(index >= 0 && index < count, "an argument's index is below their count")
+        let slice = slices[index]
+        return UnsafeRawBufferPointer(start: base + Int(slice.offset), count: Int(slice.count))
+    }
+
+    /// Starts a request whose arguments will be offsets from `newBase`.
+    @inline(__always)
+    mutating func begin(at newBase: UnsafeRawPointer) {
+        base = newBase
+        count = 0
+        if allocatedSlices > Arguments.retainedMax { reallocate(Arguments.retainedMax) }
+    }
+
+    @inline(__always)
+    mutating func append(offset: Int, count length: Int) {
+        if count == allocatedSlices { reallocate(allocatedSlices * 2) }
+        slices[count] = Slice(
+            offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: length))
+        count += 1
+    }
+
+    /// Starts an inline request of at most `lineBytes`, whose arguments are unquoted into the own
+    /// buffer.
+    mutating func beginUnquoted(lineBytes: Int) {
+        unquoted.removeAll()
+        begin(at: UnsafeRawPointer(unquoted.reserve(lineBytes)))
+    }
+
+    /// How many bytes have been unquoted.
+    var unquotedBytes: Int { unquoted.count }
+
+    mutating func appendUnquoted(_ byte: UInt8) { unquoted.append(byte) }
+
+    private mutating func reallocate(_ newCapacity: Int) {
+        let larger = UnsafeMutablePointer<Slice>.allocate(capacity: newCapacity)
+        larger.initialize(from: slices, count: count)
+        slices.deallocate()
+        slices = larger
+        allocatedSlices = newCapacity
+    }
+}
+
+extension Arguments {
+    /// Whether an argument is this word, in whatever case.
+    ///
+    /// - Parameter word: upper-case ASCII letters only.
+    public func matches(_ index: Int, _ word: StaticString) -> Bool {
+        let argument = self[index]
+        guard argument.count == word.utf8CodeUnitCount else { return false }
+        for offset in 0..<argument.count {
+            // Only a letter's two cases give that letter here, because the word has nothing but
+            // letters.
+            guard argument[offset] & 0xDF == word.utf8Start[offset], argument[offset] >= 0x40 else {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// An argument as a signed decimal number.
+    ///
+    /// - Throws: `notAnInteger`.
+    public func integer(_ index: Int) throws(CommandError) -> Int64 {
+        guard let value = Int64(decimal: self[index]) else { throw .notAnInteger }
+        return value
+    }
+}

@@ -1,0 +1,116 @@
+import Coding
+
+/// Why a command is refused; the connection goes on. Indices are those of the offending argument.
+///
+/// Source: Redis's wording, by which client libraries tell errors apart.
+public enum CommandError: Error, Equatable, Sendable {
+    case unknownCommand
+    case wrongArgumentCount(CommandName)
+    case unknownSubcommand(CommandName)
+    case syntax
+    case notAnInteger
+    /// Not positive, or too far away to be told.
+    case invalidExpireTime(CommandName)
+    case invalidCursor
+    /// What follows R, W, PR, PW or DW is no level.
+    case invalidLevel
+    /// What follows TIMEOUT is not a number of milliseconds from 1 to 2³²−1.
+    case invalidTimeout
+    /// `HELLO` asks for neither 2 nor 3.
+    case unsupportedProtocol
+    case protocolNotAnInteger
+    case helloSyntax(Int)
+    case invalidClientName
+    case unsupportedOption(Int)
+    /// `EXPIRE` with NX beside XX, GT or LT.
+    case absentBesideOthers
+    /// `EXPIRE` with GT beside LT.
+    case greaterBesideLess
+    case patternTooLong
+}
+
+extension ByteBuffer {
+    /// Writes the error reply.
+    ///
+    /// - Parameter arguments: the request that it answers.
+    public mutating func writeError(_ error: CommandError, for arguments: borrowing Arguments) {
+        switch error {
+        case .unknownCommand: writeUnknownCommand(arguments)
+        case .wrongArgumentCount(let name):
+            writeError("ERR wrong number of arguments for '", name, "' command")
+        case .unknownSubcommand(let name): writeUnknownSubcommand(name, arguments)
+        case .invalidExpireTime(let name):
+            writeError("ERR invalid expire time in '", name, "' command")
+        case .helloSyntax(let index):
+            writeError("ERR Syntax error in HELLO option '", quoting: arguments[index], "'")
+        case .unsupportedOption(let index):
+            writeError("ERR Unsupported option ", quoting: arguments[index], "")
+        case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
+            .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
+            .greaterBesideLess, .patternTooLong:
+            writeError(error.text)
+        }
+    }
+
+    private mutating func writeError(
+        _ before: StaticString, _ name: CommandName, _ after: StaticString
+    ) {
+        append(UInt8(ascii: "-"))
+        append(before)
+        append(name.text)
+        append(after)
+        append("\r\n")
+    }
+
+    private mutating func writeUnknownCommand(_ arguments: borrowing Arguments) {
+        append("-ERR unknown command '")
+        appendPrintable(arguments[0], max: 128)
+        append("', with args beginning with: ")
+        let shown = count
+        for index in 1..<max(arguments.count, 1) where count - shown < 128 {
+            append("'")
+            appendPrintable(arguments[index], max: 128 - (count - shown))
+            append("' ")
+        }
+        append("\r\n")
+    }
+
+    private mutating func writeUnknownSubcommand(
+        _ name: CommandName, _ arguments: borrowing Arguments
+    ) {
+        append("-ERR unknown subcommand '")
+        if arguments.count > 1 { appendPrintable(arguments[1], max: 128) }
+        append("'. Try ")
+        appendUpperCase(name)
+        append(" HELP.\r\n")
+    }
+
+    private mutating func appendUpperCase(_ name: CommandName) {
+        let start = count
+        append(name.text)
+        for index in start..<count { mutableBytes[index] &= 0xDF }
+    }
+}
+
+extension CommandError {
+    /// The whole message of an error that quotes nothing.
+    fileprivate var text: StaticString {
+        switch self {
+        case .notAnInteger: "ERR value is not an integer or out of range"
+        case .invalidCursor: "ERR invalid cursor"
+        case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 255 replicas"
+        case .invalidTimeout: "ERR timeout is not an integer or out of range"
+        case .unsupportedProtocol: "NOPROTO unsupported protocol version"
+        case .protocolNotAnInteger: "ERR Protocol version is not an integer or out of range"
+        case .invalidClientName:
+            "ERR Client names cannot contain spaces, newlines or special characters."
+        case .absentBesideOthers:
+            "ERR NX and XX, GT or LT options at the same time are not compatible"
+        case .greaterBesideLess: "ERR GT and LT options at the same time are not compatible"
+        case .patternTooLong: "ERR pattern is too long"
+        case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand, .invalidExpireTime,
+            .helloSyntax, .unsupportedOption:
+            "ERR syntax error"
+        }
+    }
+}

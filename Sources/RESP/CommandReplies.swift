@@ -1,0 +1,111 @@
+import Coding
+
+// The answers of `COMMAND`, which is the same on every node and so is answered here.
+extension ByteBuffer {
+    /// Answers `COMMAND` and its subcommands.
+    ///
+    /// - Throws: `unknownSubcommand`, or `wrongArgumentCount` for `GETKEYS` of no command; nothing
+    ///   has been written then.
+    public mutating func writeCommandReply(
+        _ arguments: borrowing Arguments, _ dialect: Dialect
+    ) throws(CommandError) {
+        guard arguments.count > 1 else { return writeAllCommands(dialect) }
+        if arguments.matches(1, "COUNT") {
+            writeInteger(CommandTable.ordered.count)
+        } else if arguments.matches(1, "LIST") {
+            writeArrayHeader(count: CommandTable.ordered.count)
+            for description in CommandTable.ordered { writeBulk(description.text) }
+        } else if arguments.matches(1, "INFO") {
+            guard arguments.count > 2 else { return writeAllCommands(dialect) }
+            writeArrayHeader(count: arguments.count - 2)
+            for index in 2..<arguments.count { writeCommand(named: arguments[index], dialect) }
+        } else if arguments.matches(1, "DOCS") {
+            writeDocumentation(arguments, dialect)
+        } else if arguments.matches(1, "GETKEYS") {
+            try writeKeys(arguments)
+        } else {
+            throw .unknownSubcommand(.command)
+        }
+    }
+
+    private mutating func writeAllCommands(_ dialect: Dialect) {
+        writeArrayHeader(count: CommandTable.ordered.count)
+        for description in CommandTable.ordered { writeCommand(description, dialect) }
+    }
+
+    private mutating func writeCommand(named name: UnsafeRawBufferPointer, _ dialect: Dialect) {
+        guard let name = CommandName(name) else { return writeNullArray(dialect) }
+        writeCommand(CommandTable.description(of: name), dialect)
+    }
+
+    /// The ten fields that Redis 7 has, of which tips, key specifications and subcommands stay
+    /// empty.
+    private mutating func writeCommand(_ description: CommandDescription, _ dialect: Dialect) {
+        writeArrayHeader(count: 10)
+        writeBulk(description.text)
+        writeInteger(description.arity)
+        let flags = CommandFlags.names.filter { description.flags.contains($0.0) }
+        writeSetHeader(count: flags.count, dialect)
+        for flag in flags { writeSimple(flag.1) }
+        writeInteger(description.keys.first)
+        writeInteger(description.keys.last)
+        writeInteger(description.keys.step)
+        for _ in 0..<4 { writeSetHeader(count: 0, dialect) }
+    }
+
+    private mutating func writeDocumentation(
+        _ arguments: borrowing Arguments, _ dialect: Dialect
+    ) {
+        var names: [CommandName] = []
+        for index in 2..<max(arguments.count, 2) {
+            if let name = CommandName(arguments[index]) { names.append(name) }
+        }
+        if arguments.count == 2 { names = CommandName.allCases }
+        writeMapHeader(pairs: names.count, dialect)
+        for name in names {
+            let description = CommandTable.description(of: name)
+            writeBulk(description.text)
+            writeMapHeader(pairs: 2, dialect)
+            writeBulk("summary")
+            writeBulk(description.summary)
+            writeBulk("group")
+            writeBulk(description.group.text)
+        }
+    }
+
+    private mutating func writeKeys(_ arguments: borrowing Arguments) throws(CommandError) {
+        guard arguments.count > 2 else { throw .wrongArgumentCount(.command) }
+        guard let name = CommandName(arguments[2]) else {
+            return writeError("ERR Invalid command specified")
+        }
+        let description = CommandTable.description(of: name)
+        let count = arguments.count - 2
+        guard description.accepts(count: count) else {
+            return writeError("ERR Invalid number of arguments specified for command")
+        }
+        guard description.keys != .none else {
+            return writeError("ERR The command has no key arguments")
+        }
+        let indices = description.keys.indices(count: count)
+        writeArrayHeader(count: Array(indices).count)
+        for index in indices { writeBulk(arguments[index + 2]) }
+    }
+}
+
+extension CommandDescription.Group {
+    fileprivate var text: StaticString {
+        switch self {
+        case .connection: "connection"
+        case .server: "server"
+        case .string: "string"
+        case .generic: "generic"
+        case .cluster: "cluster"
+        case .quorate: "quorate"
+        }
+    }
+}
+
+extension CommandDescription {
+    /// Whether a request may have so many arguments, its name included.
+    public func accepts(count: Int) -> Bool { arity < 0 ? count >= -arity : count == arity }
+}

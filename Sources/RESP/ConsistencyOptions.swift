@@ -1,0 +1,130 @@
+import Coding
+
+/// How many replicas must take part.
+public enum Level: Equatable, Sendable {
+    /// So many, 1…255.
+    case count(UInt8)
+    /// A majority of the replicas.
+    case quorum
+    /// Every replica.
+    case all
+}
+
+/// The consistency a request asks for; what is nil falls back to the connection's and then to the
+/// keyspace's default.
+///
+/// Spelled behind a request's other arguments: `GET orders:42 R QUORUM TIMEOUT 50`, `SET orders:42
+/// v W ALL DW 2`. The names are Riak's.
+public struct ConsistencyOptions: Equatable, Sendable {
+    /// Replicas that answer a read.
+    public var r: Level?
+    /// Replicas that acknowledge a write.
+    public var w: Level?
+    /// Primaries among those that answer a read.
+    public var pr: Level?
+    /// Primaries among those that acknowledge a write.
+    public var pw: Level?
+    /// Replicas that acknowledge a write from durable storage.
+    public var dw: Level?
+    /// Milliseconds until the answer is given up, at least 1.
+    public var timeoutMilliseconds: UInt32?
+
+    @inlinable public init() {}
+
+    public static let none = ConsistencyOptions()
+
+    /// Parses the options of a command that has no others, such as `GET`.
+    ///
+    /// - Parameter start: index of the first option; at most the arguments' count.
+    /// - Throws: `syntax`, `invalidLevel` or `invalidTimeout`.
+    @inlinable public init(
+        _ arguments: borrowing Arguments, from start: Int, _ scope: ConsistencyScope
+    ) throws(CommandError) {
+        if arguments.count > start { try parseAll(arguments, from: start, scope) }
+    }
+
+    @usableFromInline mutating func parseAll(
+        _ arguments: borrowing Arguments, from start: Int, _ scope: ConsistencyScope
+    ) throws(CommandError) {
+        var index = start
+        while index < arguments.count {
+            guard try take(arguments, &index, scope) else { throw .syntax }
+        }
+    }
+}
+
+/// Which consistency options a command takes.
+public enum ConsistencyScope: Sendable {
+    /// R, PR and TIMEOUT.
+    case read
+    /// All of them, because a conditional write reads as well.
+    case write
+}
+
+extension ConsistencyOptions {
+    /// Takes one option and its value if there is one at `index`, and moves behind them.
+    ///
+    /// - Returns: whether there was one.
+    /// - Throws: `syntax` for a second or a missing value, `invalidLevel`, `invalidTimeout`.
+    mutating func take(
+        _ arguments: borrowing Arguments, _ index: inout Int, _ scope: ConsistencyScope
+    ) throws(CommandError) -> Bool {
+        if arguments.matches(index, "R") {
+            try Self.takeLevel(arguments, &index, into: &r)
+        } else if arguments.matches(index, "PR") {
+            try Self.takeLevel(arguments, &index, into: &pr)
+        } else if arguments.matches(index, "TIMEOUT") {
+            try takeTimeout(arguments, &index)
+        } else if scope == .read {
+            return false
+        } else if arguments.matches(index, "W") {
+            try Self.takeLevel(arguments, &index, into: &w)
+        } else if arguments.matches(index, "PW") {
+            try Self.takeLevel(arguments, &index, into: &pw)
+        } else if arguments.matches(index, "DW") {
+            try Self.takeLevel(arguments, &index, into: &dw)
+        } else {
+            return false
+        }
+        return true
+    }
+
+    private static func takeLevel(
+        _ arguments: borrowing Arguments, _ index: inout Int, into level: inout Level?
+    ) throws(CommandError) {
+        guard level == nil, index + 1 < arguments.count else { throw .syntax }
+        level = try Level(arguments, index + 1)
+        index += 2
+    }
+
+    private mutating func takeTimeout(
+        _ arguments: borrowing Arguments, _ index: inout Int
+    ) throws(CommandError) {
+        guard timeoutMilliseconds == nil, index + 1 < arguments.count else { throw .syntax }
+        guard let value = Int64(decimal: arguments[index + 1]), value > 0,
+            let timeout = UInt32(exactly: value)
+        else { throw .invalidTimeout }
+        timeoutMilliseconds = timeout
+        index += 2
+    }
+}
+
+extension Level {
+    /// `ONE`, `QUORUM`, `ALL` or a number, in whatever case.
+    ///
+    /// - Throws: `invalidLevel`.
+    public init(_ arguments: borrowing Arguments, _ index: Int) throws(CommandError) {
+        if arguments.matches(index, "ONE") {
+            self = .count(1)
+        } else if arguments.matches(index, "QUORUM") {
+            self = .quorum
+        } else if arguments.matches(index, "ALL") {
+            self = .all
+        } else {
+            guard let value = Int64(decimal: arguments[index]), value > 0,
+                let count = UInt8(exactly: value)
+            else { throw .invalidLevel }
+            self = .count(count)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import Coding
+
+/// What follows the key and the value of `SET`, `QSET`, `SETEX`, `PSETEX`, `SETNX` and `GETSET`.
+public struct SetOptions: Equatable, Sendable {
+    /// When the value is written at all.
+    public enum Condition: Sendable { case always, ifAbsent, ifPresent }
+
+    public var condition = Condition.always
+    /// Whether the value before is the answer.
+    public var returnsPrevious = false
+    public var expiry = Expiry.unset
+    /// Index of the value.
+    public var value = 2
+    /// Index of the causal context's token; `QSET` only.
+    public var context: Int?
+    public var consistency = ConsistencyOptions.none
+
+    @usableFromInline init() {}
+
+    /// - Parameters:
+    ///   - arguments: a request whose arity was checked.
+    ///   - name: `set`, `qset`, `setex`, `psetex`, `setnx` or `getset`.
+    /// - Throws: `syntax` for unknown, repeated and contradicting options, `notAnInteger`,
+    ///   `invalidExpireTime`, and what `ConsistencyOptions` throws.
+    @inlinable public init(
+        _ arguments: borrowing Arguments, _ name: CommandName
+    ) throws(CommandError) {
+        self.init()
+        if arguments.count == 3 && name == .set { return }
+        try parse(arguments, name)
+    }
+
+    @usableFromInline mutating func parse(
+        _ arguments: borrowing Arguments, _ name: CommandName
+    ) throws(CommandError) {
+        if name == .setnx {
+            condition = .ifAbsent
+        } else if name == .getset {
+            returnsPrevious = true
+        } else if name == .setex || name == .psetex {
+            expiry = try Expiry(arguments, 2, name == .setex ? .seconds : .milliseconds, of: name)
+            value = 3
+        } else {
+            precondition(name == .set || name == .qset, "only these commands have options of SET")
+            var index = 3
+            while index < arguments.count { try take(arguments, &index, name) }
+        }
+    }
+
+    private mutating func take(
+        _ arguments: borrowing Arguments, _ index: inout Int, _ name: CommandName
+    ) throws(CommandError) {
+        if try consistency.take(arguments, &index, .write) { return }
+        if let unit = Expiry.Unit(arguments, index) {
+            guard expiry == .unset, index + 1 < arguments.count else { throw .syntax }
+            expiry = try Expiry(arguments, index + 1, unit, of: name)
+            index += 2
+        } else if name == .qset {
+            try takeContext(arguments, &index, into: &context)
+        } else {
+            try takeWord(arguments, index)
+            index += 1
+        }
+    }
+
+    private mutating func takeWord(
+        _ arguments: borrowing Arguments, _ index: Int
+    ) throws(CommandError) {
+        if arguments.matches(index, "NX"), condition != .ifPresent {
+            condition = .ifAbsent
+        } else if arguments.matches(index, "XX"), condition != .ifAbsent {
+            condition = .ifPresent
+        } else if arguments.matches(index, "GET") {
+            returnsPrevious = true
+        } else if arguments.matches(index, "KEEPTTL"), expiry == .unset || expiry == .keep {
+            expiry = .keep
+        } else {
+            throw .syntax
+        }
+    }
+}
+
+/// Takes `CONTEXT token`.
+///
+/// - Throws: `syntax` for anything else, or a second one.
+private func takeContext(
+    _ arguments: borrowing Arguments, _ index: inout Int, into context: inout Int?
+) throws(CommandError) {
+    guard arguments.matches(index, "CONTEXT"), context == nil, index + 1 < arguments.count else {
+        throw .syntax
+    }
+    context = index + 1
+    index += 2
+}
+
+/// What follows the key of `QDEL`.
+public struct DeleteOptions: Equatable, Sendable {
+    /// Index of the causal context's token.
+    public var context: Int?
+    public var consistency = ConsistencyOptions.none
+
+    /// - Throws: `syntax`, and what `ConsistencyOptions` throws.
+    public init(_ arguments: borrowing Arguments) throws(CommandError) {
+        var index = 2
+        while index < arguments.count {
+            if try consistency.take(arguments, &index, .write) { continue }
+            try takeContext(arguments, &index, into: &context)
+        }
+    }
+}
+
+/// What follows the key of `GETEX`.
+public struct GetExpiryOptions: Equatable, Sendable {
+    /// `keep` unless asked otherwise, `unset` for `PERSIST`.
+    public var expiry = Expiry.keep
+
+    /// - Throws: `syntax` for more than one option, `notAnInteger`, `invalidExpireTime`.
+    public init(_ arguments: borrowing Arguments) throws(CommandError) {
+        guard arguments.count > 2 else { return }
+        if let unit = Expiry.Unit(arguments, 2) {
+            guard arguments.count == 4 else { throw .syntax }
+            expiry = try Expiry(arguments, 3, unit, of: .getex)
+        } else {
+            guard arguments.count == 3, arguments.matches(2, "PERSIST") else { throw .syntax }
+            expiry = .unset
+        }
+    }
+}

@@ -1,0 +1,204 @@
+import Base
+import Glibc
+import Synchronization
+
+/// A data directory of real files, held against every other process by a lock on its file `LOCK`.
+///
+/// Files stay open from their first use until they are removed. One call at a time is meant; the calls may come from
+/// different threads (start-up reads on one, the sync thread writes), so the table of open files has a lock of its own.
+public final class FileDisk: Disk, Sendable {
+    private static let lockName = "LOCK"
+
+    public let path: String
+    private let directory: Int32
+    private let lock: Int32
+    private let open = Mutex<[String: Int32]>([:])
+
+    /// Creates the directory when there is none (its parent must exist), and locks it until the value is gone.
+    ///
+    /// - Throws: `locked` with the path while another process, or another `FileDisk` of this one, holds it.
+    public init(path: String) throws(DiskError) {
+        let isNew = mkdir(path, 0o700) == 0
+        if !isNew, errno != EEXIST { throw FileDisk.error(path) }
+        let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw FileDisk.error(path) }
+        let lock = openat(directory, FileDisk.lockName, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard lock >= 0 else {
+            let error = FileDisk.error(path)
+            close(directory)
+            throw error
+        }
+        guard FileDisk.retrying({ flock(lock, LOCK_EX | LOCK_NB) }) == 0,
+            !isNew || FileDisk.syncParent(of: directory)
+        else {
+            let error = errno == EWOULDBLOCK ? DiskError.locked(path) : FileDisk.error(path)
+            close(lock)
+            close(directory)
+            throw error
+        }
+        self.path = path
+        self.directory = directory
+        self.lock = lock
+    }
+
+    deinit {
+        open.withLock { files in
+            for descriptor in files.values { close(descriptor) }
+        }
+        close(lock)
+        close(directory)
+    }
+
+    public func list() throws(DiskError) -> [String] {
+        let copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let stream = fdopendir(copy) else { throw FileDisk.error(path) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        errno = 0
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != "..", name != FileDisk.lockName { names.append(name) }
+            errno = 0
+        }
+        guard errno == 0 else { throw FileDisk.error(path) }
+        return names.sorted()
+    }
+
+    public func size(of name: String) throws(DiskError) -> Int {
+        var status = stat()
+        guard fstat(try descriptor(name), &status) == 0 else { throw FileDisk.error(name) }
+        return Int(status.st_size)
+    }
+
+    public func read(
+        _ name: String, at offset: Int, into target: UnsafeMutableRawBufferPointer
+    ) throws(DiskError) -> Int {
+        let descriptor = try descriptor(name)
+        var done = 0
+        while done < target.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: target[done...])
+            let count = FileDisk.retrying {
+                pread(descriptor, rest.baseAddress, rest.count, offset + done)
+            }
+            guard count >= 0 else { throw FileDisk.error(name) }
+            if count == 0 { break }
+            done += count
+        }
+        return done
+    }
+
+    public func write(
+        _ name: String, at offset: Int, _ bytes: UnsafeRawBufferPointer
+    ) throws(DiskError) {
+        let descriptor = try descriptor(name)
+        var done = 0
+        while done < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
+            let count = FileDisk.retrying {
+                pwrite(descriptor, rest.baseAddress, rest.count, offset + done)
+            }
+            guard count > 0 else { throw FileDisk.error(name) }
+            done += count
+        }
+    }
+
+    public func create(_ name: String, size: Int) throws(DiskError) {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
+        let created = FileDisk.retrying { openat(directory, name, flags, 0o600) }
+        guard created >= 0 else { throw FileDisk.error(name) }
+        open.withLock { $0[name] = created }
+        guard size > 0 else { return }
+        do {
+            try reserve(name, created, size)
+            try zero(name, size)
+        } catch {
+            try? remove(name)
+            throw error
+        }
+    }
+
+    public func sync(_ name: String) throws(DiskError) {
+        let descriptor = try descriptor(name)
+        guard FileDisk.retrying({ fdatasync(descriptor) }) == 0 else { throw FileDisk.error(name) }
+    }
+
+    public func truncate(_ name: String, to size: Int) throws(DiskError) {
+        let descriptor = try descriptor(name)
+        guard FileDisk.retrying({ ftruncate(descriptor, size) }) == 0 else {
+            throw FileDisk.error(name)
+        }
+    }
+
+    public func rename(_ old: String, to new: String) throws(DiskError) {
+        guard renameat(directory, old, directory, new) == 0 else { throw FileDisk.error(old) }
+        open.withLock { files in
+            if let replaced = files.removeValue(forKey: new) { close(replaced) }
+            files[new] = files.removeValue(forKey: old)
+        }
+    }
+
+    public func remove(_ name: String) throws(DiskError) {
+        guard unlinkat(directory, name, 0) == 0 else { throw FileDisk.error(name) }
+        open.withLock { files in
+            if let removed = files.removeValue(forKey: name) { close(removed) }
+        }
+    }
+
+    public func syncDirectory() throws(DiskError) {
+        guard FileDisk.retrying({ fsync(directory) }) == 0 else { throw FileDisk.error(path) }
+    }
+
+    // MARK: Leaves
+
+    /// Names the room before zeros are written, so that a full disk is found out at once and the extents are whole. A
+    /// file system that cannot reserve is left to find out while the zeros are written.
+    private func reserve(_ name: String, _ descriptor: Int32, _ size: Int) throws(DiskError) {
+        var code = EINTR
+        while code == EINTR { code = posix_fallocate(descriptor, 0, size) }
+        if code != 0, code != EOPNOTSUPP, code != EINVAL { throw FileDisk.error(name, code) }
+    }
+
+    private func zero(_ name: String, _ size: Int) throws(DiskError) {
+        let piece = min(size, 1 << 20)
+        let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: piece, alignment: 4096)
+        defer { zeros.deallocate() }
+        zeros.initializeMemory(as: UInt8.self, repeating: 0)
+        for offset in stride(from: 0, to: size, by: piece) {
+            let count = min(piece, size - offset)
+            try write(name, at: offset, UnsafeRawBufferPointer(rebasing: zeros[..<count]))
+        }
+    }
+
+    /// A new directory is durable once the one that holds it is.
+    private static func syncParent(of directory: Int32) -> Bool {
+        let parent = openat(directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard parent >= 0 else { return false }
+        defer { close(parent) }
+        return fsync(parent) == 0
+    }
+
+    private func descriptor(_ name: String) throws(DiskError) -> Int32 {
+        if let known = open.withLock({ $0[name] }) { return known }
+        let opened = FileDisk.retrying { openat(directory, name, O_RDWR | O_CLOEXEC) }
+        guard opened >= 0 else { throw FileDisk.error(name) }
+        open.withLock { $0[name] = opened }
+        return opened
+    }
+
+    private static func retrying<Result: BinaryInteger>(_ call: () -> Result) -> Result {
+        while true {
+            let result = call()
+            if result >= 0 || errno != EINTR { return result }
+        }
+    }
+
+    private static func error(_ name: String, _ code: Int32 = errno) -> DiskError {
+        switch code {
+        case ENOENT: .notFound(name)
+        case ENOSPC, EDQUOT: .full(name)
+        default: .failed(name, errno: code)
+        }
+    }
+}

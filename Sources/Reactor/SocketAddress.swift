@@ -1,0 +1,69 @@
+import Glibc
+
+/// Where a socket is: an IPv4 or IPv6 address and a port.
+public struct SocketAddress: Sendable, CustomStringConvertible {
+    private var storage: sockaddr_storage
+    private let length: socklen_t
+
+    /// Resolves a host once; a literal address never blocks, a name asks the system's resolver and
+    /// may.
+    ///
+    /// - Parameter port: 0 lets the kernel pick one when listening.
+    /// - Throws: with `errno` 0 and the resolver's words when the host has no address.
+    public init(host: String, port: UInt16) throws(SocketError) {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE
+        var list: UnsafeMutablePointer<addrinfo>?
+        let status = getaddrinfo(host, String(port), &hints, &list)
+        defer { freeaddrinfo(list) }
+        guard status == 0, let first = list, let address = first.pointee.ai_addr else {
+            throw SocketError("host \(host): \(String(cString: gai_strerror(status)))", errno: 0)
+        }
+        storage = sockaddr_storage()
+        length = first.pointee.ai_addrlen
+        memcpy(&storage, address, Int(length))
+    }
+
+    /// The local address of a socket.
+    init(localTo descriptor: Int32) throws(SocketError) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let status = withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                getsockname(descriptor, $0, &length)
+            }
+        }
+        guard status == 0 else { throw SocketError("getsockname", errno: errno) }
+        self.storage = storage
+        self.length = length
+    }
+
+    /// `AF_INET` or `AF_INET6`.
+    var family: Int32 { Int32(storage.ss_family) }
+
+    public var port: UInt16 {
+        // The port stands at the same place in sockaddr_in and sockaddr_in6, in network order.
+        withUnsafeBytes(of: storage) {
+            UInt16(bigEndian: $0.loadUnaligned(fromByteOffset: 2, as: UInt16.self))
+        }
+    }
+
+    public var description: String {
+        var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+        let status = withAddress { address, length in
+            getnameinfo(address, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST)
+        }
+        guard status == 0 else { return "unknown:\(port)" }
+        let text = host.withUnsafeBufferPointer { buffer in
+            buffer.baseAddress.map { String(cString: $0) } ?? ""
+        }
+        return family == AF_INET6 ? "[\(text)]:\(port)" : "\(text):\(port)"
+    }
+
+    func withAddress<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        withUnsafePointer(to: storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import Glibc
+
+/// Starts a thread that takes no signals.
+///
+/// - Returns: the thread, to be joined.
+public func startThread(_ body: @escaping @Sendable () -> Void) throws(SocketError) -> pthread_t {
+    var all = sigset_t()
+    var before = sigset_t()
+    sigfillset(&all)
+    pthread_sigmask(SIG_SETMASK, &all, &before)
+    defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+    let main = Unmanaged.passRetained(ThreadMain(body))
+    var thread = pthread_t()
+    let status = pthread_create(
+        &thread, nil,
+        { argument in
+            guard let argument else { return nil }
+            Unmanaged<ThreadMain>.fromOpaque(argument).takeRetainedValue().body()
+            return nil
+        }, main.toOpaque())
+    guard status == 0 else {
+        main.release()
+        throw SocketError("pthread_create", errno: status)
+    }
+    return thread
+}
+
+private final class ThreadMain {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+}

@@ -1,0 +1,163 @@
+import Base
+import Causality
+import Coding
+
+/// All keyspaces of a node, found by a key's prefix.
+///
+/// The keyspace of a key is the part before its first `:`; a key whose prefix names no keyspace lives in `default`, which
+/// is always there, at index 0.
+struct KeyspaceCatalog {
+    static let keyspacesMax = 1_024
+    static let nameBytesMax = 64
+
+    /// What the request path needs, without reference counts; indices do not change.
+    struct Active {
+        var fingerprint: UInt64
+        var isDropped: Bool
+        var settings: KeyspaceSettings
+        /// The quorums as numbers, resolved once.
+        var n: Int
+        var r: Int
+        var w: Int
+        var truncatedAt: Stamp
+    }
+
+    private(set) var definitions: [KeyspaceDefinition] = []
+    private(set) var active: [Active] = []
+    private let hashKey: UInt64
+
+    init(hashKey: UInt64) {
+        self.hashKey = hashKey
+    }
+
+    /// The index of the keyspace that a key lives in.
+    @inline(__always)
+    func index(of key: UnsafeRawBufferPointer) -> Int {
+        guard active.count > 1 else { return 0 }
+        let limit = min(key.count, KeyspaceCatalog.nameBytesMax + 1)
+        var colon = 0
+        while colon < limit, key[colon] != UInt8(ascii: ":") { colon += 1 }
+        guard colon < limit else { return 0 }
+        return index(named: UnsafeRawBufferPointer(rebasing: key[..<colon])) ?? 0
+    }
+
+    /// The keyspace of this name, unless it is dropped.
+    func index(named name: UnsafeRawBufferPointer) -> Int? {
+        let fingerprint = keyHash(name, key: hashKey)
+        for index in 0..<active.count
+        where active[index].fingerprint == fingerprint && !active[index].isDropped {
+            return index
+        }
+        return nil
+    }
+
+    /// The definition of this name, dropped or not.
+    func position(named name: [UInt8]) -> Int? {
+        definitions.firstIndex { $0.name == name }
+    }
+
+    /// Takes a definition in, or joins it with what is known.
+    ///
+    /// - Returns: whether anything changed.
+    mutating func join(name: [UInt8], _ changes: SiblingSet) throws(DecodeError) -> Bool {
+        guard let index = position(named: name) else {
+            guard definitions.count < KeyspaceCatalog.keyspacesMax else {
+                throw .invalid("more keyspaces than the limit")
+            }
+            guard KeyspaceCatalog.isValid(name) else { throw .invalid("keyspace name is malformed") }
+            definitions.append(try KeyspaceDefinition(name: name, changes: changes))
+            active.append(resolve(definitions.count - 1))
+            return true
+        }
+        guard try definitions[index].join(changes) else { return false }
+        active[index] = resolve(index)
+        return true
+    }
+
+    /// Puts definitions from the journal in the place of what the configuration said under their names.
+    mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
+            if let index = position(named: name) {
+                definitions[index] = try KeyspaceDefinition(name: name, changes: changes)
+                active[index] = resolve(index)
+            } else {
+                _ = try join(name: name, changes)
+            }
+        }
+        try reader.end()
+    }
+
+    private static func definition(
+        decoding reader: inout ByteReader
+    ) throws(DecodeError) -> (name: [UInt8], changes: SiblingSet) {
+        let name = Array(try reader.slice(Int(try reader.integer(UInt8.self))))
+        let length: UInt32 = try reader.integer()
+        return (name, try SiblingSet(encoded: try reader.slice(Int(length))))
+    }
+
+    /// Changes or drops the keyspace at an index.
+    mutating func change(_ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
+        try definitions[index].change(to: settings, dot: dot)
+        active[index] = resolve(index)
+    }
+
+    private func resolve(_ index: Int) -> Active {
+        let definition = definitions[index]
+        let settings = definition.settings ?? KeyspaceSettings()
+        return Active(
+            fingerprint: definition.name.withUnsafeBytes { keyHash($0, key: hashKey) },
+            isDropped: definition.settings == nil, settings: settings,
+            n: settings.replicationFactor, r: settings.count(settings.readQuorum),
+            w: settings.count(settings.writeQuorum), truncatedAt: definition.truncatedAt)
+    }
+
+    /// 1…64 of letters, digits, `_`, `-` and `.`.
+    static func isValid(_ name: [UInt8]) -> Bool {
+        (1...nameBytesMax).contains(name.count) && name.allSatisfy { byte in
+            switch byte {
+            case 48...57, 65...90, 97...122, 45, 46, 95: true
+            default: false
+            }
+        }
+    }
+
+    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the order does not matter.
+    var digest: UInt64 {
+        var sum: UInt64 = 0
+        for definition in definitions {
+            var buffer = ByteBuffer(capacity: 128)
+            KeyspaceCatalog.encode(definition, into: &buffer)
+            sum &+= keyHash(buffer.bytes, key: 0)
+        }
+        return sum
+    }
+
+    /// All definitions: count (2), then each as name length (1), name, length (4), sibling set.
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(integer: UInt16(definitions.count))
+        for definition in definitions { KeyspaceCatalog.encode(definition, into: &buffer) }
+    }
+
+    private static func encode(_ definition: KeyspaceDefinition, into buffer: inout ByteBuffer) {
+        buffer.append(UInt8(definition.name.count))
+        buffer.append(definition.name)
+        let start = buffer.count
+        buffer.append(integer: UInt32(0))
+        definition.changes.encode(into: &buffer)
+        buffer.store(UInt32(buffer.count - start - 4), at: start)
+    }
+
+    /// Learns all definitions that another node, or the journal, encoded.
+    ///
+    /// - Returns: whether anything changed.
+    mutating func join(decoding reader: inout ByteReader) throws(DecodeError) -> Bool {
+        var changed = false
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
+            if try join(name: name, changes) { changed = true }
+        }
+        try reader.end()
+        return changed
+    }
+}

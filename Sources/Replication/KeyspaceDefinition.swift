@@ -1,0 +1,135 @@
+import Base
+import Causality
+import Coding
+import Quorum
+
+/// One keyspace as the cluster knows it: a sibling set of settings under the keyspace's name.
+///
+/// Definitions spread by gossip, so two sides of a partition may change one keyspace without knowing of each other.
+/// Definitions are therefore kept as what they are, concurrent values under a causal context, and the effective settings
+/// are the safer of each (`KeyspaceSettings.saferOf`): more replicas, larger quorums, siblings rather than
+/// last-writer-wins, the stronger durability. A drop loses against a concurrent change. The next change anywhere that
+/// has seen both replaces both.
+struct KeyspaceDefinition {
+    let name: [UInt8]
+    private(set) var changes: SiblingSet
+    /// The settings in force; nil when the keyspace is dropped.
+    private(set) var settings: KeyspaceSettings?
+    /// What was written up to this stamp is gone, also when the keyspace is defined again.
+    private(set) var truncatedAt = Stamp(rawValue: 0)
+
+    init(name: [UInt8], changes: SiblingSet) throws(DecodeError) {
+        self.name = name
+        self.changes = changes
+        try fold()
+    }
+
+    /// Whether two changes were made without knowledge of each other and nobody has settled it since.
+    var isConflicted: Bool { changes.siblings.count > 1 }
+
+    /// Replaces everything that is known by one change; nil drops the keyspace.
+    mutating func change(to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
+        var change = KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
+        if settings == nil { change.settings.truncatedAt = dot.stamp }
+        change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
+        changes.update(dot: dot, value: change.encoded(), expiry: 0, context: changes.context)
+        try fold()
+    }
+
+    /// Learns what another node knows of this keyspace.
+    ///
+    /// - Returns: whether anything changed.
+    mutating func join(_ other: SiblingSet) throws(DecodeError) -> Bool {
+        var joined = changes
+        joined.join(other)
+        guard joined != changes else { return false }
+        changes = joined
+        try fold()
+        return true
+    }
+
+    private mutating func fold() throws(DecodeError) {
+        settings = nil
+        for sibling in changes.siblings {
+            let change = try KeyspaceChange(encoded: sibling.value)
+            if changes.siblings.count == 1 || !change.dropped {
+                truncatedAt = max(truncatedAt, change.settings.truncatedAt)
+            }
+            guard !change.dropped else { continue }
+            settings = settings?.saferOf(change.settings) ?? change.settings
+        }
+        settings?.truncatedAt = truncatedAt
+    }
+}
+
+/// One change of a keyspace, as bytes: the value of a sibling.
+struct KeyspaceChange: Equatable {
+    var dropped: Bool
+    var settings: KeyspaceSettings
+
+    init(dropped: Bool, settings: KeyspaceSettings) {
+        self.dropped = dropped
+        self.settings = settings
+    }
+
+    func encoded() -> [UInt8] {
+        var buffer = ByteBuffer(capacity: 64)
+        buffer.append(dropped ? 1 : 0)
+        buffer.append(UInt8(truncatingIfNeeded: settings.replicationFactor))
+        for level in [
+            settings.readQuorum, settings.writeQuorum, settings.primaryReadQuorum,
+            settings.primaryWriteQuorum, settings.durableWriteQuorum,
+        ] { buffer.append(level.code) }
+        buffer.append(settings.floor.code)
+        buffer.append(settings.conflict == .siblings ? 1 : 0)
+        switch settings.durability {
+        case .memory: buffer.append(integer: UInt32(0))
+        case .interval(let milliseconds): buffer.append(integer: milliseconds)
+        case .fsync: buffer.append(integer: UInt32.max)
+        }
+        buffer.append(integer: settings.ttlMilliseconds)
+        for limit in [
+            settings.timeoutMilliseconds, settings.keyBytesMax, settings.valueBytesMax,
+            settings.siblingsMax, settings.readRepairPerMille,
+        ] { buffer.append(integer: limit) }
+        buffer.append(integer: settings.truncatedAt.rawValue)
+        return Array(buffer.bytes)
+    }
+
+    init(encoded: [UInt8]) throws(DecodeError) {
+        let outcome: Result<KeyspaceChange, DecodeError> = encoded.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            return Result { () throws(DecodeError) in try KeyspaceChange(decoding: &reader) }
+        }
+        self = try outcome.get()
+    }
+
+    private init(decoding reader: inout ByteReader) throws(DecodeError) {
+        let flag: UInt8 = try reader.integer()
+        guard flag < 2 else { throw .invalid("keyspace change has unknown flags") }
+        dropped = flag == 1
+        settings = KeyspaceSettings()
+        settings.replicationFactor = Int(try reader.integer(UInt8.self))
+        settings.readQuorum = try QuorumLevel(code: try reader.integer())
+        settings.writeQuorum = try QuorumLevel(code: try reader.integer())
+        settings.primaryReadQuorum = try QuorumLevel(code: try reader.integer())
+        settings.primaryWriteQuorum = try QuorumLevel(code: try reader.integer())
+        settings.durableWriteQuorum = try QuorumLevel(code: try reader.integer())
+        settings.floor = try ConsistencyFloor(code: try reader.integer())
+        settings.conflict = try reader.integer(UInt8.self) == 1 ? .siblings : .lww
+        switch try reader.integer(UInt32.self) {
+        case 0: settings.durability = .memory
+        case .max: settings.durability = .fsync
+        case let milliseconds: settings.durability = .interval(milliseconds: milliseconds)
+        }
+        settings.ttlMilliseconds = try reader.integer()
+        settings.timeoutMilliseconds = try reader.integer()
+        settings.keyBytesMax = try reader.integer()
+        settings.valueBytesMax = try reader.integer()
+        settings.siblingsMax = try reader.integer()
+        settings.readRepairPerMille = try reader.integer()
+        settings.truncatedAt = Stamp(rawValue: try reader.integer())
+        try reader.end()
+        guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
+    }
+}

@@ -1,0 +1,160 @@
+import Base
+import Causality
+import Quorum
+
+// Settings as operators spell them: `n=3 r=quorum durability=interval(100)`.
+extension KeyspaceSettings {
+    /// Every setting that `set` understands.
+    public static let fieldNames = [
+        "n", "r", "w", "pr", "pw", "dw", "floor", "conflict", "durability", "ttl", "timeout",
+        "keybytes", "valuebytes", "siblings", "readrepair",
+    ]
+
+    /// Each setting with its value, in the order of `fieldNames`.
+    public var fields: [(name: String, value: String)] {
+        [
+            ("n", "\(replicationFactor)"), ("r", readQuorum.text), ("w", writeQuorum.text),
+            ("pr", primaryReadQuorum.text), ("pw", primaryWriteQuorum.text),
+            ("dw", durableWriteQuorum.text), ("floor", floor.text),
+            ("conflict", conflict == .siblings ? "siblings" : "lww"),
+            ("durability", durability.text), ("ttl", "\(ttlMilliseconds)"),
+            ("timeout", "\(timeoutMilliseconds)"), ("keybytes", "\(keyBytesMax)"),
+            ("valuebytes", "\(valueBytesMax)"), ("siblings", "\(siblingsMax)"),
+            ("readrepair", "\(readRepairPerMille)"),
+        ]
+    }
+
+    /// Applies one `field=value`.
+    ///
+    /// - Returns: what is wrong with it; nil when it was applied. Whether settings fit each other is `objection`'s.
+    public mutating func set(_ assignment: String) -> String? {
+        guard let equals = assignment.firstIndex(of: "=") else {
+            return "'\(assignment)' is not field=value, as in n=3"
+        }
+        let field = assignment[..<equals].lowercased()
+        let value = assignment[assignment.index(after: equals)...].lowercased()
+        let isKnown: Bool
+        switch field {
+        case "n", "r", "w", "pr", "pw", "dw": isKnown = setQuorum(field, value)
+        case "floor": isKnown = setFloor(value)
+        case "conflict": isKnown = setConflict(value)
+        case "durability": isKnown = setDurability(value)
+        case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
+            isKnown = setNumber(field, value)
+        default:
+            return "unknown setting '\(field)'; there are \(Self.fieldNames.joined(separator: ", "))"
+        }
+        return isKnown ? nil : "\(field)=\(value) is not understood; \(Self.hint(field))"
+    }
+
+    private static func hint(_ field: String) -> String {
+        switch field {
+        case "n": "n is a number from 1 to 32"
+        case "r", "w", "pr", "pw", "dw": "a level is one, quorum, all or a number"
+        case "floor": "floor is none, strong, one, quorum, all or a number"
+        case "conflict": "conflict is lww or siblings"
+        case "durability": "durability is fsync, memory or interval(milliseconds)"
+        case "ttl", "timeout": "\(field) is a number of milliseconds"
+        default: "\(field) is a number"
+        }
+    }
+
+    private mutating func setQuorum(_ field: String, _ value: String) -> Bool {
+        if field == "n" {
+            guard let n = Int(value), 1...32 ~= n else { return false }
+            replicationFactor = n
+            return true
+        }
+        guard let level = QuorumLevel(text: value) else { return false }
+        switch field {
+        case "r": readQuorum = level
+        case "w": writeQuorum = level
+        case "pr": primaryReadQuorum = level
+        case "pw": primaryWriteQuorum = level
+        default: durableWriteQuorum = level
+        }
+        return true
+    }
+
+    private mutating func setFloor(_ value: String) -> Bool {
+        switch value {
+        case "none": floor = .none
+        case "strong": floor = .strong
+        default:
+            guard let level = QuorumLevel(text: value) else { return false }
+            floor = .level(level)
+        }
+        return true
+    }
+
+    private mutating func setConflict(_ value: String) -> Bool {
+        guard value == "lww" || value == "siblings" else { return false }
+        conflict = value == "lww" ? .lww : .siblings
+        return true
+    }
+
+    private mutating func setDurability(_ value: String) -> Bool {
+        switch value {
+        case "fsync": durability = .fsync
+        case "memory": durability = .memory
+        default:
+            guard value.hasPrefix("interval("), value.hasSuffix(")"),
+                let milliseconds = UInt32(value.dropFirst(9).dropLast())
+            else { return false }
+            durability = .interval(milliseconds: milliseconds)
+        }
+        return true
+    }
+
+    private mutating func setNumber(_ field: String, _ value: String) -> Bool {
+        guard let number = UInt64(value), number <= field.maximum else { return false }
+        switch field {
+        case "ttl": ttlMilliseconds = number
+        case "timeout": timeoutMilliseconds = UInt32(number)
+        case "keybytes": keyBytesMax = UInt32(number)
+        case "valuebytes": valueBytesMax = UInt32(number)
+        case "siblings": siblingsMax = UInt32(number)
+        default: readRepairPerMille = UInt32(number)
+        }
+        return true
+    }
+}
+
+extension String {
+    /// The largest number that the setting of this name may hold: a TTL has the 48 bits of a stamp.
+    fileprivate var maximum: UInt64 { self == "ttl" ? 1 << 47 : UInt64(UInt32.max) }
+}
+
+extension QuorumLevel {
+    /// `one`, `quorum`, `all` or a number from 0 to 32.
+    init?(text: String) {
+        switch text {
+        case "one": self = .count(1)
+        case "quorum": self = .quorum
+        case "all": self = .all
+        default:
+            guard let count = Int(text), 0...32 ~= count else { return nil }
+            self = .count(count)
+        }
+    }
+}
+
+extension ConsistencyFloor {
+    var text: String {
+        switch self {
+        case .none: "none"
+        case .level(let level): level.text
+        case .strong: "strong"
+        }
+    }
+}
+
+extension Durability {
+    var text: String {
+        switch self {
+        case .memory: "memory"
+        case .interval(let milliseconds): "interval(\(milliseconds))"
+        case .fsync: "fsync"
+        }
+    }
+}

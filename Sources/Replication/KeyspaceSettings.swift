@@ -1,0 +1,197 @@
+import Base
+import Causality
+import Coding
+import Quorum
+
+/// When a write of a keyspace counts as stored on a node.
+public enum Durability: Equatable, Sendable {
+    /// Never on disk: a restart forgets.
+    case memory
+    /// In the journal at once, synced within so many milliseconds (1…60,000); a crash may forget that much.
+    case interval(milliseconds: UInt32)
+    /// Synced before it is acknowledged.
+    case fsync
+
+    /// Ascending by what survives.
+    var rank: UInt64 {
+        switch self {
+        case .memory: 0
+        case .interval(let milliseconds): 1 + UInt64(60_000 - min(60_000, milliseconds))
+        case .fsync: 70_000
+        }
+    }
+}
+
+/// What no request of a keyspace may go below.
+public enum ConsistencyFloor: Equatable, Sendable {
+    case none
+    /// At least this many replicas for every read and every write.
+    case level(QuorumLevel)
+    /// The keyspace's own R and W, which must overlap (R + W > N): a request may ask for more, never for less.
+    case strong
+}
+
+/// What a keyspace promises, and within which bounds: the settings that an operator chooses.
+public struct KeyspaceSettings: Equatable, Sendable {
+    /// N, 1…32.
+    public var replicationFactor = 3
+    /// R: answers that a read waits for.
+    public var readQuorum = QuorumLevel.quorum
+    /// W: acknowledgements that a write waits for.
+    public var writeQuorum = QuorumLevel.quorum
+    /// PR: how many of R must be primaries; 0 for any.
+    public var primaryReadQuorum = QuorumLevel.count(0)
+    /// PW: how many of W must be primaries; 0 for any.
+    public var primaryWriteQuorum = QuorumLevel.count(0)
+    /// DW: how many of W must have it on disk; 0 for what `durability` says.
+    public var durableWriteQuorum = QuorumLevel.count(0)
+    public var floor = ConsistencyFloor.none
+    public var conflict = ConflictPolicy.lww
+    public var durability = Durability.fsync
+    /// Milliseconds after which a value without an expiry of its own expires; 0 for never.
+    public var ttlMilliseconds: UInt64 = 0
+    /// Milliseconds that a request may take, 1…600,000.
+    public var timeoutMilliseconds: UInt32 = 1_000
+    /// Bytes of a key, 1…65,535.
+    public var keyBytesMax: UInt32 = 4_096
+    /// Bytes of a value, at most 64 MiB.
+    public var valueBytesMax: UInt32 = 8 << 20
+    /// Concurrent values of one key before a write is refused, 1…1,000.
+    public var siblingsMax: UInt32 = 100
+    /// Reads out of a thousand that compare all replicas in the background and repair what they find.
+    public var readRepairPerMille: UInt32 = 100
+    /// What was written up to this stamp is gone: the keyspace was emptied then.
+    public var truncatedAt = Stamp(rawValue: 0)
+
+    public init() {}
+
+    /// Why these settings cannot be honoured; nil when they can.
+    public var objection: String? {
+        guard 1...32 ~= replicationFactor else { return "n must be 1 to 32" }
+        let levels = [
+            ("r", readQuorum, 1), ("w", writeQuorum, 1), ("pr", primaryReadQuorum, 0),
+            ("pw", primaryWriteQuorum, 0), ("dw", durableWriteQuorum, 0),
+        ]
+        for (name, level, least) in levels where !(least...replicationFactor ~= count(level)) {
+            return "\(name)=\(level.text) is outside \(least)..n; n is \(replicationFactor)"
+        }
+        if case .level(let level) = floor {
+            guard count(level) <= replicationFactor else { return "floor is above n" }
+            guard count(readQuorum) >= count(level), count(writeQuorum) >= count(level) else {
+                return "r=\(readQuorum.text) or w=\(writeQuorum.text) is below floor=\(level.text)"
+            }
+        }
+        if floor == .strong, count(readQuorum) + count(writeQuorum) <= replicationFactor {
+            return "floor=strong needs r+w>n; "
+                + "\(count(readQuorum))+\(count(writeQuorum)) is not above \(replicationFactor)"
+        }
+        if durability == .memory, count(durableWriteQuorum) > 0 {
+            return "dw needs durability=fsync or interval"
+        }
+        return limitsObjection
+    }
+
+    private var limitsObjection: String? {
+        if case .interval(let milliseconds) = durability, !(1...60_000 ~= milliseconds) {
+            return "interval must be 1 to 60000 ms"
+        }
+        guard 1...600_000 ~= timeoutMilliseconds else { return "timeout must be 1 to 600000 ms" }
+        guard 1...65_535 ~= keyBytesMax else { return "keybytes must be 1 to 65535" }
+        guard 1...(64 << 20) ~= valueBytesMax else { return "valuebytes must be 1 to 67108864" }
+        guard 1...1_000 ~= siblingsMax else { return "siblings must be 1 to 1000" }
+        guard readRepairPerMille <= 1_000 else { return "readrepair must be 0 to 1000 per mille" }
+        return nil
+    }
+
+    /// A level as a number of replicas of this keyspace.
+    @inline(__always) func count(_ level: QuorumLevel) -> Int { level.count(of: replicationFactor) }
+
+    /// Two definitions that were made without knowledge of each other meet at the safer of each setting.
+    ///
+    /// Commutative, associative and idempotent, so every node that knows both arrives at the same keyspace.
+    func saferOf(_ other: KeyspaceSettings) -> KeyspaceSettings {
+        var safer = self
+        let n = max(replicationFactor, other.replicationFactor)
+        func stronger(_ a: QuorumLevel, _ b: QuorumLevel) -> QuorumLevel {
+            let left = (a.count(of: n), a.code)
+            let right = (b.count(of: n), b.code)
+            return left >= right ? a : b
+        }
+        safer.replicationFactor = n
+        safer.readQuorum = stronger(readQuorum, other.readQuorum)
+        safer.writeQuorum = stronger(writeQuorum, other.writeQuorum)
+        safer.primaryReadQuorum = stronger(primaryReadQuorum, other.primaryReadQuorum)
+        safer.primaryWriteQuorum = stronger(primaryWriteQuorum, other.primaryWriteQuorum)
+        safer.durableWriteQuorum = stronger(durableWriteQuorum, other.durableWriteQuorum)
+        safer.floor = floor.code >= other.floor.code ? floor : other.floor
+        if other.conflict == .siblings { safer.conflict = .siblings }
+        if other.durability.rank > durability.rank { safer.durability = other.durability }
+        let ttls = [ttlMilliseconds, other.ttlMilliseconds]
+        safer.ttlMilliseconds = ttls.contains(0) ? 0 : max(ttls[0], ttls[1])
+        safer.timeoutMilliseconds = max(timeoutMilliseconds, other.timeoutMilliseconds)
+        safer.keyBytesMax = max(keyBytesMax, other.keyBytesMax)
+        safer.valueBytesMax = max(valueBytesMax, other.valueBytesMax)
+        safer.siblingsMax = max(siblingsMax, other.siblingsMax)
+        safer.readRepairPerMille = max(readRepairPerMille, other.readRepairPerMille)
+        safer.truncatedAt = max(truncatedAt, other.truncatedAt)
+        return safer
+    }
+}
+
+extension ConsistencyFloor {
+    /// One byte: 0 none, a level's code, or 253 for strong.
+    var code: UInt8 {
+        switch self {
+        case .none: 0
+        case .level(let level): level.code
+        case .strong: 253
+        }
+    }
+
+    init(code: UInt8) throws(DecodeError) {
+        switch code {
+        case 0: self = .none
+        case 253: self = .strong
+        default: self = .level(try QuorumLevel(code: code))
+        }
+    }
+}
+
+extension QuorumLevel {
+    /// One byte: the count, 254 for quorum, 255 for all.
+    var code: UInt8 {
+        switch self {
+        case .one: 1
+        case .count(let count): UInt8(truncatingIfNeeded: count)
+        case .quorum: 254
+        case .all: 255
+        }
+    }
+
+    init(code: UInt8) throws(DecodeError) {
+        switch code {
+        case 0...250: self = .count(Int(code))
+        case 254: self = .quorum
+        case 255: self = .all
+        default: throw .invalid("quorum level is unknown")
+        }
+    }
+
+    var text: String {
+        switch self {
+        case .one: "1"
+        case .count(let count): "\(count)"
+        case .quorum: "quorum"
+        case .all: "all"
+        }
+    }
+
+    @inline(__always) func count(of n: Int) -> Int {
+        switch self {
+        case .one: 1
+        case .count(let count): count
+        case .quorum: n / 2 + 1
+        case .all: n
+        }
+    }
+}

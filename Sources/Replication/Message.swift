@@ -1,0 +1,127 @@
+import Base
+import Causality
+import Coding
+
+/// What a replica says to a write or a read.
+enum ReplicaStatus: UInt8 {
+    /// Merged; a crash may still forget it.
+    case acknowledged = 0
+    /// Merged and synced.
+    case durable = 1
+    case diskFull = 2
+    /// The stamp is further ahead of this node's clock than the bound.
+    case clockAhead = 3
+    case overloaded = 4
+    /// More siblings than the keyspace allows.
+    case tooManySiblings = 5
+    /// The answer to a read: there is a record.
+    case found = 6
+    /// The answer to a read: nothing is known of the key.
+    case absent = 7
+}
+
+/// One message between nodes, as a view of a frame's payload.
+///
+/// Layout: `kind (1) | flag (1) | number (8) | rest`, little-endian.
+enum Message {
+    /// Merge a record; with a number other than 0 an acknowledgement is wanted.
+    case replicate(UInt64, Record, ReplicateDurability)
+    case replicated(UInt64, ReplicaStatus)
+    case read(UInt64, key: UnsafeRawBufferPointer)
+    case answer(UInt64, ReplicaStatus, Record?)
+    /// Run a client's command here, in RESP, and send the reply back.
+    case command(UInt64, protocolVersion: UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
+    case commandReply(UInt64, UnsafeRawBufferPointer)
+    /// Keyspace definitions; with a number other than 0 an acknowledgement is wanted.
+    case definitions(UInt64, UnsafeRawBufferPointer)
+    case definitionsLearned(UInt64)
+    /// The sender's clock reading and what its definitions hash to.
+    case heartbeat(Stamp, digest: UInt64)
+    /// How many keys do you hold in the keyspace of this name?
+    case survey(UInt64, name: UnsafeRawBufferPointer)
+    case surveyed(UInt64, keys: UInt64)
+
+    /// What must have happened before a replica acknowledges.
+    enum ReplicateDurability: UInt8 {
+        case asKeyspace = 0
+        case synced = 1
+    }
+
+    /// - Throws: `truncated` or `invalid` for anything that `encode…` does not write.
+    init(decoding payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        let kind: UInt8 = try reader.integer()
+        let flag: UInt8 = try reader.integer()
+        let number: UInt64 = try reader.integer()
+        switch kind {
+        case 1:
+            guard let durability = ReplicateDurability(rawValue: flag) else {
+                throw .invalid("replicate has an unknown flag")
+            }
+            self = .replicate(number, try Record(validating: reader.rest()), durability)
+        case 2:
+            self = .replicated(number, try Message.status(flag))
+            try reader.end()
+        case 3: self = .read(number, key: try Message.key(reader.rest()))
+        case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())
+        case 5:
+            let timeout: UInt32 = try reader.integer()
+            self = .command(
+                number, protocolVersion: flag, timeoutMilliseconds: timeout, reader.rest())
+        case 6: self = .commandReply(number, reader.rest())
+        case 7: self = .definitions(number, reader.rest())
+        case 8:
+            self = .definitionsLearned(number)
+            try reader.end()
+        case 9:
+            self = .heartbeat(Stamp(rawValue: number), digest: try reader.integer())
+            try reader.end()
+        case 10: self = .survey(number, name: reader.rest())
+        case 11:
+            self = .surveyed(number, keys: try reader.integer())
+            try reader.end()
+        default: throw .invalid("message kind is unknown")
+        }
+    }
+
+    private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
+        guard let status = ReplicaStatus(rawValue: flag) else { throw .invalid("status is unknown") }
+        return status
+    }
+
+    private static func key(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> UnsafeRawBufferPointer {
+        guard 1...Record.keyBytesMax ~= bytes.count else { throw .invalid("key length") }
+        return bytes
+    }
+
+    private static func answer(
+        _ number: UInt64, _ status: ReplicaStatus, _ rest: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Message {
+        guard status == .found else {
+            guard rest.isEmpty else { throw .invalid("answer carries a record that it denies") }
+            return .answer(number, status, nil)
+        }
+        return .answer(number, status, try Record(validating: rest))
+    }
+}
+
+extension ByteBuffer {
+    /// Appends one framed message.
+    ///
+    /// - Parameters:
+    ///   - kind: as `Message.init(decoding:)` reads it.
+    ///   - parts: what follows the number, in order.
+    /// - Returns: the frame's range.
+    @inline(__always)
+    mutating func appendMessage(
+        kind: UInt8, flag: UInt8 = 0, number: UInt64, _ first: UnsafeRawBufferPointer? = nil
+    ) -> Range<Int> {
+        let start = Frame.begin(&self)
+        append(kind)
+        append(flag)
+        append(integer: number)
+        if let first { append(first) }
+        Frame.finish(&self, from: start)
+        return start..<count
+    }
+}

@@ -1,0 +1,197 @@
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+// Commands that read and write in one step, and changes of a value's expiry.
+//
+// A leaderless quorum cannot make a read and a write one step, so with more than one replica the atomic ones are refused
+// by name. Where a keyspace has one replica that replica's thread is the order, and they are what Redis makes of them.
+extension Node {
+    /// Refuses unless this node alone decides about the key; forwards to the node that does.
+    private mutating func decidesAlone(
+        _ spot: (keyspace: Int, address: RecordStore.Address), _ what: StaticString,
+        _ timeoutMilliseconds: UInt32, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        guard catalog.active[spot.keyspace].n == 1 else {
+            fail(
+                target,
+                text: "MODE \(what) reads and writes in one step; that needs a keyspace with n=1, "
+                    + "this one has n=\(catalog.active[spot.keyspace].n)", &effects)
+            return false
+        }
+        guard isReplica(of: spot.address.range, spot.keyspace) else {
+            forwardRequest(
+                spot.address.range, spot.keyspace, timeoutMilliseconds: timeoutMilliseconds,
+                target, &effects)
+            return false
+        }
+        return true
+    }
+
+    /// The one live value of a key that this node alone decides about.
+    private mutating func current(
+        _ spot: (keyspace: Int, address: RecordStore.Address), _ key: UnsafeRawBufferPointer
+    ) -> (value: [UInt8], expiry: UInt64)? {
+        guard let record = liveState(spot.address, key, spot.keyspace), isLive(record) else {
+            return nil
+        }
+        guard record.isSiblingSet else { return (Array(record.body), record.expiry) }
+        return SiblingSet(valid: record).siblings.last.map { ($0.value, $0.expiry) }
+    }
+
+    mutating func setAtomically(
+        _ options: SetOptions, _ spot: (keyspace: Int, address: RecordStore.Address),
+        _ levels: WriteLevels, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let timeout = levels.timeoutMilliseconds
+        guard decidesAlone(spot, "SET with NX, XX, GET or KEEPTTL", timeout, target, &effects)
+        else { return }
+        let isSetnx = CommandName(request[0]) == .setnx
+        let before = current(spot, request[1])
+        let previous: WriteReply = before.map { .bulk($0.value) } ?? .null
+        let isMet = switch options.condition {
+        case .always: true
+        case .ifAbsent: before == nil
+        case .ifPresent: before != nil
+        }
+        guard isMet else {
+            let unmet: WriteReply = options.returnsPrevious ? previous : .null
+            return reply(isSetnx ? .integer(0) : unmet, target, &effects)
+        }
+        let met: WriteReply = options.returnsPrevious ? previous : .ok
+        let expiry = options.expiry == .keep
+            ? before?.expiry ?? 0 : expiryOfWrite(options.expiry, spot.keyspace)
+        let intent = WriteIntent(
+            key: request[1], change: .value(request[options.value]), expiry: expiry,
+            levels: levels, success: isSetnx ? .integer(1) : met)
+        write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+    }
+
+    private func expiryOfWrite(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
+        switch expiry {
+        case .at(let milliseconds): return milliseconds
+        case .after(let milliseconds): return now.wallMilliseconds + milliseconds
+        case .unset, .keep:
+            let ttl = catalog.active[keyspace].settings.ttlMilliseconds
+            return ttl == 0 ? 0 : now.wallMilliseconds + ttl
+        }
+    }
+
+    mutating func append(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let spot = place(of: request[1])
+        guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
+            decidesAlone(spot, "APPEND", levels.timeoutMilliseconds, target, &effects)
+        else { return }
+        let before = current(spot, request[1])
+        var value = before?.value ?? []
+        let limit = Int(catalog.active[spot.keyspace].settings.valueBytesMax)
+        guard value.count + request[2].count <= limit else {
+            return fail(target, text: "ERR value exceeds the keyspace's \(limit) bytes", &effects)
+        }
+        value.append(contentsOf: request[2])
+        value.withUnsafeBytes { bytes in
+            let intent = WriteIntent(
+                key: request[1], change: .value(bytes), expiry: before?.expiry ?? 0,
+                levels: levels, success: .integer(bytes.count))
+            write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+        }
+    }
+
+    mutating func getDelete(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let spot = place(of: request[1])
+        guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
+            decidesAlone(spot, "GETDEL", levels.timeoutMilliseconds, target, &effects)
+        else { return }
+        guard let before = current(spot, request[1]) else { return reply(.null, target, &effects) }
+        let intent = WriteIntent(
+            key: request[1], change: .delete, levels: levels, success: .bulk(before.value))
+        write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+    }
+
+    mutating func getExpire(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let options = try GetExpiryOptions(request)
+        guard options.expiry != .keep else { return try get(target, &effects) }
+        let spot = place(of: request[1])
+        guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
+            decidesAlone(spot, "GETEX", levels.timeoutMilliseconds, target, &effects)
+        else { return }
+        guard let before = current(spot, request[1]) else { return reply(.null, target, &effects) }
+        let expiry = options.expiry == .unset ? 0 : expiryOfWrite(options.expiry, spot.keyspace)
+        before.value.withUnsafeBytes { bytes in
+            let intent = WriteIntent(
+                key: request[1], change: .value(bytes), expiry: expiry, levels: levels,
+                success: .bulk(before.value))
+            write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+        }
+    }
+
+    mutating func expire(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let options = try ExpireOptions(request, name)
+        try changeExpiry(target, &effects) { .expire(options, $0) }
+    }
+
+    mutating func persist(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        try changeExpiry(target, &effects) { .persist($0) }
+    }
+
+    /// Reads the key, and writes it again with another expiry right behind the version that was read.
+    private mutating func changeExpiry(
+        _ target: ReplyTarget, _ effects: inout Effects,
+        _ purpose: (WriteLevels) -> ReadPurpose
+    ) throws(CommandError) {
+        let key = request[1]
+        let spot = place(of: key)
+        guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
+            let readLevels = readLevels(.none, spot.keyspace, target, &effects)
+        else { return }
+        guard isReplica(of: spot.address.range, spot.keyspace) else {
+            return forwardRequest(
+                spot.address.range, spot.keyspace,
+                timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+        }
+        read(key, keyspace: spot.keyspace, readLevels, purpose(levels), target, &effects)
+    }
+
+    /// The expiry that the command asks for, nil when its conditions forbid it; 1 deletes.
+    func newExpiry(_ sibling: Sibling, _ options: ExpireOptions) -> UInt64? {
+        let base = options.isAbsolute ? 0 : Int64(now.wallMilliseconds)
+        let wanted = UInt64(max(1, base + options.milliseconds))
+        let present = sibling.expiry
+        if options.conditions.contains(.absent) && present != 0 { return nil }
+        if options.conditions.contains(.present) && present == 0 { return nil }
+        if options.conditions.contains(.later) && (present == 0 || wanted <= present) { return nil }
+        if options.conditions.contains(.earlier) && present != 0 && wanted >= present { return nil }
+        return wanted
+    }
+
+    /// Writes a value that was read with another expiry; nothing when there is none or the expiry is nil.
+    mutating func rewrite(
+        _ sibling: Sibling?, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ expiry: UInt64?,
+        _ context: CausalContext, _ levels: WriteLevels, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        guard let sibling, let expiry else { return reply(.integer(0), target, &effects) }
+        let isSiblings = catalog.active[keyspace].settings.conflict == .siblings
+        let isPast = expiry != 0 && expiry <= now.wallMilliseconds
+        sibling.value.withUnsafeBytes { bytes in
+            var intent = WriteIntent(
+                key: key, change: isPast ? .delete : .value(bytes), expiry: isPast ? 0 : expiry,
+                levels: levels, success: .integer(1))
+            if isSiblings { intent.context = context } else { intent.derivedFrom = sibling.dot }
+            effects.beginStep()
+            write(intent, keyspace: keyspace, at: store.address(of: key), target, &effects)
+        }
+    }
+}

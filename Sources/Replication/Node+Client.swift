@@ -1,0 +1,243 @@
+import Base
+import Coding
+import RESP
+
+// Client connections: bytes become requests, requests become replies in request order.
+extension Node {
+    mutating func opened(_ connection: ConnectionID) {
+        let index = Int(connection.rawValue)
+        while sessions.count <= index { sessions.append(nil) }
+        precondition(sessions[index] == nil, "a connection is opened once")
+        sessions[index] = Session(serial: nextSerial)
+        nextSerial += 1
+        openSessions += 1
+        counters.connections += 1
+    }
+
+    mutating func closed(_ connection: ConnectionID) {
+        let index = Int(connection.rawValue)
+        guard index < sessions.count, sessions[index] != nil else { return }
+        sessions[index] = nil
+        openSessions -= 1
+    }
+
+    mutating func received(
+        _ connection: ConnectionID, _ bytes: UnsafeRawBufferPointer, _ effects: inout Effects
+    ) {
+        effects.consumed = 0
+        effects.stalled = false
+        let index = Int(connection.rawValue)
+        guard index < sessions.count, sessions[index] != nil else { return }
+        while effects.consumed < bytes.count {
+            if sessions[index]?.isClosing != false {
+                effects.consumed = bytes.count
+                return
+            }
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[effects.consumed...])
+            guard nextRequest(in: rest, index, connection, &effects) else { return }
+        }
+    }
+
+    /// Parses and executes one request.
+    ///
+    /// - Returns: whether to go on with the bytes behind it.
+    @inline(__always)
+    private mutating func nextRequest(
+        in bytes: UnsafeRawBufferPointer, _ index: Int, _ connection: ConnectionID,
+        _ effects: inout Effects
+    ) -> Bool {
+        var progress = sessions[index]?.progress ?? ParseProgress()
+        let outcome = parser.parse(bytes, &progress, into: &request)
+        sessions[index]?.progress = progress
+        switch outcome {
+        case .incomplete:
+            effects.consumed += request.consumed
+            return false
+        case .failed(let error):
+            refuse(error, index, connection, &effects)
+            return false
+        case .complete:
+            guard mayExecute(index) else {
+                effects.stalled = true
+                return false
+            }
+            effects.consumed += request.consumed
+            effects.beginStep()
+            setClient(index)
+            execute(.direct(connection), &effects)
+            return true
+        }
+    }
+
+    private mutating func refuse(
+        _ error: ProtocolError, _ index: Int, _ connection: ConnectionID,
+        _ effects: inout Effects
+    ) {
+        counters.protocolErrors += 1
+        let start = effects.bytes.count
+        effects.bytes.writeError(error)
+        deliver(.direct(connection), from: start, &effects)
+        close(index, connection, &effects)
+        effects.consumed = 0
+        effects.stalled = true
+    }
+
+    /// Closes the connection once everything it is owed has left.
+    mutating func close(_ index: Int, _ connection: ConnectionID, _ effects: inout Effects) {
+        sessions[index]?.isClosing = true
+        if sessions[index]?.owesReplies == false { effects.add(.close(connection)) }
+    }
+
+    /// Whether the parsed request may run beside those that the connection still waits for.
+    ///
+    /// Requests of one connection run side by side unless a later one could overtake a write of its own key.
+    private func mayExecute(_ index: Int) -> Bool {
+        guard let session = sessions[index], session.owesReplies else { return true }
+        guard session.outstanding.count < Session.outstandingMax else { return false }
+        guard request.count > 1, let name = CommandName(request[0]) else { return false }
+        switch name {
+        case .get, .set, .exists, .strlen, .del, .unlink, .ttl, .pttl, .type, .qget, .qset, .qdel:
+            guard CommandTable.description(of: name).keys.last == 1 || request.count == 2 else {
+                return false
+            }
+            return !session.outstanding.isWriting(store.address(of: request[1]).hash)
+        default: return false
+        }
+    }
+
+    @inline(__always)
+    private mutating func setClient(_ index: Int) {
+        guard let session = sessions[index] else { return }
+        client.dialect = session.protocolVersion == 3 ? .resp3 : .resp2
+        client.defaults = session.defaults
+        client.wantsReceipt = session.wantsReceipts
+        client.mayForward = true
+    }
+}
+
+// Replies: they leave in request order, whatever order they become known in.
+extension Node {
+    /// Sends what was written behind `start` in the effects' bytes to where the reply belongs.
+    mutating func deliver(_ target: ReplyTarget, from start: Int, _ effects: inout Effects) {
+        switch target {
+        case .direct(let connection):
+            let index = Int(connection.rawValue)
+            if sessions[index]?.owesReplies == true {
+                let bytes = takeBack(start, &effects)
+                sessions[index]?.append(completed: bytes)
+            } else {
+                effects.reply(connection, start..<effects.bytes.count)
+            }
+        case .outstanding(let connection, let serial, let sequence):
+            let bytes = takeBack(start, &effects)
+            complete(connection, serial, sequence, bytes, &effects)
+        case .node(let node, let number):
+            let bytes = takeBack(start, &effects)
+            bytes.withUnsafeBytes { send(to: node, kind: 6, number: number, $0, &effects) }
+        case .gather(let id, let part): gathered(id, part, takeBack(start, &effects), &effects)
+        case .nobody: effects.bytes.truncate(to: start)
+        }
+    }
+
+    /// Makes a direct target outlive the step: the reply gets its place in the connection's order.
+    mutating func outlasting(_ target: ReplyTarget, writing hash: UInt64? = nil) -> ReplyTarget {
+        guard case .direct(let connection) = target else { return target }
+        let index = Int(connection.rawValue)
+        guard let serial = sessions[index]?.serial,
+            let sequence = sessions[index]?.enqueue(pendingWrite: hash)
+        else { return .nobody }
+        return .outstanding(connection, serial: serial, sequence: sequence)
+    }
+
+    private func takeBack(_ start: Int, _ effects: inout Effects) -> [UInt8] {
+        let bytes = Array(effects.bytes[start..<effects.bytes.count])
+        effects.bytes.truncate(to: start)
+        return bytes
+    }
+
+    private mutating func complete(
+        _ connection: ConnectionID, _ serial: UInt64, _ sequence: UInt64, _ bytes: [UInt8],
+        _ effects: inout Effects
+    ) {
+        let index = Int(connection.rawValue)
+        guard index < sessions.count, sessions[index]?.serial == serial else { return }
+        sessions[index]?.complete(sequence, bytes)
+        while let next = sessions[index]?.nextReply() {
+            let start = effects.bytes.count
+            effects.bytes.append(next)
+            effects.reply(connection, start..<effects.bytes.count)
+        }
+        if sessions[index]?.isClosing == true, sessions[index]?.owesReplies == false {
+            effects.add(.close(connection))
+        }
+    }
+
+    /// Answers with an error line of our own.
+    mutating func fail(_ target: ReplyTarget, _ text: StaticString, _ effects: inout Effects) {
+        counters.commandErrors += 1
+        let start = effects.bytes.count
+        effects.bytes.writeError(text)
+        deliver(target, from: start, &effects)
+    }
+
+    /// Answers with an error line that has to be put together.
+    mutating func fail(_ target: ReplyTarget, text: String, _ effects: inout Effects) {
+        counters.commandErrors += 1
+        let start = effects.bytes.count
+        effects.bytes.writeError(text: text)
+        deliver(target, from: start, &effects)
+    }
+}
+
+// Requests with several keys.
+extension Node {
+    /// Starts a request that is answered when all its parts are; nil, and an error reply, when there is no room.
+    mutating func gather(
+        _ combination: GatherOperation.Combination, parts: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> OperationID? {
+        guard !gathers.isFull else {
+            overload(target, &effects)
+            return nil
+        }
+        let head = OperationHead(target: outlasting(target), client: client, deadline: .max)
+        return gathers.insert(
+            GatherOperation(
+                head: head, combination: combination, parts: Array(repeating: [], count: parts),
+                missing: parts))
+    }
+
+    private mutating func gathered(
+        _ id: OperationID, _ part: Int, _ bytes: [UInt8], _ effects: inout Effects
+    ) {
+        guard gathers.contains(id) else { return }
+        gathers[id]?.parts[part] = bytes
+        gathers[id]?.missing -= 1
+        guard gathers[id]?.missing == 0, let whole = gathers.remove(id) else { return }
+        let start = effects.bytes.count
+        switch whole.combination {
+        case .array:
+            effects.bytes.writeArrayHeader(count: whole.parts.count)
+            for part in whole.parts { effects.bytes.append(part) }
+        case .sum:
+            if let error = whole.parts.first(where: { $0.first != UInt8(ascii: ":") }) {
+                effects.bytes.append(error)
+            } else {
+                effects.bytes.writeInteger(whole.parts.reduce(0) { $0 + integerReply($1) })
+            }
+        case .allOK:
+            let error = whole.parts.first { $0.first != UInt8(ascii: "+") }
+            if let error { effects.bytes.append(error) } else { effects.bytes.writeOK() }
+        }
+        deliver(whole.head.target, from: start, &effects)
+    }
+
+    private func integerReply(_ bytes: [UInt8]) -> Int {
+        bytes.dropFirst().prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int($1 - 48) }
+    }
+
+    mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {
+        counters.overloaded += 1
+        fail(target, "OVERLOADED too many requests under way on this node, try again later", &effects)
+    }
+}

@@ -1,0 +1,187 @@
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+// Which command runs: one call a case.
+extension Node {
+    mutating func execute(_ target: ReplyTarget, _ effects: inout Effects) {
+        counters.commands += 1
+        do throws(CommandError) {
+            try dispatch(try CommandName(request), target, &effects)
+        } catch {
+            counters.commandErrors += 1
+            let start = effects.bytes.count
+            effects.bytes.writeError(error, for: request)
+            deliver(target, from: start, &effects)
+        }
+    }
+
+    private mutating func dispatch(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        switch name {
+        case .get: try get(target, &effects)
+        case .set, .setnx, .setex, .psetex, .getset, .qset: try set(name, target, &effects)
+        case .del, .unlink: try delete(target, &effects)
+        case .qdel: try deleteSiblings(target, &effects)
+        case .qget: try readOne(.siblings, options: 2, target, &effects)
+        case .mget: try getMany(target, &effects)
+        case .mset: try setMany(target, &effects)
+        case .exists, .touch: try count(target, &effects)
+        case .strlen: try readOne(.strlen, options: 2, target, &effects)
+        case .type: try readOne(.type, options: 2, target, &effects)
+        case .ttl: try readOne(.timeToLive(.seconds), options: 2, target, &effects)
+        case .pttl: try readOne(.timeToLive(.milliseconds), options: 2, target, &effects)
+        case .expiretime: try readOne(.timeToLive(.atSeconds), options: 2, target, &effects)
+        case .pexpiretime: try readOne(.timeToLive(.atMilliseconds), options: 2, target, &effects)
+        case .expire, .pexpire, .expireat, .pexpireat: try expire(name, target, &effects)
+        case .persist: try persist(target, &effects)
+        case .append: try append(target, &effects)
+        case .getdel: try getDelete(target, &effects)
+        case .getex: try getExpire(target, &effects)
+        case .keyspace: try keyspace(target, &effects)
+        case .flushall, .flushdb: flush(target, &effects)
+        case .consistency: try consistency(target, &effects)
+        case .receipt: try receipt(target, &effects)
+        case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,
+            .info, .command, .config, .time, .dbsize, .debug, .wait, .cluster, .scan, .keys:
+            try introspect(name, target, &effects)
+        }
+    }
+
+    /// Where a key lives: its keyspace and its place in the table; throws nothing, so that a bad key is told apart.
+    @inline(__always)
+    func place(
+        of key: UnsafeRawBufferPointer
+    ) -> (keyspace: Int, address: RecordStore.Address) {
+        (catalog.index(of: key), store.address(of: key))
+    }
+
+    @inline(__always)
+    func isReplica(of range: KeyRange, _ keyspace: Int) -> Bool {
+        Int(ranks[Int(range.rawValue)]) < catalog.active[keyspace].n
+    }
+}
+
+// Levels: a request's own, else the connection's, else the keyspace's; never below the floor.
+extension Node {
+    /// - Returns: nil, and an error reply, when the request asks for what the keyspace forbids.
+    @inline(__always)
+    mutating func readLevels(
+        _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> ReadLevels? {
+        if options == .none && client.defaults == .none {
+            let active = catalog.active[keyspace]
+            return ReadLevels(
+                readQuorum: active.r,
+                primaryReadQuorum: active.settings.count(active.settings.primaryReadQuorum),
+                timeoutMilliseconds: active.settings.timeoutMilliseconds)
+        }
+        return chosenReadLevels(options, keyspace, target, &effects)
+    }
+
+    private mutating func chosenReadLevels(
+        _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> ReadLevels? {
+        let active = catalog.active[keyspace]
+        let n = active.n
+        let r = (options.r ?? client.defaults.r)?.count(of: n) ?? active.r
+        let pr = (options.pr ?? client.defaults.pr)?.count(of: n)
+            ?? active.settings.count(active.settings.primaryReadQuorum)
+        guard isAllowed(r, of: active, least: leastReadQuorum(active), "R", target, &effects),
+            isAllowed(pr, of: active, least: 0, "PR", target, &effects)
+        else { return nil }
+        return ReadLevels(
+            readQuorum: max(r, pr), primaryReadQuorum: pr,
+            timeoutMilliseconds: timeout(options, active))
+    }
+
+    mutating func writeLevels(
+        _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> WriteLevels? {
+        let active = catalog.active[keyspace]
+        let settings = active.settings
+        if options == .none && client.defaults == .none {
+            return WriteLevels(
+                writeQuorum: active.w,
+                primaryWriteQuorum: settings.count(settings.primaryWriteQuorum),
+                durableWriteQuorum: settings.count(settings.durableWriteQuorum),
+                timeoutMilliseconds: settings.timeoutMilliseconds)
+        }
+        let n = active.n
+        let w = (options.w ?? client.defaults.w)?.count(of: n) ?? active.w
+        let pw = (options.pw ?? client.defaults.pw)?.count(of: n)
+            ?? settings.count(settings.primaryWriteQuorum)
+        let dw = (options.dw ?? client.defaults.dw)?.count(of: n)
+            ?? settings.count(settings.durableWriteQuorum)
+        guard isAllowed(w, of: active, least: leastWriteQuorum(active), "W", target, &effects),
+            isAllowed(pw, of: active, least: 0, "PW", target, &effects),
+            isAllowed(dw, of: active, least: 0, "DW", target, &effects)
+        else { return nil }
+        if dw > 0 && settings.durability == .memory {
+            fail(target, "CONSISTENCY DW needs a keyspace with durability fsync or interval", &effects)
+            return nil
+        }
+        return WriteLevels(
+            writeQuorum: max(w, pw, dw), primaryWriteQuorum: pw, durableWriteQuorum: dw,
+            timeoutMilliseconds: timeout(options, active))
+    }
+
+    private func timeout(
+        _ options: ConsistencyOptions, _ active: KeyspaceCatalog.Active
+    ) -> UInt32 {
+        let asked = options.timeoutMilliseconds ?? client.defaults.timeoutMilliseconds
+        return min(asked ?? active.settings.timeoutMilliseconds, 600_000)
+    }
+
+    private func leastReadQuorum(_ active: KeyspaceCatalog.Active) -> Int {
+        switch active.settings.floor {
+        case .none: 1
+        case .level(let level): level.count(of: active.n)
+        case .strong: active.r
+        }
+    }
+
+    private func leastWriteQuorum(_ active: KeyspaceCatalog.Active) -> Int {
+        switch active.settings.floor {
+        case .none: 1
+        case .level(let level): level.count(of: active.n)
+        case .strong: active.w
+        }
+    }
+
+    private mutating func isAllowed(
+        _ count: Int, of active: KeyspaceCatalog.Active, least: Int, _ name: String,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        if count > active.n {
+            fail(
+                target, text: "CONSISTENCY \(name)=\(count) exceeds the keyspace's N=\(active.n)",
+                &effects)
+            return false
+        }
+        guard count >= least else {
+            fail(
+                target,
+                text: "CONSISTENCY \(name)=\(count) is below the keyspace's floor of \(least)",
+                &effects)
+            return false
+        }
+        return true
+    }
+}
+
+extension Level {
+    @inline(__always) func count(of n: Int) -> Int {
+        switch self {
+        case .count(let count): Int(count)
+        case .quorum: n / 2 + 1
+        case .all: n
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import Base
+import Coding
+import RESP
+import Ring
+
+// Commands that a replica must execute: sent on in RESP, answered in RESP.
+extension Node {
+    /// Milliseconds that the other node gets beyond the request's own time.
+    private static let graceMilliseconds: UInt64 = 100
+
+    /// Sends the request that is being executed to the first reachable replica of a range.
+    mutating func forwardRequest(
+        _ range: KeyRange, _ keyspace: Int, timeoutMilliseconds: UInt32, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        var command = ByteBuffer(capacity: 256)
+        command.writeArrayHeader(count: request.count)
+        for index in 0..<request.count { command.writeBulk(request[index]) }
+        forward(
+            command.bytes, range, keyspace, timeoutMilliseconds: timeoutMilliseconds, target,
+            &effects)
+    }
+
+    /// Sends a write of one key to the first reachable replica of its range.
+    mutating func forward(
+        _ intent: WriteIntent, _ range: KeyRange, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        var command = ByteBuffer(capacity: 256)
+        let levels = intent.levels
+        switch intent.change {
+        case .value(let value):
+            command.writeArrayHeader(count: 7 + (intent.expiry > 0 ? 2 : 0) + (levels.durableWriteQuorum > 0 ? 2 : 0))
+            command.writeBulk("SET")
+            command.writeBulk(intent.key)
+            command.writeBulk(value)
+            if intent.expiry > 0 {
+                command.writeBulk("PXAT")
+                command.writeBulk(decimal: Int(intent.expiry))
+            }
+        case .delete:
+            command.writeArrayHeader(count: 6 + (levels.durableWriteQuorum > 0 ? 2 : 0))
+            command.writeBulk("QDEL")
+            command.writeBulk(intent.key)
+        }
+        command.writeBulk("W")
+        command.writeBulk(decimal: levels.writeQuorum)
+        if levels.durableWriteQuorum > 0 {
+            command.writeBulk("DW")
+            command.writeBulk(decimal: levels.durableWriteQuorum)
+        }
+        command.writeBulk("TIMEOUT")
+        command.writeBulk(decimal: Int(levels.timeoutMilliseconds))
+        forward(
+            command.bytes, range, keyspace, timeoutMilliseconds: levels.timeoutMilliseconds,
+            target, &effects)
+    }
+
+    private mutating func forward(
+        _ command: UnsafeRawBufferPointer, _ range: KeyRange, _ keyspace: Int,
+        timeoutMilliseconds: UInt32, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard client.mayForward else {
+            return fail(target, "UNAVAILABLE the nodes disagree on where this key lives", &effects)
+        }
+        let replicas = ring.primaries(of: range, replicationFactor: catalog.active[keyspace].n)
+        guard let node = replicas.first(where: { isReachable($0) }) else {
+            counters.unavailable += 1
+            return fail(
+                target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)
+        }
+        guard !forwards.isFull else { return overload(target, &effects) }
+        counters.forwarded += 1
+        let allowed = UInt64(timeoutMilliseconds) + Node.graceMilliseconds
+        let head = OperationHead(
+            target: outlasting(target), client: client,
+            deadline: now.monotonic + .nanoseconds(milliseconds: allowed))
+        let id = forwards.insert(ForwardOperation(head: head, node: node, isWrite: true))
+        let start = Frame.begin(&effects.bytes)
+        effects.bytes.append(5)
+        effects.bytes.append(client.dialect.rawValue)
+        effects.bytes.append(integer: id.rawValue)
+        effects.bytes.append(integer: timeoutMilliseconds)
+        effects.bytes.append(command)
+        Frame.finish(&effects.bytes, from: start)
+        send(start..<effects.bytes.count, to: node, &effects)
+    }
+
+    /// Executes a command for another node's client.
+    mutating func executeForwarded(
+        _ number: UInt64, _ dialect: UInt8, _ command: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) {
+        var progress = ParseProgress()
+        guard parser.parse(command, &progress, into: &request) == .complete,
+            let dialect = Dialect(rawValue: dialect)
+        else {
+            counters.malformedMessages += 1
+            effects.add(.disconnect(node))
+            return
+        }
+        client = ClientContext()
+        client.dialect = dialect
+        client.mayForward = false
+        execute(.node(node, number), &effects)
+    }
+
+    mutating func forwardAnswered(
+        _ id: OperationID, _ reply: UnsafeRawBufferPointer, _ effects: inout Effects
+    ) {
+        guard let forward = forwards.remove(id) else {
+            counters.lateAnswers += 1
+            return
+        }
+        let start = effects.bytes.count
+        effects.bytes.append(reply)
+        deliver(forward.head.target, from: start, &effects)
+    }
+
+    mutating func forwardLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {
+        guard forwards[id]?.node == node else { return }
+        expireForward(id, &effects)
+    }
+
+    /// The replica may have executed the command; only its answer is missing.
+    mutating func expireForward(_ id: OperationID, _ effects: inout Effects) {
+        guard let forward = forwards.remove(id) else { return }
+        counters.unknown += 1
+        fail(
+            forward.head.target,
+            text: "UNKNOWN \(forward.node) did not answer in time; "
+                + "the write may or may not take effect", &effects)
+    }
+}
+
+extension ByteBuffer {
+    mutating func writeBulk(decimal value: Int) {
+        var digits = ByteBuffer(capacity: 20)
+        digits.append(decimal: value)
+        writeBulk(digits.bytes)
+    }
+}

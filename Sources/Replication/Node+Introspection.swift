@@ -1,0 +1,254 @@
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+// Commands about the connection, the node and the cluster: what client libraries ask before and besides their work.
+extension Node {
+    /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may expect.
+    static let redisVersion: StaticString = "7.4.0"
+
+    mutating func introspect(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let start = effects.bytes.count
+        try tell(name, target, &effects)
+        deliver(target, from: start, &effects)
+        if name == .quit, case .direct(let connection) = target {
+            close(Int(connection.rawValue), connection, &effects)
+        }
+    }
+
+    private mutating func tell(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        switch name {
+        case .ping:
+            if request.count > 1 {
+                effects.bytes.writeBulk(request[1])
+            } else {
+                effects.bytes.writeSimple("PONG")
+            }
+        case .echo: effects.bytes.writeBulk(request[1])
+        case .quit, .readonly, .readwrite: effects.bytes.writeOK()
+        case .select: try select(&effects)
+        case .auth: writeNoPassword(&effects)
+        case .hello: try hello(target, &effects)
+        case .client: try client(target, &effects)
+        case .reset: reset(target, &effects)
+        case .info: writeInfo(&effects)
+        case .command: try effects.bytes.writeCommandReply(request, client.dialect)
+        case .config: try config(&effects)
+        case .time: writeTime(&effects)
+        case .dbsize: effects.bytes.writeInteger(keyCounts.reduce(0, +))
+        case .debug: try debug(&effects)
+        case .wait:
+            effects.bytes.writeError("MODE WAIT belongs to replicas of Redis; use SET key value W n")
+        case .cluster: try cluster(&effects)
+        case .scan: try scan(&effects)
+        case .keys: effects.bytes.writeError("ERR KEYS blocks a node for as long as it runs; use SCAN")
+        default: throw .unknownCommand
+        }
+    }
+
+    private func select(_ effects: inout Effects) throws(CommandError) {
+        guard try request.integer(1) == 0 else {
+            return effects.bytes.writeError("ERR DB index is out of range")
+        }
+        effects.bytes.writeOK()
+    }
+
+    private func writeNoPassword(_ effects: inout Effects) {
+        effects.bytes.writeError(
+            text: "ERR AUTH <password> called without any password configured for the default user. "
+                + "Are you sure your configuration is correct?")
+    }
+
+    private mutating func hello(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let options = try HelloOptions(request)
+        guard options.user == nil else { return writeNoPassword(&effects) }
+        if case .direct(let connection) = target {
+            let index = Int(connection.rawValue)
+            if let dialect = options.dialect {
+                sessions[index]?.protocolVersion = dialect.rawValue
+                client.dialect = dialect
+            }
+            if let name = options.clientName { sessions[index]?.name = Array(request[name]) }
+        }
+        effects.bytes.writeMapHeader(pairs: 7, client.dialect)
+        effects.bytes.writeBulk("server")
+        effects.bytes.writeBulk("redis")
+        effects.bytes.writeBulk("version")
+        effects.bytes.writeBulk(Node.redisVersion)
+        effects.bytes.writeBulk("proto")
+        effects.bytes.writeInteger(Int(client.dialect.rawValue))
+        effects.bytes.writeBulk("id")
+        effects.bytes.writeInteger(connectionNumber(target))
+        effects.bytes.writeBulk("mode")
+        effects.bytes.writeBulk("standalone")
+        effects.bytes.writeBulk("role")
+        effects.bytes.writeBulk("master")
+        effects.bytes.writeBulk("modules")
+        effects.bytes.writeArrayHeader(count: 0)
+    }
+
+    private func connectionNumber(_ target: ReplyTarget) -> Int {
+        guard case .direct(let connection) = target else { return 0 }
+        return Int(sessions[Int(connection.rawValue)]?.serial ?? 0)
+    }
+
+    private mutating func client(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        guard case .direct(let connection) = target else { throw .unknownSubcommand(.client) }
+        let index = Int(connection.rawValue)
+        if request.matches(1, "SETNAME"), request.count == 3 {
+            guard request.isClientName(2) else { throw .invalidClientName }
+            sessions[index]?.name = Array(request[2])
+            effects.bytes.writeOK()
+        } else if request.matches(1, "GETNAME") {
+            let name = sessions[index]?.name ?? []
+            if name.isEmpty {
+                effects.bytes.writeNull(client.dialect)
+            } else {
+                name.withUnsafeBytes { effects.bytes.writeBulk($0) }
+            }
+        } else if request.matches(1, "ID") {
+            effects.bytes.writeInteger(connectionNumber(target))
+        } else if request.matches(1, "INFO") {
+            effects.bytes.writeBulk(text: clientLine(index))
+        } else if request.matches(1, "LIST") {
+            let lines = sessions.indices.filter { sessions[$0] != nil }.map { clientLine($0) }
+            effects.bytes.writeBulk(text: lines.joined())
+        } else if request.matches(1, "SETINFO") || request.matches(1, "NO")
+            || request.matches(1, "REPLY") || isHyphenated(1) {
+            effects.bytes.writeOK()
+        } else {
+            throw .unknownSubcommand(.client)
+        }
+    }
+
+    /// `NO-EVICT` and `NO-TOUCH`, which ask for what is always so here.
+    private func isHyphenated(_ index: Int) -> Bool {
+        let word = String(decoding: request[index], as: UTF8.self).uppercased()
+        return word == "NO-EVICT" || word == "NO-TOUCH"
+    }
+
+    private func clientLine(_ index: Int) -> String {
+        guard let session = sessions[index] else { return "" }
+        return "id=\(session.serial) name=\(String(decoding: session.name, as: UTF8.self)) db=0 "
+            + "resp=\(session.protocolVersion) omem=0 cmd=client\n"
+    }
+
+    private mutating func reset(_ target: ReplyTarget, _ effects: inout Effects) {
+        if case .direct(let connection) = target {
+            let index = Int(connection.rawValue)
+            sessions[index]?.protocolVersion = 2
+            sessions[index]?.defaults = .none
+            sessions[index]?.name = []
+            sessions[index]?.wantsReceipts = false
+        }
+        effects.bytes.writeSimple("RESET")
+    }
+
+    /// `CONSISTENCY R n W n …` sets the connection's defaults, `CONSISTENCY RESET` takes them back.
+    mutating func consistency(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        guard case .direct(let connection) = target else { throw .syntax }
+        let isReset = request.count == 2 && request.matches(1, "RESET")
+        let options = isReset ? .none : try ConsistencyOptions(request, from: 1, .write)
+        sessions[Int(connection.rawValue)]?.defaults = options
+        let start = effects.bytes.count
+        effects.bytes.writeOK()
+        deliver(target, from: start, &effects)
+    }
+
+    private func writeTime(_ effects: inout Effects) {
+        effects.bytes.writeArrayHeader(count: 2)
+        effects.bytes.writeBulk(text: "\(now.wallMilliseconds / 1_000)")
+        effects.bytes.writeBulk(text: "\(now.wallMilliseconds % 1_000 * 1_000)")
+    }
+
+    /// The few settings that client libraries and `redis-benchmark` look up.
+    private func config(_ effects: inout Effects) throws(CommandError) {
+        if request.matches(1, "RESETSTAT") || request.matches(1, "SET") {
+            return request.matches(1, "SET")
+                ? effects.bytes.writeError("ERR settings are changed with KEYSPACE ALTER or in the configuration file")
+                : effects.bytes.writeOK()
+        }
+        guard request.matches(1, "GET"), request.count >= 3 else { throw .unknownSubcommand(.config) }
+        let known: [(String, String)] = [
+            ("save", ""), ("appendonly", "no"), ("maxmemory", "\(configuration.memoryBytesMax)"),
+            ("maxmemory-policy", "noeviction"), ("databases", "1"),
+            ("proto-max-bulk-len", "\(configuration.requestLimits.bulkBytesMax)"),
+        ]
+        var found: [(String, String)] = []
+        for index in 2..<request.count where request[index].count <= Glob.patternBytesMax {
+            let pattern = Glob(request[index])
+            found += known.filter { entry in
+                Array(entry.0.utf8).withUnsafeBytes { pattern.matches($0) }
+            }
+        }
+        effects.bytes.writeMapHeader(pairs: found.count, client.dialect)
+        for (name, value) in found {
+            effects.bytes.writeBulk(text: name)
+            effects.bytes.writeBulk(text: value)
+        }
+    }
+
+    /// `DEBUG CUT node milliseconds` and `DEBUG HEAL`: silent loss of everything to and from a node, for experiments.
+    private mutating func debug(_ effects: inout Effects) throws(CommandError) {
+        guard configuration.faults else {
+            return effects.bytes.writeError("ERR faults are off; start the node with faults: true")
+        }
+        if request.matches(1, "HEAL"), request.count == 2 {
+            for index in links.indices { links[index].cutUntil = nil }
+            return effects.bytes.writeOK()
+        }
+        guard request.matches(1, "CUT"), request.count == 4 else { throw .unknownSubcommand(.debug) }
+        let number = try request.integer(2)
+        let milliseconds = try request.integer(3)
+        guard let node = UInt16(exactly: number), let index = linkIndex(of: NodeID(node)),
+            links[index].node != configuration.node
+        else { return effects.bytes.writeError("ERR no such other node") }
+        guard 1...600_000 ~= milliseconds else {
+            return effects.bytes.writeError("ERR a cut lasts 1 to 600000 ms")
+        }
+        links[index].cutUntil = now.monotonic + .nanoseconds(milliseconds: UInt64(milliseconds))
+        effects.bytes.writeOK()
+    }
+
+    /// Keys that this node holds, some homes a call; a key that is there all the while is told at least once.
+    private func scan(_ effects: inout Effects) throws(CommandError) {
+        let options = try ScanOptions(request)
+        guard options.cursor >> 56 < UInt64(KeyRange.count) else { throw .invalidCursor }
+        let wanted = min(options.count, 10_000)
+        let isString = options.type.map { request.matches($0, "STRING") } ?? true
+        let glob = options.pattern.map { Glob(request[$0]) }
+        var next: UInt64? = options.cursor
+        var homes = 0
+        var keys = 0
+        var found = ByteBuffer(capacity: 256)
+        while let place = next, keys < wanted, homes < wanted * 10 {
+            homes += 1
+            next = store.visit(from: place) { record in
+                guard isString, isSeen(record), glob?.matches(record.key) ?? true else { return }
+                found.writeBulk(record.key)
+                keys += 1
+            }
+        }
+        effects.bytes.writeArrayHeader(count: 2)
+        effects.bytes.writeBulk(text: "\(next ?? 0)")
+        effects.bytes.writeArrayHeader(count: keys)
+        effects.bytes.append(found.bytes)
+    }
+
+    private func isSeen(_ record: Record) -> Bool {
+        isLive(record)
+            && record.dot.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
+    }
+}

@@ -1,0 +1,378 @@
+import Base
+import Causality
+import Coding
+import RESP
+
+// Defining keyspaces, and spreading definitions among the nodes.
+extension Node {
+    private static let defaultName = Array("default".utf8)
+    private static let administrationMilliseconds: UInt64 = 5_000
+
+    /// What the configuration defines, under dots that depend on nothing but the definition, so that nodes with one
+    /// configuration agree without a word, and nodes with different ones meet at the safer of each.
+    mutating func defineConfiguredKeyspaces() {
+        let given = configuration.keyspaces
+        if !given.contains(where: { $0.name == Node.defaultName }) {
+            var settings = KeyspaceSettings()
+            settings.replicationFactor = min(settings.replicationFactor, configuration.members.count)
+            define(Node.defaultName, settings)
+        }
+        for keyspace in given where keyspace.name == Node.defaultName {
+            define(keyspace.name, keyspace.settings)
+        }
+        for keyspace in given where keyspace.name != Node.defaultName {
+            define(keyspace.name, keyspace.settings)
+        }
+    }
+
+    private mutating func define(_ name: [UInt8], _ settings: KeyspaceSettings) {
+        let value = KeyspaceChange(dropped: false, settings: settings).encoded()
+        let hash = value.withUnsafeBytes { keyHash($0, key: 1) }
+        let dot = Dot(
+            identity: ReplicaIdentity(rawValue: hash & 0xFFFF_FFFF_FFFF), stamp: Stamp(rawValue: 1))
+        do throws(DecodeError) {
+            _ = try catalog.join(name: name, SiblingSet(dot: dot, value: value))
+        } catch {
+            preconditionFailure("configured keyspaces are checked before a node is made of them")
+        }
+        keyCounts = Array(repeating: 0, count: catalog.active.count)
+    }
+
+    /// Counts live keys anew: definitions came, went or were truncated.
+    mutating func recountKeys() {
+        keyCounts = Array(repeating: 0, count: catalog.active.count)
+        var next: UInt64? = 0
+        while let place = next {
+            next = store.visit(from: place) { record in
+                let index = catalog.index(of: record.key)
+                if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
+                    keyCounts[index] += 1
+                }
+            }
+        }
+    }
+
+    mutating func keyspace(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        if request.matches(1, "LIST"), request.count == 2 {
+            listKeyspaces(target, &effects)
+        } else if request.matches(1, "GET"), request.count == 3 {
+            describeKeyspace(target, &effects)
+        } else if request.matches(1, "CREATE"), request.count >= 3 {
+            changeKeyspace(exists: false, target, &effects)
+        } else if request.matches(1, "ALTER"), request.count >= 4 {
+            changeKeyspace(exists: true, target, &effects)
+        } else if request.matches(1, "DROP"), request.count == 3 {
+            dropKeyspace(target, &effects)
+        } else {
+            throw .unknownSubcommand(.keyspace)
+        }
+    }
+
+    private mutating func listKeyspaces(_ target: ReplyTarget, _ effects: inout Effects) {
+        let live = catalog.definitions.indices.filter { !catalog.active[$0].isDropped }
+        let start = effects.bytes.count
+        effects.bytes.writeArrayHeader(count: live.count)
+        for index in live { writeKeyspace(index, &effects) }
+        deliver(target, from: start, &effects)
+    }
+
+    private mutating func describeKeyspace(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard let index = catalog.index(named: request[2]) else {
+            return fail(target, "ERR no such keyspace", &effects)
+        }
+        let start = effects.bytes.count
+        writeKeyspace(index, &effects)
+        deliver(target, from: start, &effects)
+    }
+
+    private func writeKeyspace(_ index: Int, _ effects: inout Effects) {
+        let definition = catalog.definitions[index]
+        var fields = catalog.active[index].settings.fields
+        fields.append(("keys", "\(keyCounts[index])"))
+        fields.append(("conflicted", definition.isConflicted ? "yes" : "no"))
+        effects.bytes.writeMapHeader(pairs: fields.count + 1, client.dialect)
+        effects.bytes.writeBulk("name")
+        definition.name.withUnsafeBytes { effects.bytes.writeBulk($0) }
+        for (name, value) in fields {
+            effects.bytes.writeBulk(text: name)
+            effects.bytes.writeBulk(text: value)
+        }
+    }
+
+    private mutating func changeKeyspace(
+        exists: Bool, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let name = Array(request[2])
+        let current = catalog.index(named: request[2])
+        guard KeyspaceCatalog.isValid(name) else {
+            return fail(target, "ERR keyspace name must be 1 to 64 of a-z A-Z 0-9 . _ -", &effects)
+        }
+        guard (current != nil) == exists else {
+            return exists
+                ? fail(target, "ERR no such keyspace", &effects)
+                : fail(target, "ERR keyspace exists; change it with KEYSPACE ALTER", &effects)
+        }
+        let base = catalog.active[current ?? 0].settings
+        var settings = exists ? base : KeyspaceSettings()
+        if !exists {
+            settings.replicationFactor = min(3, configuration.members.count)
+            settings.truncatedAt = Stamp(rawValue: 0)
+        }
+        if let problem = apply(from: 3, to: &settings) {
+            return fail(target, text: "ERR \(problem)", &effects)
+        }
+        if settings.replicationFactor != base.replicationFactor {
+            return survey(
+                KeyspaceChangeRequest(name: name, settings: settings), target, &effects)
+        }
+        change(name, to: settings, target, &effects)
+    }
+
+    /// Reads `field=value` arguments.
+    ///
+    /// - Returns: what is wrong with them; nil when they were applied.
+    private func apply(from start: Int, to settings: inout KeyspaceSettings) -> String? {
+        for index in start..<max(start, request.count) {
+            let text = String(decoding: request[index], as: UTF8.self)
+            if let problem = settings.set(text) { return problem }
+        }
+        if settings.replicationFactor > configuration.members.count {
+            return "n=\(settings.replicationFactor) exceeds the cluster's "
+                + "\(configuration.members.count) nodes"
+        }
+        return settings.objection
+    }
+
+    /// Makes a change here and waits until every reachable node has learned it.
+    private mutating func change(
+        _ name: [UInt8], to settings: KeyspaceSettings?, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        do throws(DecodeError) {
+            let dot = Dot(identity: identity, stamp: tick())
+            if catalog.position(named: name) == nil {
+                let value = KeyspaceChange(
+                    dropped: settings == nil, settings: settings ?? KeyspaceSettings()
+                ).encoded()
+                _ = try catalog.join(name: name, SiblingSet(dot: dot, value: value))
+            } else if let index = catalog.position(named: name) {
+                try catalog.change(index, to: settings, dot: dot)
+            }
+        } catch {
+            return fail(target, "ERR too many keyspaces", &effects)
+        }
+        recountKeys()
+        spread(target, &effects)
+    }
+
+    private mutating func spread(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard let id = administer(.spreading, target, &effects) else { return }
+        for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
+            sendDefinitions(to: links[index].node, number: id.rawValue, &effects)
+        }
+        persistDefinitions(token: id, &effects)
+    }
+
+    /// Starts an operation that waits for every node that is up, and for this node's own disk.
+    private mutating func administer(
+        _ stage: AdministrationOperation.Stage, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> OperationID? {
+        guard !administrations.isFull else {
+            overload(target, &effects)
+            return nil
+        }
+        var waiting: UInt64 = 0
+        for index in links.indices where links[index].isUp || links[index].node == configuration.node {
+            waiting |= 1 << UInt64(index)
+        }
+        let deadline = now.monotonic + .nanoseconds(milliseconds: Node.administrationMilliseconds)
+        return administrations.insert(
+            AdministrationOperation(
+                head: OperationHead(target: outlasting(target), client: client, deadline: deadline),
+                stage: stage, waiting: waiting))
+    }
+
+    private func persistDefinitions(token: OperationID?, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.definitions.rawValue)
+        catalog.encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+        if let token { effects.add(.notify(token.rawValue)) }
+    }
+
+    func sendDefinitions(to node: NodeID, number: UInt64, _ effects: inout Effects) {
+        let start = Frame.begin(&effects.bytes)
+        effects.bytes.append(7)
+        effects.bytes.append(0)
+        effects.bytes.append(integer: number)
+        catalog.encode(into: &effects.bytes)
+        Frame.finish(&effects.bytes, from: start)
+        send(start..<effects.bytes.count, to: node, &effects)
+    }
+
+    mutating func learnDefinitions(
+        _ number: UInt64, _ bytes: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) throws(DecodeError) {
+        var reader = ByteReader(bytes)
+        if try catalog.join(decoding: &reader) {
+            recountKeys()
+            persistDefinitions(token: nil, &effects)
+        }
+        if number != 0 { send(to: node, kind: 8, number: number, &effects) }
+    }
+}
+
+// What waits for other nodes.
+extension Node {
+    mutating func reachedDefinitions(_ id: OperationID, _ effects: inout Effects) {
+        definitionsLearned(id, by: configuration.node, &effects)
+    }
+
+    mutating func definitionsLearned(
+        _ id: OperationID, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node) else { return }
+        strike(id, index, &effects)
+    }
+
+    mutating func administrationLost(
+        _ id: OperationID, _ index: Int, _ effects: inout Effects
+    ) {
+        guard administrations[id]?.waiting.isSet(index) == true else { return }
+        expireAdministration(id, &effects)
+    }
+
+    private mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
+        guard let operation = administrations[id], operation.waiting.isSet(index) else { return }
+        administrations[id]?.waiting &= ~(1 << UInt64(index))
+        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else { return }
+        client = done.head.client
+        switch done.stage {
+        case .spreading: reply(.ok, done.head.target, &effects)
+        case .surveying(let request):
+            guard done.keys == 0 else {
+                return fail(
+                    done.head.target,
+                    text: "ERR n can only change while the keyspace is empty; it holds "
+                        + "\(done.keys) keys, tombstones included", &effects)
+            }
+            change(request.name, to: request.settings, done.head.target, &effects)
+        }
+    }
+
+    mutating func expireAdministration(_ id: OperationID, _ effects: inout Effects) {
+        guard let operation = administrations.remove(id) else { return }
+        client = operation.head.client
+        switch operation.stage {
+        case .spreading:
+            counters.unknown += 1
+            fail(
+                operation.head.target,
+                "UNKNOWN the change is made here and spreads to the nodes that did not answer",
+                &effects)
+        case .surveying:
+            counters.unavailable += 1
+            fail(
+                operation.head.target, "UNAVAILABLE a node did not answer; nothing was changed",
+                &effects)
+        }
+    }
+
+    /// Asks every node how many keys it holds before a change that would lose sight of some.
+    private mutating func survey(
+        _ change: KeyspaceChangeRequest, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard everyNodeIsUp(target, &effects) else { return }
+        guard let id = administer(.surveying(change), target, &effects) else { return }
+        let frame = change.name.withUnsafeBytes {
+            effects.bytes.appendMessage(kind: 10, number: id.rawValue, $0)
+        }
+        for link in links where link.isUp { send(frame, to: link.node, &effects) }
+        surveyed(id, UInt64(recordsHeld(under: change.name)), by: configuration.node, &effects)
+    }
+
+    private mutating func everyNodeIsUp(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        guard let away = links.first(where: { !$0.isUp && $0.node != configuration.node }) else {
+            return true
+        }
+        counters.unavailable += 1
+        fail(
+            target, text: "UNAVAILABLE this needs every node, and \(away.node) is not reachable",
+            &effects)
+        return false
+    }
+
+    /// Records whose key begins with the name and a colon, tombstones included; for `default`, those of no keyspace.
+    private func recordsHeld(under name: [UInt8]) -> Int {
+        var held = 0
+        var next: UInt64? = 0
+        while let place = next {
+            next = store.visit(from: place) { record in
+                let key = record.key
+                let index = catalog.index(of: key)
+                guard record.dot.stamp > catalog.active[index].truncatedAt else { return }
+                let isUnder = name == Node.defaultName
+                    ? index == 0
+                    : key.count > name.count && key[name.count] == UInt8(ascii: ":")
+                        && key.prefix(name.count).elementsEqual(name)
+                if isUnder { held += 1 }
+            }
+        }
+        return held
+    }
+
+    mutating func survey(
+        _ number: UInt64, _ name: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let held = UInt64(recordsHeld(under: Array(name)))
+        withUnsafeBytes(of: held.littleEndian) {
+            send(to: node, kind: 11, number: number, $0, &effects)
+        }
+    }
+
+    mutating func surveyed(
+        _ id: OperationID, _ keys: UInt64, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node), administrations.contains(id) else { return }
+        administrations[id]?.keys += Int(clamping: keys)
+        strike(id, index, &effects)
+    }
+
+    private mutating func dropKeyspace(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard let index = catalog.index(named: request[2]) else {
+            return fail(target, "ERR no such keyspace", &effects)
+        }
+        guard index != 0 else {
+            return fail(target, "ERR the default keyspace is always there", &effects)
+        }
+        guard everyNodeIsUp(target, &effects) else { return }
+        change(Array(request[2]), to: nil, target, &effects)
+    }
+
+    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns it.
+    mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard everyNodeIsUp(target, &effects) else { return }
+        do throws(DecodeError) {
+            for index in catalog.definitions.indices where !catalog.active[index].isDropped {
+                let dot = Dot(identity: identity, stamp: tick())
+                var settings = catalog.active[index].settings
+                settings.truncatedAt = dot.stamp
+                try catalog.change(index, to: settings, dot: dot)
+            }
+        } catch {
+            preconditionFailure("settings in force can be encoded and read")
+        }
+        recountKeys()
+        spread(target, &effects)
+    }
+}
+
+extension UInt64 {
+    func isSet(_ index: Int) -> Bool { self & 1 << UInt64(index) != 0 }
+}

@@ -1,0 +1,212 @@
+import Base
+import Causality
+import Coding
+
+// Links: who may talk to this node, and what becomes of requests when one breaks.
+extension Node {
+    /// Decides about a greeting.
+    ///
+    /// - Parameter dialled: the node that this one meant to reach, when it opened the link.
+    /// - Throws: `LinkRefusal` when the other side is no member of this cluster, or not the one it should be.
+    public func admit(_ hello: Hello, dialled: NodeID?) throws(LinkRefusal) {
+        let node = hello.identity.node
+        guard hello.protocolVersion == Hello.protocolVersion else {
+            throw .protocolVersion(theirs: hello.protocolVersion)
+        }
+        guard hello.clusterID == configuration.clusterID else { throw .otherCluster }
+        guard node != configuration.node else { throw .ownNumber }
+        guard hello.recipient == configuration.node else { throw .otherRecipient(hello.recipient) }
+        guard let index = linkIndex(of: node) else { throw .notAMember(node) }
+        if let dialled, dialled != node { throw .otherRecipient(node) }
+        guard links[index].highest <= hello.identity else {
+            throw .staleIdentity(hello.identity, seen: links[index].highest)
+        }
+        if let linked = links[index].identity, linked != hello.identity {
+            throw .duplicate(hello.identity, linked: linked)
+        }
+    }
+
+    /// This node's greeting.
+    public func hello(to node: NodeID) -> Hello {
+        Hello(clusterID: configuration.clusterID, identity: identity, recipient: node)
+    }
+
+    /// How many links are up.
+    public var linksUp: Int { links.reduce(0) { $0 + ($1.isUp ? 1 : 0) } }
+
+    func linkIndex(of node: NodeID) -> Int? {
+        links.firstIndex { $0.node == node }
+    }
+
+    mutating func linked(
+        _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node) else { return }
+        links[index].identity = identity
+        links[index].highest = max(links[index].highest, identity)
+        sendHeartbeat(to: index, &effects)
+    }
+
+    mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
+        guard let index = linkIndex(of: node) else { return }
+        links[index].identity = nil
+        for slot in 0..<writes.indexEnd {
+            if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
+        }
+        for slot in 0..<reads.indexEnd {
+            if let id = reads.id(at: slot) { readLost(id, node, &effects) }
+        }
+        for slot in 0..<forwards.indexEnd {
+            if let id = forwards.id(at: slot) { forwardLost(id, node, &effects) }
+        }
+        for slot in 0..<administrations.indexEnd {
+            if let id = administrations.id(at: slot) { administrationLost(id, index, &effects) }
+        }
+    }
+
+    /// Whether requests can go to a node right now. An injected cut is silent, so it does not count.
+    @inline(__always)
+    func isReachable(_ node: NodeID) -> Bool {
+        guard let index = linkIndex(of: node) else { return false }
+        return links[index].isUp
+    }
+
+    private func isCut(_ index: Int) -> Bool {
+        guard let until = links[index].cutUntil else { return false }
+        return now.monotonic < until
+    }
+
+    /// Sends an encoded message unless the link is down or cut.
+    func send(_ frame: Range<Int>, to node: NodeID, _ effects: inout Effects) {
+        guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
+        effects.add(.send(node, frame))
+    }
+
+    func send(
+        to node: NodeID, kind: UInt8, flag: UInt8 = 0, number: UInt64, _ effects: inout Effects
+    ) {
+        let frame = effects.bytes.appendMessage(kind: kind, flag: flag, number: number)
+        send(frame, to: node, &effects)
+    }
+
+    func send(
+        to node: NodeID, kind: UInt8, flag: UInt8 = 0, number: UInt64,
+        _ rest: UnsafeRawBufferPointer, _ effects: inout Effects
+    ) {
+        let frame = effects.bytes.appendMessage(kind: kind, flag: flag, number: number, rest)
+        send(frame, to: node, &effects)
+    }
+
+    mutating func receive(
+        _ payload: UnsafeRawBufferPointer, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
+        counters.messagesReceived += 1
+        do throws(DecodeError) {
+            try handle(try Message(decoding: payload), from: node, &effects)
+        } catch {
+            counters.malformedMessages += 1
+            effects.add(.disconnect(node))
+        }
+    }
+
+    private mutating func handle(
+        _ message: Message, from node: NodeID, _ effects: inout Effects
+    ) throws(DecodeError) {
+        switch message {
+        case .replicate(let number, let record, let durability):
+            replicate(number, record, durability, from: node, &effects)
+        case .replicated(let number, let status):
+            replicated(OperationID(rawValue: number), status, from: node, &effects)
+        case .read(let number, let key): answerRead(number, key, from: node, &effects)
+        case .answer(let number, _, let record):
+            answered(OperationID(rawValue: number), record, from: node, &effects)
+        case .command(let number, let dialect, _, let bytes):
+            executeForwarded(number, dialect, bytes, from: node, &effects)
+        case .commandReply(let number, let bytes):
+            forwardAnswered(OperationID(rawValue: number), bytes, &effects)
+        case .definitions(let number, let bytes):
+            try learnDefinitions(number, bytes, from: node, &effects)
+        case .definitionsLearned(let number):
+            definitionsLearned(OperationID(rawValue: number), by: node, &effects)
+        case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
+        case .survey(let number, let name): survey(number, name, from: node, &effects)
+        case .surveyed(let number, let keys):
+            surveyed(OperationID(rawValue: number), keys, by: node, &effects)
+        }
+    }
+}
+
+// Time: heartbeats, deadlines, hedges.
+extension Node {
+    private static let heartbeatMilliseconds: UInt64 = 200
+    private static let sweepMilliseconds: UInt64 = 5
+
+    mutating func passTime(_ effects: inout Effects) {
+        if now.monotonic >= nextHeartbeat && links.count > 1 { beat(&effects) }
+        guard writes.count + reads.count + forwards.count + administrations.count > 0 else {
+            nextSweep = nil
+            return
+        }
+        if let due = nextSweep, now.monotonic < due { return }
+        if nextSweep != nil { sweep(&effects) }
+        nextSweep = now.monotonic + .nanoseconds(milliseconds: Node.sweepMilliseconds)
+    }
+
+    private mutating func beat(_ effects: inout Effects) {
+        effects.beginStep()
+        nextHeartbeat = now.monotonic + .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
+        for index in links.indices {
+            if let until = links[index].cutUntil, now.monotonic >= until {
+                links[index].cutUntil = nil
+            }
+            if links[index].isUp { sendHeartbeat(to: index, &effects) }
+        }
+    }
+
+    private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
+        withUnsafeBytes(of: catalog.digest.littleEndian) {
+            send(
+                to: links[index].node, kind: 9, number: clock.last.rawValue, $0, &effects)
+        }
+    }
+
+    private mutating func heard(
+        _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
+    ) {
+        if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
+            counters.refusedAhead += 1
+        }
+        if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
+    }
+
+    /// Looks for operations whose time is over; bounded by the operations' limits.
+    private mutating func sweep(_ effects: inout Effects) {
+        let time = now.monotonic
+        for slot in 0..<writes.indexEnd {
+            if let id = writes.id(at: slot), let write = writes[id], write.head.deadline <= time {
+                expireWrite(id, &effects)
+            }
+        }
+        for slot in 0..<reads.indexEnd {
+            guard let id = reads.id(at: slot), let read = reads[id] else { continue }
+            if read.head.deadline <= time {
+                expireRead(id, &effects)
+            } else if read.hedgeAt <= time {
+                hedge(id, &effects)
+            }
+        }
+        for slot in 0..<forwards.indexEnd {
+            if let id = forwards.id(at: slot), let forward = forwards[id],
+                forward.head.deadline <= time {
+                expireForward(id, &effects)
+            }
+        }
+        for slot in 0..<administrations.indexEnd {
+            if let id = administrations.id(at: slot), let change = administrations[id],
+                change.head.deadline <= time {
+                expireAdministration(id, &effects)
+            }
+        }
+    }
+}

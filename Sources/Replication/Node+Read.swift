@@ -1,0 +1,265 @@
+import Base
+import Causality
+import Coding
+import Quorum
+import RESP
+import Ring
+
+// Reads that this node coordinates: answer from here when that suffices, otherwise ask, merge, and repair what differed.
+extension Node {
+    /// Milliseconds after which a read asks further replicas.
+    private static let hedgeMilliseconds: UInt64 = 20
+
+    mutating func read(
+        _ key: UnsafeRawBufferPointer, keyspace: Int, _ levels: ReadLevels,
+        _ purpose: ReadPurpose, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        counters.reads += 1
+        let active = catalog.active[keyspace]
+        let address = store.address(of: key)
+        let isReplica = Int(ranks[Int(address.range.rawValue)]) < active.n
+        guard isReplica, levels.readQuorum == 1 else {
+            return ask(key, keyspace, address, levels, purpose, target, &effects)
+        }
+        let record = liveState(address, key, keyspace)
+        finish(purpose, key, keyspace, record, target, &effects)
+        guard active.n > 1, isSampled(active.settings.readRepairPerMille) else { return }
+        let background = ReadLevels(
+            readQuorum: active.n, primaryReadQuorum: 0,
+            timeoutMilliseconds: levels.timeoutMilliseconds)
+        ask(key, keyspace, address, background, .compare, .nobody, &effects)
+    }
+
+    private mutating func isSampled(_ perMille: UInt32) -> Bool {
+        perMille > 0 && random.chance(perMille: Int(perMille))
+    }
+
+    /// Starts a read of several replicas, this one first if it is one.
+    private mutating func ask(
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ address: RecordStore.Address,
+        _ levels: ReadLevels, _ purpose: ReadPurpose, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let active = catalog.active[keyspace]
+        let n = active.n
+        if case .compare = purpose {
+            guard !reads.isFull else { return }
+        } else {
+            guard !reads.isFull else { return overload(target, &effects) }
+            let reachable = reachableReplicas(of: address.range, n)
+            guard reachable >= levels.readQuorum else {
+                counters.unavailable += 1
+                return fail(
+                    target,
+                    text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
+                        + "R=\(levels.readQuorum)", &effects)
+            }
+        }
+        let timeout = UInt64(levels.timeoutMilliseconds)
+        let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
+        let comparesAll = isSampled(active.settings.readRepairPerMille)
+        let operation = ReadOperation(
+            head: OperationHead(
+                target: outlasting(target), client: client,
+                deadline: now.monotonic + .nanoseconds(milliseconds: timeout)),
+            key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
+            comparesAll: comparesAll, hedgeAt: hedgeAt,
+            tally: ReadTally(
+                replicaCount: n, readQuorum: levels.readQuorum,
+                primaryReadQuorum: levels.primaryReadQuorum))
+        let id = reads.insert(operation)
+        answerOwn(id, address, key, &effects)
+        askMore(id, comparesAll ? n : levels.readQuorum, &effects)
+    }
+
+    /// This node's own answer, when it is a replica.
+    private mutating func answerOwn(
+        _ id: OperationID, _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer,
+        _ effects: inout Effects
+    ) {
+        guard let read = reads[id] else { return }
+        let rank = Int(ranks[Int(address.range.rawValue)])
+        guard rank < read.tally.replicaCount else { return }
+        reads[id]?.everAsked |= 1 << UInt64(rank)
+        record(liveState(address, key, read.keyspace), from: rank, of: id, &effects)
+    }
+
+    /// Asks reachable replicas until so many have answered or may still answer.
+    private mutating func askMore(
+        _ id: OperationID, _ wanted: Int, _ effects: inout Effects
+    ) {
+        guard let read = reads[id] else { return }
+        var open = read.tally.answered + read.asked.nonzeroBitCount
+        guard open < wanted else { return }
+        let replicas = ring.primaries(of: read.range, replicationFactor: read.tally.replicaCount)
+        let frame = read.key.withUnsafeBytes {
+            effects.bytes.appendMessage(kind: 3, number: id.rawValue, $0)
+        }
+        let first = counters.reads
+        for step in 0..<replicas.count where open < wanted {
+            let replica = (first + step) % replicas.count
+            let node = replicas[replicas.startIndex + replica]
+            guard read.everAsked & 1 << UInt64(replica) == 0, isReachable(node) else { continue }
+            reads[id]?.asked |= 1 << UInt64(replica)
+            reads[id]?.everAsked |= 1 << UInt64(replica)
+            send(frame, to: node, &effects)
+            open += 1
+        }
+    }
+
+    mutating func hedge(_ id: OperationID, _ effects: inout Effects) {
+        guard let read = reads[id] else { return }
+        reads[id]?.hedgeAt = .max
+        guard read.tally.decision == nil else { return }
+        counters.hedgedReads += 1
+        askMore(id, read.tally.replicaCount, &effects)
+    }
+}
+
+// Counting a read's answers.
+extension Node {
+    mutating func answered(
+        _ id: OperationID, _ record: Record?, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
+            replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
+        else {
+            counters.lateAnswers += 1
+            return
+        }
+        guard let record else { return self.record(nil, from: replica, of: id, &effects) }
+        guard bytesMatch(record.key, read.key), !isAhead(record.dot.stamp) else {
+            counters.refusedAhead += 1
+            return self.record(nil, from: replica, of: id, &effects)
+        }
+        self.record(record, from: replica, of: id, &effects)
+    }
+
+    private func bytesMatch(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Bool {
+        b.withUnsafeBytes { bytesEqual(a, $0) }
+    }
+
+    private mutating func record(
+        _ record: Record?, from replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
+        guard reads.contains(id) else { return }
+        if let record {
+            let start = reads[id]?.bytes.count ?? 0
+            reads[id]?.bytes.append(contentsOf: record.bytes)
+            reads[id]?.answers.append((replica, start..<start + record.length))
+        } else {
+            reads[id]?.answers.append((replica, nil))
+        }
+        reads[id]?.asked &= ~(1 << UInt64(replica))
+        let decision = reads[id]?.tally.record(.answered(primary: true), from: replica)
+        settle(id, decision, &effects)
+    }
+
+    mutating func readLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {
+        guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
+            replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
+        else { return }
+        reads[id]?.asked &= ~(1 << UInt64(replica))
+        let decision = reads[id]?.tally.record(.lost, from: replica)
+        settle(id, decision, &effects)
+        if reads[id]?.tally.decision == nil { askMore(id, read.tally.readQuorum, &effects) }
+    }
+
+    mutating func expireRead(_ id: OperationID, _ effects: inout Effects) {
+        reads[id]?.asked = 0
+        let decision = reads[id]?.tally.expire()
+        settle(id, decision, &effects)
+    }
+
+    /// Answers when the tally decided, and repairs and ends when nobody else will answer.
+    private mutating func settle(
+        _ id: OperationID, _ decision: ReadDecision?, _ effects: inout Effects
+    ) {
+        if let decision, let read = reads[id] { decide(read, decision, &effects) }
+        guard let read = reads[id], read.tally.decision != nil, read.asked == 0 else { return }
+        reads.remove(id)
+        repair(read, &effects)
+    }
+
+    private mutating func decide(
+        _ read: ReadOperation, _ decision: ReadDecision, _ effects: inout Effects
+    ) {
+        client = read.head.client
+        switch decision {
+        case .failed(let answered, let required):
+            counters.unavailable += 1
+            fail(
+                read.head.target,
+                text: "UNAVAILABLE \(answered) of \(required) replicas answered in time", &effects)
+        case .satisfied:
+            withSum(of: read) { node, sum, _, counted in
+                node.counters.droppedValues += counted
+                if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
+                node.read(sum, of: read, &effects)
+            }
+        }
+    }
+
+    private mutating func read(
+        _ sum: Record?, of read: ReadOperation, _ effects: inout Effects
+    ) {
+        read.key.withUnsafeBytes {
+            finish(read.purpose, $0, read.keyspace, sum, read.head.target, &effects)
+        }
+    }
+
+    /// Brings every replica that answered with less than the sum of all answers up to it.
+    private mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
+        guard read.answers.count > 1 else { return }
+        withSum(of: read) { node, sum, stale, _ in
+            guard let sum, !stale.isEmpty else { return }
+            node.counters.readRepairs += 1
+            let frame = effects.bytes.appendMessage(kind: 1, number: 0, sum.bytes)
+            let replicas = node.ring.primaries(
+                of: read.range, replicationFactor: read.tally.replicaCount)
+            for index in stale {
+                let target = replicas[replicas.startIndex + read.answers[index].replica]
+                if target == node.configuration.node {
+                    node.repairOwn(sum, read.keyspace, &effects)
+                } else {
+                    node.send(frame, to: target, &effects)
+                }
+            }
+        }
+    }
+
+    private mutating func repairOwn(
+        _ record: Record, _ keyspace: Int, _ effects: inout Effects
+    ) {
+        guard mergeIn(record, keyspace, &effects) == .acknowledged,
+            let stored = store.find(store.address(of: record.key), record.key)
+        else { return }
+        counters.repaired += 1
+        keep(
+            stored, catalog.active[keyspace].settings.durability, synced: false, token: nil,
+            &effects)
+    }
+
+    /// Merges all answers and calls `body` with the sum, which answers fall short of it, and how many values it dropped.
+    private mutating func withSum(
+        of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
+    ) {
+        let policy = catalog.active[read.keyspace].settings.conflict
+        read.bytes.withUnsafeBytes { bytes in
+            let records = read.answers.map { answer in
+                answer.record.flatMap { range in
+                    bytes.baseAddress.map { Record(at: $0 + range.lowerBound) }
+                }
+            }
+            var sum = ByteBuffer(capacity: 64)
+            let merge = AnswerMerge(records, policy: policy, into: &sum)
+            switch merge.result {
+            case .nothing, .refused: body(&self, nil, [], merge.droppedValues)
+            case .answer(let index): body(&self, records[index], merge.stale, merge.droppedValues)
+            case .merged(let range):
+                let record = sum[range].baseAddress.map { Record(at: $0) }
+                body(&self, record, merge.stale, merge.droppedValues)
+            }
+        }
+    }
+}

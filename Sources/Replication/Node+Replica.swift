@@ -1,0 +1,246 @@
+import Base
+import Causality
+import Coding
+import Ring
+
+// A replica's side: merging records that others send, keeping what was merged, answering reads.
+extension Node {
+    /// The stored state of a key that still counts: not emptied away by a truncation.
+    @inline(__always)
+    func liveState(
+        _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer, _ keyspace: Int
+    ) -> Record? {
+        guard let record = store.find(address, key) else { return nil }
+        return record.dot.stamp > catalog.active[keyspace].truncatedAt ? record : nil
+    }
+
+    /// Whether a reader sees a value in this state.
+    @inline(__always)
+    func isLive(_ record: Record) -> Bool {
+        !record.isTombstone && (record.expiry == 0 || record.expiry > now.wallMilliseconds)
+    }
+
+    mutating func replicate(
+        _ number: UInt64, _ record: Record, _ durability: Message.ReplicateDurability,
+        from node: NodeID, _ effects: inout Effects
+    ) {
+        let keyspace = catalog.index(of: record.key)
+        let status = mergeIn(record, keyspace, &effects)
+        let settings = catalog.active[keyspace].settings
+        guard status == .acknowledged else {
+            if number != 0 { send(to: node, kind: 2, flag: status.rawValue, number: number, &effects) }
+            return
+        }
+        let needsSync = settings.durability == .fsync || durability == .synced
+        if let stored = store.find(store.address(of: record.key), record.key) {
+            keep(stored, settings.durability, synced: needsSync, token: nil, &effects)
+        }
+        guard number != 0 else {
+            counters.repaired += 1
+            return
+        }
+        let reply: ReplicaStatus = needsSync ? .durable : .acknowledged
+        send(to: node, kind: 2, flag: reply.rawValue, number: number, &effects)
+    }
+
+    /// Merges a record from elsewhere into this node's state.
+    mutating func mergeIn(
+        _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
+    ) -> ReplicaStatus {
+        let active = catalog.active[keyspace]
+        if isDiskFull && active.settings.durability != .memory { return .diskFull }
+        guard store.allocatedBytes < configuration.memoryBytesMax || incoming.isTombstone else {
+            return .overloaded
+        }
+        guard clock.observe(incoming.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
+            counters.refusedAhead += 1
+            return .clockAhead
+        }
+        guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
+        let address = store.address(of: incoming.key)
+        let stored = believableState(address, incoming.key, keyspace, &effects)
+        merged.removeAll()
+        let merge = RecordMerge.merge(
+            stored: stored, incoming: incoming, policy: active.settings.conflict, into: &merged)
+        counters.droppedValues += merge.droppedValues
+        switch merge.outcome {
+        case .keepStored: return .acknowledged
+        case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
+        case .merged(let range): replaceStored(merged[range], keyspace, address)
+        case .refused: return .tooManySiblings
+        }
+        return .acknowledged
+    }
+
+    /// The stored state, unless it is a last-writer-wins record whose stamp is ahead of all reason: this node's clock was
+    /// wrong when it took it, no other node did, and it must not win against writes that come later.
+    private mutating func believableState(
+        _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
+        _ effects: inout Effects
+    ) -> Record? {
+        guard let stored = liveState(address, key, keyspace) else { return nil }
+        guard catalog.active[keyspace].settings.conflict == .lww, isAhead(stored.dot.stamp) else {
+            return stored
+        }
+        counters.overruledAhead += 1
+        forget(key, keyspace, &effects)
+        return nil
+    }
+
+    /// Has a replay forget what it has of a key by then, so that an earlier stamp may follow a later one.
+    func forget(_ key: UnsafeRawBufferPointer, _ keyspace: Int, _ effects: inout Effects) {
+        guard catalog.active[keyspace].settings.durability != .memory else { return }
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.removal.rawValue)
+        effects.bytes.append(key)
+        effects.add(.append(start..<effects.bytes.count))
+    }
+
+    func isAhead(_ stamp: Stamp) -> Bool {
+        stamp.milliseconds > now.wallMilliseconds + configuration.clockDriftMax
+    }
+
+    /// Puts a whole record in the place of what is stored for its key.
+    mutating func replaceStored(
+        _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ address: RecordStore.Address
+    ) {
+        guard let base = bytes.baseAddress else { return }
+        let record = Record(at: base)
+        countKey(keyspace, from: store.find(address, record.key), toValue: !record.isTombstone)
+        store.prepare(address, record.key, length: bytes.count)
+            .copyMemory(from: base, byteCount: bytes.count)
+    }
+
+    /// Keeps the number of live keys: one state of a key is about to give way to another.
+    @inline(__always)
+    mutating func countKey(_ keyspace: Int, from before: Record?, toValue: Bool) {
+        var wasValue = false
+        if let before {
+            wasValue = !before.isTombstone
+                && before.dot.stamp > catalog.active[keyspace].truncatedAt
+        }
+        if wasValue != toValue { keyCounts[keyspace] += toValue ? 1 : -1 }
+    }
+
+    /// Hands a stored record to the journal as its keyspace demands.
+    ///
+    /// - Parameter token: the write whose own acknowledgement this is.
+    mutating func keep(
+        _ record: Record, _ durability: Durability, synced: Bool, token: OperationID?,
+        _ effects: inout Effects
+    ) {
+        if durability == .memory {
+            if let token { acknowledgeOwn(token, durable: false, &effects) }
+            return
+        }
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.record.rawValue)
+        effects.bytes.append(record.bytes)
+        let range = start..<effects.bytes.count
+        if durability == .fsync || synced {
+            effects.add(.persist(range))
+            if let token { effects.add(.notify(token.rawValue)) }
+            return
+        }
+        effects.add(.append(range))
+        if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
+        if let token { acknowledgeOwn(token, durable: false, &effects) }
+    }
+
+    mutating func answerRead(
+        _ number: UInt64, _ key: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let keyspace = catalog.index(of: key)
+        guard let record = liveState(store.address(of: key), key, keyspace) else {
+            return send(
+                to: node, kind: 4, flag: ReplicaStatus.absent.rawValue, number: number, &effects)
+        }
+        send(
+            to: node, kind: 4, flag: ReplicaStatus.found.rawValue, number: number, record.bytes,
+            &effects)
+    }
+}
+
+/// The first byte of a journal payload.
+enum JournalKind: UInt8 {
+    /// A key's `Record`.
+    case record = 1
+    /// A key that was removed from its only replica.
+    case removal = 2
+    /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
+    case definitions = 3
+}
+
+// Recovery and checkpoints.
+extension Node {
+    /// Takes one journal payload back, before the first step; the order between payloads is the journal's.
+    ///
+    /// - Throws: `DecodeError` when the payload passed its checksum and is malformed all the same.
+    public mutating func restore(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        guard let kind = JournalKind(rawValue: try reader.integer()) else {
+            throw .invalid("journal record has an unknown kind")
+        }
+        let rest = reader.rest()
+        switch kind {
+        case .record:
+            let record = try Record(validating: rest)
+            restore(record)
+        case .removal:
+            let keyspace = catalog.index(of: rest)
+            let address = store.address(of: rest)
+            countKey(keyspace, from: store.find(address, rest), toValue: false)
+            store.remove(address, rest)
+        case .definitions:
+            var definitions = ByteReader(rest)
+            try catalog.restore(decoding: &definitions)
+            recountKeys()
+        }
+    }
+
+    /// Merges without asking the clock: what this node wrote under a wrong clock is still its state.
+    private mutating func restore(_ record: Record) {
+        let keyspace = catalog.index(of: record.key)
+        let active = catalog.active[keyspace]
+        guard record.dot.stamp > active.truncatedAt else { return }
+        let address = store.address(of: record.key)
+        merged.removeAll()
+        let stored = liveState(address, record.key, keyspace)
+        let merge = RecordMerge.merge(
+            stored: stored, incoming: record, policy: active.settings.conflict, into: &merged)
+        switch merge.outcome {
+        case .keepStored, .refused: break
+        case .takeIncoming: replaceStored(record.bytes, keyspace, address)
+        case .merged(let range): replaceStored(merged[range], keyspace, address)
+        }
+    }
+
+    /// Writes journal payloads of the whole state, a bounded piece at a time: `length (4) | payload` each.
+    ///
+    /// - Parameters:
+    ///   - cursor: nil to begin; then what the call before returned.
+    ///   - bytesMax: bytes after which a piece ends.
+    /// - Returns: the next cursor, or nil when all has been written.
+    public func exportState(
+        from cursor: UInt64?, bytesMax: Int, into buffer: inout ByteBuffer
+    ) -> UInt64? {
+        if cursor == nil {
+            let start = buffer.count
+            buffer.append(integer: UInt32(0))
+            buffer.append(JournalKind.definitions.rawValue)
+            catalog.encode(into: &buffer)
+            buffer.store(UInt32(buffer.count - start - 4), at: start)
+        }
+        var next: UInt64? = cursor ?? 0
+        while let place = next, buffer.count < bytesMax {
+            next = store.visit(from: place) { record in
+                guard isKeptOnDisk(record) else { return }
+                buffer.append(integer: UInt32(record.length + 1))
+                buffer.append(JournalKind.record.rawValue)
+                buffer.append(record.bytes)
+            }
+        }
+        return next
+    }
+}

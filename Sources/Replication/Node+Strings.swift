@@ -1,0 +1,343 @@
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+// Reading strings and what is known of keys.
+extension Node {
+    mutating func get(_ target: ReplyTarget, _ effects: inout Effects) throws(CommandError) {
+        let options = try ConsistencyOptions(request, from: 2, .read)
+        let key = request[1]
+        let keyspace = catalog.index(of: key)
+        guard let levels = readLevels(options, keyspace, target, &effects) else { return }
+        read(key, keyspace: keyspace, levels, .get, target, &effects)
+    }
+
+    /// A command that reads one key, with consistency options from an argument on.
+    mutating func readOne(
+        _ purpose: ReadPurpose, options start: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) throws(CommandError) {
+        let options = try ConsistencyOptions(request, from: start, .read)
+        let key = request[1]
+        let keyspace = catalog.index(of: key)
+        guard let levels = readLevels(options, keyspace, target, &effects) else { return }
+        read(key, keyspace: keyspace, levels, purpose, target, &effects)
+    }
+
+    mutating func getMany(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        try readMany(.get, .array, target, &effects)
+    }
+
+    mutating func count(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        try readMany(.exists, request.count == 2 ? nil : .sum, target, &effects)
+    }
+
+    private mutating func readMany(
+        _ purpose: ReadPurpose, _ combination: GatherOperation.Combination?,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        guard let combination else { return try readOne(purpose, options: 2, target, &effects) }
+        let keys = request.count - 1
+        guard let id = gather(combination, parts: keys, target, &effects) else { return }
+        client.wantsReceipt = false
+        for part in 0..<keys {
+            let key = request[part + 1]
+            let keyspace = catalog.index(of: key)
+            let place = ReplyTarget.gather(id, part)
+            if let levels = readLevels(.none, keyspace, place, &effects) {
+                read(key, keyspace: keyspace, levels, purpose, place, &effects)
+            }
+        }
+    }
+
+    /// Tells the result of a read, or goes on with the write that it was for.
+    @inline(__always)
+    mutating func finish(
+        _ purpose: ReadPurpose, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
+        _ record: Record?, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard let record, record.isSiblingSet else {
+            let live = record.flatMap { isLive($0) ? $0 : nil }
+            if case .get = purpose, !client.wantsReceipt {
+                let start = effects.bytes.count
+                if let live {
+                    effects.bytes.writeBulk(live.body)
+                } else {
+                    effects.bytes.writeNull(client.dialect)
+                }
+                return deliver(target, from: start, &effects)
+            }
+            let sibling = live.map {
+                Sibling(dot: $0.dot, expiry: $0.expiry, value: Array($0.body))
+            }
+            let context = record.map { CausalContext($0.dot) } ?? CausalContext()
+            return finish(
+                purpose, key, keyspace, sibling.map { [$0] } ?? [], context, target, &effects)
+        }
+        let set = SiblingSet(valid: record)
+        let live = set.siblings.filter {
+            $0.dot.stamp > catalog.active[keyspace].truncatedAt
+                && ($0.expiry == 0 || $0.expiry > now.wallMilliseconds)
+        }
+        finish(purpose, key, keyspace, live, set.context, target, &effects)
+    }
+
+    private mutating func finish(
+        _ purpose: ReadPurpose, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
+        _ siblings: [Sibling], _ context: CausalContext, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        switch purpose {
+        case .compare: return
+        case .siblings: return tell(siblings, context, target, &effects)
+        case .exists: return tell(integer: siblings.isEmpty ? 0 : 1, context, target, &effects)
+        case .type:
+            let start = effects.bytes.count
+            effects.bytes.writeSimple(siblings.isEmpty ? "none" : "string")
+            return deliver(target, from: start, &effects)
+        case .get, .strlen, .timeToLive, .expire, .persist: break
+        }
+        guard siblings.count < 2 else {
+            return fail(
+                target,
+                text: "SIBLINGS \(siblings.count) concurrent values; "
+                    + "read them with QGET and write with its context", &effects)
+        }
+        switch purpose {
+        case .get: tell(siblings.first, context, target, &effects)
+        case .strlen: tell(integer: siblings.first?.value.count ?? 0, context, target, &effects)
+        case .timeToLive(let form):
+            tell(integer: timeToLive(siblings.first, form), context, target, &effects)
+        case .expire(let options, let levels):
+            let expiry = siblings.first.flatMap { newExpiry($0, options) }
+            rewrite(siblings.first, key, keyspace, expiry, context, levels, target, &effects)
+        case .persist(let levels):
+            let expiry: UInt64? = siblings.first.flatMap { $0.expiry == 0 ? nil : 0 }
+            rewrite(siblings.first, key, keyspace, expiry, context, levels, target, &effects)
+        case .compare, .siblings, .exists, .type: break
+        }
+    }
+
+    private mutating func tell(
+        _ sibling: Sibling?, _ context: CausalContext, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let start = effects.bytes.count
+        if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
+        if let sibling {
+            sibling.value.withUnsafeBytes { effects.bytes.writeBulk($0) }
+        } else {
+            effects.bytes.writeNull(client.dialect)
+        }
+        deliver(target, from: start, &effects)
+    }
+
+    private mutating func tell(
+        integer value: Int, _ context: CausalContext, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let start = effects.bytes.count
+        if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
+        effects.bytes.writeInteger(value)
+        deliver(target, from: start, &effects)
+    }
+
+    /// The context's token, then every value.
+    private mutating func tell(
+        _ siblings: [Sibling], _ context: CausalContext, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let start = effects.bytes.count
+        if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
+        effects.bytes.writeArrayHeader(count: 1 + siblings.count)
+        var token = ByteBuffer(capacity: 64)
+        context.encodeToken(into: &token)
+        effects.bytes.writeBulk(token.bytes)
+        for sibling in siblings { sibling.value.withUnsafeBytes { effects.bytes.writeBulk($0) } }
+        deliver(target, from: start, &effects)
+    }
+
+    private func timeToLive(_ sibling: Sibling?, _ form: TimeToLive) -> Int {
+        guard let sibling else { return -2 }
+        guard sibling.expiry > 0 else { return -1 }
+        let left = Int(sibling.expiry) - Int(now.wallMilliseconds)
+        switch form {
+        case .seconds: return (left + 500) / 1_000
+        case .milliseconds: return left
+        case .atSeconds: return Int(sibling.expiry / 1_000)
+        case .atMilliseconds: return Int(sibling.expiry)
+        }
+    }
+}
+
+// Writing strings.
+extension Node {
+    mutating func set(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let options = try SetOptions(request, name)
+        let key = request[1]
+        let place = place(of: key)
+        guard isWithinLimits(key, request[options.value], place.keyspace, target, &effects) else {
+            return
+        }
+        let levels = writeLevels(options.consistency, place.keyspace, target, &effects)
+        guard let levels else { return }
+        if options.condition != .always || options.returnsPrevious || options.expiry == .keep {
+            return try setAtomically(options, place, levels, target, &effects)
+        }
+        var intent = WriteIntent(
+            key: key, change: .value(request[options.value]),
+            expiry: absolute(options.expiry, place.keyspace), levels: levels, success: .ok)
+        if let index = options.context {
+            guard let context = context(at: index, target, &effects) else { return }
+            intent.context = context
+        }
+        if name == .qset && options.context == nil { intent.context = CausalContext() }
+        if !isReplica(of: place.address.range, place.keyspace) {
+            return intent.context == nil
+                ? forward(intent, place.address.range, place.keyspace, target, &effects)
+                : forwardRequest(
+                    place.address.range, place.keyspace,
+                    timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+        }
+        write(intent, keyspace: place.keyspace, at: place.address, target, &effects)
+    }
+
+    @inline(__always)
+    private mutating func isWithinLimits(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ keyspace: Int,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
+        let valueBytesMax = Int(catalog.active[keyspace].settings.valueBytesMax)
+        guard key.count > 0, key.count <= keyBytesMax else {
+            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+            return false
+        }
+        guard value.count <= valueBytesMax else {
+            fail(target, text: "ERR value exceeds the keyspace's \(valueBytesMax) bytes", &effects)
+            return false
+        }
+        return true
+    }
+
+    private mutating func context(
+        at index: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> CausalContext? {
+        do throws(DecodeError) {
+            return try CausalContext(token: request[index])
+        } catch {
+            fail(target, "ERR causal context is not one that QGET gave", &effects)
+            return nil
+        }
+    }
+
+    /// When a value that is written now expires.
+    private func absolute(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
+        switch expiry {
+        case .at(let milliseconds): return milliseconds
+        case .after(let milliseconds): return now.wallMilliseconds + milliseconds
+        case .unset, .keep:
+            let ttl = catalog.active[keyspace].settings.ttlMilliseconds
+            return ttl == 0 ? 0 : now.wallMilliseconds + ttl
+        }
+    }
+
+    mutating func setMany(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        guard request.count % 2 == 1 else { throw .wrongArgumentCount(.mset) }
+        let pairs = request.count / 2
+        guard let id = gather(.allOK, parts: pairs, target, &effects) else { return }
+        client.wantsReceipt = false
+        for part in 0..<pairs {
+            let (key, value) = (request[part * 2 + 1], request[part * 2 + 2])
+            let spot = place(of: key)
+            let place = ReplyTarget.gather(id, part)
+            guard isWithinLimits(key, value, spot.keyspace, place, &effects),
+                let levels = writeLevels(.none, spot.keyspace, place, &effects)
+            else { continue }
+            effects.beginStep()
+            writeOrForward(
+                WriteIntent(
+                    key: key, change: .value(value), expiry: absolute(.unset, spot.keyspace),
+                    levels: levels, success: .ok), spot, place, &effects)
+        }
+    }
+
+    mutating func delete(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let keys = request.count - 1
+        var id: OperationID?
+        if keys > 1 {
+            id = gather(.sum, parts: keys, target, &effects)
+            guard id != nil else { return }
+            client.wantsReceipt = false
+        }
+        for part in 0..<keys {
+            let key = request[part + 1]
+            let spot = place(of: key)
+            let place = id.map { ReplyTarget.gather($0, part) } ?? target
+            guard let levels = writeLevels(.none, spot.keyspace, place, &effects) else { continue }
+            effects.beginStep()
+            deleteOne(key, nil, levels, spot, place, &effects)
+        }
+    }
+
+    mutating func deleteSiblings(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        let options = try DeleteOptions(request)
+        let key = request[1]
+        let spot = place(of: key)
+        guard let levels = writeLevels(options.consistency, spot.keyspace, target, &effects)
+        else { return }
+        var seen: CausalContext?
+        if let index = options.context {
+            seen = context(at: index, target, &effects)
+            guard seen != nil else { return }
+            guard isReplica(of: spot.address.range, spot.keyspace) else {
+                return forwardRequest(
+                    spot.address.range, spot.keyspace,
+                    timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+            }
+        }
+        deleteOne(key, seen, levels, spot, target, &effects)
+    }
+
+    private mutating func deleteOne(
+        _ key: UnsafeRawBufferPointer, _ context: CausalContext?, _ levels: WriteLevels,
+        _ spot: (keyspace: Int, address: RecordStore.Address), _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let stored = liveState(spot.address, key, spot.keyspace)
+        let existed = stored.map { isLive($0) } ?? false
+        if catalog.active[spot.keyspace].n == 1, isReplica(of: spot.address.range, spot.keyspace),
+            !existed {
+            return reply(.integer(0), target, &effects)
+        }
+        writeOrForward(
+            WriteIntent(
+                key: key, change: .delete, context: context, levels: levels,
+                success: .integer(existed ? 1 : 0)), spot, target, &effects)
+    }
+
+    private mutating func writeOrForward(
+        _ intent: WriteIntent, _ spot: (keyspace: Int, address: RecordStore.Address),
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        if isReplica(of: spot.address.range, spot.keyspace) {
+            write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+        } else {
+            forward(intent, spot.address.range, spot.keyspace, target, &effects)
+        }
+    }
+}

@@ -1,0 +1,371 @@
+import Base
+import Causality
+import Coding
+import Quorum
+import RESP
+import Ring
+
+/// One key's change as a client asked for it.
+struct WriteIntent {
+    enum Change {
+        case value(UnsafeRawBufferPointer)
+        case delete
+    }
+
+    let key: UnsafeRawBufferPointer
+    let change: Change
+    /// Wall-clock milliseconds since 1970, 0 for never.
+    var expiry: UInt64 = 0
+    /// What the writer had read; nil for what this replica has.
+    var context: CausalContext?
+    /// The version that the change was derived from, under `lww`: the new one comes right behind it, so that it never wins
+    /// over a write that it did not see.
+    var derivedFrom: Dot?
+    let levels: WriteLevels
+    let success: WriteReply
+}
+
+// Writes that this node coordinates: mint a dot, merge here, send to the other replicas, count.
+extension Node {
+    /// Starts a write on a replica of its key.
+    mutating func write(
+        _ intent: WriteIntent, keyspace: Int, at address: RecordStore.Address,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        counters.writes += 1
+        let n = catalog.active[keyspace].n
+        guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
+        if n == 1, case .delete = intent.change {
+            return remove(intent, keyspace, address, target, &effects)
+        }
+        guard let dot = mint(intent, keyspace, address, target, &effects) else { return }
+        guard store(intent, dot, keyspace, address, target, &effects) else { return }
+        guard let record = store.find(address, intent.key) else {
+            preconditionFailure("what was just stored is found")
+        }
+        let needsSync = intent.levels.durableWriteQuorum > 0
+        let durability = catalog.active[keyspace].settings.durability
+        if n == 1 && durability == .memory {
+            reply(intent.success, target, &effects)
+            return
+        }
+        guard !writes.isFull else { return overload(target, &effects) }
+        let id = startWrite(intent, dot, address, n, target)
+        if n > 1 {
+            sendReplicas(record, id, address.range, n, needsSync, &effects)
+            refuseUnreachable(id, address.range, n, &effects)
+        }
+        keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+
+    /// Deletes a key from its only replica: nobody else could bring it back, so no tombstone stays.
+    private mutating func remove(
+        _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let durability = catalog.active[keyspace].settings.durability
+        countKey(keyspace, from: store.find(address, intent.key), toValue: false)
+        store.remove(address, intent.key)
+        guard durability == .fsync else {
+            forget(intent.key, keyspace, &effects)
+            if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
+            return reply(intent.success, target, &effects)
+        }
+        guard !writes.isFull else { return overload(target, &effects) }
+        let dot = Dot(identity: identity, stamp: clock.last)
+        let id = startWrite(intent, dot, address, 1, target)
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.removal.rawValue)
+        effects.bytes.append(intent.key)
+        effects.add(.persist(start..<effects.bytes.count))
+        effects.add(.notify(id.rawValue))
+    }
+
+    /// Refuses what is known not to work before anything has happened.
+    private mutating func mayWrite(
+        _ intent: WriteIntent, _ keyspace: Int, _ range: KeyRange, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        let active = catalog.active[keyspace]
+        if isDiskFull && active.settings.durability != .memory {
+            fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
+            return false
+        }
+        if case .value = intent.change, store.allocatedBytes >= configuration.memoryBytesMax {
+            fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
+            return false
+        }
+        guard active.n > 1 else { return true }
+        let reachable = reachableReplicas(of: range, active.n)
+        guard reachable < intent.levels.writeQuorum else { return true }
+        counters.unavailable += 1
+        fail(
+            target,
+            text: "UNAVAILABLE \(reachable) of \(active.n) replicas reachable, "
+                + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
+        return false
+    }
+
+    /// Replicas that a request could go to now, this node included if it is one.
+    func reachableReplicas(of range: KeyRange, _ n: Int) -> Int {
+        ring.primaries(of: range, replicationFactor: n).reduce(0) {
+            $0 + ($1 == configuration.node || isReachable($1) ? 1 : 0)
+        }
+    }
+
+    /// Names the write: a dot later than everything that it replaces.
+    private mutating func mint(
+        _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Dot? {
+        if let from = intent.derivedFrom {
+            return Dot(identity: identity, stamp: Stamp(rawValue: from.stamp.rawValue + 1))
+        }
+        let policy = catalog.active[keyspace].settings.conflict
+        if let stored = store.find(address, intent.key),
+            !clock.observe(newestStamp(of: stored), wallMilliseconds: now.wallMilliseconds),
+            policy == .siblings {
+            fail(target, "CLOCK the key was written by a clock far ahead of this node's", &effects)
+            return nil
+        }
+        if let seen = intent.context?.newest,
+            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
+            fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
+            return nil
+        }
+        return Dot(identity: identity, stamp: tick())
+    }
+
+    private func newestStamp(of record: Record) -> Stamp { record.dot.stamp }
+
+    /// The next stamp; when the wall clock went back beyond the bound, under a new identity.
+    ///
+    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`).
+    mutating func tick() -> Stamp {
+        while true {
+            switch clock.tick(wallMilliseconds: now.wallMilliseconds) {
+            case .stamp(let stamp): return stamp
+            case .wentBack:
+                identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
+                clock.restart(wallMilliseconds: now.wallMilliseconds)
+                counters.identitiesRenewed += 1
+            }
+        }
+    }
+
+    /// Merges the write into this replica's own state.
+    private mutating func store(
+        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        let active = catalog.active[keyspace]
+        guard active.settings.conflict == .siblings else {
+            if let from = intent.derivedFrom, let stored = store.find(address, intent.key),
+                from < stored.dot {
+                // A later write came between: the derived one is older and changes nothing here.
+                return true
+            }
+            if let stored = store.find(address, intent.key), dot < stored.dot {
+                forget(intent.key, keyspace, &effects)
+            }
+            storePlain(intent, dot, keyspace, address)
+            return true
+        }
+        let stored = liveState(address, intent.key, keyspace)
+        var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
+        let context = intent.context ?? set.context
+        switch intent.change {
+        case .value(let value):
+            set.update(dot: dot, value: Array(value), expiry: intent.expiry, context: context)
+        case .delete: set.delete(dot: dot, context: context)
+        }
+        guard set.siblings.count <= active.settings.siblingsMax, set.isWithinLimits else {
+            fail(
+                target,
+                "SIBLINGS too many concurrent values; read them with QGET and write with its context",
+                &effects)
+            return false
+        }
+        merged.removeAll()
+        let range = set.encodeRecord(key: intent.key, into: &merged)
+        replaceStored(merged[range], keyspace, address)
+        return true
+    }
+
+    private mutating func storePlain(
+        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address
+    ) {
+        let body: UnsafeRawBufferPointer
+        let kind: RecordKind
+        switch intent.change {
+        case .value(let value): (body, kind) = (value, .value)
+        case .delete: (body, kind) = (UnsafeRawBufferPointer(start: nil, count: 0), .tombstone)
+        }
+        countKey(keyspace, from: store.find(address, intent.key), toValue: kind == .value)
+        let target = store.prepare(
+            address, intent.key,
+            length: Record.length(keyBytes: intent.key.count, bodyBytes: body.count))
+        Record.write(
+            to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
+    }
+
+    private mutating func startWrite(
+        _ intent: WriteIntent, _ dot: Dot, _ address: RecordStore.Address, _ n: Int,
+        _ target: ReplyTarget
+    ) -> OperationID {
+        let deadline = now.monotonic
+            + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
+        let head = OperationHead(
+            target: outlasting(target, writing: address.hash), client: client, deadline: deadline)
+        return writes.insert(
+            WriteOperation(
+                head: head, range: address.range, dot: dot, success: intent.success,
+                tally: WriteTally(
+                    replicaCount: n, writeQuorum: intent.levels.writeQuorum,
+                    primaryWriteQuorum: intent.levels.primaryWriteQuorum,
+                    durableWriteQuorum: intent.levels.durableWriteQuorum)))
+    }
+
+    /// Sends the record, encoded once, to every other replica that can be reached.
+    private func sendReplicas(
+        _ record: Record, _ id: OperationID, _ range: KeyRange, _ n: Int, _ needsSync: Bool,
+        _ effects: inout Effects
+    ) {
+        let frame = effects.bytes.appendMessage(
+            kind: 1, flag: needsSync ? 1 : 0, number: id.rawValue, record.bytes)
+        for node in ring.primaries(of: range, replicationFactor: n) where node != configuration.node {
+            send(frame, to: node, &effects)
+        }
+    }
+
+    private mutating func refuseUnreachable(
+        _ id: OperationID, _ range: KeyRange, _ n: Int, _ effects: inout Effects
+    ) {
+        for (replica, node) in ring.primaries(of: range, replicationFactor: n).enumerated()
+        where node != configuration.node && !isReachable(node) {
+            record(.refused(.unreachable), from: replica, of: id, &effects)
+        }
+    }
+}
+
+// Counting a write's answers.
+extension Node {
+    /// What this replica persisted for one of its operations is durable.
+    mutating func reached(_ id: OperationID, _ effects: inout Effects) {
+        guard id.kind == .write else { return reachedDefinitions(id, &effects) }
+        acknowledgeOwn(id, durable: true, &effects)
+    }
+
+    mutating func acknowledgeOwn(
+        _ id: OperationID, durable: Bool, _ effects: inout Effects
+    ) {
+        guard let range = writes[id]?.range else { return }
+        let replica = Int(ranks[Int(range.rawValue)])
+        record(.acknowledged(primary: true, durable: durable), from: replica, of: id, &effects)
+    }
+
+    mutating func replicated(
+        _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let replica = replica(of: id, node) else {
+            counters.lateAnswers += 1
+            return
+        }
+        let answer: WriteAnswer = switch status {
+        case .acknowledged: .acknowledged(primary: true, durable: false)
+        case .durable: .acknowledged(primary: true, durable: true)
+        case .diskFull: .refused(.diskFull)
+        case .clockAhead: .refused(.clockAhead)
+        case .tooManySiblings: .refused(.tooLarge)
+        case .overloaded, .found, .absent: .refused(.overloaded)
+        }
+        record(answer, from: replica, of: id, &effects)
+    }
+
+    mutating func replicaLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {
+        guard let replica = replica(of: id, node) else { return }
+        record(.lost, from: replica, of: id, &effects)
+    }
+
+    private func replica(of id: OperationID, _ node: NodeID) -> Int? {
+        guard let write = writes[id],
+            let place = ring.position(of: node, in: write.range), place < write.tally.replicaCount
+        else { return nil }
+        return place
+    }
+
+    private mutating func record(
+        _ answer: WriteAnswer, from replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
+        guard writes.contains(id) else { return }
+        if let decision = writes[id]?.tally.record(answer, from: replica) {
+            decide(id, decision, &effects)
+        }
+        if writes[id]?.tally.outstanding.count == 0 { writes.remove(id) }
+    }
+
+    mutating func expireWrite(_ id: OperationID, _ effects: inout Effects) {
+        if let decision = writes[id]?.tally.expire() { decide(id, decision, &effects) }
+        writes.remove(id)
+    }
+
+    private mutating func decide(
+        _ id: OperationID, _ decision: WriteDecision, _ effects: inout Effects
+    ) {
+        guard let write = writes[id] else { return }
+        client = write.head.client
+        switch decision {
+        case .satisfied:
+            let start = effects.bytes.count
+            if client.wantsReceipt { writeReceipt(of: write, &effects) }
+            effects.bytes.write(write.success, client.dialect)
+            deliver(write.head.target, from: start, &effects)
+        case .failed(let reason):
+            counters.unavailable += 1
+            fail(write.head.target, text: reason.text, &effects)
+        case .unknown(let acknowledged, let required):
+            counters.unknown += 1
+            fail(
+                write.head.target,
+                text: "UNKNOWN \(acknowledged) of \(required) acknowledgements in time; "
+                    + "the write may or may not take effect", &effects)
+        }
+    }
+
+    mutating func reply(_ success: WriteReply, _ target: ReplyTarget, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        if client.wantsReceipt {
+            tell(
+                Receipt(action: "write", answered: 1, required: 1, durable: 0, dot: nil), target,
+                &effects)
+        }
+        effects.bytes.write(success, client.dialect)
+        deliver(target, from: start, &effects)
+    }
+}
+
+extension ByteBuffer {
+    @inline(__always)
+    mutating func write(_ reply: WriteReply, _ dialect: Dialect) {
+        switch reply {
+        case .ok: writeOK()
+        case .integer(let value): writeInteger(value)
+        case .bulk(let bytes): bytes.withUnsafeBytes { writeBulk($0) }
+        case .null: writeNull(dialect)
+        }
+    }
+}
+
+extension Refusal {
+    /// The error that a client sees when every replica refused.
+    var text: String {
+        switch self {
+        case .unreachable: "UNAVAILABLE no replica could be reached; nothing was written"
+        case .overloaded: "OVERLOADED every replica is overloaded; nothing was written"
+        case .wrongEpoch: "UNAVAILABLE the replicas disagree on the keyspace; nothing was written"
+        case .diskFull: "DISKFULL no replica has disk space left; nothing was written"
+        case .tooLarge: "SIBLINGS too many concurrent values; nothing was written"
+        case .clockAhead: "CLOCK every replica refused the stamp as too far ahead; nothing was written"
+        }
+    }
+}

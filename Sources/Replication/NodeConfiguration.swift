@@ -1,0 +1,48 @@
+import Base
+import RESP
+import Ring
+
+/// A node of the cluster as all members know it.
+public struct ClusterMember: Equatable, Sendable {
+    public let member: Member
+    /// Where clients reach it.
+    public let host: String
+    public let clientPort: UInt16
+    /// Where other nodes reach it.
+    public let linkPort: UInt16
+
+    public init(member: Member, host: String, clientPort: UInt16, linkPort: UInt16) {
+        self.member = member
+        self.host = host
+        self.clientPort = clientPort
+        self.linkPort = linkPort
+    }
+}
+
+/// What a node is told once, at its start.
+public struct NodeConfiguration: Sendable {
+    public let node: NodeID
+    public let clusterID: UInt64
+    /// All members, this node among them; 1…64, the same on every node.
+    public let members: [ClusterMember]
+    /// Keyspaces to define unless the journal knows them already; `default` is always there.
+    public var keyspaces: [(name: [UInt8], settings: KeyspaceSettings)] = []
+    public var requestLimits = RequestLimits(
+        bulkBytesMax: 64 << 20, argumentsMax: 65_536, requestBytesMax: 128 << 20)
+    /// Bytes that tables and records may take before writes are refused.
+    public var memoryBytesMax = 8 << 30
+    /// Operations of one kind under way before requests are refused.
+    public var operationsMax = 65_536
+    /// Milliseconds that a stamp may be ahead of this node's wall clock.
+    public var clockDriftMax: UInt64 = 500
+    /// Whether `FAULT` is honoured: for experiments only.
+    public var faults = false
+
+    public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {
+        precondition(1...64 ~= members.count, "a cluster has 1 to 64 members")
+        precondition(members.contains { $0.member.node == node }, "the node is a member")
+        self.node = node
+        self.clusterID = clusterID
+        self.members = members.sorted { $0.member.node < $1.member.node }
+    }
+}

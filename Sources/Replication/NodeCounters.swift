@@ -1,0 +1,48 @@
+/// What happened in a node since its start, by event.
+public struct NodeCounters: Equatable, Sendable {
+    public var connections = 0
+    public var commands = 0
+    public var commandErrors = 0
+    public var protocolErrors = 0
+    public var reads = 0
+    public var writes = 0
+    /// Writes that another node coordinated for this one's client.
+    public var forwarded = 0
+    /// Requests refused because nothing could have happened.
+    public var unavailable = 0
+    /// Writes whose outcome is not known.
+    public var unknown = 0
+    public var overloaded = 0
+    public var readRepairs = 0
+    /// Records that a read or a repair brought to this node.
+    public var repaired = 0
+    public var hedgedReads = 0
+    /// Concurrent values that `lww` dropped, as far as that can be told.
+    public var droppedValues = 0
+    /// Records refused because their stamp was too far ahead of the wall clock.
+    public var refusedAhead = 0
+    /// Stored records that lost to an earlier stamp because theirs was too far ahead of the wall clock.
+    public var overruledAhead = 0
+    /// Times that the wall clock went back and the node took a new identity.
+    public var identitiesRenewed = 0
+    public var malformedMessages = 0
+    public var lateAnswers = 0
+    public var messagesReceived = 0
+
+    public init() {}
+
+    /// Each counter with its name, in a fixed order.
+    public var named: [(name: String, value: Int)] {
+        [
+            ("connections", connections), ("commands", commands),
+            ("command_errors", commandErrors), ("protocol_errors", protocolErrors),
+            ("reads", reads), ("writes", writes), ("forwarded", forwarded),
+            ("unavailable", unavailable), ("unknown", unknown), ("overloaded", overloaded),
+            ("read_repairs", readRepairs), ("repaired", repaired), ("hedged_reads", hedgedReads),
+            ("dropped_values", droppedValues), ("refused_ahead", refusedAhead),
+            ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
+            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
+            ("messages_received", messagesReceived),
+        ]
+    }
+}

@@ -1,0 +1,132 @@
+import Base
+import Causality
+import Quorum
+import RESP
+import Ring
+
+/// What every operation under way knows.
+struct OperationHead {
+    let target: ReplyTarget
+    let client: ClientContext
+    let deadline: Deadline
+}
+
+/// A write that this node coordinates: the local replica has it, the others were asked.
+struct WriteOperation {
+    let head: OperationHead
+    let range: KeyRange
+    let dot: Dot
+    /// What a client is told when the quorums are reached.
+    let success: WriteReply
+    var tally: WriteTally
+}
+
+/// The answer to a write that succeeded.
+enum WriteReply {
+    case ok
+    case integer(Int)
+    case bulk([UInt8])
+    case null
+}
+
+/// A read that this node coordinates.
+struct ReadOperation {
+    let head: OperationHead
+    let key: [UInt8]
+    let keyspace: Int
+    let range: KeyRange
+    let purpose: ReadPurpose
+    /// All replicas were asked from the start, to repair what differs.
+    let comparesAll: Bool
+    /// When further replicas are asked because the first are slow.
+    var hedgeAt: Deadline
+    var tally: ReadTally
+    /// Replicas that were asked and have neither answered nor been lost.
+    var asked: UInt64 = 0
+    /// Replicas that were ever asked.
+    var everAsked: UInt64 = 0
+    /// The answers' records, one behind the other.
+    var bytes: [UInt8] = []
+    /// Who answered, by place in the preference list, and where its record stands; nil for nothing.
+    var answers: [(replica: Int, record: Range<Int>?)] = []
+}
+
+/// What a read is for: how its result is told, or what is written because of it.
+enum ReadPurpose {
+    case get
+    case exists
+    case strlen
+    case type
+    case timeToLive(TimeToLive)
+    /// All siblings with their causal context.
+    case siblings
+    /// Write the value again with another expiry.
+    case expire(ExpireOptions, WriteLevels)
+    case persist(WriteLevels)
+    /// Read for a background comparison only.
+    case compare
+}
+
+/// In which form the rest of a value's life is told.
+enum TimeToLive { case seconds, milliseconds, atSeconds, atMilliseconds }
+
+/// A write's quorums as numbers.
+struct WriteLevels {
+    let writeQuorum: Int
+    let primaryWriteQuorum: Int
+    let durableWriteQuorum: Int
+    let timeoutMilliseconds: UInt32
+}
+
+/// A read's quorums as numbers.
+struct ReadLevels {
+    let readQuorum: Int
+    let primaryReadQuorum: Int
+    let timeoutMilliseconds: UInt32
+}
+
+/// A request with several keys, waiting for all of them.
+struct GatherOperation {
+    enum Combination {
+        /// One reply of each part, in order.
+        case array
+        /// The sum of the parts' integers.
+        case sum
+        /// OK when every part was.
+        case allOK
+    }
+
+    let head: OperationHead
+    let combination: Combination
+    var parts: [[UInt8]]
+    var missing: Int
+}
+
+/// A command that another node executes for this one's client.
+struct ForwardOperation {
+    let head: OperationHead
+    let node: NodeID
+    let isWrite: Bool
+}
+
+/// A change of keyspaces, waiting for other nodes.
+struct AdministrationOperation {
+    enum Stage {
+        /// Until every asked node has learned the definitions.
+        case spreading
+        /// Until every other node has said how many keys it holds; then the change is made.
+        case surveying(KeyspaceChangeRequest)
+    }
+
+    let head: OperationHead
+    var stage: Stage
+    /// Nodes, by index among the members, that have not answered.
+    var waiting: UInt64
+    var keys = 0
+}
+
+/// A change that is only made while a keyspace is empty everywhere.
+struct KeyspaceChangeRequest {
+    let name: [UInt8]
+    let settings: KeyspaceSettings
+}

@@ -1,0 +1,90 @@
+import Base
+import Causality
+import Coding
+import RESP
+
+/// What really happened for one request: told as a RESP3 attribute before the reply, or by `RECEIPT LAST`.
+struct Receipt {
+    /// `read` or `write`.
+    let action: StaticString
+    /// Replicas that answered or acknowledged before the reply.
+    let answered: Int
+    /// How many were required.
+    let required: Int
+    /// How many of the acknowledgements were from disk; nil for reads.
+    let durable: Int?
+    /// The newest dot of what was read, or the dot of what was written.
+    let dot: Dot?
+
+    func write(into buffer: inout ByteBuffer) {
+        buffer.writeBulk("mode")
+        buffer.writeBulk("quorum")
+        buffer.writeBulk("action")
+        buffer.writeBulk(action)
+        buffer.writeBulk("answered")
+        buffer.writeInteger(answered)
+        buffer.writeBulk("required")
+        buffer.writeInteger(required)
+        buffer.writeBulk("durable")
+        buffer.writeInteger(durable ?? 0)
+        buffer.writeBulk("version")
+        buffer.writeBulk(text: dot.map { "\($0.stamp.rawValue)@\($0.identity)" } ?? "none")
+    }
+
+    static let pairs = 6
+}
+
+extension Node {
+    mutating func receipt(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        guard case .direct(let connection) = target else { throw .unknownSubcommand(.receipt) }
+        let index = Int(connection.rawValue)
+        let start = effects.bytes.count
+        if request.matches(1, "ON") || request.matches(1, "OFF") {
+            sessions[index]?.wantsReceipts = request.matches(1, "ON")
+            sessions[index]?.lastReceipt = nil
+            effects.bytes.writeOK()
+        } else if request.matches(1, "LAST") {
+            if let last = sessions[index]?.lastReceipt {
+                effects.bytes.writeMapHeader(pairs: Receipt.pairs, client.dialect)
+                last.write(into: &effects.bytes)
+            } else {
+                effects.bytes.writeNullArray(client.dialect)
+            }
+        } else {
+            throw .unknownSubcommand(.receipt)
+        }
+        deliver(target, from: start, &effects)
+    }
+
+    mutating func writeReceipt(of write: WriteOperation, _ effects: inout Effects) {
+        tell(
+            Receipt(
+                action: "write", answered: write.tally.acknowledged,
+                required: write.tally.writeQuorum, durable: write.tally.acknowledgedDurably,
+                dot: write.dot), write.head.target, &effects)
+    }
+
+    mutating func writeReadReceipt(
+        _ context: CausalContext, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        tell(
+            Receipt(
+                action: "read", answered: receiptAnswers, required: receiptAnswers, durable: nil,
+                dot: context.newest), target, &effects)
+        receiptAnswers = 1
+    }
+
+    /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the reply.
+    mutating func tell(_ receipt: Receipt, _ target: ReplyTarget, _ effects: inout Effects) {
+        switch target {
+        case .direct(let connection), .outstanding(let connection, _, _):
+            sessions[Int(connection.rawValue)]?.lastReceipt = receipt
+        case .node, .gather, .nobody: return
+        }
+        guard client.dialect == .resp3 else { return }
+        effects.bytes.writeAttributeHeader(pairs: Receipt.pairs)
+        receipt.write(into: &effects.bytes)
+    }
+}

@@ -1,0 +1,77 @@
+import Base
+import Causality
+import Ring
+
+/// Everything that a node remembers of keys: one `RecordTable` per key range, and who holds how much.
+///
+/// Expired and truncated records stay until something overwrites them, so that every replica merges the same states;
+/// `isLive` is what readers ask.
+struct RecordStore: ~Copyable {
+    private let tables: UnsafeMutablePointer<RecordTable>
+    private let hashKey: UInt64
+    /// Records, tombstones included.
+    private(set) var count = 0
+    private(set) var allocatedBytes = 0
+
+    init(hashKey: UInt64) {
+        self.hashKey = hashKey
+        tables = .allocate(capacity: KeyRange.count)
+        for index in 0..<KeyRange.count {
+            (tables + index).initialize(to: RecordTable())
+            allocatedBytes += tables[index].allocatedBytes
+        }
+    }
+
+    deinit {
+        tables.deinitialize(count: KeyRange.count)
+        tables.deallocate()
+    }
+
+    /// Where a key lives: computed once per request.
+    struct Address {
+        let hash: UInt64
+        let range: KeyRange
+    }
+
+    @inline(__always)
+    func address(of key: UnsafeRawBufferPointer) -> Address {
+        Address(hash: keyHash(key, key: hashKey), range: KeyRange(Slot(key: key)))
+    }
+
+    @inline(__always)
+    func find(_ address: Address, _ key: UnsafeRawBufferPointer) -> Record? {
+        tables[Int(address.range.rawValue)].find(address.hash, key)
+    }
+
+    /// Gives room for the key's new record; the caller writes all of it at once.
+    @inline(__always)
+    mutating func prepare(
+        _ address: Address, _ key: UnsafeRawBufferPointer, length: Int
+    ) -> UnsafeMutableRawPointer {
+        let index = Int(address.range.rawValue)
+        let before = (tables[index].count, tables[index].allocatedBytes)
+        let target = tables[index].prepare(address.hash, key, length: length)
+        count += tables[index].count - before.0
+        allocatedBytes += tables[index].allocatedBytes - before.1
+        return target
+    }
+
+    mutating func remove(_ address: Address, _ key: UnsafeRawBufferPointer) {
+        let index = Int(address.range.rawValue)
+        let before = tables[index].allocatedBytes
+        if tables[index].remove(address.hash, key) { count -= 1 }
+        allocatedBytes += tables[index].allocatedBytes - before
+    }
+
+    /// Visits records from a cursor on, at least one home's.
+    ///
+    /// - Parameter cursor: 0 at first; then what the call before returned. Upper 8 bits the range, then the hash's.
+    /// - Returns: the next cursor, or nil when all ranges have been visited.
+    func visit(from cursor: UInt64, _ body: (Record) -> Void) -> UInt64? {
+        let range = Int(cursor >> 56)
+        if let next = tables[range].visitHome(of: cursor << 8, body) {
+            return UInt64(range) << 56 | next >> 8
+        }
+        return range + 1 < KeyRange.count ? UInt64(range + 1) << 56 : nil
+    }
+}

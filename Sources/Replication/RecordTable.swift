@@ -1,0 +1,180 @@
+import Base
+import Causality
+
+/// Open addressing from a key's 64-bit hash to its record, with linear probing, for the keys of one key range.
+///
+/// A slot is (hash, block); a block is 8 bytes of capacity and then the record's bytes, so the stored state is the very
+/// run of bytes that the journal and the replicas receive. The home slot is the hash's upper bits: growth keeps the order
+/// of homes, which lets a scan's cursor be a hash and survive it.
+///
+/// Invariants: at most ¾ of the slots are taken; between a key's home and its slot no slot is empty.
+///
+/// - Complexity: every operation O(1) expected; growth O(keys of the range).
+struct RecordTable: ~Copyable {
+    private struct Slot {
+        var hash: UInt64
+        var block: UnsafeMutableRawPointer?
+    }
+
+    static let blockHeaderBytes = 8
+
+    private var slots: UnsafeMutablePointer<Slot>
+    private var shift: UInt64
+    private(set) var count = 0
+    /// Bytes of all blocks and slots.
+    private(set) var allocatedBytes: Int
+
+    init(capacityLog2: UInt64 = 3) {
+        let capacity = 1 << Int(capacityLog2)
+        slots = RecordTable.allocateSlots(capacity)
+        shift = 64 - capacityLog2
+        allocatedBytes = capacity * MemoryLayout<Slot>.stride
+    }
+
+    deinit {
+        for index in 0..<capacity { slots[index].block?.deallocate() }
+        slots.deallocate()
+    }
+
+    var capacity: Int { 1 << Int(64 - shift) }
+
+    /// The record of a key, if there is one; valid until the next change of the table.
+    func find(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Record? {
+        let index = position(of: hash, key)
+        guard let block = slots[index].block else { return nil }
+        return Record(at: block + RecordTable.blockHeaderBytes)
+    }
+
+    /// Gives `length` bytes to write the key's new record into: those of the old record when they suffice, new ones
+    /// otherwise. The caller writes a whole record there before the next call.
+    mutating func prepare(
+        _ hash: UInt64, _ key: UnsafeRawBufferPointer, length: Int
+    ) -> UnsafeMutableRawPointer {
+        var index = position(of: hash, key)
+        if let block = slots[index].block {
+            if RecordTable.fits(length, in: block) { return block + RecordTable.blockHeaderBytes }
+            release(block)
+        } else {
+            if (count + 1) * 4 > capacity * 3 {
+                grow()
+                index = position(of: hash, key)
+            }
+            count += 1
+        }
+        let block = allocate(length)
+        slots[index] = Slot(hash: hash, block: block)
+        return block + RecordTable.blockHeaderBytes
+    }
+
+    /// Forgets a key and closes the gap, so that no probe ends early.
+    ///
+    /// - Returns: whether the key was present.
+    mutating func remove(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Bool {
+        var gap = position(of: hash, key)
+        guard let block = slots[gap].block else { return false }
+        release(block)
+        count -= 1
+        let mask = capacity - 1
+        var next = (gap + 1) & mask
+        while slots[next].block != nil {
+            let home = Int(slots[next].hash >> shift)
+            if (next - home) & mask >= (next - gap) & mask {
+                slots[gap] = slots[next]
+                gap = next
+            }
+            next = (next + 1) & mask
+        }
+        slots[gap] = Slot(hash: 0, block: nil)
+        return true
+    }
+
+    /// Visits the records whose home is `cursor`'s, and returns the cursor of the next home, or nil after the last.
+    ///
+    /// A key that is present for the whole scan is visited, however the table grows between calls.
+    func visitHome(of cursor: UInt64, _ body: (Record) -> Void) -> UInt64? {
+        let mask = capacity - 1
+        let home = Int(cursor >> shift)
+        var index = home
+        while let block = slots[index].block {
+            if Int(slots[index].hash >> shift) == home {
+                body(Record(at: block + RecordTable.blockHeaderBytes))
+            }
+            index = (index + 1) & mask
+        }
+        return home == mask ? nil : UInt64(home + 1) << shift
+    }
+
+    /// The slot of the key, or the empty one where it would go.
+    private func position(of hash: UInt64, _ key: UnsafeRawBufferPointer) -> Int {
+        let mask = capacity - 1
+        var index = Int(hash >> shift)
+        while let block = slots[index].block {
+            if slots[index].hash == hash,
+                bytesEqual(Record(at: block + RecordTable.blockHeaderBytes).key, key) {
+                return index
+            }
+            index = (index + 1) & mask
+        }
+        return index
+    }
+
+    private mutating func grow() {
+        let old = slots
+        let oldCapacity = capacity
+        slots = RecordTable.allocateSlots(oldCapacity * 2)
+        shift -= 1
+        let mask = capacity - 1
+        for index in 0..<oldCapacity where old[index].block != nil {
+            var target = Int(old[index].hash >> shift)
+            while slots[target].block != nil { target = (target + 1) & mask }
+            slots[target] = old[index]
+        }
+        old.deallocate()
+        allocatedBytes += oldCapacity * MemoryLayout<Slot>.stride
+    }
+
+    private static func allocateSlots(_ capacity: Int) -> UnsafeMutablePointer<Slot> {
+        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
+        slots.initialize(repeating: Slot(hash: 0, block: nil), count: capacity)
+        return slots
+    }
+
+    /// In place when the record fits and does not waste more than half of a large block.
+    private static func fits(_ length: Int, in block: UnsafeMutableRawPointer) -> Bool {
+        let capacity = Int(block.load(as: UInt64.self))
+        return length <= capacity && (capacity <= 256 || length * 2 >= capacity)
+    }
+
+    private mutating func allocate(_ length: Int) -> UnsafeMutableRawPointer {
+        let capacity = (length + 15) & ~15
+        let block = UnsafeMutableRawPointer.allocate(
+            byteCount: capacity + RecordTable.blockHeaderBytes, alignment: 8)
+        block.storeBytes(of: UInt64(capacity), as: UInt64.self)
+        allocatedBytes += capacity + RecordTable.blockHeaderBytes
+        return block
+    }
+
+    private mutating func release(_ block: UnsafeMutableRawPointer) {
+        allocatedBytes -= Int(block.load(as: UInt64.self)) + RecordTable.blockHeaderBytes
+        block.deallocate()
+    }
+}
+
+/// Whether two runs hold the same bytes: eight at a time.
+@inline(__always)
+func bytesEqual(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> Bool {
+    guard a.count == b.count else { return false }
+    guard let first = a.baseAddress, let second = b.baseAddress else { return true }
+    var offset = 0
+    while offset + 8 <= a.count {
+        let left = first.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        if left != second.loadUnaligned(fromByteOffset: offset, as: UInt64.self) { return false }
+        offset += 8
+    }
+    while offset < a.count {
+        let left = first.load(fromByteOffset: offset, as: UInt8.self)
+        if left != second.load(fromByteOffset: offset, as: UInt8.self) { return false }
+        offset += 1
+    }
+    return true
+}

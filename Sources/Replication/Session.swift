@@ -1,0 +1,93 @@
+import Base
+import RESP
+
+/// One client connection as the node sees it: its protocol, its defaults and the replies that it still owes.
+struct Session {
+    /// How many replies may be outstanding before the connection is not read any further.
+    static let outstandingMax = 1_024
+
+    /// Tells this use of the connection's number from earlier ones, so that a late reply is not taken for its successor's.
+    let serial: UInt64
+    /// 2 or 3.
+    var protocolVersion: UInt8 = 2
+    var progress = ParseProgress()
+    var defaults = ConsistencyOptions()
+    var name: [UInt8] = []
+    var wantsReceipts = false
+    /// The receipt of the last answered request, while receipts are wanted.
+    var lastReceipt: Receipt?
+    /// The connection is to be closed after what it is owed.
+    var isClosing = false
+    private(set) var outstanding = ReplyQueue()
+
+    init(serial: UInt64) { self.serial = serial }
+
+    var owesReplies: Bool { !outstanding.isEmpty }
+
+    mutating func enqueue(pendingWrite hash: UInt64?) -> UInt64 { outstanding.enqueue(hash) }
+    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) { outstanding.complete(sequence, bytes) }
+    mutating func append(completed bytes: [UInt8]) {
+        complete(outstanding.enqueue(nil), bytes)
+    }
+    mutating func nextReply() -> [UInt8]? { outstanding.nextCompleted() }
+}
+
+/// Replies in request order: requests of one connection may finish in any order, their replies leave in theirs.
+struct ReplyQueue {
+    private struct Slot {
+        var bytes: [UInt8]?
+        /// The hash of the key that the request writes.
+        var pendingWrite: UInt64?
+    }
+
+    private var slots: [Slot] = []
+    private var head = 0
+    /// The sequence number of `slots[head]`.
+    private var first: UInt64 = 0
+
+    var count: Int { slots.count - head }
+    var isEmpty: Bool { head == slots.count }
+
+    mutating func enqueue(_ pendingWrite: UInt64?) -> UInt64 {
+        slots.append(Slot(bytes: nil, pendingWrite: pendingWrite))
+        return first + UInt64(count) - 1
+    }
+
+    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
+        precondition(sequence >= first && sequence < first + UInt64(count), "a reply is owed")
+        slots[head + Int(sequence - first)].bytes = bytes
+    }
+
+    /// Takes the reply at the front, if it is there.
+    mutating func nextCompleted() -> [UInt8]? {
+        guard head < slots.count, let bytes = slots[head].bytes else { return nil }
+        head += 1
+        first += 1
+        if head == slots.count {
+            slots.removeAll(keepingCapacity: true)
+            head = 0
+        }
+        return bytes
+    }
+
+    /// Whether an unfinished request writes this key, so that a later one on the same connection must wait for it.
+    func isWriting(_ hash: UInt64) -> Bool {
+        for index in head..<slots.count
+        where slots[index].pendingWrite == hash && slots[index].bytes == nil { return true }
+        return false
+    }
+}
+
+/// Where a reply goes.
+enum ReplyTarget {
+    /// To the client whose command runs right now; nothing has been queued for it yet.
+    case direct(ConnectionID)
+    /// To a client's outstanding request.
+    case outstanding(ConnectionID, serial: UInt64, sequence: UInt64)
+    /// To the node that forwarded the command, under its number.
+    case node(NodeID, UInt64)
+    /// Into a request that has several keys, as its part with this index.
+    case gather(OperationID, Int)
+    /// Nowhere: work of the node's own.
+    case nobody
+}

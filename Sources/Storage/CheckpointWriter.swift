@@ -1,0 +1,54 @@
+import Coding
+
+/// A checkpoint on its way to disk, as the journal's upkeep: pieces of about 1 MiB, each written and synced as a job.
+struct CheckpointWriter {
+    /// What one job does for a checkpoint.
+    enum Step {
+        case creating
+        case writing(closing: Bool)
+        case naming
+        case discarding
+    }
+
+    enum Phase {
+        case feeding
+        /// All records are here; the batch that holds the last of them closes the file.
+        case finishing
+        /// The file is whole and synced, and gets its name once the journal is durable up to `position`.
+        case whole
+        /// The file is to be removed.
+        case abandoned
+    }
+
+    static let pieceBytes = 1 << 20
+
+    /// Covers every record up to here.
+    let position: JournalPosition
+    var phase = Phase.feeding
+    var isCreated = false
+    /// Where in the file the next piece goes.
+    var offset = SegmentFormat.headerBytes
+    /// The number of the next piece's first record, counted from 1.
+    var nextRecord: UInt64 = 1
+    var gathering = CheckpointWriter.emptyPiece()
+    var gatheredRecords: UInt32 = 0
+
+    static func emptyPiece() -> SharedBytes {
+        let piece = SharedBytes(ByteBuffer(capacity: pieceBytes + pieceBytes / 4))
+        Journal.reserveHeader(&piece.buffer)
+        return piece
+    }
+
+    /// Seals what was gathered, as one batch.
+    mutating func takePiece(salt: UInt32) -> SharedBytes {
+        let piece = gathering
+        let header = BatchHeader(
+            first: nextRecord, recordCount: gatheredRecords, bodyBytes: 0,
+            closing: phase == .finishing)
+        BatchFormat.seal(&piece.buffer, header, salt: salt)
+        nextRecord += UInt64(gatheredRecords)
+        gatheredRecords = 0
+        gathering = CheckpointWriter.emptyPiece()
+        return piece
+    }
+}

@@ -1,0 +1,14 @@
+import Base
+
+/// Why a data directory was not given to this node.
+public enum IdentityError: Error, Equatable, Sendable {
+    case disk(DiskError)
+    /// The file that names the owner fails its checksum or has a format that this program does not read.
+    case damaged(String)
+    /// There are records, but the file that names their owner is gone: an epoch could be used twice.
+    case missing(String)
+    /// The directory belongs to another node.
+    case otherNode(stored: NodeID, claimed: NodeID)
+    /// The directory belongs to another cluster.
+    case otherCluster(stored: UInt64, claimed: UInt64)
+}

@@ -1,0 +1,93 @@
+import Base
+import Coding
+
+/// Who a data directory belongs to, and the last epoch that was taken on it.
+///
+/// Layout, little-endian, 36 bytes, in a file named `identity`:
+///
+///     0  magic      u64   "QRIDENT\n"
+///     8  format     u32   1
+///     12 node       u32
+///     16 clusterID  u64
+///     24 epoch      u64
+///     32 CRC32C     u32   of the 32 bytes before
+public struct IdentityFile: Equatable, Sendable {
+    static let name = "identity"
+    static let temporary = "identity.temporary"
+    static let magic: UInt64 = 0x0A54_4E45_4449_5251
+    static let format: UInt32 = 1
+    static let byteCount = 36
+
+    public let node: NodeID
+    public let clusterID: UInt64
+    public let epoch: UInt64
+
+    /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is durable on return,
+    /// so no later start, after whatever crash, takes it again.
+    ///
+    /// - Parameter wallMilliseconds: since 1970, below 2⁴⁸.
+    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`, `missing`, `disk`.
+    public static func claim(
+        on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64
+    ) throws(IdentityError) -> ReplicaIdentity {
+        let stored = try read(from: disk)
+        if let stored, stored.node != node {
+            throw .otherNode(stored: stored.node, claimed: node)
+        }
+        if let stored, stored.clusterID != clusterID {
+            throw .otherCluster(stored: stored.clusterID, claimed: clusterID)
+        }
+        let epoch = max(wallMilliseconds, stored.map { $0.epoch + 1 } ?? 1)
+        let identity = ReplicaIdentity(node: node, epoch: epoch)
+        do {
+            try IdentityFile(node: node, clusterID: clusterID, epoch: epoch).store(on: disk)
+        } catch { throw .disk(error) }
+        return identity
+    }
+
+    /// - Returns: nil for a new directory.
+    /// - Throws: `damaged`, `missing` when there are records without an owner, `disk`.
+    public static func read(from disk: some Disk) throws(IdentityError) -> IdentityFile? {
+        let names: [String]
+        do { names = try disk.list() } catch { throw .disk(error) }
+        guard names.contains(name) else {
+            let hasRecords = names.contains { $0.hasPrefix("journal-") || $0.hasPrefix("checkpoint-") }
+            if hasRecords { throw .missing(name) }
+            return nil
+        }
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount + 1, alignment: 8)
+        defer { bytes.deallocate() }
+        let count: Int
+        do { count = try disk.read(name, at: 0, into: bytes) } catch { throw .disk(error) }
+        guard count == byteCount else { throw .damaged(name) }
+        return try decode(UnsafeRawBufferPointer(bytes))
+    }
+
+    private static func decode(_ bytes: UnsafeRawBufferPointer) throws(IdentityError) -> IdentityFile {
+        let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
+        guard long(bytes, 0) == magic, word(bytes, 8) == format,
+            CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,
+            long(bytes, 24) < 1 << 48 - 1
+        else { throw .damaged(name) }
+        return IdentityFile(
+            node: NodeID(UInt16(word(bytes, 12))), clusterID: long(bytes, 16),
+            epoch: long(bytes, 24))
+    }
+
+    private func store(on disk: some Disk) throws(DiskError) {
+        var buffer = ByteBuffer(capacity: IdentityFile.byteCount)
+        buffer.append(integer: IdentityFile.magic)
+        buffer.append(integer: IdentityFile.format)
+        buffer.append(integer: UInt32(node.rawValue))
+        buffer.append(integer: clusterID)
+        buffer.append(integer: epoch)
+        buffer.append(integer: CRC32C.checksum(buffer.bytes))
+        let temporary = IdentityFile.temporary
+        if try disk.list().contains(temporary) { try disk.remove(temporary) }
+        try disk.create(temporary, size: 0)
+        try disk.write(temporary, at: 0, buffer.bytes)
+        try disk.sync(temporary)
+        try disk.rename(temporary, to: IdentityFile.name)
+        try disk.syncDirectory()
+    }
+}

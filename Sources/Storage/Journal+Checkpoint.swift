@@ -1,0 +1,126 @@
+import Base
+import Coding
+
+/// Checkpoints: the node's whole state as records, so that the segments before it can go.
+///
+/// The caller begins one, feeds all of its state in bounded chunks while `isCheckpointing && checkpointHasRoom`, and
+/// finishes it. State may change meanwhile: a checkpoint must hold *at least* what the records up to its position did, and
+/// the records behind it are replayed over it. A full disk abandons a checkpoint: `isCheckpointing` turns false.
+extension Journal {
+    /// Starts a checkpoint that will cover every record appended so far.
+    ///
+    /// - Returns: false while an earlier one is not done yet.
+    public mutating func beginCheckpoint() -> Bool {
+        guard checkpoint == nil, failure == nil else { return false }
+        checkpoint = CheckpointWriter(position: lastPosition)
+        return true
+    }
+
+    /// True from `beginCheckpoint` until `finishCheckpoint`, or until a full disk or a failure ended it.
+    public var isCheckpointing: Bool {
+        guard let checkpoint else { return false }
+        return checkpoint.phase == .feeding
+    }
+
+    /// True when the next chunk may be appended: less than a piece (1 MiB) waits to be written.
+    public var checkpointHasRoom: Bool {
+        guard let checkpoint else { return false }
+        return checkpoint.gathering.buffer.count < CheckpointWriter.pieceBytes
+    }
+
+    /// Adds a record to the checkpoint under way, which must be `isCheckpointing`.
+    ///
+    /// - Parameter payload: 0…`limits.recordBytesMax` bytes.
+    public mutating func appendToCheckpoint(_ payload: UnsafeRawBufferPointer) {
+        precondition(isCheckpointing, "a record goes into a checkpoint under way")
+        precondition(payload.count <= limits.recordBytesMax, "a record fits into one batch")
+        guard let piece = checkpoint?.gathering else { return }
+        piece.buffer.append(integer: UInt32(payload.count))
+        piece.buffer.append(payload)
+        checkpoint?.gatheredRecords += 1
+    }
+
+    /// Says that all state has been appended. The checkpoint counts, and older segments go, once later jobs have run.
+    public mutating func finishCheckpoint() {
+        precondition(isCheckpointing, "only a checkpoint under way is finished")
+        checkpoint?.phase = .finishing
+    }
+
+    /// A checkpoint must not get ahead of the journal: if it covered positions that a crash takes back, records that
+    /// are written under these positions later would pass for covered.
+    var checkpointWaitsForJournal: Bool {
+        guard let checkpoint else { return false }
+        return checkpoint.phase == .whole && checkpoint.position > durablePosition
+    }
+
+    mutating func checkpointJob() -> DiskJob? {
+        guard let checkpoint else { return nil }
+        let name = SegmentFormat.unfinishedCheckpoint
+        let header = SegmentFormat(kind: .checkpoint, salt: salt, position: checkpoint.position)
+        switch checkpoint.phase {
+        case .feeding where checkpoint.isCreated && checkpointHasRoom: return nil
+        case .feeding, .finishing:
+            if checkpoint.isCreated { return pieceJob(name) }
+            inFlight = .checkpoint(.creating)
+            return DiskJob(operations: [
+                .create(name, size: SegmentFormat.headerBytes),
+                .write(name, at: 0, SharedBytes(header.encoded())),
+            ])
+        case .whole:
+            guard checkpoint.position <= durablePosition else { return nil }
+            inFlight = .checkpoint(.naming)
+            return DiskJob(operations: [.rename(name, to: header.name), .syncDirectory])
+        case .abandoned:
+            inFlight = .checkpoint(.discarding)
+            return DiskJob(operations: [.remove(name)])
+        }
+    }
+
+    private mutating func pieceJob(_ name: String) -> DiskJob? {
+        guard var writer = checkpoint else { return nil }
+        let piece = writer.takePiece(salt: SegmentFormat.checksumSeed(salt: salt))
+        let offset = writer.offset
+        writer.offset += BatchFormat.aligned(piece.buffer.count)
+        inFlight = .checkpoint(.writing(closing: writer.phase == .finishing))
+        checkpoint = writer
+        return DiskJob(operations: [.write(name, at: offset, piece), .sync(name)])
+    }
+
+    mutating func checkpointAdvanced(_ step: CheckpointWriter.Step) {
+        switch step {
+        case .creating: checkpoint?.isCreated = true
+        case .writing(let closing):
+            counters.syncs += 1
+            if closing { checkpoint?.phase = .whole }
+        case .naming: checkpointFinished()
+        case .discarding: checkpoint = nil
+        }
+    }
+
+    /// The disk was full under a checkpoint: its file, if there is one, is removed.
+    mutating func checkpointRefused(_ step: CheckpointWriter.Step) {
+        counters.checkpointsAbandoned += 1
+        switch step {
+        case .creating: checkpoint = nil
+        case .writing, .naming, .discarding: checkpoint?.phase = .abandoned
+        }
+    }
+
+    private mutating func checkpointFinished() {
+        guard let position = checkpoint?.position else { return }
+        checkpoint = nil
+        counters.checkpointsFinished += 1
+        if let older = checkpointPosition, older != position {
+            removable.append(SegmentFormat(kind: .checkpoint, salt: salt, position: older).name)
+        }
+        checkpointPosition = position
+        let kept = Journal.firstNeeded(segments, after: position)
+        removable += segments[..<kept].map(Journal.segmentName)
+        segments.removeFirst(kept)
+    }
+
+    /// The index of the oldest segment that holds a record after `position`, or else of the last one, which always stays.
+    static func firstNeeded(_ segments: [JournalPosition], after position: JournalPosition) -> Int {
+        segments.lastIndex { $0 <= position + 1 } ?? 0
+    }
+}

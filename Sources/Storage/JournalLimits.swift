@@ -1,0 +1,27 @@
+/// Sizes that a journal keeps to, given at init.
+public struct JournalLimits: Sendable, Equatable {
+    /// A segment file's size: a multiple of 4,096 bytes that holds at least three largest batches.
+    public let segmentBytes: Int
+    /// The largest batch, and so nearly the largest record: a multiple of 4,096 bytes.
+    public let batchBytesMax: Int
+
+    /// - Parameters:
+    ///   - segmentBytes: 64 MiB unless told otherwise.
+    ///   - batchBytesMax: 8 MiB unless told otherwise.
+    public init(segmentBytes: Int = 64 << 20, batchBytesMax: Int = 8 << 20) {
+        precondition(
+            segmentBytes % BatchFormat.alignment == 0 && batchBytesMax % BatchFormat.alignment == 0,
+            "segments and batches are whole blocks")
+        precondition(batchBytesMax > 0 && batchBytesMax <= 1 << 30, "a batch has 4 KiB to 1 GiB")
+        precondition(
+            segmentBytes >= SegmentFormat.headerBytes + 3 * batchBytesMax,
+            "a segment holds three largest batches")
+        self.segmentBytes = segmentBytes
+        self.batchBytesMax = batchBytesMax
+    }
+
+    /// The longest payload that `append` takes, in bytes.
+    public var recordBytesMax: Int {
+        batchBytesMax - BatchFormat.headerBytes - BatchFormat.recordHeaderBytes
+    }
+}

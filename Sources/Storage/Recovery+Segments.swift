@@ -1,0 +1,197 @@
+import Base
+import Coding
+
+extension Recovery {
+    /// What stands where a batch may start.
+    enum Place {
+        case batch(BatchHeader)
+        /// A sector of zeros, or the end of the file.
+        case blank
+        /// The header is nil when it is not intact; `isTorn` when a whole sector never arrived.
+        case bad(Finding, BatchHeader?, isTorn: Bool)
+    }
+
+    /// Reads the newest checkpoint; every batch of it was synced before it got its name.
+    mutating func readCheckpoint(
+        _ deliver: (UnsafeRawBufferPointer) -> Void
+    ) throws(RecoveryError) {
+        guard let position = positions(of: .checkpoint).last else { return }
+        report.checkpointPosition = position
+        expected = 1
+        guard let seed = try open(SegmentFormat(kind: .checkpoint, salt: 0, position: position))
+        else { return }
+        var offset = SegmentFormat.headerBytes
+        while true {
+            switch try examine(offset, seed) {
+            case .batch(let header):
+                report.checkpointRecords += try read(header, at: offset, deliver)
+                offset += BatchFormat.aligned(header.byteCount)
+                if header.closing { return }
+            case .blank:
+                let rest = offset..<max(offset, file.size)
+                try refuseOrNote(file.name, rest, .incompleteCheckpoint)
+                return
+            case .bad(let finding, let header, _):
+                guard let next = try skip(finding, header, at: offset, seed) else { return }
+                offset = next
+            }
+        }
+    }
+
+    mutating func readSegments(
+        _ kept: [JournalPosition], _ deliver: (UnsafeRawBufferPointer) -> Void
+    ) throws(RecoveryError) {
+        for (index, first) in kept.enumerated() {
+            let next = index + 1 < kept.count ? kept[index + 1] : nil
+            try readSegment(first, next: next, deliver)
+            guard let next, next != expected else { continue }
+            let finding =
+                next > expected
+                ? Finding.missing(from: expected, before: next)
+                : .position(expected: expected, found: next)
+            try refuseOrNote(Journal.segmentName(next), 0..<0, finding)
+            expected = max(next, expected)
+        }
+    }
+
+    /// - Parameter next: the next segment's first position: where the batches of this one must end.
+    private mutating func readSegment(
+        _ first: JournalPosition, next: JournalPosition?, _ deliver: (UnsafeRawBufferPointer) -> Void
+    ) throws(RecoveryError) {
+        lastBatch = nil
+        guard let seed = try open(SegmentFormat(kind: .journal, salt: 0, position: first))
+        else { return }
+        var offset = SegmentFormat.headerBytes
+        while next != expected || offset == SegmentFormat.headerBytes {
+            let place = try examine(offset, seed)
+            if case .batch(let header) = place {
+                report.journalRecords += try read(header, at: offset, deliver)
+                lastBatch = offset..<offset + header.byteCount
+                offset += BatchFormat.aligned(header.byteCount)
+                continue
+            }
+            guard let onward = try resolve(place, at: offset, isLast: next == nil, seed) else { return }
+            offset = onward
+        }
+    }
+
+    /// Decides what a place without an intact batch is.
+    ///
+    /// - Returns: where to read on, or nil at the end of the segment.
+    private mutating func resolve(
+        _ place: Place, at offset: Int, isLast: Bool, _ seed: UInt32
+    ) throws(RecoveryError) -> Int? {
+        var header: BatchHeader?
+        var finding = Finding.zeros
+        var mayBeTail = true
+        if case .bad(let found, let intact, let isTorn) = place {
+            (finding, header, mayBeTail) = (found, intact, isTorn)
+        }
+        if mayBeTail, offset > SegmentFormat.headerBytes {
+            let behind = offset + BatchFormat.aligned(header?.byteCount ?? 1)
+            if try laterHeader(from: behind, seed) == nil {
+                if isLast { try drop(from: offset) }
+                return nil
+            }
+        }
+        return try skip(finding, header, at: offset, seed)
+    }
+
+    /// Opens a file and checks its header.
+    ///
+    /// - Returns: the seed of its checksums, or nil when the file was quarantined.
+    private mutating func open(_ wanted: SegmentFormat) throws(RecoveryError) -> UInt32? {
+        let front: UnsafeMutableRawBufferPointer
+        do {
+            try file.open(wanted.name, on: disk)
+            front = try file.bytes(at: 0, SegmentFormat.headerBytes, on: disk)
+        } catch { throw .disk(error) }
+        let finding: Finding
+        do {
+            let header = try SegmentFormat(decoding: UnsafeRawBufferPointer(front))
+            if header.position == wanted.position, header.kind == wanted.kind {
+                return header.checksumSeed
+            }
+            finding = .fileHeader
+        } catch { finding = error }
+        try refuseOrNote(wanted.name, 0..<file.size, finding)
+        return nil
+    }
+
+    private mutating func examine(_ offset: Int, _ seed: UInt32) throws(RecoveryError) -> Place {
+        let front = try bytes(at: offset, BatchFormat.sectorBytes)
+        guard !BatchFormat.isBlank(front) else { return .blank }
+        guard let header = BatchFormat.header(in: front, salt: seed) else {
+            return .bad(.batchHeader, nil, isTorn: false)
+        }
+        guard header.first == expected else {
+            let finding = Finding.position(expected: expected, found: header.first)
+            return .bad(finding, header, isTorn: false)
+        }
+        guard offset + header.byteCount <= file.size else {
+            return .bad(.batchLength, header, isTorn: false)
+        }
+        let batch = try bytes(at: offset, header.byteCount)
+        let body = UnsafeRawBufferPointer(rebasing: batch[BatchFormat.headerBytes...])
+        guard CRC32C.checksum(body, continuing: seed) == header.bodyChecksum else {
+            return .bad(.batchBody, header, isTorn: Recovery.hasBlankSector(batch))
+        }
+        return .batch(header)
+    }
+
+    mutating func bytes(at offset: Int, _ count: Int) throws(RecoveryError) -> UnsafeRawBufferPointer {
+        do { return UnsafeRawBufferPointer(try file.bytes(at: offset, count, on: disk)) } catch {
+            throw .disk(error)
+        }
+    }
+
+    private static func hasBlankSector(_ batch: UnsafeRawBufferPointer) -> Bool {
+        stride(from: BatchFormat.sectorBytes, to: batch.count, by: BatchFormat.sectorBytes).contains {
+            let end = min($0 + BatchFormat.sectorBytes, batch.count)
+            return BatchFormat.isBlank(UnsafeRawBufferPointer(rebasing: batch[$0..<end]))
+        }
+    }
+
+    /// Hands on the records of a batch that passed its checksum.
+    private mutating func read(
+        _ header: BatchHeader, at offset: Int, _ deliver: (UnsafeRawBufferPointer) -> Void
+    ) throws(RecoveryError) -> Int {
+        let batch: UnsafeMutableRawBufferPointer
+        do { batch = try file.bytes(at: offset, header.byteCount, on: disk) } catch {
+            throw .disk(error)
+        }
+        BatchFormat.apply(mask: header.mask, to: batch)
+        defer { BatchFormat.apply(mask: header.mask, to: batch) }
+        let body = UnsafeRawBufferPointer(rebasing: batch[BatchFormat.headerBytes...])
+        guard Recovery.recordCount(in: body) == Int(header.recordCount) else {
+            let range = offset..<offset + header.byteCount
+            try refuseOrNote(file.name, range, .recordLayout)
+            expected = header.next
+            return 0
+        }
+        var start = 0
+        while start < body.count {
+            let end = start + BatchFormat.recordHeaderBytes + Int(word(body, start))
+            let payload = body[start + BatchFormat.recordHeaderBytes..<end]
+            deliver(UnsafeRawBufferPointer(rebasing: payload))
+            start = end
+        }
+        expected = header.next
+        report.bytesRead += header.byteCount
+        return Int(header.recordCount)
+    }
+
+    /// - Returns: how many records fill the body exactly, or nil when they do not.
+    private static func recordCount(in body: UnsafeRawBufferPointer) -> Int? {
+        var start = 0
+        var count = 0
+        while start < body.count {
+            guard body.count - start >= BatchFormat.recordHeaderBytes else { return nil }
+            let length = Int(word(body, start))
+            guard length <= body.count - start - BatchFormat.recordHeaderBytes else { return nil }
+            start += BatchFormat.recordHeaderBytes + length
+            count += 1
+        }
+        return count
+    }
+}

@@ -1,0 +1,162 @@
+import Base
+import Testing
+
+@testable import Causality
+
+@Suite("TRAPS.md at the level of the algebra")
+struct CausalityTraps {
+    private let nothing = CausalContext()
+
+    @Test("3: a replica that lost its copy mints under a new identity, and nothing is lost")
+    func lostCopy() {
+        let acknowledged = SiblingSet(dot: dot(1, 100), value: [1])
+        var returned = SiblingSet()
+        returned.update(dot: dot(1, 101, epoch: 2), value: [2], expiry: 0, context: nothing)
+        var other = acknowledged
+        other.join(returned)
+        #expect(other.siblings.map(\.value) == [[1], [2]])
+    }
+
+    @Test("3: under its old identity the same write would swallow an acknowledged one")
+    func lostCopyUnderTheOldIdentity() {
+        var returned = SiblingSet()
+        returned.update(dot: dot(1, 101), value: [2], expiry: 0, context: nothing)
+        returned.join(SiblingSet(dot: dot(1, 100), value: [1]))
+        #expect(returned.siblings.map(\.value) == [[2]], "this is why the identity has an epoch")
+    }
+
+    @Test("3: a counter that starts again below what was seen does no harm under a new identity")
+    func counterStartsAgain() {
+        var original = SiblingSet(dot: dot(1, 5_000), value: [1])
+        let reader = original.context
+        var returned = SiblingSet()
+        returned.update(dot: dot(1, 1, epoch: 2), value: [2], expiry: 0, context: nothing)
+        original.join(returned)
+        original.update(dot: dot(2, 5_001), value: [3], expiry: 0, context: reader)
+        #expect(original.siblings.map(\.value) == [[2], [3]])
+    }
+
+    @Test("4: a cloned disk and its original mint different dots, and both writes stay")
+    func clonedDisk() {
+        let before = SiblingSet(dot: dot(1, 10), value: [0])
+        var original = before
+        original.update(dot: dot(1, 11), value: [1], expiry: 0, context: before.context)
+        var clone = before
+        clone.update(dot: dot(1, 11, epoch: 2), value: [2], expiry: 0, context: before.context)
+        original.join(clone)
+        #expect(original.siblings.map(\.value) == [[1], [2]])
+        #expect(dot(1, 11) != dot(1, 11, epoch: 2))
+    }
+
+    @Test("4: two contents under one dot, which must never be, still end the same everywhere")
+    func oneDotTwice() {
+        let dots = dot(1, 5)
+        let states = [
+            SiblingSet(dot: dots, value: [1]), SiblingSet(dot: dots, value: [2]),
+            SiblingSet(dot: dots, value: [1], expiry: 7), SiblingSet(dot: dots, value: nil),
+        ].map(encoded)
+        for policy in [ConflictPolicy.lww, .siblings] {
+            for (a, low) in states.enumerated() {
+                for high in states[a...] {
+                    #expect(merged(low, high, policy).bytes == high)
+                    #expect(merged(high, low, policy).bytes == high)
+                }
+            }
+        }
+    }
+
+    @Test("7: what a clock an hour ahead stamps is refused elsewhere and restamped at home")
+    func clockAnHourAhead() {
+        let now: UInt64 = 1_700_000_000_000
+        var ahead = HybridLogicalClock(wallMilliseconds: now)
+        guard case .stamp(let future) = ahead.tick(wallMilliseconds: now + 3_600_000) else {
+            Issue.record("a clock that runs ahead is not told by itself")
+            return
+        }
+        var stored = SiblingSet(dot: Dot(identity: identity(1), stamp: future), value: nil)
+
+        var other = HybridLogicalClock(wallMilliseconds: now)
+        #expect(other.observe(future, wallMilliseconds: now) == false)
+        guard case .stamp(let present) = other.tick(wallMilliseconds: now) else { return }
+        let write = SiblingSet(dot: Dot(identity: identity(2), stamp: present), value: [1])
+        #expect(merged(encoded(stored), encoded(write), .lww).bytes != encoded(write))
+
+        #expect(ahead.tick(wallMilliseconds: now) == .wentBack)
+        ahead.restart(wallMilliseconds: now)
+        let limit = Stamp(milliseconds: now + ahead.forwardDriftMax)
+        #expect(ahead.observe(limit, wallMilliseconds: now) == true)
+        stored.restamp(retired: identity(1), after: limit) { mint(&ahead, now) }
+        stored.checkInvariants()
+        #expect(stored.isTombstone)
+        for entry in stored.context.entries {
+            #expect(other.observe(entry.stamp, wallMilliseconds: now) == true)
+        }
+        guard case .stamp(let later) = other.tick(wallMilliseconds: now) else { return }
+        let next = SiblingSet(dot: Dot(identity: identity(2), stamp: later), value: [2])
+        #expect(merged(encoded(stored), encoded(next), .lww).bytes == encoded(next))
+    }
+
+    private func mint(_ clock: inout HybridLogicalClock, _ wall: UInt64) -> Dot {
+        guard case .stamp(let stamp) = clock.tick(wallMilliseconds: wall) else {
+            Issue.record("the clock went back again")
+            return dot(1, 0, epoch: 2)
+        }
+        return Dot(identity: identity(1, 2), stamp: stamp)
+    }
+
+    @Test("7: restamping renames what is ahead, keeps the rest, and resurrects nothing")
+    func restamp() {
+        var set = SiblingSet(dot: dot(1, 10), value: [0])
+        let replaced = set
+        set.update(dot: dot(2, 20), value: [1], expiry: 3, context: nothing)
+        set.update(dot: dot(1, 900), value: [2], expiry: 4, context: replaced.context)
+        set.update(dot: dot(1, 950), value: [3], expiry: 5, context: nothing)
+        let untouched = set
+        set.restamp(retired: identity(3), after: Stamp(rawValue: 100)) { dot(3, 101, epoch: 2) }
+        set.restamp(retired: identity(1), after: Stamp(rawValue: 950)) { dot(1, 951, epoch: 2) }
+        #expect(set == untouched)
+        var next: UInt64 = 100
+        set.restamp(retired: identity(1), after: Stamp(rawValue: 100)) {
+            next += 1
+            return dot(1, next, epoch: 2)
+        }
+        set.checkInvariants()
+        #expect(set.siblings.map(\.dot) == [
+            dot(2, 20), dot(1, 101, epoch: 2), dot(1, 102, epoch: 2),
+        ])
+        #expect(set.siblings.map(\.expiry) == [3, 4, 5])
+        #expect(set.context.newest == dot(1, 102, epoch: 2))
+        var healed = set
+        healed.join(replaced)
+        #expect(healed == set)
+    }
+
+    @Test("8: equal stamps are decided by identity, the same in every merge order")
+    func equalStamps() {
+        let states = (1...4).map { node in
+            encoded(SiblingSet(dot: dot(UInt16(node), 5), value: [UInt8(10 - node)]))
+        }
+        var random = PRNG(seed: 3)
+        for _ in 0..<50 {
+            let order = states.shuffled(using: &random)
+            var held: [UInt8]?
+            for record in order { held = merged(held, record, .lww).bytes }
+            #expect(held == states[3])
+        }
+    }
+
+    @Test("lww says how many concurrent values it dropped when it meets sibling sets")
+    func droppedValues() {
+        var set = SiblingSet(dot: dot(1, 1), value: [1])
+        set.join(SiblingSet(dot: dot(2, 2), value: [2]))
+        set.join(SiblingSet(dot: dot(3, 3), value: [3]))
+        let alone = merged(nil, encoded(set), .lww)
+        #expect(alone.bytes == encoded(SiblingSet(dot: dot(3, 3), value: [3])))
+        #expect(alone.droppedValues == 2)
+        let newer = encoded(SiblingSet(dot: dot(4, 4), value: [4]))
+        #expect(merged(encoded(set), newer, .lww) == Merged(bytes: newer, droppedValues: 3))
+        var replacing = set
+        replacing.update(dot: dot(4, 4), value: [4], expiry: 0, context: set.context)
+        #expect(merged(encoded(set), encoded(replacing), .lww).droppedValues == 0)
+    }
+}
