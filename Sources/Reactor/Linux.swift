@@ -129,7 +129,7 @@ public struct Wakeup: ~Copyable, Sendable {
 /// Make it on the main thread before any other thread starts: threads inherit the blocked signals.
 ///
 /// Source: signalfd(2).
-public struct Signals: ~Copyable, Sendable {
+public final class Signals: Sendable {
     public let descriptor: Int32
 
     public init() throws(SocketError) {

@@ -16,7 +16,7 @@ public struct Listener: ~Copyable, Sendable {
         guard listen(socket.descriptor, SOMAXCONN) == 0 else {
             throw SocketError("listen on \(address)", errno: errno)
         }
-        self.address = try SocketAddress(localTo: socket.descriptor)
+        self.address = try SocketAddress(of: socket.descriptor, getsockname)
         self.socket = socket
     }
 

@@ -70,6 +70,11 @@ public struct Socket: ~Copyable, Sendable {
         }
     }
 
+    /// Where the other end is, for a log line.
+    public var farEnd: String {
+        (try? SocketAddress(of: descriptor, getpeername))?.description ?? "unknown"
+    }
+
     /// Breaks the connection when the other end stays silent, although asked, for `milliseconds`.
     public func detectDeadPath(within milliseconds: UInt32) {
         let seconds = max(1, Int32(milliseconds / 4000))

@@ -25,16 +25,19 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
         memcpy(&storage, address, Int(length))
     }
 
-    /// The local address of a socket.
-    init(localTo descriptor: Int32) throws(SocketError) {
+    /// The address of one end of a socket: `getsockname` for the near one, `getpeername` for the far one.
+    init(
+        of descriptor: Int32,
+        _ ask: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) throws(SocketError) {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let status = withUnsafeMutablePointer(to: &storage) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                getsockname(descriptor, $0, &length)
+                ask(descriptor, $0, &length)
             }
         }
-        guard status == 0 else { throw SocketError("getsockname", errno: errno) }
+        guard status == 0 else { throw SocketError("address of a socket", errno: errno) }
         self.storage = storage
         self.length = length
     }

@@ -29,3 +29,12 @@ private final class ThreadMain {
     let body: @Sendable () -> Void
     init(_ body: @escaping @Sendable () -> Void) { self.body = body }
 }
+
+/// Lets the process open so many descriptors, as far as the system's hard limit goes.
+public func raiseDescriptorLimit(to wanted: UInt64) {
+    var limit = rlimit()
+    let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    guard getrlimit(kind, &limit) == 0, limit.rlim_cur < wanted else { return }
+    limit.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
+    setrlimit(kind, &limit)
+}

@@ -1,0 +1,44 @@
+import Base
+import Coding
+import Reactor
+
+/// One client as the loop sees it: a socket, unread bytes, and replies on their way.
+struct ClientConnection: ~Copyable {
+    let socket: Socket
+    /// Distinguishes the lives of one connection index.
+    let generation: UInt64
+    /// Bytes that no step has consumed: the tail of an incomplete request, or what a stalled connection
+    /// sent.
+    var unread = ByteBuffer(capacity: 16)
+    /// Replies that the kernel has not taken yet.
+    var output = OutputQueue()
+    /// The replies of this turn, where the node wrote them; they come after `output`, which is empty then.
+    var fresh: Range<Int> = 0..<0
+    /// What the poller watches.
+    var interest: Poller.Interest = .readable
+    /// In the list of connections to write at the end of the turn.
+    var isDirty = false
+    /// Has as many requests under way as it may have: nothing is read until a reply leaves.
+    var isStalled = false
+    /// The server stops: nothing more is read.
+    var isDraining = false
+    /// Closed once its output has left.
+    var isClosing = false
+    /// No longer watched; ends at the start of the next turn.
+    var isGone = false
+    /// Effects of this connection in the hold queue; later ones queue behind them.
+    var heldCount = 0
+
+    init(socket: consuming Socket, generation: UInt64) {
+        self.socket = socket
+        self.generation = generation
+    }
+
+    /// What to watch, from the state above.
+    var wantedInterest: Poller.Interest {
+        var wanted: Poller.Interest = []
+        if !isStalled && !isClosing && !isDraining { wanted.insert(.readable) }
+        if !output.isEmpty { wanted.insert(.writable) }
+        return wanted
+    }
+}

@@ -1,0 +1,69 @@
+import Base
+import Replication
+import Storage
+
+extension Server {
+    /// Everything a server is told at its start.
+    public struct Configuration: Sendable {
+        /// What the node itself is told: who it is, the members, keyspaces, request limits.
+        public var node: NodeConfiguration
+        /// Where clients connect: a numeric address or a host name, and a port; 0 lets the kernel pick.
+        public var clientHost: String
+        public var clientPort: UInt16
+        /// Where other nodes connect: this member's own address unless told otherwise.
+        public var linkHost: String
+        public var linkPort: UInt16
+        /// Where journal, checkpoints and identity live; made if absent.
+        public var dataDirectory: String
+        /// What to do about damaged files: refuse to start, or leave out what is damaged.
+        public var recovery = RecoveryPolicy.refuse
+        public var limits = Limits()
+
+        /// Listens where the members' list says that this node is.
+        public init(node: NodeConfiguration, dataDirectory: String) {
+            self.node = node
+            self.dataDirectory = dataDirectory
+            let own = node.members.first { $0.member.node == node.node }
+            clientHost = own?.host ?? "127.0.0.1"
+            clientPort = own?.clientPort ?? 0
+            linkHost = own?.host ?? "127.0.0.1"
+            linkPort = own?.linkPort ?? 0
+        }
+    }
+
+    /// What a start does when a file is not what was written.
+    public enum RecoveryPolicy: Sendable {
+        /// Do not start; the error names file and place.
+        case refuse
+        /// Put the damaged stretch aside and start without it: other replicas repair what was lost.
+        case quarantine
+    }
+
+    /// What the server lets in and keeps at most. Bytes unless a name says otherwise.
+    public struct Limits: Equatable, Sendable {
+        /// Client connections at one time.
+        public var clientsMax = 10_000
+        /// Replies that wait for one client; a client that falls further behind is disconnected.
+        public var clientOutputBytesMax = 64 << 20
+        /// Connections of other nodes without a completed handshake, at one time.
+        public var strangersMax = 64
+        /// Until when a handshake must be complete.
+        public var handshakeMilliseconds: UInt64 = 5_000
+        /// One message between nodes.
+        public var framePayloadBytesMax = 64 << 20
+        /// Messages that wait for one node; a link that falls further behind is broken.
+        public var linkOutputBytesMax = 256 << 20
+        /// How long the path to a node may stay silent before its link is given up.
+        public var linkSilenceMilliseconds: UInt32 = 8_000
+        /// Records and effects that wait for the disk; beyond it the server waits with them.
+        public var diskBacklogBytesMax = 128 << 20
+        /// Journal bytes after which a checkpoint is written and the segments before it go.
+        public var checkpointAfterBytes = 256 << 20
+        /// How long requests under way may take to finish when the server is told to stop.
+        public var stopMilliseconds: UInt64 = 5_000
+        /// Sizes of the journal's files.
+        public var journal = JournalLimits()
+
+        public init() {}
+    }
+}

@@ -1,0 +1,100 @@
+import Base
+import Reactor
+import Storage
+
+/// The way of records to the disk: the journal, the thread that runs its jobs, and when to ask for a batch.
+///
+/// A batch is asked for at once when an effect waits for it, within the keyspace's interval when none does,
+/// and earlier when much has gathered.
+struct JournalLane: ~Copyable {
+    typealias Thread = DiskThread<DiskJob, Result<Void, DiskError>>
+
+    /// Gathered bytes that are written without waiting for the interval.
+    private static let batchBytesWanted = 1 << 20
+    private static let retryNanoseconds: UInt64 = 1_000_000_000
+
+    var journal: Journal
+    private var thread: Thread
+    /// An effect waits for what has been gathered.
+    private var isGating = false
+    /// When what has been gathered must be on its way; nil when nothing waits.
+    private(set) var syncBy: Deadline?
+    /// When a full disk is tried again.
+    private(set) var retryAt: Deadline?
+
+    init(_ journal: consuming Journal, on disk: some Disk & Sendable) throws(SocketError) {
+        thread = try Thread { job in
+            do throws(DiskError) {
+                try job.run(on: disk)
+                return .success(())
+            } catch { return .failure(error) }
+        }
+        self.journal = journal
+    }
+
+    var wakeupDescriptor: Int32 { thread.wakeupDescriptor }
+    var appendedPosition: UInt64 { journal.lastPosition }
+    var durablePosition: UInt64 { journal.durablePosition }
+    var backlogBytes: Int { journal.gatheredBytes }
+    /// Everything appended is durable.
+    var isIdle: Bool { journal.durablePosition == journal.lastPosition }
+
+    /// - Parameter isGate: effects wait until the record is durable.
+    mutating func append(_ record: UnsafeRawBufferPointer, isGate: Bool) {
+        _ = journal.append(record)
+        if isGate { isGating = true }
+    }
+
+    /// What was appended is to be on its way by then.
+    mutating func sync(by deadline: Deadline) { syncBy = min(syncBy ?? .max, deadline) }
+
+    /// Hands the next job over if the thread is free and something is due.
+    mutating func startJob(now: UInt64) {
+        guard !thread.isBusy else { return }
+        retryWhenFull(now)
+        let isDue =
+            isGating || syncBy.map { $0 <= now } == true
+            || journal.gatheredBytes >= JournalLane.batchBytesWanted
+        guard let job = journal.nextJob(flush: isDue) else { return }
+        if journal.gatheredBytes == 0 {
+            isGating = false
+            syncBy = nil
+        }
+        thread.start(job)
+    }
+
+    private mutating func retryWhenFull(_ now: UInt64) {
+        guard journal.isFull else {
+            retryAt = nil
+            return
+        }
+        guard let retryAt, retryAt > now else {
+            journal.retryPreparing()
+            retryAt = now + JournalLane.retryNanoseconds
+            return
+        }
+    }
+
+    /// Takes the outcome of the job under way, if it is done.
+    ///
+    /// - Throws: the disk's error when the journal cannot go on.
+    mutating func takeOutcome() throws(DiskError) { try settle(thread.takeOutcome()) }
+
+    /// Blocks until the job under way is done, after starting one if there is none.
+    ///
+    /// - Returns: false when there is nothing to do.
+    mutating func waitForJob() throws(DiskError) -> Bool {
+        if !thread.isBusy {
+            guard let job = journal.nextJob(flush: true) else { return false }
+            thread.start(job)
+        }
+        try settle(thread.waitForOutcome())
+        return true
+    }
+
+    private mutating func settle(_ outcome: Result<Void, DiskError>?) throws(DiskError) {
+        guard let outcome else { return }
+        journal.completed(outcome)
+        if let failure = journal.failure { throw failure }
+    }
+}

@@ -1,0 +1,163 @@
+import Base
+import Coding
+import Reactor
+import Replication
+
+extension Server {
+    /// Takes waiting connections, some at a time so that those who are in are served too.
+    mutating func acceptClients() {
+        for _ in 0..<64 {
+            do throws(SocketError) {
+                guard let socket = try clientListener.accept() else { return }
+                admitClient(socket)
+            } catch {
+                pauseAccepting(error)
+                return
+            }
+        }
+    }
+
+    private mutating func admitClient(_ socket: consuming Socket) {
+        guard clients.count < configuration.limits.clientsMax else {
+            counters.clientsRefused += 1
+            let text: StaticString = "-ERR max number of clients reached\r\n"
+            let bytes = UnsafeRawBufferPointer(
+                start: text.utf8Start, count: text.utf8CodeUnitCount)
+            _ = try? socket.write(bytes)
+            return
+        }
+        counters.clientsAccepted += 1
+        generation += 1
+        let descriptor = socket.descriptor
+        let index = clients.insert(ClientConnection(socket: socket, generation: generation))
+        do throws(SocketError) {
+            try poller.add(descriptor, token: TokenKind.client.token(index), .readable)
+        } catch {
+            clients.remove(index)
+            log.warning("client not admitted: \(error)")
+            return
+        }
+        node.step(.opened(ConnectionID(UInt32(index))), now: now, into: &effects)
+    }
+
+    /// A descriptor is needed for every connection; when none is left, waits instead of spinning.
+    mutating func pauseAccepting(_ error: SocketError) {
+        log.warning("accepting pauses for 100 ms: \(error)")
+        acceptsAgainAt = now.monotonic + .nanoseconds(milliseconds: 100)
+        try? poller.remove(clientListener.descriptor)
+        try? poller.remove(linkListener.descriptor)
+    }
+
+    /// Watches both listeners, at the start and after a pause.
+    mutating func resumeAccepting() {
+        acceptsAgainAt = nil
+        guard stopsBy == nil else { return }
+        do throws(SocketError) {
+            try poller.add(
+                clientListener.descriptor, token: TokenKind.clientListener.token(), .readable)
+            try poller.add(
+                linkListener.descriptor, token: TokenKind.linkListener.token(), .readable)
+        } catch {
+            pauseAccepting(error)
+        }
+    }
+
+    mutating func serveClient(_ index: Int, _ ready: Poller.Ready) {
+        guard clients.contains(index), !clients[index].isGone else { return }
+        if ready.isWritable { markDirty(client: index) }
+        let mayRead = clients[index].interest.contains(.readable)
+        if ready.isReadable && mayRead {
+            readClient(index)
+        } else if ready.isHungUp {
+            dropClient(index)
+        }
+    }
+
+    private mutating func readClient(_ index: Int) {
+        if clients[index].unread.count > 0 {
+            readOntoTail(index)
+            return
+        }
+        guard let count = receive(index, into: readBuffer) else { return }
+        let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])
+        let consumed = offer(index, bytes)
+        if consumed < count {
+            clients[index].unread.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+        }
+    }
+
+    private mutating func readOntoTail(_ index: Int) {
+        let room = UnsafeMutableRawBufferPointer(
+            start: clients[index].unread.reserve(readBuffer.count), count: readBuffer.count)
+        guard let count = receive(index, into: room) else { return }
+        clients[index].unread.advance(count)
+        offerUnread(index)
+    }
+
+    /// One read; a connection that ended is dropped.
+    private mutating func receive(
+        _ index: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Int? {
+        do throws(SocketError) {
+            guard let count = try clients[index].socket.read(into: buffer) else { return nil }
+            if count > 0 { return count }
+        } catch {}
+        dropClient(index)
+        return nil
+    }
+
+    private mutating func offerUnread(_ index: Int) {
+        let consumed = offer(index, clients[index].unread.bytes)
+        clients[index].unread.removeFirst(consumed)
+        if clients[index].unread.count == 0 { clients[index].unread.shrink(to: 4096) }
+    }
+
+    /// - Returns: how many of the bytes the node used up.
+    private mutating func offer(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
+        node.step(.received(ConnectionID(UInt32(index)), bytes), now: now, into: &effects)
+        if effects.stalled != clients[index].isStalled {
+            clients[index].isStalled = effects.stalled
+            watchClient(index)
+        }
+        return effects.consumed
+    }
+
+    /// Offers a stalled connection's bytes again, now that a reply to it has left.
+    mutating func resumeClient(_ index: Int, _ generation: UInt64) {
+        guard clients.contains(index), clients[index].generation == generation,
+            !clients[index].isGone, clients[index].isStalled, !clients[index].isDraining
+        else { return }
+        guard clients[index].unread.count > 0 else {
+            clients[index].isStalled = false
+            watchClient(index)
+            return
+        }
+        offerUnread(index)
+    }
+
+    /// Tells the poller when what it watches has changed.
+    mutating func watchClient(_ index: Int) {
+        let wanted = clients[index].wantedInterest
+        guard wanted != clients[index].interest, !clients[index].isGone else { return }
+        clients[index].interest = wanted
+        let descriptor = clients[index].socket.descriptor
+        do throws(SocketError) {
+            try poller.modify(descriptor, token: TokenKind.client.token(index), wanted)
+        } catch {
+            dropClient(index)
+        }
+    }
+
+    /// Ends a connection whatever is still in its queue; the node is told at the start of the next turn.
+    mutating func dropClient(_ index: Int) {
+        guard !clients[index].isGone else { return }
+        clients[index].isGone = true
+        try? poller.remove(clients[index].socket.descriptor)
+        settlements.append(.clientGone(index))
+    }
+
+    mutating func forgetClient(_ index: Int) {
+        clients.remove(index)
+        node.step(.closed(ConnectionID(UInt32(index))), now: now, into: &effects)
+    }
+}

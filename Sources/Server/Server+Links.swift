@@ -1,0 +1,265 @@
+import Base
+import Coding
+import Reactor
+import Replication
+
+extension Server {
+    // MARK: Calling and being called
+
+    mutating func acceptLinks() {
+        for _ in 0..<64 {
+            do throws(SocketError) {
+                guard let socket = try linkListener.accept() else { return }
+                admitStranger(socket)
+            } catch {
+                pauseAccepting(error)
+                return
+            }
+        }
+    }
+
+    private mutating func admitStranger(_ socket: consuming Socket) {
+        let open = neighbours.count { neighbour in neighbour.link != nil }
+        guard links.count - open < configuration.limits.strangersMax else {
+            noteStranger("too many connections without a handshake")
+            return
+        }
+        addLink(socket, calling: nil)
+    }
+
+    private mutating func addLink(_ socket: consuming Socket, calling node: NodeID?) {
+        generation += 1
+        let wait = UInt64.nanoseconds(milliseconds: configuration.limits.handshakeMilliseconds)
+        let link = Link(
+            socket: socket, generation: generation, calling: node,
+            handshakeBy: now.monotonic + wait)
+        tendLinksAt = min(tendLinksAt, link.handshakeBy)
+        let descriptor = link.socket.descriptor
+        let interest = link.interest
+        let index = links.insert(link)
+        if let node, let position = position(of: node) { neighbours[position].link = index }
+        do throws(SocketError) {
+            try poller.add(descriptor, token: TokenKind.link.token(index), interest)
+        } catch {
+            dropLink(index)
+        }
+    }
+
+    /// Calls the nodes whose turn it is, and gives up handshakes that took too long.
+    mutating func tendLinks() {
+        tendLinksAt = .max
+        for index in 0..<links.limit where links.contains(index) {
+            guard links[index].stage != .open, !links[index].isGone else { continue }
+            if links[index].handshakeBy <= now.monotonic {
+                refuse(index, "no handshake in time")
+            } else {
+                tendLinksAt = min(tendLinksAt, links[index].handshakeBy)
+            }
+        }
+        for position in neighbours.indices
+        where neighbours[position].isCalled && neighbours[position].link == nil {
+            if neighbours[position].callAt <= now.monotonic { call(position) }
+            if neighbours[position].link == nil {
+                tendLinksAt = min(tendLinksAt, neighbours[position].callAt)
+            }
+        }
+    }
+
+    private mutating func call(_ position: Int) {
+        do throws(SocketError) {
+            let socket = try Socket.connecting(to: neighbours[position].address)
+            addLink(socket, calling: neighbours[position].node)
+        } catch {
+            callFailed(position, error.description)
+        }
+    }
+
+    private mutating func callFailed(_ position: Int, _ reason: String) {
+        if neighbours[position].failures == 0 {
+            log.warning("no link to \(neighbours[position].node), calling again: \(reason)")
+        }
+        neighbours[position].backOff(now: now.monotonic, random: &random)
+        tendLinksAt = min(tendLinksAt, neighbours[position].callAt)
+    }
+
+    // MARK: Reading
+
+    mutating func serveLink(_ index: Int, _ ready: Poller.Ready) throws(ServerError) {
+        guard links.contains(index), !links[index].isGone else { return }
+        if links[index].stage == .connecting {
+            finishConnect(index)
+            return
+        }
+        if ready.isWritable { markDirty(link: index) }
+        if ready.isReadable || ready.isHungUp { try readLink(index) }
+    }
+
+    private mutating func finishConnect(_ index: Int) {
+        guard let node = links[index].node, let position = position(of: node) else { return }
+        do throws(SocketError) { try links[index].socket.connectOutcome() } catch {
+            dropLink(index)
+            neighbours[position].link = nil
+            callFailed(position, error.description)
+            return
+        }
+        links[index].stage = .greeting
+        greet(index, recipient: node)
+    }
+
+    private mutating func readLink(_ index: Int) throws(ServerError) {
+        if links[index].unread.count > 0 {
+            let room = UnsafeMutableRawBufferPointer(
+                start: links[index].unread.reserve(readBuffer.count), count: readBuffer.count)
+            guard let count = receive(index, into: room) else { return }
+            links[index].unread.advance(count)
+            let consumed = try takeFrames(index, links[index].unread.bytes)
+            links[index].unread.removeFirst(consumed)
+            links[index].unread.shrink(to: 64 << 10)
+        } else {
+            guard let count = receive(index, into: readBuffer) else { return }
+            let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])
+            let consumed = try takeFrames(index, bytes)
+            guard consumed < count else { return }
+            links[index].unread.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+        }
+    }
+
+    private mutating func receive(
+        _ index: Int, into buffer: UnsafeMutableRawBufferPointer
+    ) -> Int? {
+        do throws(SocketError) {
+            guard let count = try links[index].socket.read(into: buffer) else { return nil }
+            if count > 0 { return count }
+            lose(index, "it closed the connection")
+        } catch {
+            lose(index, error.description)
+        }
+        return nil
+    }
+
+    /// Steps the node with every complete frame.
+    ///
+    /// - Returns: the bytes used up.
+    private mutating func takeFrames(
+        _ index: Int, _ bytes: UnsafeRawBufferPointer
+    ) throws(ServerError) -> Int {
+        var offset = 0
+        if links[index].stage == .greeting { offset = takeHello(index, bytes) }
+        guard links[index].stage == .open, let node = links[index].node else { return offset }
+        let payloadMax = configuration.limits.framePayloadBytesMax
+        while !links[index].isGone {
+            do throws(DecodeError) {
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+                guard let frame = try Frame.next(in: rest, payloadMax: payloadMax) else { break }
+                offset += frame.consumed
+                self.node.step(.message(node, frame.payload), now: now, into: &effects)
+            } catch {
+                counters.malformedFrames += 1
+                lose(index, "\(error)")
+            }
+            if effects.bytes.count > Server.turnBytesMax { try walkEffects() }
+        }
+        return offset
+    }
+
+    // MARK: Writing
+
+    mutating func position(of node: NodeID) -> Int? {
+        for position in neighbours.indices where neighbours[position].node == node {
+            return position
+        }
+        return nil
+    }
+
+    /// The index of the open link to a node.
+    private mutating func openLink(_ node: NodeID) -> Int? {
+        guard let position = position(of: node), let index = neighbours[position].link,
+            links[index].stage == .open, !links[index].isGone
+        else { return nil }
+        return index
+    }
+
+    mutating func linkGeneration(_ node: NodeID) -> UInt64? {
+        openLink(node).map { links[$0].generation }
+    }
+
+    /// Queues a framed message; without a link it is lost, as the node was told.
+    mutating func send(_ node: NodeID, _ bytes: UnsafeRawBufferPointer) {
+        guard let index = openLink(node) else { return }
+        links[index].output.append(bytes)
+        markDirty(link: index)
+        guard links[index].output.count > configuration.limits.linkOutputBytesMax else { return }
+        counters.linksOverOutputLimit += 1
+        lose(index, "more messages wait for it than the limit allows")
+    }
+
+    mutating func disconnect(_ node: NodeID) {
+        guard let index = openLink(node) else { return }
+        lose(index, "the node asked to")
+    }
+
+    mutating func markDirty(link index: Int) {
+        guard !links[index].isDirty else { return }
+        links[index].isDirty = true
+        dirtyLinks.append(index)
+    }
+
+    mutating func flushLinks() {
+        for index in dirtyLinks {
+            guard links.contains(index), !links[index].isGone else { continue }
+            links[index].isDirty = false
+            flush(link: index)
+        }
+        dirtyLinks.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func flush(link index: Int) {
+        var wanted: Poller.Interest = .readable
+        do throws(SocketError) {
+            let taken = try links[index].socket.write(links[index].output.bytes)
+            links[index].output.removeFirst(taken)
+            if !links[index].output.isEmpty { wanted.insert(.writable) }
+            guard wanted != links[index].interest else { return }
+            links[index].interest = wanted
+            let descriptor = links[index].socket.descriptor
+            try poller.modify(descriptor, token: TokenKind.link.token(index), wanted)
+        } catch {
+            lose(index, error.description)
+        }
+    }
+
+    // MARK: Ending
+
+    /// Breaks a link whose other end is known, or a stranger's connection.
+    mutating func lose(_ index: Int, _ reason: String) {
+        guard !links[index].isGone else { return }
+        if links[index].stage == .open, let node = links[index].node {
+            log.warning("link to \(node) lost: \(reason)")
+            dropLink(index)
+        } else {
+            refuse(index, reason)
+        }
+    }
+
+    /// Ends a link; the node is told at the start of the next turn.
+    mutating func dropLink(_ index: Int) {
+        guard !links[index].isGone else { return }
+        links[index].isGone = true
+        try? poller.remove(links[index].socket.descriptor)
+        settlements.append(.linkGone(index))
+    }
+
+    mutating func forgetLink(_ index: Int) {
+        let wasOpen = links[index].stage == .open
+        let node = links[index].node
+        links.remove(index)
+        guard let node, let position = position(of: node), neighbours[position].link == index
+        else { return }
+        neighbours[position].link = nil
+        if neighbours[position].isCalled {
+            neighbours[position].backOff(now: now.monotonic, random: &random)
+            tendLinksAt = min(tendLinksAt, neighbours[position].callAt)
+        }
+        if wasOpen { self.node.step(.unlinked(node), now: now, into: &effects) }
+    }
+}

@@ -1,0 +1,174 @@
+import Base
+import Coding
+import Reactor
+import Replication
+import Storage
+
+extension Server {
+    /// Recovers what is in the data directory, and listens.
+    static func open(
+        _ configuration: Configuration, _ signals: Signals?, _ random: inout PRNG,
+        _ now: Instant, _ log: Log
+    ) throws(ServerError) -> Opened {
+        var recovered = try recover(configuration, &random, now, log)
+        let network = try listen(configuration)
+        do throws(SocketError) {
+            try network.watch(recovered.lane.wakeupDescriptor, .disk)
+            try network.watch(network.stopHandle.wakeup.descriptor, .stop)
+            if let signals {
+                try network.poller.add(
+                    signals.descriptor, token: TokenKind.signals.token(), .readable)
+            }
+        } catch { throw .network(error) }
+        // Prepares the first segment, so that the first write finds room.
+        do throws(DiskError) { while try recovered.lane.waitForJob() {} } catch {
+            throw .storage(error)
+        }
+        return Opened(recovered: recovered, network: network)
+    }
+
+    struct Opened: ~Copyable {
+        let recovered: Recovered
+        let network: Network
+    }
+
+    // MARK: Memory and disk
+
+    struct Recovered: ~Copyable {
+        var node: Node
+        var lane: JournalLane
+    }
+
+    /// Locks the directory, takes a new identity, and gives the node back what it knew.
+    private static func recover(
+        _ configuration: Configuration, _ random: inout PRNG, _ now: Instant, _ log: Log
+    ) throws(ServerError) -> Recovered {
+        let disk: FileDisk
+        do throws(DiskError) { disk = try FileDisk(path: configuration.dataDirectory) } catch {
+            throw .storage(error)
+        }
+        let identity: ReplicaIdentity
+        do throws(IdentityError) {
+            identity = try IdentityFile.claim(
+                on: disk, node: configuration.node.node, clusterID: configuration.node.clusterID,
+                wallMilliseconds: now.wallMilliseconds)
+        } catch { throw ServerError(error) }
+        var node = Node(
+            configuration.nodeWithinJournal, identity: identity, seed: random.next(), now: now)
+        let report = try replay(disk, configuration.recovery, into: &node)
+        log.recovered(report)
+        let journal = Journal(
+            resuming: report, limits: configuration.limits.journal, salt: random.next())
+        do throws(SocketError) {
+            return Recovered(node: node, lane: try JournalLane(journal, on: disk))
+        } catch { throw .network(error) }
+    }
+
+    private static func replay(
+        _ disk: FileDisk, _ policy: RecoveryPolicy, into node: inout Node
+    ) throws(ServerError) -> RecoveryReport {
+        var malformed: DecodeError?
+        let report: RecoveryReport
+        do throws(RecoveryError) {
+            report = try Recovery.run(
+                on: disk, policy: policy == .refuse ? .refuse : .quarantine
+            ) { payload in
+                do throws(DecodeError) { try node.restore(payload) } catch { malformed = error }
+            }
+        } catch { throw ServerError(error) }
+        if let malformed {
+            throw .corruption("a record passed its checksum and is malformed: \(malformed)")
+        }
+        return report
+    }
+
+    // MARK: Network
+
+    struct Network: ~Copyable {
+        let poller: Poller
+        let clientListener: Listener
+        let linkListener: Listener
+        let neighbours: [Neighbour]
+        let stopHandle: StopHandle
+
+        func watch(_ wakeup: Int32, _ kind: TokenKind) throws(SocketError) {
+            try poller.add(wakeup, token: kind.token(), [.readable, .oncePerSignal])
+        }
+    }
+
+    private static func listen(_ configuration: Configuration) throws(ServerError) -> Network {
+        let limits = configuration.limits
+        raiseDescriptorLimit(to: UInt64(limits.clientsMax + limits.strangersMax + 256))
+        do throws(SocketError) {
+            let client = try SocketAddress(
+                host: configuration.clientHost, port: configuration.clientPort)
+            let link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
+            return Network(
+                poller: try Poller(), clientListener: try Listener(client),
+                linkListener: try Listener(link), neighbours: try neighbours(configuration.node),
+                stopHandle: try StopHandle())
+        } catch { throw .network(error) }
+    }
+
+    /// Resolves every other member's address, ascending by node.
+    private static func neighbours(
+        _ configuration: NodeConfiguration
+    ) throws(SocketError) -> [Neighbour] {
+        var neighbours: [Neighbour] = []
+        for member in configuration.members where member.member.node != configuration.node {
+            let node = member.member.node
+            neighbours.append(
+                Neighbour(
+                    node: node,
+                    address: try SocketAddress(host: member.host, port: member.linkPort),
+                    isCalled: configuration.node > node))
+        }
+        return neighbours.sorted { $0.node < $1.node }
+    }
+}
+
+extension Log {
+    /// What the start found on the disk.
+    func recovered(_ report: RecoveryReport) {
+        let records = report.checkpointRecords + report.journalRecords
+        info("recovered \(records) records from \(report.bytesRead) bytes")
+        if report.droppedBytes > 0 {
+            info("dropped a torn tail of \(report.droppedBytes) bytes, never acknowledged")
+        }
+        for damage in report.quarantined { warning("left out damaged \(damage)") }
+    }
+}
+
+extension Server.Configuration {
+    /// What the node is told, with values no longer than a journal record may be beside the longest key.
+    var nodeWithinJournal: NodeConfiguration {
+        let room = limits.journal.recordBytesMax - (128 << 10)
+        let wanted = node.requestLimits
+        guard wanted.bulkBytesMax > room else { return node }
+        var bounded = node
+        bounded.requestLimits = RequestLimits(
+            bulkBytesMax: room, argumentsMax: wanted.argumentsMax,
+            inlineBytesMax: wanted.inlineBytesMax, requestBytesMax: wanted.requestBytesMax)
+        return bounded
+    }
+}
+
+extension ServerError {
+    init(_ error: IdentityError) {
+        switch error {
+        case .disk(let error): self = .storage(error)
+        case .damaged(let name): self = .corruption("\(name) is not what was written")
+        case .missing(let name): self = .corruption("there are records, but no file \(name)")
+        case .otherNode(let stored, _): self = .configuration("the data belongs to \(stored)")
+        case .otherCluster(let stored, _):
+            self = .configuration("the data belongs to the cluster with id \(stored)")
+        }
+    }
+
+    init(_ error: RecoveryError) {
+        switch error {
+        case .disk(let error): self = .storage(error)
+        case .damaged(let damage): self = .corruption("\(damage)")
+        }
+    }
+}

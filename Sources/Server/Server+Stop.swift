@@ -1,0 +1,44 @@
+import Base
+import Reactor
+
+extension Server {
+    mutating func takeSignals() {
+        while let signal = signals?.next() {
+            log.info("stopping on signal \(signal)")
+            beginStop()
+        }
+    }
+
+    /// Accepts and reads no more from clients; requests under way may still finish.
+    mutating func beginStop() {
+        guard stopsBy == nil else { return }
+        let patience = UInt64.nanoseconds(milliseconds: configuration.limits.stopMilliseconds)
+        stopsBy = now.monotonic + patience
+        try? poller.remove(clientListener.descriptor)
+        try? poller.remove(linkListener.descriptor)
+        for index in 0..<clients.limit where clients.contains(index) {
+            clients[index].isDraining = true
+            watchClient(index)
+        }
+    }
+
+    /// Ends the run once nothing is owed any more, or the patience is over.
+    mutating func tendStop() throws(ServerError) {
+        guard let stopsBy, ending == nil else { return }
+        guard now.monotonic >= stopsBy || owesNothing else { return }
+        try drainJournal()
+        releaseHeld()
+        flushClients()
+        flushLinks()
+        log.info("stopped; everything is on disk")
+        ending = .stopped
+    }
+
+    private var owesNothing: Bool {
+        guard settlements.isEmpty, holds.isEmpty, !node.owesReplies else { return false }
+        for index in 0..<clients.limit where clients.contains(index) {
+            if !clients[index].output.isEmpty { return false }
+        }
+        return true
+    }
+}

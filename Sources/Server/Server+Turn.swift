@@ -1,0 +1,93 @@
+import Base
+import Reactor
+import Replication
+
+extension Server {
+    /// Effects of one turn are walked early when they carry this many bytes.
+    static let turnBytesMax = 4 << 20
+
+    /// Serves until it is told to stop or cannot go on.
+    public mutating func run() -> Ending {
+        while true {
+            do throws(ServerError) { try runTurn() } catch {
+                log.error("stopping at once: \(error)")
+                return .failed(error)
+            }
+            if let ending { return ending }
+        }
+    }
+
+    mutating func runTurn() throws(ServerError) {
+        let count = try waitForInput()
+        now = SystemClock.now()
+        counters.turns += 1
+        settle()
+        var listening = (clients: false, links: false)
+        for index in 0..<count {
+            try handle(poller[index], &listening)
+            if effects.bytes.count > Server.turnBytesMax { try walkEffects() }
+        }
+        if let deadline = node.nextDeadline, deadline <= now.monotonic {
+            node.step(.deadline, now: now, into: &effects)
+        }
+        if now.monotonic >= tendLinksAt { tendLinks() }
+        if let acceptsAgainAt, acceptsAgainAt <= now.monotonic { resumeAccepting() }
+        if listening.clients { acceptClients() }
+        if listening.links { acceptLinks() }
+        try walkEffects()
+        endJournalTurn()
+        try tendStop()
+    }
+
+    private func waitForInput() throws(ServerError) -> Int {
+        let isPressed = !settlements.isEmpty || feedsCheckpoint
+        let deadline = isPressed ? 0 : nextDeadline
+        do throws(SocketError) { return try poller.wait(until: deadline) } catch {
+            throw .network(error)
+        }
+    }
+
+    private var nextDeadline: Deadline? {
+        var earliest = tendLinksAt
+        if let deadline = node.nextDeadline { earliest = min(earliest, deadline) }
+        if let deadline = lane.syncBy { earliest = min(earliest, deadline) }
+        if let deadline = acceptsAgainAt { earliest = min(earliest, deadline) }
+        if let deadline = lane.retryAt { earliest = min(earliest, deadline) }
+        if let deadline = stopsBy { earliest = min(earliest, deadline) }
+        return earliest == .max ? nil : earliest
+    }
+
+    private mutating func handle(
+        _ ready: Poller.Ready, _ listening: inout (clients: Bool, links: Bool)
+    ) throws(ServerError) {
+        let index = Int(UInt32(truncatingIfNeeded: ready.token))
+        guard let kind = TokenKind(rawValue: ready.token >> 32) else { return }
+        switch kind {
+        case .client: serveClient(index, ready)
+        case .link: try serveLink(index, ready)
+        case .clientListener: listening.clients = true
+        case .linkListener: listening.links = true
+        case .disk: try takeDiskOutcome()
+        case .signals: takeSignals()
+        case .stop: beginStop()
+        }
+    }
+
+    /// Does what the last turn left: tells the node who is gone and what is durable, and offers the bytes
+    /// of connections that may go on.
+    mutating func settle() {
+        guard !settlements.isEmpty else { return }
+        let due = settlements
+        settlements.removeAll(keepingCapacity: true)
+        for settlement in due {
+            switch settlement {
+            case .clientGone(let index): forgetClient(index)
+            case .linkGone(let index): forgetLink(index)
+            case .reached(let token): node.step(.reached(token), now: now, into: &effects)
+            case .diskRoom:
+                node.step(isDiskFull ? .diskFull : .diskWritable, now: now, into: &effects)
+            case .replied(let index, let generation): resumeClient(index, generation)
+            }
+        }
+    }
+}

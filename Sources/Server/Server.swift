@@ -1,0 +1,176 @@
+import Base
+import Coding
+import Reactor
+import Replication
+
+/// The production interpreter of `Node`: one thread, one turn after the other, over real sockets and files.
+///
+/// A turn (`runTurn`) waits until a socket is ready or a deadline has come, steps the node with every
+/// input, and then walks the node's effects once, in order:
+///
+/// - Each ready socket is read once, into one buffer that all share; only the tail of an incomplete
+///   request is copied. Clients: `Server+Clients.swift`; other nodes: `Server+Links.swift` and
+///   `Server+Handshake.swift`.
+/// - Replies leave straight from where the node wrote them, messages in one write per link
+///   (`Server+Effects.swift`); what the kernel does not take waits in an `OutputQueue`.
+/// - Records go to the journal, whose jobs run on the disk thread, one at a time: while one sync runs the
+///   next batch gathers. Gated effects wait in the `HoldQueue` until the journal's durable position has
+///   reached the position at which they were walked (`Server+Journal.swift`).
+///
+/// A connection that ends is only marked; its index is freed and the node is told at the start of the next
+/// turn (`settle`), so that within one turn an index means one connection.
+///
+/// What it does not do: decide anything. Whoever may join, what a request means and how much of it is
+/// accepted is the node's business.
+///
+/// Promises:
+/// - **Order**: replies to one connection leave in the order of their effects, also when only some wait for
+///   the disk. Messages to one node may overtake gated ones of earlier steps.
+/// - **Durability**: nothing gated leaves before its sync; after a failed sync nothing leaves at all.
+/// - **Bounds**: everything that grows has a limit in `Limits`.
+///
+/// Everything that a thread owns is inside this one value, and nothing is global: several shards a process
+/// are several of these on several threads. It is a non-copyable struct in a local of the run loop, not a
+/// class: mutation through a class would check exclusivity at run time.
+public struct Server: ~Copyable {
+    let configuration: Configuration
+    let log: Log
+    var node: Node
+    var effects = Effects()
+    var now: Instant
+    var random: PRNG
+
+    let poller: Poller
+    let signals: Signals?
+    let stopHandle: StopHandle
+    let readBuffer: UnsafeMutableRawBufferPointer
+
+    let clientListener: Listener
+    var clients = Slab<ClientConnection>()
+    var dirtyClients: [Int] = []
+    let linkListener: Listener
+    var links = Slab<Link>()
+    var dirtyLinks: [Int] = []
+    /// Ascending by node.
+    var neighbours: [Neighbour]
+    /// The earliest moment at which a link needs care; see `tendLinks`.
+    var tendLinksAt: Deadline = 0
+    var generation: UInt64 = 0
+
+    var lane: JournalLane
+    var holds = HoldQueue()
+    var isDiskFull = false
+    var checkpoint = CheckpointFeed()
+
+    /// What the next turn starts with.
+    var settlements: [Settlement] = []
+    var acceptsAgainAt: Deadline?
+    var stopsBy: Deadline?
+    var ending: Ending?
+    var strangerLog = RateLimit(eventsMax: 5, windowNanoseconds: 10_000_000_000)
+    /// Named by event, for metrics.
+    public internal(set) var counters = Counters()
+
+    /// Takes the data directory, recovers what is in it, and listens; `run` serves.
+    ///
+    /// - Parameters:
+    ///   - signals: SIGTERM and SIGINT stop the run when given; made before any other thread starts.
+    ///   - seed: for back-off, hash keys and checksums; a different one each start.
+    /// - Throws: `ServerError`, whose text is for the operator.
+    public init(
+        _ configuration: Configuration, signals: Signals? = nil,
+        seed: UInt64 = .random(in: .min ... .max), log: Log = Log()
+    ) throws(ServerError) {
+        var random = PRNG(seed: seed)
+        let now = SystemClock.now()
+        let opened = try Server.open(configuration, signals, &random, now, log)
+        self.init(configuration, opened, signals, (random, now), log)
+        resumeAccepting()
+        log.info("\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)")
+    }
+
+    private init(
+        _ configuration: Configuration, _ opened: consuming Opened, _ signals: Signals?,
+        _ start: (random: PRNG, now: Instant), _ log: Log
+    ) {
+        self.configuration = configuration
+        self.log = log
+        self.signals = signals
+        random = start.random
+        now = start.now
+        node = opened.recovered.node
+        lane = opened.recovered.lane
+        poller = opened.network.poller
+        stopHandle = opened.network.stopHandle
+        clientListener = opened.network.clientListener
+        linkListener = opened.network.linkListener
+        neighbours = opened.network.neighbours
+        readBuffer = .allocate(byteCount: 64 << 10, alignment: 4096)
+    }
+
+    deinit { readBuffer.deallocate() }
+}
+
+extension Server {
+    /// What has happened since the start.
+    public struct Counters: Sendable, Equatable {
+        public var turns: UInt64 = 0
+        public var clientsAccepted: UInt64 = 0
+        public var clientsRefused: UInt64 = 0
+        public var clientsOverOutputLimit: UInt64 = 0
+        public var linksOpened: UInt64 = 0
+        public var strangersRefused: UInt64 = 0
+        public var linksOverOutputLimit: UInt64 = 0
+        public var malformedFrames: UInt64 = 0
+    }
+
+    /// How `run` ended.
+    public enum Ending: Equatable, Sendable {
+        /// It was told to stop; everything acknowledged or merely written is durable.
+        case stopped
+        /// It cannot go on; nothing that waited for the disk was acknowledged.
+        case failed(ServerError)
+
+        /// 0, or what `ServerError.exitStatus` says.
+        public var exitStatus: Int32 {
+            switch self {
+            case .stopped: 0
+            case .failed(let error): error.exitStatus
+            }
+        }
+    }
+
+    /// What a turn leaves to the start of the next.
+    enum Settlement {
+        case clientGone(Int)
+        case linkGone(Int)
+        case reached(UInt64)
+        /// `isDiskFull` has changed.
+        case diskRoom
+        /// A stalled connection got a reply.
+        case replied(Int, generation: UInt64)
+    }
+
+    /// What the poller's tokens mean: the kind above, an index below.
+    enum TokenKind: UInt64 {
+        case client, link, clientListener, linkListener, disk, signals, stop
+
+        func token(_ index: Int = 0) -> UInt64 { rawValue << 32 | UInt64(index) }
+    }
+
+    /// Where clients connect, with the port that the kernel picked.
+    public var clientAddress: SocketAddress { clientListener.address }
+    /// Where other nodes connect.
+    public var linkAddress: SocketAddress { linkListener.address }
+    /// Stops `run` from any thread.
+    public var stop: StopHandle { stopHandle }
+}
+
+/// Tells a running server to stop as SIGTERM would; usable from any thread.
+public final class StopHandle: Sendable {
+    let wakeup: Wakeup
+
+    init() throws(SocketError) { wakeup = try Wakeup() }
+
+    public func callAsFunction() { wakeup.signal() }
+}
