@@ -36,7 +36,7 @@ let package = Package(
         // Floor 4
         room("Reactor", ["CLinux", "Base", "Coding"]),
         // Floor 5
-        room("Server", ["Base", "Coding", "Storage", "Replication", "Reactor"]),
+        room("Server", ["Base", "Coding", "RESP", "Storage", "Replication", "Reactor"]),
         room("Simulator", ["Base", "Coding", "Causality", "Ring", "Storage", "Replication"]),
         room("Lab", ["Base", "Coding", "RESP", "Reactor"]),
         .executableTarget(
@@ -52,6 +52,7 @@ let package = Package(
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
         tests("Reactor", ["Base", "Reactor"]),
+        tests("Server", ["Base", "Coding", "Storage", "Ring", "Replication", "Reactor", "Server"]),
     ],
     swiftLanguageModes: [.v6]
 )

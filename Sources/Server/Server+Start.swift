@@ -1,5 +1,6 @@
 import Base
 import Coding
+import RESP
 import Reactor
 import Replication
 import Storage

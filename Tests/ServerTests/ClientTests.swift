@@ -1,0 +1,114 @@
+import Base
+import Reactor
+import Testing
+
+@testable import Server
+
+@Suite struct ClientTests {
+    private func single(
+        _ adjust: (inout Server.Configuration) -> Void = { _ in }
+    ) throws -> (server: RunningServer, plan: ClusterPlan) {
+        let plan = try ClusterPlan(nodes: 1)
+        var configuration = plan.configuration(1)
+        adjust(&configuration)
+        return (try RunningServer(configuration), plan)
+    }
+
+    @Test("a client gets its answers in order, however its bytes arrive")
+    func splitBytes() throws {
+        let (server, _) = try single()
+        var client = try TestClient(port: server.clientPort)
+        try client.expect("+PONG\r\n", to: "PING\r\n")
+        try client.expect("+OK\r\n$5\r\nhello\r\n$-1\r\n", to: "SET a hello\r\nGET a\r\nGET b\r\n")
+        for byte in "SET b x\r\nGET b\r\n".utf8 { try client.send([byte]) }
+        #expect(try client.receive(12) == "+OK\r\n$1\r\nx\r\n")
+    }
+
+    @Test("a pipeline larger than the read buffer is answered completely and in order")
+    func longPipeline() throws {
+        let (server, _) = try single()
+        var client = try TestClient(port: server.clientPort)
+        let numbers = (0..<20_000).map { String(10_000 + $0) }
+        try client.send(numbers.map { "ECHO \($0)\r\n" }.joined())
+        let answer = numbers.map { "$5\r\n\($0)\r\n" }.joined()
+        #expect(try client.receive(answer.utf8.count) == answer)
+    }
+
+    @Test("a value larger than the read buffer crosses both ways")
+    func largeValue() throws {
+        let (server, _) = try single()
+        var client = try TestClient(port: server.clientPort)
+        let value = String(repeating: "v", count: 700_000)
+        try client.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$700000\r\n\(value)\r\n")
+        try client.expect("$700000\r\n\(value)\r\n", to: "GET k\r\n")
+    }
+
+    @Test("a protocol error is answered and closes that connection only")
+    func protocolError() throws {
+        let (server, _) = try single()
+        var other = try TestClient(port: server.clientPort)
+        var client = try TestClient(port: server.clientPort)
+        try client.send("*abc\r\n")
+        #expect(try client.receiveToEnd().hasPrefix("-ERR Protocol error"))
+        try other.expect("+PONG\r\n", to: "PING\r\n")
+    }
+
+    @Test("what was answered before a close reaches the client")
+    func closeAfterReplies() throws {
+        let (server, _) = try single()
+        var client = try TestClient(port: server.clientPort)
+        try client.send("PING\r\nQUIT\r\n")
+        #expect(try client.receiveToEnd() == "+PONG\r\n+OK\r\n")
+    }
+
+    @Test("a client over the limit is told so; a place that becomes free is given away again")
+    func connectionLimit() throws {
+        let (server, _) = try single { $0.limits.clientsMax = 2 }
+        var first = try TestClient(port: server.clientPort)
+        try first.expect("+PONG\r\n", to: "PING\r\n")
+        var second = try TestClient(port: server.clientPort)
+        try second.expect("+PONG\r\n", to: "PING\r\n")
+        var third = try TestClient(port: server.clientPort)
+        #expect(try third.receiveToEnd() == "-ERR max number of clients reached\r\n")
+        try second.send("QUIT\r\n")
+        #expect(try second.receiveToEnd() == "+OK\r\n")
+        var fourth = try TestClient(port: server.clientPort)
+        try fourth.expect("+PONG\r\n", to: "PING\r\n")
+        try first.expect("+PONG\r\n", to: "PING\r\n")
+        server.stop()
+        #expect(server.counters.clientsAccepted == 3 && server.counters.clientsRefused == 1)
+    }
+
+    @Test("a client that does not read is disconnected at the limit; others are served")
+    func slowReader() throws {
+        let (server, _) = try single { $0.limits.clientOutputBytesMax = 8 << 20 }
+        var other = try TestClient(port: server.clientPort)
+        let value = String(repeating: "v", count: 500_000)
+        try other.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000\r\n\(value)\r\n")
+        var client = try TestClient(port: server.clientPort)
+        for _ in 0..<200 { try client.send("GET k\r\n") }
+        try other.expect("+PONG\r\n", to: "PING\r\n")
+        let received = try client.receiveToEnd().utf8.count
+        #expect(received < 200 * 500_000)
+        server.stop()
+        #expect(server.counters.clientsOverOutputLimit == 1)
+    }
+
+    @Test("many clients are served side by side and their places are used again")
+    func manyClients() throws {
+        let (server, _) = try single()
+        for _ in 0..<20 {
+            try serveSome(server.clientPort, count: 20)
+        }
+        server.stop()
+        #expect(server.counters.clientsAccepted == 400)
+    }
+
+    private func serveSome(_ port: UInt16, count: Int) throws {
+        guard count > 0 else { return }
+        var client = try TestClient(port: port)
+        try client.expect("+PONG\r\n", to: "PING\r\n")
+        try serveSome(port, count: count - 1)
+        try client.expect("$1\r\nx\r\n", to: "ECHO x\r\n")
+    }
+}
