@@ -44,7 +44,7 @@ extension Command {
                 CommandLineOption(
                     "port", value: "BASE",
                     "client ports BASE, BASE+1, …, links 10,000 above (default: free ones)"),
-                CommandLineOption("faults", "let FAULT CUT and FAULT HEAL cut links"), .json,
+                CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"), .json,
             ]
         case .clusterDown, .clusterStatus: return [directory, .json]
         case .keyspaceCreate, .keyspaceList, .keyspaceAlter, .keyspaceDrop:
@@ -71,7 +71,7 @@ extension Command {
               floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
               conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
               durability=fsync|interval(100)|memory
-              ttl=3600                 seconds; 0 for never
+              ttl=60000                milliseconds; 0 for never
               timeout= keybytes= valuebytes= siblings= readrepair=
 
             """

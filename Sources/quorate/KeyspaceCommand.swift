@@ -14,7 +14,7 @@ enum KeyspaceCommand {
         if verb == "ALTER", settings.words.isEmpty {
             throw Failure(.usage, "nothing to change", hint: "for example quorate keyspace alter \(name) r=1")
         }
-        try ask(["KEYSPACE", verb, name] + settings.words.flatMap { [$0.name, $0.value] }, arguments)
+        try ask(["KEYSPACE", verb, name] + settings.words.map { "\($0.name)=\($0.value)" }, arguments)
     }
 
     static func list(_ arguments: Arguments) throws(Failure) {

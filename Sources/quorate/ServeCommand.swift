@@ -1,5 +1,7 @@
 import Glibc
 import Lab
+import Reactor
+import Server
 
 /// `quorate serve`: one node in the foreground until a signal ends it.
 enum ServeCommand {
@@ -9,8 +11,7 @@ enum ServeCommand {
             throw Failure(.usage, "serve needs --config FILE")
         }
         let configuration = try configuration(at: path)
-        if arguments.has("while-stdin-open") { endWithStandardInput() }
-        try serve(configuration)
+        try serve(configuration, whileInputOpen: arguments.has("while-stdin-open"))
     }
 
     private static func configuration(at path: String) throws(Failure) -> NodeSettings {
@@ -22,9 +23,29 @@ enum ServeCommand {
         }
     }
 
-    /// The one place where settings become a running server.
-    private static func serve(_ configuration: NodeSettings) throws(Failure) {
-        throw Failure(.internalDefect, "this build has no server")
+    private static func serve(_ settings: NodeSettings, whileInputOpen: Bool) throws(Failure) {
+        let configuration = try Server.Configuration(settings)
+        let ending: Server.Ending
+        do {
+            // Before any other thread: these signals are to reach nobody else.
+            let signals = try Signals()
+            if whileInputOpen { endWithStandardInput() }
+            ending = run(configuration, signals)
+        } catch {
+            throw Failure(.internalDefect, "cannot listen to signals: \(error)")
+        }
+        if case .failed(let error) = ending { throw Failure(error) }
+    }
+
+    private static func run(
+        _ configuration: Server.Configuration, _ signals: Signals
+    ) -> Server.Ending {
+        do {
+            var server = try Server(configuration, signals: signals)
+            return server.run()
+        } catch {
+            return .failed(error)
+        }
     }
 
     /// Asks this process to end, as SIGTERM does, once whoever started it has closed its end of standard input.

@@ -50,7 +50,7 @@ struct NodeSettingsTests {
         #expect(a.readRepairPerMille == 0)
         #expect(a.conflict == .siblings)
         #expect(a.durability == .interval(milliseconds: 50))
-        #expect(a.ttlSeconds == 60)
+        #expect(a.ttlMilliseconds == 60)
         #expect(configuration.keyspaces["b"] == KeyspaceOverrides())
         #expect(try NodeSettings(parsing: configuration.json.pretty) == configuration)
     }

@@ -15,7 +15,7 @@ public final class LocalCluster {
         public var nodes = 3
         /// The first client port, 1…55,000; nil for ports that the kernel picks.
         public var basePort: Int?
-        /// True when `FAULT` may cut links.
+        /// True when `DEBUG CUT` may cut links.
         public var faults = false
         public var keyspaces = SortedMap<String, KeyspaceOverrides>()
 

@@ -107,7 +107,7 @@ public final class Demo {
             try report(run, cluster)
         }
         for answer in run.controlAnswers where answer != .done(.simple("OK")) {
-            problems.append("FAULT was answered with \(answer)")
+            problems.append("DEBUG was answered with \(answer)")
         }
     }
 
@@ -126,11 +126,11 @@ public final class Demo {
         case .cut(let a, let b):
             // The deadline lifts the cut by itself should this process die before it heals it.
             let milliseconds = String(seconds * 1000 / 4)
-            control(run, a, ["FAULT", "CUT", String(b.rawValue), milliseconds])
-            control(run, b, ["FAULT", "CUT", String(a.rawValue), milliseconds])
+            control(run, a, ["DEBUG", "CUT", String(b.rawValue), milliseconds])
+            control(run, b, ["DEBUG", "CUT", String(a.rawValue), milliseconds])
         case .heal(let a, let b):
-            control(run, a, ["FAULT", "HEAL"])
-            control(run, b, ["FAULT", "HEAL"])
+            control(run, a, ["DEBUG", "HEAL"])
+            control(run, b, ["DEBUG", "HEAL"])
         }
     }
 

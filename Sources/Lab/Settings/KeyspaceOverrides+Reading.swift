@@ -30,7 +30,7 @@ extension KeyspaceOverrides {
         primaryWrites = try level(reader.member("pw"))
         durableWrites = try level(reader.member("dw"))
         try readChoices(reader)
-        ttlSeconds = try reader.integer("ttl", in: 0...3_153_600_000, example: 3600)
+        ttlMilliseconds = try reader.integer("ttl", in: 0...1 << 47, example: 60_000)
         timeoutMilliseconds = try bound(0, reader)
         keyBytesMax = try bound(1, reader)
         valueBytesMax = try bound(2, reader)

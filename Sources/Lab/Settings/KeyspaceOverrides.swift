@@ -94,8 +94,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
     public var floor: Floor?
     public var conflict: Conflict?
     public var durability: Durability?
-    /// Seconds after which what is written without its own expiry goes away; 0 for never.
-    public var ttlSeconds: Int?
+    /// Milliseconds after which what is written without its own expiry goes away; 0 for never.
+    public var ttlMilliseconds: Int?
     /// Milliseconds that a request may take.
     public var timeoutMilliseconds: Int?
     public var keyBytesMax: Int?
@@ -127,7 +127,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         if let floor { words.append(("floor", floor.description)) }
         if let conflict { words.append(("conflict", conflict.rawValue)) }
         if let durability { words.append(("durability", durability.description)) }
-        if let ttlSeconds { words.append(("ttl", String(ttlSeconds))) }
+        if let ttlMilliseconds { words.append(("ttl", String(ttlMilliseconds))) }
         for (bound, value) in zip(KeyspaceOverrides.bounds, boundValues) {
             if let value { words.append((bound.name, String(value))) }
         }

@@ -37,7 +37,7 @@ public struct NodeSettings: Equatable, Sendable {
         public var clientPort: Int
         public var linkPort: Int
         /// The share of key ranges relative to other members, 1…1,000.
-        public var weight = 100
+        public var weight = 1
         /// The failure domain; replicas spread over zones first. Empty when there is only one.
         public var zone = ""
 
@@ -73,7 +73,7 @@ public struct NodeSettings: Equatable, Sendable {
     /// Where other nodes are listened for.
     public var link: Endpoint
     public var dataDirectory: String
-    /// True when clients may cut links with `FAULT`: never in production.
+    /// True when clients may cut links with `DEBUG CUT`: never in production.
     public var faults = false
     /// All nodes, this one among them, ascending by identifier.
     public var members: [Member]
