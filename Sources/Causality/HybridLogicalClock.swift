@@ -4,9 +4,10 @@ import Base
 /// other nodes do.
 ///
 /// What the caller owes it:
-/// 1. The stamp of every record and context that comes from outside goes through `observe` first,
-///    and what it refuses is refused as a whole. So a node with a clock an hour ahead is told so,
-///    instead of dragging all others along.
+/// 1. The stamp of every record from outside (its dot is the newest that it has seen) and the
+///    newest stamp of every context from outside go through `observe` first, and what it refuses is
+///    refused as a whole. So a node with a clock an hour ahead is told so, instead of dragging all
+///    others along; and a forged context covers no write beyond the bound.
 /// 2. Before it mints a dot for a key it also observes the stamp of its own state of that key,
 ///    after a restart above all, so that what is written later is also stamped later.
 /// 3. On `.wentBack` it takes a new replica identity, makes it durable, and calls `restart`. Stamps

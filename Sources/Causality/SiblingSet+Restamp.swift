@@ -3,10 +3,11 @@ import Base
 extension SiblingSet {
     /// Brings back to the present what this node wrote while its clock was ahead.
     ///
-    /// Other nodes refuse those writes, and here they would win over everything until their time has
-    /// come. So once the clock went back (`Tick.wentBack`), each of them is named anew by the new
-    /// identity: live values stay, deletes stay deletes. The old identity mints nothing any more, so
-    /// its context entry may stand at the limit, and still covers all that it wrote in time.
+    /// Other nodes refuse those writes, and here they would win over everything until their time
+    /// has come. So once the clock went back (`Tick.wentBack`), each of them is named anew by the
+    /// new identity: live values stay, deletes stay deletes. The old identity mints nothing any
+    /// more, so its context entry may stand at the limit, and still covers all that it wrote in
+    /// time.
     ///
     /// - Parameters:
     ///   - retired: the identity that this process had before its clock went back.

@@ -21,7 +21,7 @@ public struct Arguments: ~Copyable {
     private(set) var allocatedSlices = 16
     private var unquoted = ByteBuffer(capacity: 64)
     /// How many arguments the request has, the command's name included.
-    public private(set) var count = 0
+    public internal(set) var count = 0
     /// Bytes at the front of what was parsed that are done with, whatever the outcome: the caller
     /// drops them before the next call.
     public internal(set) var consumed = 0
@@ -50,12 +50,12 @@ public struct Arguments: ~Copyable {
         if allocatedSlices > Arguments.retainedMax { reallocate(Arguments.retainedMax) }
     }
 
+    /// Notes where an argument lies; `count` is set when all are there.
     @inline(__always)
-    mutating func append(offset: Int, count length: Int) {
-        if count == allocatedSlices { reallocate(allocatedSlices * 2) }
-        slices[count] = Slice(
+    mutating func store(_ index: Int, offset: Int, count length: Int) {
+        if index >= allocatedSlices { reallocate(allocatedSlices * 2) }
+        slices[index] = Slice(
             offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: length))
-        count += 1
     }
 
     /// Starts an inline request of at most `lineBytes`, whose arguments are unquoted into the own
@@ -70,9 +70,10 @@ public struct Arguments: ~Copyable {
 
     mutating func appendUnquoted(_ byte: UInt8) { unquoted.append(byte) }
 
+    @inline(never)
     private mutating func reallocate(_ newCapacity: Int) {
         let larger = UnsafeMutablePointer<Slice>.allocate(capacity: newCapacity)
-        larger.initialize(from: slices, count: count)
+        larger.initialize(from: slices, count: min(allocatedSlices, newCapacity))
         slices.deallocate()
         slices = larger
         allocatedSlices = newCapacity

@@ -3,22 +3,20 @@ import Glibc
 extension RequestParser {
     /// A line of words, as a person types it into a raw connection.
     func inline(
-        _ request: UnsafeRawBufferPointer, _ progress: inout ParseProgress,
-        into arguments: inout Arguments
+        _ request: Window, _ progress: inout ParseProgress, into arguments: inout Arguments
     ) -> Front {
         let window = min(request.count, limits.inlineBytesMax + 2)
         let seen = min(progress.offset, window)
-        guard let base = request.baseAddress, let found = memchr(base + seen, 10, window - seen)
-        else {
+        guard let found = memchr(request.base + seen, 10, window - seen) else {
             guard request.count < limits.inlineBytesMax + 2 else { return .failed(.tooBigInline) }
-            var pause = ParseProgress.next(after: request.count)
-            pause.offset = request.count
-            return .pause(pause)
+            progress = ParseProgress(
+                offset: request.count, remaining: 0, bytesNeeded: request.count + 1)
+            return .part
         }
-        let length = UnsafeRawPointer(found) - base
+        let length = UnsafeRawPointer(found) - UnsafeRawPointer(request.base)
         let bare = length > 0 && request[length - 1] == 13 ? length - 1 : length
         guard bare <= limits.inlineBytesMax else { return .failed(.tooBigInline) }
-        guard arguments.unquote(UnsafeRawBufferPointer(start: base, count: bare)) else {
+        guard arguments.unquote(UnsafeRawBufferPointer(start: request.base, count: bare)) else {
             return .failed(.unbalancedQuotes)
         }
         guard arguments.count > 0 else { return .nothing(length + 1) }
@@ -50,7 +48,8 @@ extension Arguments {
                 }
                 appendUnquoted(byte)
             }
-            append(offset: start, count: unquotedBytes - start)
+            store(count, offset: start, count: unquotedBytes - start)
+            count += 1
         }
     }
 

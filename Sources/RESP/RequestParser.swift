@@ -1,5 +1,3 @@
-import Glibc
-
 /// What `RequestParser.parse` found at the front of a stream.
 public enum ParseOutcome: Equatable, Sendable {
     /// The arguments are one request, and `Arguments.consumed` bytes lie behind it.
@@ -23,6 +21,12 @@ public struct ParseProgress: Equatable, Sendable {
     public internal(set) var bytesNeeded = 0
 
     public init() {}
+
+    init(offset: Int, remaining: Int, bytesNeeded: Int) {
+        self.offset = offset
+        self.remaining = remaining
+        self.bytesNeeded = bytesNeeded
+    }
 }
 
 /// Finds requests at the front of a byte stream: the server's half of the Redis protocol.
@@ -66,30 +70,27 @@ public struct RequestParser: Sendable {
         into arguments: inout Arguments
     ) -> ParseOutcome {
         arguments.consumed = 0
-        guard bytes.count >= progress.bytesNeeded, let base = bytes.baseAddress else {
+        guard let base = bytes.baseAddress, bytes.count >= progress.bytesNeeded else {
             return .incomplete
         }
         var front = 0
         while front < bytes.count {
-            let request = UnsafeRawBufferPointer(start: base + front, count: bytes.count - front)
-            let result = request[0] == UInt8(ascii: "*")
-                ? array(request, &progress, into: &arguments)
-                : inline(request, &progress, into: &arguments)
-            arguments.consumed = front
-            switch result {
+            let start = (base + front).assumingMemoryBound(to: UInt8.self)
+            let window = Window(base: start, count: bytes.count &- front)
+            let found = window[0] == UInt8(ascii: "*")
+                ? array(window, &progress, into: &arguments)
+                : inline(window, &progress, into: &arguments)
+            switch found {
             case .request(let length):
                 progress = ParseProgress()
-                arguments.consumed = front + length
+                arguments.consumed = front &+ length
                 return .complete
             case .nothing(let length):
                 progress = ParseProgress()
-                front += length
+                front &+= length
                 arguments.consumed = front
-            case .pause(let pause):
-                progress = pause
-                return .incomplete
-            case .failed(let error):
-                return .failed(error)
+            case .part: return .incomplete
+            case .failed(let error): return .failed(error)
             }
         }
         return .incomplete
@@ -101,71 +102,115 @@ public struct RequestParser: Sendable {
         case request(Int)
         /// An empty line or array of so many bytes.
         case nothing(Int)
-        case pause(ParseProgress)
+        /// Part of a request; the progress says how far it was followed.
+        case part
         case failed(ProtocolError)
     }
 }
 
+// The hot path: every byte is looked at behind a comparison with the window's end, and sums stay
+// below the limits, so neither is checked again.
 extension RequestParser {
+    @inline(__always)
     private func array(
-        _ request: UnsafeRawBufferPointer, _ progress: inout ParseProgress,
-        into arguments: inout Arguments
+        _ bytes: Window, _ progress: inout ParseProgress, into arguments: inout Arguments
     ) -> Front {
-        let bytes = request.assumingMemoryBound(to: UInt8.self).span
         if progress.offset > 0 {
-            let front = bulks(bytes, from: progress, into: &arguments, request)
-            guard case .request = front else { return front }
+            let resumed = resume(bytes, &progress, into: &arguments)
+            guard case .request = resumed else { return resumed }
         }
         var offset = 1
         switch lengthLine(bytes, &offset) {
-        case .incomplete: return .pause(.next(after: bytes.count))
+        case .incomplete:
+            progress.bytesNeeded = bytes.count &+ 1
+            return .part
         case .invalid: return .failed(.invalidMultibulkLength)
         case .length(let count):
             guard count > 0 else { return .nothing(offset) }
             guard count <= limits.argumentsMax else { return .failed(.invalidMultibulkLength) }
-            var start = ParseProgress()
-            start.offset = offset
-            start.remaining = count
-            return bulks(bytes, from: start, into: &arguments, request)
+            return bulks(bytes, from: offset, count, &progress, into: &arguments)
         }
     }
 
-    /// Walks bulk strings, noting each; from the middle of a request only to see whether it is
-    /// complete.
+    /// Goes on in the middle, only to see whether the request is complete.
+    @inline(never)
+    private func resume(
+        _ bytes: Window, _ progress: inout ParseProgress, into arguments: inout Arguments
+    ) -> Front {
+        bulks(bytes, from: progress.offset, progress.remaining, &progress, into: &arguments)
+    }
+
+    /// Walks bulk strings, noting each.
     @inline(__always)
     private func bulks(
-        _ bytes: Span<UInt8>, from start: ParseProgress, into arguments: inout Arguments,
-        _ request: UnsafeRawBufferPointer
+        _ bytes: Window, from start: Int, _ count: Int, _ progress: inout ParseProgress,
+        into arguments: inout Arguments
     ) -> Front {
-        guard let base = request.baseAddress else { return .pause(start) }
-        arguments.begin(at: base)
+        arguments.begin(at: UnsafeRawPointer(bytes.base))
+        let end = min(bytes.count, limits.requestBytesMax)
         var place = start
-        while place.remaining > 0 {
-            var offset = place.offset
-            guard offset < bytes.count else { return .pause(place.waiting(for: offset + 1)) }
-            guard bytes[offset] == UInt8(ascii: "$") else {
-                return .failed(.expectedBulk(got: bytes[offset]))
+        var index = 0
+        while index < count {
+            guard place < bytes.count else {
+                progress.pause(at: place, count &- index, bytesNeeded: place &+ 1)
+                return .part
             }
-            offset += 1
+            guard bytes[place] == UInt8(ascii: "$") else {
+                return .failed(.expectedBulk(got: bytes[place]))
+            }
+            var offset = place &+ 1
             switch lengthLine(bytes, &offset) {
-            case .incomplete: return .pause(place.waiting(for: bytes.count + 1))
+            case .incomplete:
+                progress.pause(at: place, count &- index, bytesNeeded: bytes.count &+ 1)
+                return .part
             case .invalid: return .failed(.invalidBulkLength)
             case .length(let length):
-                guard length >= 0, length <= limits.bulkBytesMax else {
+                guard UInt(bitPattern: length) <= UInt(bitPattern: limits.bulkBytesMax) else {
                     return .failed(.invalidBulkLength)
                 }
-                let end = offset + length
-                guard end + 2 <= limits.requestBytesMax else { return .failed(.tooBigRequest) }
-                guard end + 2 <= bytes.count else { return .pause(place.waiting(for: end + 2)) }
-                guard bytes[end] == 13, bytes[end + 1] == 10 else {
-                    return .failed(.unterminatedBulk)
+                let terminator = offset &+ length
+                guard terminator &+ 2 <= end else {
+                    guard terminator &+ 2 <= limits.requestBytesMax else {
+                        return .failed(.tooBigRequest)
+                    }
+                    progress.pause(at: place, count &- index, bytesNeeded: terminator &+ 2)
+                    return .part
                 }
-                arguments.append(offset: offset, count: length)
-                place.offset = end + 2
-                place.remaining -= 1
+                guard bytes.endsLine(at: terminator) else { return .failed(.unterminatedBulk) }
+                arguments.store(index, offset: offset, count: length)
+                place = terminator &+ 2
+                index &+= 1
             }
         }
-        return .request(place.offset)
+        arguments.count = count
+        return .request(place)
+    }
+}
+
+extension ParseProgress {
+    fileprivate mutating func pause(at place: Int, _ remaining: Int, bytesNeeded: Int) {
+        self = ParseProgress(offset: place, remaining: remaining, bytesNeeded: bytesNeeded)
+    }
+}
+
+/// Bytes that are there; debug builds check each look at them.
+struct Window {
+    let base: UnsafePointer<UInt8>
+    let count: Int
+
+
+    @inline(__always)
+    subscript(index: Int) -> UInt8 {
+        assert(index >= 0 && index < count, "looks stay inside")
+        return base[index]
+    }
+
+    /// Whether CR LF stands there; both bytes exist.
+    @inline(__always)
+    func endsLine(at index: Int) -> Bool {
+        assert(index >= 0 && index + 2 <= count, "looks stay inside")
+        let pair = UnsafeRawPointer(base + index).loadUnaligned(as: UInt16.self)
+        return UInt16(littleEndian: pair) == 0x0A0D
     }
 }
 
@@ -182,56 +227,53 @@ private let lengthDigitsMax = 18
 /// Reads a length and its CR LF from just behind the line's first byte; moves `offset` behind the
 /// line.
 @inline(__always)
-private func lengthLine(_ bytes: Span<UInt8>, _ offset: inout Int) -> LengthLine {
+private func lengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
     let start = offset
-    var position = start
-    var value = 0
-    var byte: UInt8 = 0
-    while position < bytes.count {
-        byte = bytes[position]
-        guard byte &- 48 <= 9 else { break }
-        value = value &* 10 &+ Int(byte &- 48)
-        position += 1
-    }
-    let digits = position - start
-    if digits != 1 {
-        if digits == 0 {
-            return position < bytes.count ? negativeLine(bytes, &offset) : .incomplete
+    // One to three digits are nearly all there are; anything else takes the long way.
+    if start &+ 5 <= bytes.count {
+        let first = Int(bytes[start]) &- 48
+        guard UInt(bitPattern: first) <= 9 else { return anyLengthLine(bytes, &offset) }
+        if bytes.endsLine(at: start &+ 1) {
+            offset = start &+ 3
+            return .length(first)
         }
-        guard bytes[start] != 48, digits <= lengthDigitsMax else { return .invalid }
+        let second = Int(bytes[start &+ 1]) &- 48
+        let two = first &* 10 &+ second
+        guard UInt(bitPattern: second) <= 9, first != 0 else {
+            return anyLengthLine(bytes, &offset)
+        }
+        if bytes.endsLine(at: start &+ 2) {
+            offset = start &+ 4
+            return .length(two)
+        }
+        let third = Int(bytes[start &+ 2]) &- 48
+        if UInt(bitPattern: third) <= 9, bytes.endsLine(at: start &+ 3) {
+            offset = start &+ 5
+            return .length(two &* 10 &+ third)
+        }
     }
-    guard position < bytes.count else { return .incomplete }
-    guard byte == 13 else { return .invalid }
-    guard position + 1 < bytes.count else { return .incomplete }
-    guard bytes[position + 1] == 10 else { return .invalid }
-    offset = position + 2
-    return .length(value)
+    return anyLengthLine(bytes, &offset)
 }
 
-/// `-1` and its like: an array that is not there, which clients may send and servers skip.
-private func negativeLine(_ bytes: Span<UInt8>, _ offset: inout Int) -> LengthLine {
-    guard bytes[offset] == UInt8(ascii: "-") else { return .invalid }
-    var position = offset + 1
+/// The same for lines of any length, cut or not. `-1` and its like are arrays that are not there,
+/// which clients may send and servers skip.
+@inline(never)
+private func anyLengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
+    let isNegative = offset < bytes.count && bytes[offset] == UInt8(ascii: "-")
+    let first = isNegative ? offset + 1 : offset
+    var position = first
+    var value = 0
     while position < bytes.count, bytes[position] &- 48 <= 9 {
+        guard position - first < lengthDigitsMax else { return .invalid }
+        value = value * 10 + Int(bytes[position] &- 48)
         position += 1
-        guard position - offset <= lengthDigitsMax else { return .invalid }
     }
+    let digits = position - first
+    if digits > 0, bytes[first] == 48, digits > 1 || isNegative { return .invalid }
     guard position < bytes.count else { return .incomplete }
-    guard position > offset + 1, bytes[offset + 1] != 48, bytes[position] == 13 else {
-        return .invalid
-    }
+    guard digits > 0, bytes[position] == 13 else { return .invalid }
     guard position + 1 < bytes.count else { return .incomplete }
-    guard bytes[position + 1] == 10 else { return .invalid }
+    guard bytes.endsLine(at: position) else { return .invalid }
     offset = position + 2
-    return .length(-1)
-}
-
-extension ParseProgress {
-    static func next(after count: Int) -> ParseProgress { ParseProgress().waiting(for: count + 1) }
-
-    func waiting(for bytes: Int) -> ParseProgress {
-        var progress = self
-        progress.bytesNeeded = bytes
-        return progress
-    }
+    return .length(isNegative ? -value : value)
 }

@@ -233,7 +233,7 @@ extension Node {
         var homes = 0
         var keys = 0
         var found = ByteBuffer(capacity: 256)
-        while let place = next, keys < wanted, homes < wanted * 10 {
+        while let place = next, keys < wanted, homes < 20_000 + wanted * 10 {
             homes += 1
             next = store.visit(from: place) { record in
                 guard isString, isSeen(record), glob?.matches(record.key) ?? true else { return }

@@ -18,15 +18,9 @@ import Coding
 /// `quarantine-<file>-<offset>` and skipped.
 ///
 /// Reading order: this file, `Recovery+Segments`, `Recovery+Damage`.
-public struct Recovery<Storage: Disk>: ~Copyable {
-    /// What to do about rot.
-    public enum Policy: Sendable {
-        case refuse
-        case quarantine
-    }
-
-    let disk: Storage
-    let policy: Policy
+public struct Recovery<Directory: Disk>: ~Copyable {
+    let disk: Directory
+    let policy: RecoveryPolicy
     var file = FileWindow()
     var report = RecoveryReport()
     var names: [String] = []
@@ -35,7 +29,7 @@ public struct Recovery<Storage: Disk>: ~Copyable {
     /// Where the last intact batch lies in the file read last.
     var lastBatch: Range<Int>?
 
-    init(disk: Storage, policy: Policy) {
+    init(disk: Directory, policy: RecoveryPolicy) {
         self.disk = disk
         self.policy = policy
     }
@@ -46,7 +40,8 @@ public struct Recovery<Storage: Disk>: ~Copyable {
     /// - Throws: `damaged` for rot, a missing segment or a foreign file; `disk` for what the disk threw. The caller then
     ///   discards what was delivered; the directory's content is as it was.
     public static func run(
-        on disk: Storage, policy: Policy = .refuse, deliver: (UnsafeRawBufferPointer) -> Void
+        on disk: Directory, policy: RecoveryPolicy = .refuse,
+        deliver: (UnsafeRawBufferPointer) -> Void
     ) throws(RecoveryError) -> RecoveryReport {
         var recovery = Recovery(disk: disk, policy: policy)
         try recovery.takeInventory()

@@ -36,6 +36,13 @@ public struct Damage: Error, Equatable, Sendable, CustomStringConvertible {
     public let byteCount: Int
     public let finding: Finding
 
+    public init(file: String, offset: Int, byteCount: Int, finding: Finding) {
+        self.file = file
+        self.offset = offset
+        self.byteCount = byteCount
+        self.finding = finding
+    }
+
     public var description: String { "\(file) at byte \(offset): \(finding)" }
 }
 

@@ -58,8 +58,8 @@ struct World {
     /// A write, or a delete without a value, by a client with one of the contexts.
     mutating func write(at replica: Int, reader: Int, value: Bool) {
         let (context, seen) = contexts[reader]
-        let observed = [sets[replica].context.newest, context.newest].compactMap { $0?.stamp.rawValue }
-        let stamp = max(lastStamp[replica], observed.max() ?? 0) + 1
+        let stored = sets[replica].context.newest?.stamp.rawValue ?? 0
+        let stamp = max(lastStamp[replica], stored, context.newest?.stamp.rawValue ?? 0) + 1
         lastStamp[replica] = stamp
         let dot = Dot(identity: identities[replica], stamp: Stamp(rawValue: stamp))
         minted.append(dot)

@@ -59,7 +59,8 @@ struct HybridLogicalClockTests {
         #expect(clock.observe(Stamp(milliseconds: 1_501), wallMilliseconds: 1_000) == false)
         #expect(clock.observe(Stamp(rawValue: .max), wallMilliseconds: 1_000) == false)
         #expect(clock == before)
-        #expect(clock.observe(Stamp(milliseconds: 1_500, logical: .max), wallMilliseconds: 1_000) == true)
+        let limit = Stamp(milliseconds: 1_500, logical: .max)
+        #expect(clock.observe(limit, wallMilliseconds: 1_000) == true)
     }
 
     @Test("a wall clock that went back beyond the bound stops the clock until it is restarted")
@@ -70,6 +71,7 @@ struct HybridLogicalClockTests {
         #expect(clock.tick(wallMilliseconds: 9_499) == .wentBack)
         #expect(clock.tick(wallMilliseconds: 9_499) == .wentBack)
         clock.restart(wallMilliseconds: 9_499)
-        #expect(clock.tick(wallMilliseconds: 9_499) == .stamp(Stamp(milliseconds: 9_499, logical: 1)))
+        let next = Stamp(milliseconds: 9_499, logical: 1)
+        #expect(clock.tick(wallMilliseconds: 9_499) == .stamp(next))
     }
 }

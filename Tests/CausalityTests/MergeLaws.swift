@@ -45,11 +45,12 @@ private struct SmallModel {
         return State(seen: a.seen | b.seen, live: (a.live | b.live) & ~dead)
     }
 
-    /// Last-writer-wins keeps the highest bit, and of that only whether it is live. Its own dot then
-    /// stands for its identity's earlier ones.
+    /// Last-writer-wins keeps the highest bit, and of that only whether it is live. Its own dot
+    /// then stands for its identity's earlier ones.
     func newest(_ state: State) -> State {
         let top = (0..<6).last { state.seen & 1 << $0 != 0 } ?? 0
-        let seen = mask(node: dots[top].identity.node.rawValue, upTo: Int(dots[top].stamp.rawValue))
+        let newest = dots[top]
+        let seen = mask(node: newest.identity.node.rawValue, upTo: Int(newest.stamp.rawValue))
         return State(seen: seen, live: state.live & 1 << top)
     }
 
@@ -106,7 +107,9 @@ struct MergeLaws {
                 (0..<n).allSatisfy { b in
                     let ab = table[a * n + b]
                     guard ab == table[b * n + a] else { return false }
-                    return (0..<n).allSatisfy { table[ab * n + $0] == table[a * n + table[b * n + $0]] }
+                    return (0..<n).allSatisfy { c in
+                        table[ab * n + c] == table[a * n + table[b * n + c]]
+                    }
                 }
             }
         }
@@ -148,7 +151,9 @@ struct MergeLaws {
                     random.chance(perMille: 150) ? nil : pool[random.below(pool.count)]
                 }
                 var expected: [UInt8]?
-                for case let answer? in answers { expected = merged(expected, answer, policy).bytes }
+                for case let answer? in answers {
+                    expected = merged(expected, answer, policy).bytes
+                }
                 let (bytes, merge) = summed(answers, policy)
                 #expect(bytes == expected)
                 #expect(merge.stale == answers.indices.filter { answers[$0] != expected })

@@ -79,7 +79,9 @@ struct SiblingSetTests {
         return count
     }
 
-    @Test("random histories with stale readers, restarts and lost memory are exact", arguments: 0..<8)
+    @Test(
+        "random histories with stale readers, restarts and lost memory are exact",
+        arguments: 0..<8)
     func randomHistories(seed: UInt64) {
         var random = PRNG(seed: seed)
         for _ in 0..<40 {

@@ -98,7 +98,8 @@ struct WriteTallyTests {
         case 0: .lost
         case 1: .refused(.overloaded)
         default:
-            .acknowledged(primary: random.chance(perMille: 700), durable: random.chance(perMille: 700))
+            .acknowledged(
+                primary: random.chance(perMille: 700), durable: random.chance(perMille: 700))
         }
     }
 

@@ -39,10 +39,10 @@ struct LimitTests {
 
     @Test("A request has at most requestBytesMax bytes in all")
     func requestLimit() {
-        let request = encoded([bulk(100), bulk(100), bulk(100), bulk(63)])
+        let request = encoded([bulk(100), bulk(100), bulk(100), bulk(65)])
         #expect(request.count == 400)
         #expect(transcript(request, limits: limits).requests.count == 1)
-        let larger = encoded([bulk(100), bulk(100), bulk(100), bulk(64)])
+        let larger = encoded([bulk(100), bulk(100), bulk(100), bulk(66)])
         #expect(transcript(larger, limits: limits).error == .tooBigRequest)
     }
 

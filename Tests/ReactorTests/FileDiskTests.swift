@@ -1,0 +1,157 @@
+import Base
+import Glibc
+import Reactor
+import Storage
+import Testing
+
+@Suite struct FileDiskTests {
+    /// A directory of its own, removed at the end.
+    private final class Scratch {
+        let path: String
+
+        init() throws {
+            var template = Array("/tmp/quorate-disk-XXXXXX".utf8CString)
+            let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) }
+            path = String(cString: try #require(made))
+        }
+
+        deinit {
+            if let directory = opendir(path) {
+                while let entry = readdir(directory) {
+                    let name = withUnsafeBytes(of: &entry.pointee.d_name) {
+                        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+                    }
+                    unlink("\(path)/\(name)")
+                }
+                closedir(directory)
+            }
+            rmdir(path)
+        }
+    }
+
+    private func read(_ disk: FileDisk, _ name: String, at offset: Int, _ count: Int) throws -> [UInt8] {
+        let target = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
+        defer { target.deallocate() }
+        return Array(target[..<(try disk.read(name, at: offset, into: target))])
+    }
+
+    private func write(_ disk: FileDisk, _ name: String, at offset: Int, _ bytes: [UInt8]) throws {
+        try bytes.withUnsafeBytes { try disk.write(name, at: offset, $0) }
+    }
+
+    @Test("a file is created zeroed, written, read, cut, renamed and removed")
+    func files() throws {
+        let scratch = try Scratch()
+        let disk = try FileDisk(path: scratch.path)
+        try disk.create("a", size: 3_000_000)
+        #expect(try disk.size(of: "a") == 3_000_000)
+        #expect(try read(disk, "a", at: 2_999_990, 100) == [UInt8](repeating: 0, count: 10))
+        try write(disk, "a", at: 5, [1, 2, 3])
+        try disk.sync("a")
+        #expect(try read(disk, "a", at: 4, 5) == [0, 1, 2, 3, 0])
+        try disk.truncate("a", to: 7)
+        try disk.create("b", size: 0)
+        try disk.rename("a", to: "b")
+        try disk.syncDirectory()
+        #expect(try disk.list() == ["b"])
+        #expect(try read(disk, "b", at: 0, 100) == [0, 0, 0, 0, 0, 1, 2])
+        try disk.remove("b")
+        #expect(try disk.list() == [])
+    }
+
+    @Test("errors say which: not found, exists with its errno, and the rest by errno")
+    func errors() throws {
+        let scratch = try Scratch()
+        let disk = try FileDisk(path: scratch.path)
+        #expect(throws: DiskError.notFound("a")) { try disk.size(of: "a") }
+        #expect(throws: DiskError.notFound("a")) { try disk.remove("a") }
+        try disk.create("a", size: 1)
+        #expect(throws: DiskError.failed("a", errno: EEXIST)) { try disk.create("a", size: 1) }
+        #expect(throws: DiskError.failed("a", errno: EINVAL)) { try disk.truncate("a", to: -1) }
+        #expect(throws: DiskError.notFound("\(scratch.path)/no/no")) {
+            try FileDisk(path: "\(scratch.path)/no/no")
+        }
+    }
+
+    @Test("room that is not there is a full disk, and leaves no file behind")
+    func full() throws {
+        let scratch = try Scratch()
+        let disk = try FileDisk(path: scratch.path)
+        var room = statvfs()
+        try #require(statvfs(scratch.path, &room) == 0)
+        let tooMuch = Int(room.f_bavail) * Int(room.f_frsize) + (1 << 36)
+        do {
+            try disk.create("a", size: tooMuch)
+            Issue.record("created \(tooMuch) bytes")
+        } catch DiskError.full(let name) {
+            #expect(name == "a")
+        } catch DiskError.failed(_, let code) { #expect(code == EFBIG) }
+        #expect(try disk.list() == [])
+    }
+
+    @Test("a second holder of a directory is refused by path until the first is gone")
+    func lock() throws {
+        let scratch = try Scratch()
+        let path = "\(scratch.path)/fresh"
+        defer {
+            unlink("\(path)/LOCK")
+            rmdir(path)
+        }
+        var first: FileDisk? = try FileDisk(path: path)
+        #expect(throws: DiskError.locked(path)) { try FileDisk(path: path) }
+        #expect(try first?.list() == [])
+        first = nil
+        _ = try FileDisk(path: path)
+    }
+
+    @Test("another process is refused as well")
+    func otherProcess() throws {
+        let scratch = try Scratch()
+        let disk = try FileDisk(path: scratch.path)
+        #expect(try tryLock(scratch.path) == 1)
+        withExtendedLifetime(disk) {}
+    }
+
+    /// The exit code of `flock -n` on the lock file.
+    private func tryLock(_ path: String) throws -> Int32 {
+        let words = ["flock", "-n", "\(path)/LOCK", "true"]
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var child: pid_t = 0
+        try #require(posix_spawnp(&child, "flock", nil, nil, &arguments, environ) == 0)
+        var status: Int32 = 0
+        waitpid(child, &status, 0)
+        return status >> 8
+    }
+
+    @Test("a journal and its checkpoint on real files come back after a restart")
+    func journal() throws {
+        let scratch = try Scratch()
+        let limits = JournalLimits(segmentBytes: 1 << 20, batchBytesMax: 64 << 10)
+        var accepted: [[UInt8]] = []
+        for start in 0..<3 {
+            let disk = try FileDisk(path: scratch.path)
+            var recovered: [[UInt8]] = []
+            let report = try Recovery.run(on: disk) { recovered.append(Array($0)) }
+            #expect(report.lastPosition == UInt64(accepted.count))
+            #expect(recovered.suffix(20) == accepted.suffix(20))
+            var journal = Journal(resuming: report, limits: limits, salt: UInt64(start))
+            for number in 0..<60 {
+                accepted.append([UInt8](repeating: UInt8(number), count: 30_000 + number))
+                _ = accepted[accepted.count - 1].withUnsafeBytes { journal.append($0) }
+                if number == 30 {
+                    let begun = journal.beginCheckpoint()
+                    #expect(begun)
+                    for payload in accepted { payload.withUnsafeBytes { journal.appendToCheckpoint($0) } }
+                    journal.finishCheckpoint()
+                }
+                while let job = journal.nextJob() {
+                    try job.run(on: disk)
+                    journal.completed(.success(()))
+                }
+            }
+            #expect(journal.durablePosition == UInt64(accepted.count))
+            #expect(journal.counters.checkpointsFinished == 1)
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import Base
+import Causality
+import Coding
+import Ring
+
+@testable import Replication
+
+/// Nodes wired together without a network: messages arrive at once and in order, disks are instant unless held.
+final class Cluster {
+    var time: UInt64 = 1_000_000_000
+    var wall: [NodeID: UInt64] = [:]
+    /// Directed pairs between which nothing passes, silently.
+    var cut: Set<[NodeID]> = []
+    /// Nodes whose disk does not finish syncs.
+    var slowDisks: Set<NodeID> = []
+    var journals: [NodeID: [[UInt8]]] = [:]
+    var replies: [NodeID: [ConnectionID: [UInt8]]] = [:]
+    var closed: [NodeID: Set<ConnectionID>] = [:]
+    private var seats: [NodeID: Seat] = [:]
+    private var queue: [(to: NodeID, from: NodeID, payload: [UInt8])] = []
+    private let configuration: (NodeID) -> NodeConfiguration
+    let ids: [NodeID]
+
+    final class Seat {
+        var node: Node
+        var effects = Effects()
+        var held: [Effects.Entry] = []
+        var heldBytes: [[UInt8]] = []
+
+        init(_ node: consuming Node) { self.node = node }
+    }
+
+    init(_ count: Int, _ change: @escaping (inout NodeConfiguration) -> Void = { _ in }) {
+        ids = (1...UInt16(count)).map { NodeID($0) }
+        let members = ids.map {
+            ClusterMember(
+                member: Member($0), host: "127.0.0.1", clientPort: 7_000 + $0.rawValue,
+                linkPort: 8_000 + $0.rawValue)
+        }
+        configuration = { id in
+            var configuration = NodeConfiguration(node: id, clusterID: 7, members: members)
+            change(&configuration)
+            return configuration
+        }
+        for id in ids { start(id) }
+        for a in ids { for b in ids where a != b { link(a, b) } }
+        settle()
+    }
+
+    func start(_ id: NodeID, epoch: UInt64 = 1) {
+        wall[id] = wall[id] ?? 1_700_000_000_000
+        seats[id] = Seat(
+            Node(
+                configuration(id), identity: ReplicaIdentity(node: id, epoch: epoch), seed: 1,
+                now: now(id)))
+    }
+
+    func now(_ id: NodeID) -> Instant {
+        Instant(monotonic: time, wallMilliseconds: wall[id] ?? 0)
+    }
+
+    func link(_ a: NodeID, _ b: NodeID) {
+        guard let identity = seats[b]?.node.identity else { return }
+        step(a, .linked(b, identity))
+    }
+
+    func unlink(_ a: NodeID, _ b: NodeID) {
+        step(a, .unlinked(b))
+        step(b, .unlinked(a))
+        settle()
+    }
+
+    func counters(_ id: NodeID) -> NodeCounters { seats[id]?.node.counters ?? NodeCounters() }
+
+    func with<R>(_ id: NodeID, _ body: (inout Node) -> R) -> R {
+        guard let seat = seats[id] else { preconditionFailure("the node runs") }
+        return body(&seat.node)
+    }
+
+    /// Lets time pass on every node.
+    func pass(milliseconds: UInt64) {
+        for _ in 0..<milliseconds {
+            time += 1_000_000
+            for id in ids {
+                wall[id, default: 0] += 1
+                step(id, .deadline)
+            }
+            settle()
+        }
+    }
+
+    func step(_ id: NodeID, _ input: NodeInput) {
+        guard let seat = seats[id] else { return }
+        seat.node.step(input, now: now(id), into: &seat.effects)
+        interpret(id, seat)
+    }
+
+    private func interpret(_ id: NodeID, _ seat: Seat) {
+        let entries = seat.effects.entries
+        let bytes = entries.map { entry in
+            switch entry.effect {
+            case .reply(_, let range), .send(_, let range), .persist(let range),
+                .append(let range):
+                return Array(seat.effects.bytes[range])
+            case .close, .notify, .disconnect: return []
+            }
+        }
+        seat.effects.removeAll()
+        for (entry, bytes) in zip(entries, bytes) {
+            if entry.gated && slowDisks.contains(id) {
+                seat.held.append(entry)
+                seat.heldBytes.append(bytes)
+            } else {
+                perform(id, entry.effect, bytes)
+            }
+        }
+    }
+
+    /// Finishes the syncs that a slow disk held back.
+    func finishSyncs(_ id: NodeID) {
+        slowDisks.remove(id)
+        guard let seat = seats[id] else { return }
+        let work = zip(seat.held, seat.heldBytes).map { ($0.effect, $1) }
+        seat.held = []
+        seat.heldBytes = []
+        for (effect, bytes) in work { perform(id, effect, bytes) }
+        settle()
+    }
+
+    private func perform(_ id: NodeID, _ effect: Effect, _ bytes: [UInt8]) {
+        switch effect {
+        case .reply(let connection, _): replies[id, default: [:]][connection, default: []] += bytes
+        case .close(let connection): closed[id, default: []].insert(connection)
+        case .send(let to, _): queue.append((to, id, Array(bytes.dropFirst(Frame.headerBytes))))
+        case .persist, .append: journals[id, default: []].append(bytes)
+        case .notify(let token): step(id, .reached(token))
+        case .disconnect(let node): unlink(id, node)
+        }
+    }
+
+    /// Delivers messages until none is on its way.
+    func settle() {
+        while !queue.isEmpty {
+            let message = queue.removeFirst()
+            guard !cut.contains([message.from, message.to]) else { continue }
+            message.payload.withUnsafeBytes { step(message.to, .message(message.from, $0)) }
+        }
+    }
+
+    /// Opens a connection, sends a command line as an inline request, and returns the reply.
+    func run(_ id: NodeID, _ line: String) -> String {
+        let connection = ConnectionID(0)
+        if replies[id] == nil {
+            replies[id] = [:]
+            step(id, .opened(connection))
+        }
+        replies[id]?[connection] = []
+        Array((line + "\r\n").utf8).withUnsafeBytes { step(id, .received(connection, $0)) }
+        settle()
+        return String(decoding: replies[id]?[connection] ?? [], as: UTF8.self)
+    }
+
+    func open(_ id: NodeID, _ connection: ConnectionID) { step(id, .opened(connection)) }
+
+    /// Sends raw bytes on a connection; returns what the node consumed.
+    @discardableResult
+    func send(_ id: NodeID, _ connection: ConnectionID, _ bytes: [UInt8]) -> Int {
+        guard let seat = seats[id] else { return 0 }
+        bytes.withUnsafeBytes {
+            seat.node.step(.received(connection, $0), now: now(id), into: &seat.effects)
+        }
+        let consumed = seat.effects.consumed
+        interpret(id, seat)
+        return consumed
+    }
+
+    func reply(_ id: NodeID, _ connection: ConnectionID = ConnectionID(0)) -> String {
+        String(decoding: replies[id]?[connection] ?? [], as: UTF8.self)
+    }
+}

@@ -1,0 +1,117 @@
+import Base
+import Testing
+
+@testable import Replication
+
+@Suite("One node speaks Redis")
+struct SingleNodeTests {
+    let node = NodeID(1)
+
+    @Test("SET then GET gives the value back; DEL takes it away")
+    func setGetDelete() {
+        let cluster = Cluster(1)
+        #expect(cluster.run(node, "SET a 1") == "+OK\r\n")
+        #expect(cluster.run(node, "GET a") == "$1\r\n1\r\n")
+        #expect(cluster.run(node, "EXISTS a b") == ":1\r\n")
+        #expect(cluster.run(node, "DBSIZE") == ":1\r\n")
+        #expect(cluster.run(node, "DEL a") == ":1\r\n")
+        #expect(cluster.run(node, "GET a") == "$-1\r\n")
+        #expect(cluster.run(node, "DBSIZE") == ":0\r\n")
+        #expect(cluster.run(node, "MSET a 1 b 2") == "+OK\r\n")
+        #expect(cluster.run(node, "MGET a b c") == "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$-1\r\n")
+        #expect(cluster.run(node, "APPEND a xyz") == ":4\r\n")
+        #expect(cluster.run(node, "STRLEN a") == ":4\r\n")
+        #expect(cluster.run(node, "SET a 2 NX") == "$-1\r\n")
+        #expect(cluster.run(node, "SET a 2 XX GET") == "$4\r\n1xyz\r\n")
+        #expect(cluster.run(node, "GETDEL a") == "$1\r\n2\r\n")
+        #expect(cluster.run(node, "SET t 1 PX 5") == "+OK\r\n")
+        #expect(cluster.run(node, "PTTL t") == ":5\r\n")
+        #expect(cluster.run(node, "PERSIST t") == ":1\r\n")
+        #expect(cluster.run(node, "TTL t") == ":-1\r\n")
+        #expect(cluster.run(node, "PEXPIRE t 3") == ":1\r\n")
+        cluster.pass(milliseconds: 4)
+        #expect(cluster.run(node, "GET t") == "$-1\r\n")
+        #expect(cluster.run(node, "FLUSHALL") == "+OK\r\n")
+        #expect(cluster.run(node, "DBSIZE") == ":0\r\n")
+        #expect(cluster.run(node, "SCAN 0") == "*2\r\n$1\r\n0\r\n*0\r\n")
+        #expect(cluster.run(node, "INFO").contains("links_up:0"))
+        #expect(cluster.run(node, "KEYSPACE CREATE x n=1 conflict=siblings") == "+OK\r\n")
+        #expect(cluster.run(node, "KEYSPACE CREATE y n=2").hasPrefix("-ERR n=2 exceeds"))
+        #expect(cluster.run(node, "CLUSTER KEYSLOT foo") == ":12182\r\n")
+    }
+}
+
+@Suite("Three nodes keep a quorum")
+struct QuorumTests {
+    let a = NodeID(1)
+    let b = NodeID(2)
+    let c = NodeID(3)
+
+    @Test("what one node acknowledged another one reads")
+    func writeReadAcross() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        #expect(cluster.run(b, "GET k") == "$1\r\nv\r\n")
+        #expect(cluster.run(c, "GET k R ALL") == "$1\r\nv\r\n")
+        #expect(cluster.run(c, "MGET k l") == "*2\r\n$1\r\nv\r\n$-1\r\n")
+        #expect(cluster.run(c, "DEL k l").hasPrefix(":"))
+        #expect(cluster.run(a, "GET k") == "$-1\r\n")
+    }
+
+    @Test("a write without a quorum in reach is refused and changes nothing")
+    func refusedWrite() {
+        let cluster = Cluster(3)
+        cluster.unlink(a, b)
+        cluster.unlink(a, c)
+        #expect(cluster.run(a, "SET k v").hasPrefix("-UNAVAILABLE 1 of 3"))
+        #expect(cluster.run(b, "GET k R ALL").hasPrefix("-UNAVAILABLE 2 of 3"))
+        #expect(cluster.run(a, "SET k v W 1") == "+OK\r\n")
+    }
+
+    @Test("a timeout with one of two acknowledgements is unknown, not failed")
+    func unknownWrite() {
+        let cluster = Cluster(3)
+        cluster.cut = [[a, b], [a, c]]
+        #expect(cluster.run(a, "SET k v TIMEOUT 10") == "")
+        cluster.pass(milliseconds: 30)
+        #expect(cluster.reply(a).hasPrefix("-UNKNOWN 1 of 2"))
+        #expect(cluster.counters(a).unknown == 1)
+    }
+
+    @Test("concurrent values are kept as siblings until a write has seen them")
+    func siblings() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE s conflict=siblings") == "+OK\r\n")
+        #expect(cluster.run(a, "QSET s:1 x") == "+OK\r\n")
+        #expect(cluster.run(b, "QSET s:1 y") == "+OK\r\n")
+        #expect(cluster.run(c, "GET s:1").hasPrefix("-SIBLINGS 2"))
+        let read = cluster.run(c, "QGET s:1")
+        #expect(read.hasPrefix("*3\r\n"))
+        let token = read.split(separator: "\r\n")[2]
+        #expect(cluster.run(b, "QSET s:1 z CONTEXT \(token)") == "+OK\r\n")
+        #expect(cluster.run(a, "GET s:1 R ALL") == "$1\r\nz\r\n")
+    }
+
+    @Test("a read repairs the replica that missed a write")
+    func readRepair() {
+        let cluster = Cluster(3)
+        cluster.cut = [[a, c]]
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        cluster.cut = []
+        #expect(cluster.run(a, "GET k R ALL") == "$1\r\nv\r\n")
+        #expect(cluster.counters(a).readRepairs == 1)
+        #expect(cluster.run(c, "GET k R 1") == "$1\r\nv\r\n")
+    }
+
+    @Test("a node that is no replica forwards writes and coordinates reads")
+    func forwards() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE one n=1 r=1 w=1") == "+OK\r\n")
+        for index in 0..<20 {
+            #expect(cluster.run(a, "SET one:\(index) \(index)") == "+OK\r\n")
+            #expect(cluster.run(b, "APPEND one:\(index) x") == ":\(String(index).count + 1)\r\n")
+            #expect(cluster.run(c, "GET one:\(index)").hasSuffix("\(index)x\r\n"))
+        }
+        #expect(cluster.counters(a).forwarded > 0)
+    }
+}

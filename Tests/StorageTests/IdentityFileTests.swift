@@ -1,0 +1,67 @@
+import Base
+import Simulator
+import Storage
+import Testing
+
+@Suite struct IdentityFileTests {
+    private func claim(
+        _ disk: SimulatedDisk, node: UInt16 = 1, cluster: UInt64 = 7, at wall: UInt64
+    ) throws(IdentityError) -> UInt64 {
+        try IdentityFile.claim(
+            on: disk, node: NodeID(node), clusterID: cluster, wallMilliseconds: wall
+        ).epoch
+    }
+
+    @Test("an epoch is the wall clock, or one more than the last when the clock went back")
+    func epochs() throws {
+        let disk = SimulatedDisk(prng: PRNG(seed: 1))
+        #expect(try claim(disk, at: 1000) == 1000)
+        #expect(try claim(disk, at: 2000) == 2000)
+        #expect(try claim(disk, at: 5) == 2001)
+        disk.crash()
+        #expect(try claim(disk, at: 5) == 2002)
+    }
+
+    @Test("another node's and another cluster's directory is refused, and so is a damaged file")
+    func refusals() throws {
+        let disk = SimulatedDisk(prng: PRNG(seed: 1))
+        _ = try claim(disk, at: 1000)
+        #expect(throws: IdentityError.otherNode(stored: NodeID(1), claimed: NodeID(2))) {
+            try claim(disk, node: 2, at: 1000)
+        }
+        #expect(throws: IdentityError.otherCluster(stored: 7, claimed: 8)) {
+            try claim(disk, cluster: 8, at: 1000)
+        }
+        for bit in 0..<36 * 8 {
+            disk.flip("identity", bit: bit)
+            #expect(throws: IdentityError.damaged("identity")) { try claim(disk, at: 1000) }
+            disk.flip("identity", bit: bit)
+        }
+        #expect(try claim(disk, at: 1000) == 1001)
+    }
+
+    @Test("records without an identity are refused: an epoch could be used twice")
+    func missing() {
+        let disk = SimulatedDisk(prng: PRNG(seed: 1))
+        disk.place("journal-0000000000000001.segment", [])
+        #expect(throws: IdentityError.missing("identity")) { try claim(disk, at: 1) }
+    }
+
+    @Test("after a crash at any operation an epoch that was returned is never taken again")
+    func crashes() throws {
+        for seed in UInt64(0)..<200 {
+            let disk = SimulatedDisk(prng: PRNG(seed: seed))
+            var last: UInt64 = 0
+            for cut in 0..<8 {
+                disk.operationsUntilPowerCut = cut
+                if let epoch = try? claim(disk, at: 1) {
+                    #expect(epoch > last)
+                    last = epoch
+                }
+                disk.crash()
+            }
+            #expect(try claim(disk, at: 1) > last)
+            #expect(last > 0)
+        }
+    }
+}

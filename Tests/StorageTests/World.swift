@@ -1,0 +1,100 @@
+import Base
+import Coding
+import Simulator
+import Storage
+
+/// A journal on a simulated disk, and what was put into it.
+struct World: ~Copyable {
+    let disk: SimulatedDisk
+    let limits: JournalLimits
+    var journal: Journal
+    /// The payload at each position, counted from 1.
+    var accepted: [[UInt8]] = []
+
+    static let small = JournalLimits(segmentBytes: 32 * 1024, batchBytesMax: 8 * 1024)
+
+    init(seed: UInt64 = 1, limits: JournalLimits = small) {
+        disk = SimulatedDisk(prng: PRNG(seed: seed))
+        self.limits = limits
+        journal = Journal(resuming: RecoveryReport(), limits: limits, salt: seed)
+        settle()
+    }
+
+    @discardableResult mutating func append(_ payload: [UInt8]) -> JournalPosition {
+        accepted.append(payload)
+        return payload.withUnsafeBytes { journal.append($0) }
+    }
+
+    /// Runs jobs until there is nothing to do.
+    mutating func settle() {
+        while let job = journal.nextJob() { run(job) }
+    }
+
+    mutating func run(_ job: DiskJob) {
+        do throws(DiskError) {
+            try job.run(on: disk)
+            journal.completed(.success(()))
+        } catch { journal.completed(.failure(error)) }
+    }
+
+    /// Appends and syncs each payload as a batch of its own.
+    mutating func sync(_ payloads: [[UInt8]]) {
+        for payload in payloads {
+            append(payload)
+            settle()
+        }
+    }
+
+    mutating func checkpoint() {
+        _ = journal.beginCheckpoint()
+        feedCheckpoint()
+        journal.finishCheckpoint()
+        settle()
+    }
+
+    mutating func feedCheckpoint() {
+        for payload in accepted { payload.withUnsafeBytes { journal.appendToCheckpoint($0) } }
+    }
+
+    /// Starts again on what the disk holds; what was lost is no longer accepted.
+    mutating func restart(salt: UInt64) throws(RecoveryError) -> Recovered {
+        let recovered = try Recovered(disk)
+        accepted.removeLast(max(0, accepted.count - Int(recovered.report.lastPosition)))
+        journal = Journal(resuming: recovered.report, limits: limits, salt: salt)
+        return recovered
+    }
+}
+
+/// What a recovery delivered.
+struct Recovered {
+    var payloads: [[UInt8]] = []
+    var report = RecoveryReport()
+    var error: RecoveryError?
+
+    init(trying disk: SimulatedDisk, _ policy: RecoveryPolicy = .refuse) {
+        var payloads: [[UInt8]] = []
+        do throws(RecoveryError) {
+            report = try Recovery.run(on: disk, policy: policy) { payloads.append(Array($0)) }
+        } catch { self.error = error }
+        self.payloads = payloads
+    }
+
+    init(_ disk: SimulatedDisk, _ policy: RecoveryPolicy = .refuse) throws(RecoveryError) {
+        self.init(trying: disk, policy)
+        if let error { throw error }
+    }
+
+    var fromCheckpoint: [[UInt8]] { Array(payloads[..<report.checkpointRecords]) }
+    var fromJournal: [[UInt8]] { Array(payloads[report.checkpointRecords...]) }
+
+    var finding: Finding? {
+        if case .damaged(let damage) = error { return damage.finding }
+        return nil
+    }
+}
+
+/// A payload that names its number, so that a wrong one is told from any other.
+func payload(_ number: Int, count: Int) -> [UInt8] {
+    var prng = PRNG(seed: UInt64(number))
+    return (0..<count).map { _ in UInt8(truncatingIfNeeded: prng.next()) }
+}
