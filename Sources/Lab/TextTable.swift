@@ -11,7 +11,8 @@ public struct TextTable: Equatable, Sendable {
         rows.append(cells)
     }
 
-    /// The headings and then the rows; cells that begin with a digit stand on the right of their column.
+    /// The headings and then the rows; cells that begin with a digit stand on the right of their
+    /// column.
     public var lines: [String] {
         let widths = headings.indices.map { column in
             ([headings] + rows).map { $0[column].count }.max() ?? 0

@@ -2,8 +2,8 @@ import Lab
 
 /// The words behind a command, sorted into operands and options.
 ///
-/// `--name value` and `--name=value` are the same; `--` ends the options; an option stands once; what is not known is
-/// refused with the nearest known name.
+/// `--name value` and `--name=value` are the same; `--` ends the options; an option stands once;
+/// what is not known is refused with the nearest known name.
 struct Arguments: Equatable {
     private(set) var operands: [String] = []
     private var options: [(name: String, value: String)] = []
@@ -36,7 +36,9 @@ struct Arguments: Equatable {
         var value = halves.count > 1 ? String(halves[1]) : nil
         if option.value == nil, value != nil { throw Failure(.usage, "\(typed) takes no value") }
         if let name = option.value, value == nil {
-            guard let next = rest.popFirst() else { throw Failure(.usage, "\(typed) needs a value: \(typed) \(name)") }
+            guard let next = rest.popFirst() else {
+                throw Failure(.usage, "\(typed) needs a value: \(typed) \(name)")
+            }
             value = next
         }
         options.append((option.name, value ?? ""))
@@ -47,7 +49,8 @@ struct Arguments: Equatable {
         let guess = Suggestion.nearest(to: typed, among: names)
         return Failure(
             .usage, "unknown option \(typed)",
-            hint: guess.map { "did you mean \($0)?" } ?? "known here: " + names.joined(separator: " "))
+            hint: guess.map { "did you mean \($0)?" } ?? "known here: "
+                + names.joined(separator: " "))
     }
 
     /// True when the option stands there.
@@ -62,7 +65,9 @@ struct Arguments: Equatable {
         guard let number = Int(text), range.contains(number) else {
             throw Failure(
                 .usage,
-                "--\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), not \"\(text)\"")
+                "--\(name) takes a whole number from \(range.lowerBound) to \(range.upperBound), "
+                    + "not \"\(text)\""
+            )
         }
         return number
     }

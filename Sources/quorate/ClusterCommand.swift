@@ -1,7 +1,8 @@
 import Base
 import Lab
 
-/// `quorate cluster up|down|status`: real processes on loopback, found again through their directory.
+/// `quorate cluster up|down|status`: real processes on loopback, found again through their
+/// directory.
 enum ClusterCommand {
     private static let readyMilliseconds = 30_000
 
@@ -9,12 +10,14 @@ enum ClusterCommand {
         try arguments.expectOperands(0)
         Interruption.listen()
         let directory = directory(arguments)
-        let cluster = LocalCluster.exists(in: directory)
+        let cluster =
+            LocalCluster.exists(in: directory)
             ? try reopen(directory, arguments) : try LocalCluster.create(directory, plan(arguments))
         let started = try start(cluster)
         print(cluster, json: arguments.has("json"))
         Terminal.say(
-            started.isEmpty ? "all nodes were already running" : "state, logs and data: \(directory)")
+            started.isEmpty
+                ? "all nodes were already running" : "state, logs and data: \(directory)")
     }
 
     private static func start(_ cluster: LocalCluster) throws(Failure) -> [NodeID] {
@@ -44,10 +47,15 @@ enum ClusterCommand {
         let nodes = cluster.state.nodes
         let asked = try arguments.integer("nodes", in: 1...64) ?? nodes.count
         let port = try arguments.integer("port", in: 1...55_000)
-        guard asked == nodes.count, port == nil || port == nodes.first?.client.port, !arguments.has("faults") else {
+        guard asked == nodes.count, port == nil || port == nodes.first?.client.port,
+            !arguments.has("faults")
+        else {
             throw Failure(
-                .cannotCreate, "\(directory) already holds a cluster of \(nodes.count) nodes with other settings",
-                hint: "name another --directory, or stop it with quorate cluster down and remove its directory")
+                .cannotCreate,
+                "\(directory) already holds a cluster of \(nodes.count) nodes with other settings",
+                hint:
+                    "name another --directory, or run quorate cluster down and remove this one"
+            )
         }
         return cluster
     }
@@ -58,10 +66,13 @@ enum ClusterCommand {
         let stopped = try cluster.stopAll()
         if arguments.has("json") {
             let list = JSON.list(stopped.map { .integer(Int($0.rawValue)) })
-            Terminal.result((["stopped": list, "directory": .text(cluster.directory)] as JSON).line)
+            Terminal.result(
+                (["stopped": list, "directory": .text(cluster.directory)] as JSON).line)
         }
         Terminal.say(
-            "stopped \(stopped.count) of \(cluster.state.nodes.count) nodes; the data stays in \(cluster.directory)")
+            "stopped \(stopped.count) of \(cluster.state.nodes.count) nodes; "
+                + "the data stays in \(cluster.directory)"
+        )
     }
 
     static func status(_ arguments: Arguments) throws(Failure) {
@@ -93,7 +104,8 @@ enum ClusterCommand {
             table.add([
                 String(status.node.id.rawValue),
                 silent ? "alive, silent" : status.condition == .alive ? "alive" : "dead",
-                status.condition == .alive ? status.node.process.map { String($0.number) } ?? "-" : "-",
+                status.condition == .alive
+                    ? status.node.process.map { String($0.number) } ?? "-" : "-",
                 status.node.client.description,
                 health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
                 health?.keys.map { String($0) } ?? "-",

@@ -28,13 +28,15 @@ extension Command {
 
     var options: [CommandLineOption] {
         let directory = CommandLineOption(
-            "directory", value: "DIR", "where the cluster lives (default \(LocalCluster.defaultDirectory))")
+            "directory", value: "DIR",
+            "where the cluster lives (default \(LocalCluster.defaultDirectory))")
         let address = CommandLineOption(
             "address", value: "HOST:PORT", "the node to ask (default: one of the local cluster)")
         switch self {
         case .serve:
             return [
-                CommandLineOption("config", value: "FILE", "the node's configuration, JSON5; required"),
+                CommandLineOption(
+                    "config", value: "FILE", "the node's configuration, JSON5; required"),
                 CommandLineOption("while-stdin-open", "end when standard input is closed"),
             ]
         case .clusterUp:
@@ -44,18 +46,23 @@ extension Command {
                 CommandLineOption(
                     "port", value: "BASE",
                     "client ports BASE, BASE+1, …, links 10,000 above (default: free ones)"),
-                CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"), .json,
+                CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"),
+                .json,
             ]
         case .clusterDown, .clusterStatus: return [directory, .json]
         case .keyspaceCreate, .keyspaceList, .keyspaceAlter, .keyspaceDrop:
             return [address, directory, .json]
         case .simulate:
             return [
-                CommandLineOption("seeds", value: "A..B", "the seeds to run, both ends included; required"),
+                CommandLineOption(
+                    "seeds", value: "A..B", "the seeds to run, both ends included; required"),
                 CommandLineOption("plant", value: "NAME", "turn on one planted bug"), .json,
             ]
         case .demo:
-            return [CommandLineOption("seconds", value: "S", "how long to load, 6 to 3600 (default 20)"), .json]
+            return [
+                CommandLineOption(
+                    "seconds", value: "S", "how long to load, 6 to 3600 (default 20)"), .json,
+            ]
         }
     }
 
@@ -66,7 +73,7 @@ extension Command {
 
             Settings:
               n=3                      replicas of each key
-              r=quorum w=quorum        answers a read and a write wait for: a number, one, quorum, all
+              r=quorum w=quorum        what a read and a write wait for: 2, one, quorum, all
               pr= pw= dw=              of these, from primaries and durable
               floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
               conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
@@ -98,7 +105,9 @@ extension Command {
 
     /// The list of commands, all or those of one group.
     static func overview(_ group: String?) -> String {
-        let commands = allCases.filter { group == nil || $0.rawValue.hasPrefix((group ?? "") + " ") }
+        let commands = allCases.filter {
+            group == nil || $0.rawValue.hasPrefix((group ?? "") + " ")
+        }
         let lines = commands.map { "  " + $0.rawValue.padded(to: 16) + "  " + $0.summary }
         let statuses = ExitStatus.allCases.map { status in
             "  " + String(status.rawValue).padded(to: 3) + "  " + status.meaning
@@ -106,11 +115,13 @@ extension Command {
         return """
             usage: quorate \(group.map { $0 + " " } ?? "")COMMAND [OPTION …]
 
-            A replicated key-value store that speaks the Redis protocol; each keyspace picks its consistency.
+            A replicated key-value store that speaks the Redis protocol. Each keyspace picks its
+            consistency.
 
             \(lines.joined(separator: "\n"))
 
-            quorate COMMAND --help tells more. Results go to standard output, prose to standard error.
+            quorate COMMAND --help tells more. Results go to standard output, prose to standard
+            error.
 
             Exit status:
             \(statuses.joined(separator: "\n"))

@@ -12,7 +12,8 @@ struct CommandLineOption: Equatable {
     }
 
     static let json = CommandLineOption("json", "print the result as JSON on standard output")
-    static let help = CommandLineOption("help", "say what the command does and which options it has")
+    static let help = CommandLineOption(
+        "help", "say what the command does and which options it has")
 
     /// How the option is typed.
     var usage: String { "--\(name)" + (value.map { " \($0)" } ?? "") }

@@ -9,12 +9,15 @@ enum KeyspaceCommand {
         do {
             settings = try KeyspaceOverrides(assignments: Array(arguments.operands.dropFirst()))
         } catch {
-            throw Failure(.usage, "\(error)", hint: "quorate keyspace \(verb.lowercased()) --help lists them")
+            throw Failure(
+                .usage, "\(error)", hint: "quorate keyspace \(verb.lowercased()) --help lists them")
         }
         if verb == "ALTER", settings.words.isEmpty {
-            throw Failure(.usage, "nothing to change", hint: "for example quorate keyspace alter \(name) r=1")
+            throw Failure(
+                .usage, "nothing to change", hint: "for example quorate keyspace alter \(name) r=1")
         }
-        try ask(["KEYSPACE", verb, name] + settings.words.map { "\($0.name)=\($0.value)" }, arguments)
+        try ask(
+            ["KEYSPACE", verb, name] + settings.words.map { "\($0.name)=\($0.value)" }, arguments)
     }
 
     static func list(_ arguments: Arguments) throws(Failure) {
@@ -45,7 +48,7 @@ enum KeyspaceCommand {
         switch Outcome(try connection.ask(words)) {
         case .done(let reply):
             if arguments.has("json") {
-                Terminal.result(reply.json.line)
+                Terminal.result(json(of: reply).line)
             } else {
                 for line in lines(of: reply) { Terminal.result(line) }
             }
@@ -59,13 +62,17 @@ enum KeyspaceCommand {
     private static func address(_ arguments: Arguments) throws(Failure) -> NodeSettings.Endpoint {
         if let text = arguments.value("address") {
             guard let address = NodeSettings.Endpoint(text) else {
-                throw Failure(.usage, "\"\(text)\" is no address", hint: "for example --address 127.0.0.1:7001")
+                throw Failure(
+                    .usage, "\"\(text)\" is no address",
+                    hint: "for example --address 127.0.0.1:7001")
             }
             return address
         }
         let directory = ClusterCommand.directory(arguments)
         guard LocalCluster.exists(in: directory) else {
-            throw Failure(.usage, "--address HOST:PORT is missing", hint: "and no local cluster is in \(directory)")
+            throw Failure(
+                .usage, "--address HOST:PORT is missing",
+                hint: "and no local cluster is in \(directory)")
         }
         let nodes = try LocalCluster.open(directory).state.nodes
         guard let node = nodes.first(where: { $0.process?.condition == .alive }) else {
@@ -74,21 +81,35 @@ enum KeyspaceCommand {
         return node.client
     }
 
-    /// An answer for people: nested lists become lines of words.
+    /// An answer for people: each keyspace's name and then its settings as the command line takes
+    /// them.
     static func lines(of reply: Reply) -> [String] {
-        guard case .array(let items) = reply else { return [word(reply)] }
+        guard case .array(let items) = reply else { return [reply.text ?? reply.json.line] }
         return items.map { item in
-            guard case .array(let words) = item else { return word(item) }
-            return words.map(word).joined(separator: " ")
+            let fields = fields(of: item)
+            let settings = fields.dropFirst().map { "\($0.name)=\($0.value)" }
+            return ([fields.first?.value ?? "-"] + settings).joined(separator: " ")
         }
     }
 
-    private static func word(_ reply: Reply) -> String {
-        switch reply {
-        case .simple, .bulk: reply.text ?? "-"
-        case .integer(let value): String(value)
-        case .error(let text): text
-        case .array(let items): items.map(word).joined(separator: " ")
+    /// An answer for machines: a list of objects.
+    static func json(of reply: Reply) -> JSON {
+        guard case .array(let items) = reply else { return reply.json }
+        return .list(
+            items.map { item in
+                .members(
+                    fields(of: item).map { field in
+                        JSON.Member(
+                            field.name, Int(field.value).map(JSON.integer) ?? .text(field.value))
+                    })
+            })
+    }
+
+    /// A map is a flat list of names and values in version 2 of the protocol.
+    private static func fields(of item: Reply) -> [(name: String, value: String)] {
+        guard case .array(let words) = item else { return [] }
+        return stride(from: 0, to: words.count - 1, by: 2).map { index in
+            (words[index].text ?? "", words[index + 1].text ?? "")
         }
     }
 }

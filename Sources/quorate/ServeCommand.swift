@@ -48,18 +48,21 @@ enum ServeCommand {
         }
     }
 
-    /// Asks this process to end, as SIGTERM does, once whoever started it has closed its end of standard input.
+    /// Asks this process to end, as SIGTERM does, once whoever started it has closed its end of
+    /// standard input.
     private static func endWithStandardInput() {
         var thread = pthread_t()
-        let code = pthread_create(&thread, nil, { _ in
-            var byte: UInt8 = 0
-            while true {
-                let count = read(STDIN_FILENO, &byte, 1)
-                if count == 0 || (count < 0 && errno != EINTR) { break }
-            }
-            kill(getpid(), SIGTERM)
-            return nil
-        }, nil)
+        let code = pthread_create(
+            &thread, nil,
+            { _ in
+                var byte: UInt8 = 0
+                while true {
+                    let count = read(STDIN_FILENO, &byte, 1)
+                    if count == 0 || (count < 0 && errno != EINTR) { break }
+                }
+                kill(getpid(), SIGTERM)
+                return nil
+            }, nil)
         precondition(code == 0, "a process may start one more thread")
     }
 }
@@ -71,6 +74,7 @@ extension Arguments {
         if operands.count > count {
             throw Failure(.usage, "unexpected \"\(operands[count])\"")
         }
-        throw Failure(.usage, "a name is missing", hint: "quorate COMMAND --help shows what is expected")
+        throw Failure(
+            .usage, "a name is missing", hint: "quorate COMMAND --help shows what is expected")
     }
 }

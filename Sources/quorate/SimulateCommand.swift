@@ -8,7 +8,9 @@ enum SimulateCommand {
             throw Failure(.usage, "simulate needs --seeds A..B, such as --seeds 1..100")
         }
         guard let seeds = seeds(text) else {
-            throw Failure(.usage, "\"\(text)\" is no range of seeds", hint: "for example --seeds 1..100 or --seeds 7")
+            throw Failure(
+                .usage, "\"\(text)\" is no range of seeds",
+                hint: "for example --seeds 1..100 or --seeds 7")
         }
         try simulate(seeds, plant: arguments.value("plant"), json: arguments.has("json"))
     }
@@ -19,7 +21,9 @@ enum SimulateCommand {
         switch ends.count {
         case 1: return UInt64(text).map { $0...$0 }
         case 3:
-            guard ends[1].isEmpty, let low = UInt64(ends[0]), let high = UInt64(ends[2]), low <= high else {
+            guard ends[1].isEmpty, let low = UInt64(ends[0]), let high = UInt64(ends[2]),
+                low <= high
+            else {
                 return nil
             }
             return low...high

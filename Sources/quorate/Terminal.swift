@@ -1,7 +1,8 @@
 import Glibc
 import Lab
 
-/// The two streams: results go to standard output, prose to standard error; colours and progress only to a terminal.
+/// The two streams: results go to standard output, prose to standard error; colours and progress
+/// only to a terminal.
 enum Terminal {
     /// Prints one line of result.
     static func result(_ line: String) { write(line + "\n", to: STDOUT_FILENO) }

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Measures")
 struct HistogramTests {
-    @Test("every value lies in its bucket, buckets follow one another, and none is wider than 1/128 of its values")
+    @Test(
+        "buckets follow one another, and none is wider than 1/128 of its values"
+    )
     func buckets() {
         var previous: UInt64?
         for index in 0...Histogram.index(of: Histogram.largest) {
@@ -23,7 +25,8 @@ struct HistogramTests {
     func quantiles() throws {
         var random = PRNG(seed: 1)
         var histogram = Histogram()
-        let values = (0..<10_000).map { _ in random.next() >> UInt64(24 + random.below(32)) }.sorted()
+        let values = (0..<10_000).map { _ in random.next() >> UInt64(24 + random.below(32)) }
+            .sorted()
         for value in values { histogram.record(value) }
         for (share, index) in [(0.5, 4999), (0.99, 9899), (0.999, 9989), (1.0, 9999), (0.0001, 0)] {
             let exact = values[index]
@@ -35,7 +38,8 @@ struct HistogramTests {
         #expect(histogram.quantile(1) == values.last)
     }
 
-    @Test("an empty histogram has no quantile, and the longest durations are counted as the longest")
+    @Test(
+        "an empty histogram has no quantile, and the longest durations are counted as the longest")
     func edges() {
         var histogram = Histogram()
         #expect(histogram.quantile(0.5) == nil)
@@ -44,10 +48,13 @@ struct HistogramTests {
         #expect(histogram.maximum == .max)
     }
 
-    @Test("Wilson's band, against published values", arguments: [
-        // Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-        (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718),
-    ])
+    @Test(
+        "Wilson's band, against published values",
+        arguments: [
+            // Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+            (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611),
+            (1, 29, 0.0061, 0.1718),
+        ])
     func wilson(events: Int, trials: Int, low: Double, high: Double) {
         let band = ShareEstimate(events: events, trials: trials).band
         #expect((band.low - low).magnitude < 0.0001)

@@ -24,11 +24,15 @@ struct JSONTests {
         #expect(try JSON(parsing: #""a\n\t\"\\\u00e9\x41\ud83d\ude00""#) == "a\n\t\"\\éA😀")
     }
 
-    @Test("what is broken is refused with its line", arguments: [
-        ("{\n a: 1\n b: 2}", 3), ("{a: 1, a: 2}", 1), ("[1,\n", 2), ("'open", 1), ("{a: 1} x", 1),
-        ("/* open", 1), ("{1a: 1}", 1), ("[tru]", 1), ("'\\ud800'", 1), ("", 1), ("'a\nb'", 1), ("--1", 1),
-        ("1e", 1), ("0x", 1), ("-", 1), ("'\\", 1), ("'\\u12", 1), ("/", 1),
-    ])
+    @Test(
+        "what is broken is refused with its line",
+        arguments: [
+            ("{\n a: 1\n b: 2}", 3), ("{a: 1, a: 2}", 1), ("[1,\n", 2), ("'open", 1),
+            ("{a: 1} x", 1),
+            ("/* open", 1), ("{1a: 1}", 1), ("[tru]", 1), ("'\\ud800'", 1), ("", 1), ("'a\nb'", 1),
+            ("--1", 1),
+            ("1e", 1), ("0x", 1), ("-", 1), ("'\\", 1), ("'\\u12", 1), ("/", 1),
+        ])
     func broken(text: String, line: Int) {
         let error = #expect(throws: JSON.ParseError.self) { try JSON(parsing: text) }
         #expect(error?.line == line)
@@ -38,13 +42,16 @@ struct JSONTests {
     func depth() throws {
         let fits = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)
         _ = try JSON(parsing: fits)
-        #expect(throws: JSON.ParseError.self) { try JSON(parsing: String(repeating: "[", count: 100_000)) }
+        #expect(throws: JSON.ParseError.self) {
+            try JSON(parsing: String(repeating: "[", count: 100_000))
+        }
     }
 
     @Test("what is written is read back, on one line and on several")
     func roundTrip() throws {
         let value: JSON = [
-            "a": [1, "x\u{1}\"\\\n", .number(0.25), .null, true, [:], []], "b": ["c": -7], "é 😀": "\u{7F}",
+            "a": [1, "x\u{1}\"\\\n", .number(0.25), .null, true, [:], []], "b": ["c": -7],
+            "é 😀": "\u{7F}",
         ]
         #expect(try JSON(parsing: value.line) == value)
         #expect(try JSON(parsing: value.pretty) == value)
@@ -54,10 +61,12 @@ struct JSONTests {
 
     @Test("no cut or changed text traps")
     func damaged() {
-        let text = Array("{a: [1, 'é\\u0041', {b: 0x1f, /* c */ d: -1.5e3}], // e\n f: \"g\"}".utf8)
+        let text = Array(
+            "{a: [1, 'é\\u0041', {b: 0x1f, /* c */ d: -1.5e3}], // e\n f: \"g\"}".utf8)
         for cut in 0...text.count {
             _ = try? JSON(parsing: String(decoding: text[..<cut], as: UTF8.self))
-            for byte: UInt8 in [0, 34, 39, 42, 47, 58, 91, 92, 123, 125, 255] where cut < text.count {
+            for byte: UInt8 in [0, 34, 39, 42, 47, 58, 91, 92, 123, 125, 255] where cut < text.count
+            {
                 var changed = text
                 changed[cut] = byte
                 _ = try? JSON(parsing: String(decoding: changed, as: UTF8.self))
@@ -68,9 +77,12 @@ struct JSONTests {
 
 @Suite("Did you mean")
 struct SuggestionTests {
-    @Test("distance counts insertions, deletions, replacements and swaps of neighbours", arguments: [
-        ("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("stauts", "status", 1), ("abc", "abc", 0),
-    ])
+    @Test(
+        "distance counts insertions, deletions, replacements and swaps of neighbours",
+        arguments: [
+            ("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("stauts", "status", 1),
+            ("abc", "abc", 0),
+        ])
     func distance(a: String, b: String, expected: Int) {
         #expect(Suggestion.distance(a, b) == expected)
         #expect(Suggestion.distance(b, a) == expected)

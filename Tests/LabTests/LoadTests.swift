@@ -28,7 +28,9 @@ struct WriteLedgerTests {
         #expect(ledger.promised == [0])
     }
 
-    @Test("a write of unknown outcome may have taken effect at any moment since, a refused one may not")
+    @Test(
+        "a write of unknown outcome may take effect at any later moment, a refused one may not"
+    )
     func unknown() {
         let ledger = ledger([.unknown("UNKNOWN"), .done(.simple("OK")), .refused("UNAVAILABLE")])
         let unknown = ledger.entries[0].unknown[0]
@@ -75,19 +77,27 @@ struct ProberTests {
     private func write(_ prober: inout Prober, at now: UInt64) throws -> UInt64 {
         let result1 = prober.step(now: now, nodes: [0, 1, 2])
         let step = try #require(result1)
-        guard case .write = step else { Issue.record("a prober writes first"); return 0 }
+        guard case .write = step else {
+            Issue.record("a prober writes first")
+            return 0
+        }
         #expect(prober.nextMoment == nil)
         prober.wrote(done, now: now + 10)
         return try #require(prober.nextMoment)
     }
 
-    @Test("the read goes through another node, at a grid point after the acknowledgement, never earlier")
+    @Test(
+        "the read goes through another node, at a grid point after the acknowledgement"
+    )
     func otherNode() throws {
         for seed in 0..<200 as Range<UInt64> {
             var prober = Prober(seed: seed)
             let result2 = prober.step(now: 5, nodes: [0, 1, 2])
             let first = try #require(result2)
-            guard case .write(let writer, 1) = first else { Issue.record("not write 1"); return }
+            guard case .write(let writer, 1) = first else {
+                Issue.record("not write 1")
+                return
+            }
             prober.wrote(done, now: 1000)
             let due = try #require(prober.nextMoment)
             #expect(StalenessCurve.grid.contains((due - 1000) / 1000))
@@ -156,7 +166,8 @@ struct ProberTests {
         for position in StalenessCurve.grid.indices {
             for read in 0..<1000 {
                 let stale = (position == 0 && read < 100) || (position == 2 && read < 20)
-                curve.record(at: position, delay: UInt64(position), behind: stale ? 1 + position : 0)
+                curve.record(
+                    at: position, delay: UInt64(position), behind: stale ? 1 + position : 0)
             }
         }
         #expect(curve.overall == ShareEstimate(events: 120, trials: 12_000))
@@ -183,10 +194,13 @@ struct ProberTests {
 
 @Suite("What a load's answers mean")
 struct LoadAnswerTests {
-    @Test("a value names its write; none is write 0; what is not ours is nothing", arguments: [
-        (Reply.bulk(Array("12:xxx".utf8)), 12), (.bulk(nil), 0), (.bulk(Array("7".utf8)), 7),
-        (.bulk(Array("x".utf8)), nil), (.error("ERR"), nil), (.array([]), nil), (.integer(3), nil),
-    ] as [(Reply, Int?)])
+    @Test(
+        "a value names its write; none is write 0; what is not ours is nothing",
+        arguments: [
+            (Reply.bulk(Array("12:xxx".utf8)), 12), (.bulk(nil), 0), (.bulk(Array("7".utf8)), 7),
+            (.bulk(Array("x".utf8)), nil), (.error("ERR"), nil), (.array([]), nil),
+            (.integer(3), nil),
+        ] as [(Reply, Int?)])
     func numbers(reply: Reply, number: Int?) {
         #expect(LoadRun.number(in: Outcome(reply)) == number)
     }

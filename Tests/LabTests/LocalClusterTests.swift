@@ -8,7 +8,8 @@ import Testing
 struct LocalClusterTests {
     /// A directory of its own that is gone afterwards.
     private func inDirectory(_ body: (String) throws -> Void) throws {
-        let path = LocalCluster.temporaryDirectory + "/quorate-test-\(getpid())-\(MonotonicClock.now)"
+        let path =
+            LocalCluster.temporaryDirectory + "/quorate-test-\(getpid())-\(MonotonicClock.now)"
         try Files.makeDirectory(path)
         defer { Files.removeTree(path) }
         try body(path)
@@ -19,7 +20,8 @@ struct LocalClusterTests {
     @Test("a started process is known by number, start time and program, and ends on SIGTERM")
     func process() throws {
         try inDirectory { path in
-            let process = try NodeProcess.start(["/bin/sleep", "60"], log: path + "/log", input: nil)
+            let process = try NodeProcess.start(
+                ["/bin/sleep", "60"], log: path + "/log", input: nil)
             #expect(process.condition == .alive)
             #expect(getpgid(process.number) == process.number)
             #expect(process.end(graceMilliseconds: 5000))
@@ -31,7 +33,8 @@ struct LocalClusterTests {
     func stubborn() throws {
         try inDirectory { path in
             let script = "trap '' TERM; echo ready; while :; do sleep 1; done"
-            let process = try NodeProcess.start(["/bin/sh", "-c", script], log: path + "/log", input: nil)
+            let process = try NodeProcess.start(
+                ["/bin/sh", "-c", script], log: path + "/log", input: nil)
             while try Files.read(path + "/log").isEmpty { sched_yield() }
             #expect(!process.end(graceMilliseconds: 20))
             #expect(process.condition == .dead)
@@ -41,10 +44,12 @@ struct LocalClusterTests {
     @Test("a process of another start time or program is foreign and is never signalled")
     func foreign() throws {
         try inDirectory { path in
-            let process = try NodeProcess.start(["/bin/sleep", "60"], log: path + "/log", input: nil)
+            let process = try NodeProcess.start(
+                ["/bin/sleep", "60"], log: path + "/log", input: nil)
             defer { process.end(graceMilliseconds: 1000) }
             let other = NodeProcess(
-                number: process.number, startTicks: process.startTicks - 1, executable: process.executable)
+                number: process.number, startTicks: process.startTicks - 1,
+                executable: process.executable)
             let third = NodeProcess(
                 number: process.number, startTicks: process.startTicks, executable: "/bin/other")
             for stranger in [other, third] {
@@ -65,7 +70,9 @@ struct LocalClusterTests {
         }
     }
 
-    @Test("a new cluster writes one valid configuration a node, all with the same members on different ports")
+    @Test(
+        "a new cluster writes one valid configuration a node, all with the same members"
+    )
     func create() throws {
         try inDirectory { path in
             var plan = LocalCluster.Plan()
@@ -77,7 +84,8 @@ struct LocalClusterTests {
             }
             #expect(configurations.map(\.node.rawValue) == [1, 2, 3])
             #expect(Set(configurations.map(\.clusterID)).count == 1)
-            #expect(configurations.allSatisfy { $0.members == configurations[0].members && $0.faults })
+            #expect(
+                configurations.allSatisfy { $0.members == configurations[0].members && $0.faults })
             #expect(configurations[0].keyspaces["k"]?.writeQuorum == .all)
             #expect(Set(configurations.flatMap { [$0.client.port, $0.link.port] }).count == 6)
             #expect(try LocalCluster.open(path + "/c").state == state)
@@ -99,7 +107,9 @@ struct LocalClusterTests {
             }
         }
         #expect(bound == 0 && listen(descriptor, 1) == 0)
-        let failure = #expect(throws: Failure.self) { try LoopbackPorts.choose(nodes: 1, base: free) }
+        let failure = #expect(throws: Failure.self) {
+            try LoopbackPorts.choose(nodes: 1, base: free)
+        }
         #expect(failure?.kind == .cannotCreate)
         #expect(failure?.message.contains("port \(free)") == true)
     }

@@ -6,12 +6,16 @@ import Testing
 @Suite("The command line")
 struct CommandTests {
     private func failure(_ line: String) -> Failure? {
-        #expect(throws: Failure.self) { try Command.read(line.split(separator: " ").map(String.init)) }
+        #expect(throws: Failure.self) {
+            try Command.read(line.split(separator: " ").map(String.init))
+        }
     }
 
     @Test("commands of one and of two words are found, with operands and options in any order")
     func commands() throws {
-        let request = try Command.read(["keyspace", "create", "--json", "orders", "n=3", "--address=h:1"])
+        let request = try Command.read([
+            "keyspace", "create", "--json", "orders", "n=3", "--address=h:1",
+        ])
         guard case .run(.keyspaceCreate, let arguments) = request else {
             Issue.record("not keyspace create")
             return
@@ -44,19 +48,27 @@ struct CommandTests {
         }
     }
 
-    @Test("unknown commands and options are refused with the nearest known one", arguments: [
-        ("srve", "quorate serve"), ("cluster stauts", "quorate cluster status"), ("demo --secnds 3", "--seconds"),
-        ("keyspaces list", "quorate keyspace"), ("cluster up --node 3", "--nodes"),
-    ])
+    @Test(
+        "unknown commands and options are refused with the nearest known one",
+        arguments: [
+            ("srve", "quorate serve"), ("cluster stauts", "quorate cluster status"),
+            ("demo --secnds 3", "--seconds"),
+            ("keyspaces list", "quorate keyspace"), ("cluster up --node 3", "--nodes"),
+        ])
     func suggestions(line: String, suggestion: String) {
         let failure = failure(line)
         #expect(failure?.kind == .usage)
-        #expect(failure?.hint?.contains("did you mean \(suggestion)?") == true, "\(failure?.hint ?? "")")
+        #expect(
+            failure?.hint?.contains("did you mean \(suggestion)?") == true, "\(failure?.hint ?? "")"
+        )
     }
 
-    @Test("options without their value, with one too many, or twice are refused", arguments: [
-        "demo --seconds", "demo --json=yes", "demo --json --json", "demo -x", "cluster frobnicate", "xyzzy",
-    ])
+    @Test(
+        "options without their value, with one too many, or twice are refused",
+        arguments: [
+            "demo --seconds", "demo --json=yes", "demo --json --json", "demo -x",
+            "cluster frobnicate", "xyzzy",
+        ])
     func usage(line: String) {
         #expect(failure(line)?.kind == .usage)
     }
@@ -76,13 +88,19 @@ struct CommandTests {
         }
     }
 
-    @Test("wrong operands are refused before anything is asked or started", arguments: [
-        "serve", "serve x", "cluster up 3", "cluster status now", "keyspace create", "keyspace create a:b",
-        "keyspace create o n=x", "keyspace alter o", "keyspace drop", "keyspace drop a b", "keyspace list x",
-        "keyspace list --address nowhere", "simulate", "simulate --seeds x", "demo now",
-    ])
+    @Test(
+        "wrong operands are refused before anything is asked or started",
+        arguments: [
+            "serve", "serve x", "cluster up 3", "cluster status now", "keyspace create",
+            "keyspace create a:b",
+            "keyspace create o n=x", "keyspace alter o", "keyspace drop", "keyspace drop a b",
+            "keyspace list x",
+            "keyspace list --address nowhere", "simulate", "simulate --seeds x", "demo now",
+        ])
     func operands(line: String) throws {
-        guard case .run(let command, let arguments) = try Command.read(line.split(separator: " ").map(String.init))
+        guard
+            case .run(let command, let arguments) = try Command.read(
+                line.split(separator: " ").map(String.init))
         else { return }
         let failure = #expect(throws: Failure.self) { try command.run(arguments) }
         #expect(failure?.kind == .usage)
@@ -90,7 +108,9 @@ struct CommandTests {
 
     @Test("every class of failure has an exit status, every status a meaning in the help")
     func statuses() {
-        for status in ExitStatus.allCases { #expect(Command.overview(nil).contains(status.meaning)) }
+        for status in ExitStatus.allCases {
+            #expect(Command.overview(nil).contains(status.meaning))
+        }
         #expect(ExitStatus(.badFile).rawValue == 3)
         #expect(ExitStatus(.usage).rawValue == 64)
     }

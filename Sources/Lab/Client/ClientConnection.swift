@@ -44,7 +44,9 @@ public final class ClientConnection {
     private func send(_ bytes: [UInt8], until deadline: UInt64) throws(Failure) {
         var sent = 0
         while sent < bytes.count {
-            switch bytes.withUnsafeBytes({ socket.send(UnsafeRawBufferPointer(rebasing: $0[sent...])) }) {
+            switch bytes.withUnsafeBytes({
+                socket.send(UnsafeRawBufferPointer(rebasing: $0[sent...]))
+            }) {
             case .moved(let count): sent += count
             case .wouldBlock: try pause(for: Int16(POLLOUT), until: deadline)
             case .closed: throw broken
@@ -57,25 +59,31 @@ public final class ClientConnection {
             do {
                 if let reply = try reader.next() { return reply }
             } catch {
-                throw Failure(.unavailable, "\(address) does not speak the Redis protocol: \(error.problem)")
+                throw Failure(
+                    .unavailable, "\(address) does not speak the Redis protocol: \(error.problem)")
             }
             switch chunk.withUnsafeMutableBytes({ socket.receive(into: $0) }) {
             case .moved(let count):
-                chunk.withUnsafeBytes { reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+                chunk.withUnsafeBytes {
+                    reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+                }
             case .wouldBlock: try pause(for: Int16(POLLIN), until: deadline)
             case .closed: throw broken
             }
         }
     }
 
-    private var broken: Failure { Failure(.unknown, "\(address) closed the connection before it answered") }
+    private var broken: Failure {
+        Failure(.unknown, "\(address) closed the connection before it answered")
+    }
 
     private func pause(for events: Int16, until deadline: UInt64) throws(Failure) {
         var entry = pollfd(fd: socket.descriptor, events: events, revents: 0)
         while true {
             let now = MonotonicClock.now
             guard now < deadline else {
-                throw Failure(.unknown, "\(address) did not answer within \(timeoutMilliseconds) ms")
+                throw Failure(
+                    .unknown, "\(address) did not answer within \(timeoutMilliseconds) ms")
             }
             if poll(&entry, 1, Int32((deadline - now) / 1_000_000 + 1)) > 0 { return }
             if Interruption.requested != nil { throw Failure(.interrupted, "interrupted") }
@@ -84,12 +92,17 @@ public final class ClientConnection {
 }
 
 extension NodeSettings.Endpoint: CustomStringConvertible {
-    public var description: String { host.utf8.contains(58) ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    public var description: String {
+        host.utf8.contains(58) ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 
-    /// Reads `HOST:PORT`, `[IPV6]:PORT` or `PORT` alone, which means loopback; nil for anything else.
+    /// Reads `HOST:PORT`, `[IPV6]:PORT` or `PORT` alone, which means loopback; nil for anything
+    /// else.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard let last = parts.last, let port = Int(last), (1...65_535).contains(port) else { return nil }
+        guard let last = parts.last, let port = Int(last), (1...65_535).contains(port) else {
+            return nil
+        }
         var host = parts.dropLast().joined(separator: ":")
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = String(host.dropFirst().dropLast())

@@ -1,6 +1,7 @@
 import Glibc
 
-/// A TCP connection to one node that never blocks: everything of the operating system's that a client needs.
+/// A TCP connection to one node that never blocks: everything of the operating system's that a
+/// client needs.
 public final class ClientSocket {
     /// What reading or writing came to.
     public enum Progress: Equatable, Sendable {
@@ -27,7 +28,8 @@ public final class ClientSocket {
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(host, String(port), &hints, &list)
         guard status == 0, let address = list else {
-            throw Failure(.unavailable, "cannot resolve \(host): \(String(cString: gai_strerror(status)))")
+            throw Failure(
+                .unavailable, "cannot resolve \(host): \(String(cString: gai_strerror(status)))")
         }
         defer { freeaddrinfo(list) }
         let flags = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
@@ -35,7 +37,8 @@ public final class ClientSocket {
         guard descriptor >= 0 else { throw Failure(.unavailable, "no socket: \(lastError())") }
         let connection = ClientSocket(descriptor: descriptor)
         var one: Int32 = 1
-        setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
         let result = Glibc.connect(descriptor, address.pointee.ai_addr, address.pointee.ai_addrlen)
         guard result == 0 || errno == EINPROGRESS else {
             throw Failure(.unavailable, "cannot reach \(host):\(port): \(lastError())")
@@ -75,7 +78,8 @@ public final class ClientSocket {
 /// The text of `errno`.
 func lastError() -> String { String(cString: strerror(errno)) }
 
-/// Waits for any of several sockets, to the microsecond: `poll` only knows milliseconds, and a probe means less.
+/// Waits for any of several sockets, to the microsecond: `poll` only knows milliseconds, and a
+/// probe means less.
 ///
 /// Limit: descriptors below 1,024, which is what `select` can name.
 struct ReadySet {
@@ -90,7 +94,8 @@ struct ReadySet {
         highest = max(highest, descriptor)
     }
 
-    /// Waits until something is ready, a signal arrives or the time is over; afterwards only what is ready is left.
+    /// Waits until something is ready, a signal arrives or the time is over; afterwards only what
+    /// is ready is left.
     mutating func wait(nanoseconds: UInt64) {
         var time = timespec(
             tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
@@ -113,6 +118,8 @@ struct ReadySet {
     }
 
     private static func contains(_ descriptor: Int32, _ set: inout fd_set) -> Bool {
-        withUnsafeMutableBytes(of: &set) { $0[Int(descriptor) / 8] & 1 << UInt8(descriptor % 8) != 0 }
+        withUnsafeMutableBytes(of: &set) {
+            $0[Int(descriptor) / 8] & 1 << UInt8(descriptor % 8) != 0
+        }
     }
 }

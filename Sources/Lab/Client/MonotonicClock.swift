@@ -1,6 +1,7 @@
 import Glibc
 
-/// The one clock of a run: every send, reply and deadline is read from it, so that no two hosts' clocks are subtracted.
+/// The one clock of a run: every send, reply and deadline is read from it, so that no two hosts'
+/// clocks are subtracted.
 public enum MonotonicClock {
     /// Nanoseconds since an arbitrary moment; never runs backwards.
     public static var now: UInt64 {

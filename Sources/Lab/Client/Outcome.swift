@@ -7,10 +7,12 @@ public enum Outcome: Equatable, Sendable {
     case unknown(String)
 
     /// The codes behind which nothing was done.
-    private static let refusals = ["UNAVAILABLE", "OVERLOADED", "DISKFULL", "ERR", "MODE", "WRONGTYPE", "NOAUTH"]
+    private static let refusals = [
+        "UNAVAILABLE", "OVERLOADED", "DISKFULL", "ERR", "MODE", "WRONGTYPE", "NOAUTH",
+    ]
 
-    /// An error whose code is not one of those that promise that nothing happened is unknown: a checker that guessed
-    /// would report losses that were none, or miss some that were.
+    /// An error whose code is not one of those that promise that nothing happened is unknown: a
+    /// checker that guessed would report losses that were none, or miss some that were.
     public init(_ reply: Reply) {
         guard case .error(let line) = reply else {
             self = .done(reply)

@@ -31,8 +31,8 @@ public enum Reply: Equatable, Sendable {
 
 /// Reads answers out of a stream that arrives in pieces.
 ///
-/// Limits: a line of 64 KiB, a bulk string of 64 MiB, an array of one million items, nesting of 8; beyond them the server
-/// is taken for something that does not speak the protocol.
+/// Limits: a line of 64 KiB, a bulk string of 64 MiB, an array of one million items, nesting of 8;
+/// beyond them the server is taken for something that does not speak the protocol.
 public struct ReplyReader {
     /// What came was no answer in the protocol.
     public struct ProtocolError: Error, Equatable, Sendable {
@@ -86,7 +86,9 @@ public struct ReplyReader {
 
     private func bulk(_ count: Int, at position: inout Int) throws(ProtocolError) -> Reply? {
         guard count >= 0 else { return .bulk(nil) }
-        guard count <= ReplyReader.bulkMax else { throw ProtocolError(problem: "a bulk string is too long") }
+        guard count <= ReplyReader.bulkMax else {
+            throw ProtocolError(problem: "a bulk string is too long")
+        }
         let end = position + count
         guard end + 2 <= bytes.count else { return nil }
         guard bytes[end] == 13, bytes[end + 1] == 10 else {
@@ -127,7 +129,9 @@ public struct ReplyReader {
             return nil
         }
         guard end + 1 < bytes.count else { return nil }
-        guard bytes[end + 1] == 10, end > position else { throw ProtocolError(problem: "a broken line") }
+        guard bytes[end + 1] == 10, end > position else {
+            throw ProtocolError(problem: "a broken line")
+        }
         defer { position = end + 2 }
         return bytes[position..<end]
     }

@@ -1,6 +1,7 @@
 import Base
 
-/// What `cluster.json` remembers about a local cluster: enough to find its nodes again, and to recognise strangers.
+/// What `cluster.json` remembers about a local cluster: enough to find its nodes again, and to
+/// recognise strangers.
 public struct ClusterState: Equatable, Sendable {
     /// One node and the process that last ran it.
     public struct Node: Equatable, Sendable {
@@ -44,7 +45,9 @@ public struct ClusterState: Equatable, Sendable {
 }
 
 extension ClusterState.Node {
-    private static let names = ["id", "host", "clientPort", "linkPort", "pid", "startTicks", "executable"]
+    private static let names = [
+        "id", "host", "clientPort", "linkPort", "pid", "startTicks", "executable",
+    ]
 
     var json: JSON {
         var members = [
@@ -68,7 +71,8 @@ extension ClusterState.Node {
         }
         let host = try reader.text("host", example: "127.0.0.1") ?? ""
         let ports = 1...65_535
-        id = NodeID(UInt16(truncatingIfNeeded: try reader.integer("id", in: ports, example: 1) ?? 1))
+        id = NodeID(
+            UInt16(truncatingIfNeeded: try reader.integer("id", in: ports, example: 1) ?? 1))
         client = NodeSettings.Endpoint(
             host: host, port: try reader.integer("clientPort", in: ports, example: 7001) ?? 0)
         link = NodeSettings.Endpoint(
@@ -76,7 +80,8 @@ extension ClusterState.Node {
         let range = 1...Int(Int32.max)
         if let number = try reader.integer("pid", in: range, example: 4711),
             let ticks = try reader.integer("startTicks", in: 0...Int.max, example: 100),
-            let executable = try reader.text("executable", example: "/usr/bin/quorate") {
+            let executable = try reader.text("executable", example: "/usr/bin/quorate")
+        {
             process = NodeProcess(number: Int32(number), startTicks: ticks, executable: executable)
         }
     }

@@ -10,7 +10,9 @@ public enum Files {
     /// - Throws: `badFile` when it cannot be read, is too long or is not UTF-8.
     public static func read(_ path: String) throws(Failure) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw Failure(.badFile, "cannot read \(path): \(lastError())") }
+        guard descriptor >= 0 else {
+            throw Failure(.badFile, "cannot read \(path): \(lastError())")
+        }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 65_536)
@@ -19,7 +21,9 @@ public enum Files {
             guard count >= 0 else { throw Failure(.badFile, "cannot read \(path): \(lastError())") }
             if count == 0 { break }
             bytes += chunk[..<count]
-            guard bytes.count <= textBytesMax else { throw Failure(.badFile, "\(path) is longer than 16 MiB") }
+            guard bytes.count <= textBytesMax else {
+                throw Failure(.badFile, "\(path) is longer than 16 MiB")
+            }
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw Failure(.badFile, "\(path) is not UTF-8 text")
@@ -31,7 +35,9 @@ public enum Files {
     public static func write(_ text: String, to path: String) throws(Failure) {
         let draft = path + ".new"
         let descriptor = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Failure(.cannotCreate, "cannot write \(draft): \(lastError())") }
+        guard descriptor >= 0 else {
+            throw Failure(.cannotCreate, "cannot write \(draft): \(lastError())")
+        }
         let bytes = Array(text.utf8)
         let written = Glibc.write(descriptor, bytes, bytes.count)
         close(descriptor)
@@ -40,15 +46,20 @@ public enum Files {
         }
     }
 
-    /// Makes a directory for its owner alone, or takes one that is already there and belongs to this user.
+    /// Makes a directory for its owner alone, or takes one that is already there and belongs to
+    /// this user.
     ///
-    /// A directory of somebody else, or a symbolic link, is refused: under a shared temporary directory anyone could
-    /// have put it there.
+    /// A directory of somebody else, or a symbolic link, is refused: under a shared temporary
+    /// directory anyone could have put it there.
     public static func makeDirectory(_ path: String) throws(Failure) {
         if mkdir(path, 0o700) == 0 { return }
-        guard errno == EEXIST else { throw Failure(.cannotCreate, "cannot create \(path): \(lastError())") }
+        guard errno == EEXIST else {
+            throw Failure(.cannotCreate, "cannot create \(path): \(lastError())")
+        }
         var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR, status.st_uid == getuid() else {
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR,
+            status.st_uid == getuid()
+        else {
             throw Failure(.cannotCreate, "\(path) exists and is no directory of this user")
         }
     }
@@ -92,10 +103,13 @@ public enum Files {
         return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Holds a lock file until the returned descriptor is closed, by the process's end at the latest.
+    /// Holds a lock file until the returned descriptor is closed, by the process's end at the
+    /// latest.
     static func lock(_ path: String) throws(Failure) -> Int32 {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Failure(.cannotCreate, "cannot write \(path): \(lastError())") }
+        guard descriptor >= 0 else {
+            throw Failure(.cannotCreate, "cannot write \(path): \(lastError())")
+        }
         guard lockf(descriptor, F_TLOCK, 0) == 0 else {
             close(descriptor)
             throw Failure(.cannotCreate, "another quorate command is working on this cluster")

@@ -3,10 +3,11 @@ import Synchronization
 
 private let received = Atomic<Int32>(0)
 
-/// Turns SIGINT and SIGTERM into a question that long work asks, so that what was started is also ended.
+/// Turns SIGINT and SIGTERM into a question that long work asks, so that what was started is also
+/// ended.
 public enum Interruption {
-    /// Starts to listen; from then on the signals no longer end the process by themselves, and neither
-    /// does a reader of our output who left.
+    /// Starts to listen; from then on the signals no longer end the process by themselves, and
+    /// neither does a reader of our output who left.
     public static func listen() {
         received.store(0, ordering: .relaxed)
         signal(SIGPIPE, SIG_IGN)

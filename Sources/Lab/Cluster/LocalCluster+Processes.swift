@@ -2,8 +2,8 @@ import Base
 import Glibc
 
 extension LocalCluster {
-    /// From now on the nodes that are started end when this process ends, even by SIGKILL: they hold the other end of a
-    /// pipe as their standard input.
+    /// From now on the nodes that are started end when this process ends, even by SIGKILL: they
+    /// hold the other end of a pipe as their standard input.
     public func tetherNodes() throws(Failure) {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { throw Failure(.cannotCreate, "no pipe: \(lastError())") }
@@ -67,8 +67,8 @@ extension LocalCluster {
 
     /// Waits until every node answers and has a link to every other.
     ///
-    /// - Throws: `failed` with the end of its log when a node ended; `unavailable` when the time is over;
-    ///   `interrupted`.
+    /// - Throws: `failed` with the end of its log when a node ended; `unavailable` when the time is
+    ///   over; `interrupted`.
     public func waitUntilReady(milliseconds: Int) throws(Failure) {
         let deadline = MonotonicClock.now + UInt64(milliseconds) * 1_000_000
         for node in state.nodes {
@@ -83,7 +83,8 @@ extension LocalCluster {
         }
     }
 
-    /// - Throws: `failed` with the end of its log when a node that was started is not running any more.
+    /// - Throws: `failed` with the end of its log when a node that was started is not running any
+    ///   more.
     func checkAlive() throws(Failure) {
         for node in state.nodes {
             if let process = node.process, process.condition != .alive { throw ended(node) }
@@ -97,11 +98,14 @@ extension LocalCluster {
         return Failure(.failed, "\(node.id) ended by itself\(said)")
     }
 
-    private func late(_ node: ClusterState.Node, _ health: NodeHealth, _ milliseconds: Int) -> Failure {
+    private func late(_ node: ClusterState.Node, _ health: NodeHealth, _ milliseconds: Int)
+        -> Failure
+    {
         let links = "has \(health.linksUp ?? 0) of \(state.nodes.count - 1) links"
+        let finding = health.answers ? links : "does not answer"
         return Failure(
             .unavailable,
-            "\(node.id) \(health.answers ? links : "does not answer") after \(milliseconds / 1000) s",
+            "\(node.id) \(finding) after \(milliseconds / 1000) s",
             hint: "its log is \(path(of: node.id, ".log"))")
     }
 }

@@ -3,11 +3,12 @@ import Glibc
 
 /// A cluster of real processes on loopback, whose state lives in one directory.
 ///
-/// The directory holds `cluster.json` (nodes, ports, processes), `lock`, and for each node `node-N.json5` (its
-/// configuration), `node-N.log` (what it printed) and `node-N/` (its data). Stopping keeps the data; starting again
-/// uses it. Whoever works on a cluster holds its lock.
+/// The directory holds `cluster.json` (nodes, ports, processes), `lock`, and for each node
+/// `node-N.json5` (its configuration), `node-N.log` (what it printed) and `node-N/` (its data).
+/// Stopping keeps the data; starting again uses it. Whoever works on a cluster holds its lock.
 ///
-/// Reading order: this file, LocalCluster+Processes.swift (start, wait, stop), LocalCluster+Status.swift.
+/// Reading order: this file, LocalCluster+Processes.swift (start, wait, stop),
+/// LocalCluster+Status.swift.
 public final class LocalCluster {
     /// What a new cluster is made of.
     public struct Plan {
@@ -42,7 +43,8 @@ public final class LocalCluster {
         close(lock)
     }
 
-    /// The directory that is meant when none is named: one per user, so that `status` and `down` find it from anywhere.
+    /// The directory that is meant when none is named: one per user, so that `status` and `down`
+    /// find it from anywhere.
     public static var defaultDirectory: String {
         temporaryDirectory + "/quorate-cluster-\(getuid())"
     }
@@ -65,19 +67,22 @@ public final class LocalCluster {
     public static func open(_ directory: String) throws(Failure) -> LocalCluster {
         guard exists(in: directory) else {
             throw Failure(
-                .unavailable, "no cluster in \(directory)", hint: "start one with quorate cluster up")
+                .unavailable, "no cluster in \(directory)",
+                hint: "start one with quorate cluster up")
         }
         let lock = try Files.lock(directory + "/lock")
         let text = try Files.read(directory + "/cluster.json")
         do {
-            return LocalCluster(directory: directory, state: try ClusterState(parsing: text), lock: lock)
+            return LocalCluster(
+                directory: directory, state: try ClusterState(parsing: text), lock: lock)
         } catch {
             close(lock)
             throw Failure(.badFile, "\(directory)/cluster.json: \(error)")
         }
     }
 
-    /// Makes a new cluster's directory, picks its ports and writes the configurations; starts nothing.
+    /// Makes a new cluster's directory, picks its ports and writes the configurations; starts
+    /// nothing.
     public static func create(_ directory: String, _ plan: Plan) throws(Failure) -> LocalCluster {
         try Files.makeDirectory(directory)
         let lock = try Files.lock(directory + "/lock")
@@ -87,11 +92,13 @@ public final class LocalCluster {
                 id: NodeID(UInt16(position + 1)), host: "127.0.0.1",
                 clientPort: ports.client, linkPort: ports.link)
         }
-        let state = ClusterState(name: "local-\(getpid())-\(MonotonicClock.now)", nodes: members.map {
-            ClusterState.Node(
-                id: $0.id, client: NodeSettings.Endpoint(host: $0.host, port: $0.clientPort),
-                link: NodeSettings.Endpoint(host: $0.host, port: $0.linkPort))
-        })
+        let state = ClusterState(
+            name: "local-\(getpid())-\(MonotonicClock.now)",
+            nodes: members.map {
+                ClusterState.Node(
+                    id: $0.id, client: NodeSettings.Endpoint(host: $0.host, port: $0.clientPort),
+                    link: NodeSettings.Endpoint(host: $0.host, port: $0.linkPort))
+            })
         let cluster = LocalCluster(directory: directory, state: state, lock: lock)
         for member in members { try cluster.writeConfiguration(of: member.id, members, plan) }
         try cluster.save()
@@ -110,7 +117,8 @@ public final class LocalCluster {
         try Files.write(configuration.json.pretty, to: path(of: node, ".json5"))
     }
 
-    /// The path of a node's configuration (`.json5`), log (`.log`) or data directory (empty suffix).
+    /// The path of a node's configuration (`.json5`), log (`.log`) or data directory (empty
+    /// suffix).
     public func path(of node: NodeID, _ suffix: String) -> String {
         "\(directory)/node-\(node.rawValue)\(suffix)"
     }

@@ -7,8 +7,8 @@ enum LoopbackPorts {
 
     /// The client and link ports of so many nodes, kernel-picked or counted from a base.
     ///
-    /// Kernel-picked ports are held until all are known, so they differ; between here and the node's own bind somebody
-    /// else could take one, which the node then reports.
+    /// Kernel-picked ports are held until all are known, so they differ; between here and the
+    /// node's own bind somebody else could take one, which the node then reports.
     ///
     /// - Throws: `cannotCreate` naming the port that is in use.
     static func choose(nodes: Int, base: Int?) throws(Failure) -> [(client: Int, link: Int)] {
@@ -37,7 +37,8 @@ enum LoopbackPorts {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let result = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
-                bind(descriptor, general, length) == 0 && getsockname(descriptor, general, &length) == 0
+                bind(descriptor, general, length) == 0
+                    && getsockname(descriptor, general, &length) == 0
             }
         }
         guard result else {

@@ -1,18 +1,21 @@
 import Glibc
 
-/// A process that this program started, told apart from whatever may later run under the same number.
+/// A process that this program started, told apart from whatever may later run under the same
+/// number.
 ///
-/// A process number is used again; (number, start time, executable) is not. Nothing here signals a process whose start
-/// time or executable differ from what was noted when it was started.
+/// A process number is used again; (number, start time, executable) is not. Nothing here signals a
+/// process whose start time or executable differ from what was noted when it was started.
 public struct NodeProcess: Equatable, Sendable {
     /// What is now at a noted process number.
     public enum Condition: String, Sendable {
         case alive
         case dead
-        /// The number now belongs to another program: our process is dead and this one is left alone.
+        /// The number now belongs to another program: our process is dead and this one is left
+        /// alone.
         case foreign
     }
 
+    /// The system's number for it, above 0.
     public let number: Int32
     /// Clock ticks between the machine's start and the process's.
     public let startTicks: Int
@@ -24,7 +27,9 @@ public struct NodeProcess: Equatable, Sendable {
         guard let status = NodeProcess.status(number),
             let executable = Files.linkTarget("/proc/\(number)/exe")
         else { return nil }
-        self.init(number: number, startTicks: status.startTicks, executable: NodeProcess.plain(executable))
+        self.init(
+            number: number, startTicks: status.startTicks, executable: NodeProcess.plain(executable)
+        )
     }
 
     init(number: Int32, startTicks: Int, executable: String) {
@@ -41,7 +46,8 @@ public struct NodeProcess: Equatable, Sendable {
         guard let status = NodeProcess.status(number), status.state != "Z", status.state != "X",
             let executable = Files.linkTarget("/proc/\(number)/exe")
         else { return .dead }
-        let same = status.startTicks == startTicks && NodeProcess.plain(executable) == self.executable
+        let same =
+            status.startTicks == startTicks && NodeProcess.plain(executable) == self.executable
         return same ? .alive : .foreign
     }
 
@@ -90,7 +96,8 @@ public struct NodeProcess: Equatable, Sendable {
         guard number > 0, let text = try? Files.read("/proc/\(number)/stat"),
             let name = text.lastIndex(of: ")")
         else { return nil }
-        // Behind the name in parentheses stand the state (field 3) and later the start time (field 22) of proc(5).
+        // Behind the name in parentheses stand the state (field 3) and later the start time (field
+        // 22) of proc(5).
         let fields = text[text.index(after: name)...].split(separator: " ")
         guard fields.count > 19, let ticks = Int(fields[19]) else { return nil }
         return (String(fields[0]), ticks)
@@ -98,7 +105,8 @@ public struct NodeProcess: Equatable, Sendable {
 }
 
 extension NodeProcess {
-    /// Starts a program in a process group of its own, so that a Ctrl-C meant for us does not reach it.
+    /// Starts a program in a process group of its own, so that a Ctrl-C meant for us does not reach
+    /// it.
     ///
     /// - Parameters:
     ///   - words: the program's path and its arguments.
@@ -124,12 +132,14 @@ extension NodeProcess {
         var number: pid_t = 0
         let code = posix_spawn(&number, words[0], &actions, &attributes, &arguments, environ)
         guard code == 0, let process = NodeProcess(running: number) else {
-            throw Failure(.cannotCreate, "cannot start \(words[0]): \(String(cString: strerror(code)))")
+            throw Failure(
+                .cannotCreate, "cannot start \(words[0]): \(String(cString: strerror(code)))")
         }
         return process
     }
 
-    /// A new group, and signals as in a fresh shell: neither ignored nor blocked because somebody above us did so.
+    /// A new group, and signals as in a fresh shell: neither ignored nor blocked because somebody
+    /// above us did so.
     private static func ownGroup() -> posix_spawnattr_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

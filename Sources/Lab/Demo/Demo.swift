@@ -1,13 +1,16 @@
 import Base
 import Glibc
 
-/// `quorate demo`: three real nodes, three keyspaces that differ only in what they promise, one crash, one cut link.
+/// `quorate demo`: three real nodes, three keyspaces that differ only in what they promise, one
+/// crash, one cut link.
 ///
-/// The nodes run on loopback in a temporary directory that goes away with the run, however it ends; tethered to this
-/// process they end even when it is killed. Faults happen at fixed shares of the run (`script`). At the end every
-/// acknowledged write is read back with R=ALL from the healed cluster.
+/// The nodes run on loopback in a temporary directory that goes away with the run, however it ends;
+/// tethered to this process they end even when it is killed. Faults happen at fixed shares of the
+/// run (`script`). At the end every acknowledged write is read back with R=ALL from the healed
+/// cluster.
 ///
-/// What it does not do: judge latencies against a bar, or prove the absence of stale reads; it shows what was seen.
+/// What it does not do: judge latencies against a bar, or prove the absence of stale reads; it
+/// shows what was seen.
 public final class Demo {
     /// A thing that happens to the cluster, at a share of the run.
     enum Event: Equatable {
@@ -62,9 +65,10 @@ public final class Demo {
         var plans: [KeyspaceLoad.Plan] = []
         for (name, assignments) in words {
             do {
-                plans.append(KeyspaceLoad.Plan(
-                    name: name, settings: try KeyspaceOverrides(assignments: assignments),
-                    rate: operationsPerSecond, probers: probers))
+                plans.append(
+                    KeyspaceLoad.Plan(
+                        name: name, settings: try KeyspaceOverrides(assignments: assignments),
+                        rate: operationsPerSecond, probers: probers))
             } catch {
                 throw Failure(.internalDefect, "\(name): \(error)")
             }
@@ -88,7 +92,8 @@ public final class Demo {
         try cluster.startAll()
         try cluster.waitUntilReady(milliseconds: Demo.readyMilliseconds)
         let run = LoadRun(
-            plans, addresses: cluster.state.nodes.map(\.client), phases: Demo.script.count + 1, seed: 1)
+            plans, addresses: cluster.state.nodes.map(\.client), phases: Demo.script.count + 1,
+            seed: 1)
         try run.connect(milliseconds: 5000)
         try load(run, cluster)
         return try conclude(run, cluster)
@@ -157,7 +162,9 @@ public final class Demo {
         progress("reading every acknowledged write back from all replicas")
         let unverified = try run.verify(
             options: ["R", "ALL"], milliseconds: Demo.verifyMilliseconds)
-        if unverified > 0 { problems.append("\(unverified) acknowledged writes could not be read back") }
+        if unverified > 0 {
+            problems.append("\(unverified) acknowledged writes could not be read back")
+        }
         return DemoReport(
             seconds: seconds, keyspaces: run.keyspaces, lag: run.lag, timeline: timeline,
             problems: problems)

@@ -6,8 +6,10 @@ extension DemoReport {
         }
         lines += [""] + table.lines
         lines += [
-            "", "Latencies in ms: p50 / p99 / p99.9 from the moment an operation was due; [p99 from when it was sent].",
-            "t: ms after the acknowledgement from which 99.9 % of probes were fresh; k: most versions behind.",
+            "",
+            "Latencies in ms: p50 / p99 / p99.9 from when it was due; [p99 from when it was sent].",
+            "t: ms after an acknowledgement from which 99.9 % of probes were fresh.",
+            "k: most versions that a probe was behind.",
             "Load generator lag: p99 \(lag.quantile(0.99).map(DemoReport.milliseconds) ?? "-") ms.",
         ]
         lines += problems.map { "Problem: \($0)." }
@@ -36,7 +38,9 @@ extension DemoReport {
     }
 
     private static func latencies(_ latencies: KeyspaceLoad.Latencies) -> String {
-        let points = [0.5, 0.99, 0.999].map { latencies.corrected.quantile($0).map(milliseconds) ?? "-" }
+        let points = [0.5, 0.99, 0.999].map {
+            latencies.corrected.quantile($0).map(milliseconds) ?? "-"
+        }
         let service = latencies.service.quantile(0.99).map(milliseconds) ?? "-"
         return points.joined(separator: " / ") + " [\(service)]"
     }

@@ -15,8 +15,8 @@ public struct DemoReport: Sendable {
         case unknown
     }
 
-    /// Beyond this the generator's own lateness, not the store, makes the latencies: 99 % of operations have to be sent
-    /// within it.
+    /// Beyond this the generator's own lateness, not the store, makes the latencies: 99 % of
+    /// operations have to be sent within it.
     static let lagMax: UInt64 = 25_000_000
 
     public let seconds: Int
@@ -36,10 +36,14 @@ public struct DemoReport: Sendable {
         self.lag = lag
         self.timeline = timeline
         let late = lag.quantile(0.99) ?? 0
-        let lagging = late > DemoReport.lagMax
-            ? ["the load generator itself lagged by \(late / 1_000_000) ms (p99): latencies are not the store's"]
-            : []
-        self.problems = problems + lagging
+        self.problems =
+            problems
+            + (late <= DemoReport.lagMax
+                ? []
+                : [
+                    "the load generator itself lagged by \(late / 1_000_000) ms (p99), "
+                        + "so latencies are not the store's"
+                ])
     }
 
     /// Broken when an acknowledged write is gone from a keyspace that syncs before it acknowledges.
@@ -50,15 +54,18 @@ public struct DemoReport: Sendable {
 
     /// One sentence: what the run showed.
     public var finding: String {
-        let losers = keyspaces.filter { $0.promisesDurability && $0.lost > 0 }
-        if let loser = losers.first {
-            return "\(loser.lost) acknowledged writes of \(loser.plan.name) were lost although it promises "
-                + "\(loser.plan.settings.durability.map(String.init(describing:)) ?? "fsync")."
+        if let loser = keyspaces.first(where: { $0.promisesDurability && $0.lost > 0 }) {
+            return "\(loser.lost) acknowledged writes of \(loser.plan.name) were lost "
+                + "although it syncs before it acknowledges."
         }
-        guard problems.isEmpty else { return "No verdict: " + problems.joined(separator: "; ") + "." }
+        guard problems.isEmpty, let cheapest = keyspaces.first else {
+            return "No verdict: " + problems.joined(separator: "; ") + "."
+        }
         let promised = keyspaces.filter(\.promisesDurability).reduce(0) { $0 + $1.verified }
-        return "One kill -9 and one cut link lost none of the \(promised) acknowledged writes that were promised "
-            + "to be durable; " + keyspaces.map(\.price).joined(separator: ", ") + "."
+        let prices = keyspaces.dropFirst().map { $0.price(beside: cheapest) }
+        return "One kill -9 and one cut link lost none of the \(promised) writes acknowledged "
+            + "after a sync; beside \(cheapest.plan.name), " + prices.joined(separator: ", and ")
+            + "."
     }
 
     /// All of it as a machine reads it.
@@ -68,9 +75,10 @@ public struct DemoReport: Sendable {
             "finding": .text(finding),
             "seconds": .integer(seconds),
             "keyspaces": .list(keyspaces.map { $0.json(seconds: seconds, phases: phases) }),
-            "timeline": .list(timeline.map {
-                ["ms": .rounded(Double($0.nanoseconds) / 1e6), "event": .text($0.event)]
-            }),
+            "timeline": .list(
+                timeline.map {
+                    ["ms": .rounded(Double($0.nanoseconds) / 1e6), "event": .text($0.event)]
+                }),
             "generatorLagMs": lag.json,
             "problems": .list(problems.map(JSON.text)),
         ]
@@ -83,12 +91,16 @@ extension KeyspaceLoad {
     /// True when an acknowledged write must survive a crash.
     var promisesDurability: Bool { plan.settings.durability == .fsync }
 
-    /// What the keyspace cost and gave, in a few words.
-    fileprivate var price: String {
-        let read = reads.corrected.quantile(0.99).map(DemoReport.milliseconds) ?? "-"
-        let write = writes.corrected.quantile(0.99).map(DemoReport.milliseconds) ?? "-"
-        return "\(plan.name) answered 99 % of reads in \(read) ms and of writes in \(write) ms with "
-            + "\(DemoReport.percent(staleness.overall)) stale probes"
+    /// What the keyspace cost and gave beside a cheaper one, in a few words.
+    fileprivate func price(beside cheaper: KeyspaceLoad) -> String {
+        let medians = [self, cheaper].map { keyspace in
+            keyspace.reads.corrected.quantile(0.5).map(DemoReport.milliseconds) ?? "-"
+        }
+        return
+            "\(plan.name) took stale probes from \(DemoReport.percent(cheaper.staleness.overall))"
+            + " to \(DemoReport.percent(staleness.overall)) for a median read of \(medians[0])"
+            + " instead of \(medians[1]) ms and \(failed) failed operations instead of"
+            + " \(cheaper.failed)"
     }
 
     fileprivate func json(seconds: Int, phases: [String]) -> JSON {
@@ -103,9 +115,10 @@ extension KeyspaceLoad {
             "errors": .members(errors.map { JSON.Member($0.0, .integer($0.1)) }),
             "staleReadsOfTheLoad": .integer(staleReads),
             "probes": staleness.json,
-            "phases": .list(zip(phases, curves).map { phase, curve in
-                ["phase": .text(phase), "probes": curve.json]
-            }),
+            "phases": .list(
+                zip(phases, curves).map { phase, curve in
+                    ["phase": .text(phase), "probes": curve.json]
+                }),
             "acknowledgedKeys": .integer(ledger.promised.count),
             "verified": .integer(verified),
             "lost": .integer(lost),
@@ -122,8 +135,10 @@ extension Histogram {
     /// Percentiles in milliseconds.
     fileprivate var json: JSON {
         let points = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)]
-        return .members([JSON.Member("count", .integer(count))] + points.map { name, share in
-            JSON.Member(name, quantile(share).map { .rounded(Double($0) / 1e6) } ?? .null)
-        })
+        return .members(
+            [JSON.Member("count", .integer(count))]
+                + points.map { name, share in
+                    JSON.Member(name, quantile(share).map { .rounded(Double($0) / 1e6) } ?? .null)
+                })
     }
 }

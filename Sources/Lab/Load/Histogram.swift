@@ -1,4 +1,5 @@
-/// Counts of durations in buckets whose width grows with the value: any percentile, to within 1/128 of its value.
+/// Counts of durations in buckets whose width grows with the value: any percentile, to within 1/128
+/// of its value.
 ///
 /// Source: Gil Tene, HdrHistogram: 128 equal buckets for each power of two.
 public struct Histogram: Equatable, Sendable {
@@ -20,7 +21,8 @@ public struct Histogram: Equatable, Sendable {
         maximum = max(maximum, nanoseconds)
     }
 
-    /// The duration, in nanoseconds, that so large a share of what was recorded did not exceed; nil when nothing was.
+    /// The duration, in nanoseconds, that so large a share of what was recorded did not exceed; nil
+    /// when nothing was.
     ///
     /// - Parameter share: above 0, at most 1; 0.99 is the 99th percentile.
     /// - Complexity: O(buckets).

@@ -77,9 +77,12 @@ final class LoadConnection {
                 state = .down(retryAt: now + LoadConnection.retryNanoseconds)
             }
         case .connecting(_, let since):
-            if now - since > LoadConnection.timeoutNanoseconds { drop(now, "no connection", &completions) }
+            if now - since > LoadConnection.timeoutNanoseconds {
+                drop(now, "no connection", &completions)
+            }
         case .up:
-            guard underWay > 0, now > pending[answered].sent + LoadConnection.timeoutNanoseconds else { return }
+            guard underWay > 0, now > pending[answered].sent + LoadConnection.timeoutNanoseconds
+            else { return }
             drop(now, "no answer in time", &completions)
         }
     }
@@ -108,7 +111,9 @@ final class LoadConnection {
             guard ready.isReadable(socket.descriptor) else { return }
             switch chunk.withUnsafeMutableBytes({ socket.receive(into: $0) }) {
             case .moved(let count):
-                chunk.withUnsafeBytes { reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
+                chunk.withUnsafeBytes {
+                    reader.append(UnsafeRawBufferPointer(rebasing: $0[..<count]))
+                }
                 complete(&completions)
             case .wouldBlock: return
             case .closed: drop(MonotonicClock.now, "connection lost", &completions)

@@ -46,7 +46,8 @@ extension LoadRun {
         }
     }
 
-    /// The number of the write that stored what was read: 0 for no value, nil for an error or a value not of ours.
+    /// The number of the write that stored what was read: 0 for no value, nil for an error or a
+    /// value not of ours.
     static func number(in outcome: Outcome) -> Int? {
         guard case .done(let reply) = outcome else { return nil }
         if reply == .bulk(nil) { return 0 }

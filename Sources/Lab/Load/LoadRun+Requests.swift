@@ -22,7 +22,8 @@ extension LoadRun {
             keyspaces[index].note("unreachable")
             return
         }
-        let readable = rotation.isMultiple(of: 2)
+        let readable =
+            rotation.isMultiple(of: 2)
             ? keyspaces[index].anyAcknowledged() : nil
         let words: [String]
         let purpose: LoadRequest.Purpose
@@ -57,10 +58,12 @@ extension LoadRun {
 
     private func issue(_ step: Prober.Step, of prober: Int, _ index: Int, _ now: UInt64) {
         let key = "\(keyspaces[index].plan.name):probe-\(prober)"
-        let (node, words, purpose): (Int, [String], LoadRequest.Purpose) = switch step {
-        case .write(let node, let number): (node, ["SET", key, "\(number)"], .probeWrite(prober: prober))
-        case .read(let node): (node, ["GET", key], .probeRead(prober: prober))
-        }
+        let (node, words, purpose): (Int, [String], LoadRequest.Purpose) =
+            switch step {
+            case .write(let node, let number):
+                (node, ["SET", key, "\(number)"], .probeWrite(prober: prober))
+            case .read(let node): (node, ["GET", key], .probeRead(prober: prober))
+            }
         let connection = connection(keyspace: index, rotation: node, probe: true)
         precondition(connection?.node == node, "a prober is only offered nodes that can be reached")
         connection?.send(

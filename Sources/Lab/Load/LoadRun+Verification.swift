@@ -4,8 +4,8 @@ extension LoadRun {
 
     /// Reads every acknowledged write back from the healed cluster.
     ///
-    /// A read that is refused is tried again; what cannot be read until the time is over stays unverified, and nobody
-    /// can say whether it is lost.
+    /// A read that is refused is tried again; what cannot be read until the time is over stays
+    /// unverified, and nobody can say whether it is lost.
     ///
     /// - Parameters:
     ///   - options: stand behind `GET key`, such as `R ALL`.
@@ -17,7 +17,9 @@ extension LoadRun {
             keyspaces[index].unverified = keyspaces[index].ledger.promised
         }
         let deadline = MonotonicClock.now + UInt64(milliseconds) * 1_000_000
-        while MonotonicClock.now < deadline, underWay > 0 || keyspaces.contains(where: { !$0.unverified.isEmpty }) {
+        while MonotonicClock.now < deadline,
+            underWay > 0 || keyspaces.contains(where: { !$0.unverified.isEmpty })
+        {
             try Interruption.check()
             turn()
         }
@@ -49,6 +51,8 @@ extension LoadRun {
             return
         }
         keyspaces[index].verified += 1
-        if keyspaces[index].ledger.finding(key: key, number: found) == .lost { keyspaces[index].lost += 1 }
+        if keyspaces[index].ledger.finding(key: key, number: found) == .lost {
+            keyspaces[index].lost += 1
+        }
     }
 }

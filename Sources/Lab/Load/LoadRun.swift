@@ -2,16 +2,18 @@ import Base
 
 /// An open-loop load on several keyspaces through all nodes, with staleness probes beside it.
 ///
-/// Open loop: each operation has the moment at which it should be sent, whatever the answers before it took, and its
-/// corrected latency counts from there; otherwise a store that stalls would stop its own stop watch (coordinated
-/// omission). When this generator itself is late, `lag` says by how much. A client whose node is gone goes on to the next
-/// node, as client libraries do; what was under way there is unknown.
+/// Open loop: each operation has the moment at which it should be sent, whatever the answers before
+/// it took, and its corrected latency counts from there; otherwise a store that stalls would stop
+/// its own stop watch (coordinated omission). When this generator itself is late, `lag` says by how
+/// much. A client whose node is gone goes on to the next node, as client libraries do; what was
+/// under way there is unknown.
 ///
-/// One thread, one clock. `turn` does everything that is due and waits for at most a moment; whoever drives it injects
-/// faults between turns. Values are the write's number, a colon and padding.
+/// One thread, one clock. `turn` does everything that is due and waits for at most a moment;
+/// whoever drives it injects faults between turns. Values are the write's number, a colon and
+/// padding.
 ///
-/// Reading order: this file, LoadRun+Requests.swift (what is sent), LoadRun+Answers.swift (what comes back),
-/// LoadRun+Verification.swift (the reading back at the end).
+/// Reading order: this file, LoadRun+Requests.swift (what is sent), LoadRun+Answers.swift (what
+/// comes back), LoadRun+Verification.swift (the reading back at the end).
 public final class LoadRun {
     private static let connectionsPerNode = 3
     static let valueBytes = 100
@@ -116,7 +118,8 @@ public final class LoadRun {
         return moment
     }
 
-    /// A connection for a keyspace's operation: of the wanted node, or of the next one that can be reached.
+    /// A connection for a keyspace's operation: of the wanted node, or of the next one that can be
+    /// reached.
     func connection(keyspace: Int, rotation: Int, probe: Bool) -> LoadConnection? {
         let perNode = LoadRun.connectionsPerNode
         let slot = probe ? perNode - 1 : rotation / nodes % (perNode - 1)

@@ -1,7 +1,7 @@
 import Base
 
-/// One staleness probe: writes the next number to its key through one node, waits until a chosen time after the
-/// acknowledgement, reads the key through another node, and starts again.
+/// One staleness probe: writes the next number to its key through one node, waits until a chosen
+/// time after the acknowledgement, reads the key through another node, and starts again.
 ///
 /// One read for each write: a second one would see what the first one's read repair had mended.
 public struct Prober: Sendable {

@@ -1,8 +1,12 @@
-/// How often something happened, with the band in which the true share lies in 95 of 100 such experiments.
+/// How often something happened, with the band in which the true share lies in 95 of 100 such
+/// experiments.
 ///
-/// Source: Wilson (1927), the score interval; unlike the normal one it is right near 0 and 1, where stale shares live.
+/// Source: Wilson (1927), the score interval; unlike the normal one it is right near 0 and 1, where
+/// stale shares live.
 public struct ShareEstimate: Equatable, Sendable {
+    /// How often it happened.
     public let events: Int
+    /// How often it could have happened.
     public let trials: Int
 
     /// - Parameter events: 0…trials.

@@ -1,6 +1,8 @@
-/// What probes saw: how often a read that began so long after an acknowledgement did not see the acknowledged write.
+/// What probes saw: how often a read that began so long after an acknowledgement did not see the
+/// acknowledged write.
 ///
-/// Source: Bailis et al., "Probabilistically Bounded Staleness" (VLDB 2012): t-visibility and k-staleness, measured.
+/// Source: Bailis et al., "Probabilistically Bounded Staleness" (VLDB 2012): t-visibility and
+/// k-staleness, measured.
 public struct StalenessCurve: Equatable, Sendable {
     /// The moments after the acknowledgement at which probes read, in microseconds, ascending.
     public static let grid: [UInt64] = [
@@ -20,7 +22,8 @@ public struct StalenessCurve: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - position: in `grid`.
-    ///   - delay: nanoseconds between the acknowledgement and the moment at which the read was really sent.
+    ///   - delay: nanoseconds between the acknowledgement and the moment at which the read was
+    ///     really sent.
     ///   - behind: acknowledged writes that the read did not see; 0 when it was fresh.
     public mutating func record(at position: Int, delay: UInt64, behind: Int) {
         trials[position] += 1
@@ -50,14 +53,16 @@ public struct StalenessCurve: Equatable, Sendable {
         ShareEstimate(events: stale[position], trials: trials[position])
     }
 
-    /// The earliest grid point, in microseconds, from which on so large a share of the reads was fresh; nil when not even
-    /// the last one has it, or nothing was read.
+    /// The earliest grid point, in microseconds, from which on so large a share of the reads was
+    /// fresh; nil when not even the last one has it, or nothing was read.
     public func freshFrom(_ share: Double) -> UInt64? {
         guard overall.trials > 0 else { return nil }
         for position in trials.indices {
             let reads = trials[position...].reduce(0, +)
             let fresh = reads - stale[position...].reduce(0, +)
-            if reads > 0, Double(fresh) >= share * Double(reads) { return StalenessCurve.grid[position] }
+            if reads > 0, Double(fresh) >= share * Double(reads) {
+                return StalenessCurve.grid[position]
+            }
         }
         return nil
     }
@@ -69,12 +74,13 @@ public struct StalenessCurve: Equatable, Sendable {
             "t999Ms": freshFrom(0.999).map { .rounded(Double($0) / 1000) } ?? .null,
             "lastStaleMs": lastStaleDelay.map { .rounded(Double($0) / 1e6) } ?? .null,
             "k": .integer(behindMax),
-            "curve": .list(trials.indices.map { position in
-                [
-                    "tMs": .rounded(Double(StalenessCurve.grid[position]) / 1000),
-                    "stale": estimate(at: position).json,
-                ]
-            }),
+            "curve": .list(
+                trials.indices.map { position in
+                    [
+                        "tMs": .rounded(Double(StalenessCurve.grid[position]) / 1000),
+                        "stale": estimate(at: position).json,
+                    ]
+                }),
         ]
     }
 }

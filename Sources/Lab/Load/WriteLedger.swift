@@ -1,10 +1,12 @@
 import Base
 
-/// What a keyspace has promised: for every key the last acknowledged value, and the values that may be there as well.
+/// What a keyspace has promised: for every key the last acknowledged value, and the values that may
+/// be there as well.
 ///
-/// Every write has a number of its own, so a value read back names the write that stored it. A key has one write under
-/// way at a time; the last acknowledged one is therefore the newest, and it must be found unless a write of unknown
-/// outcome took effect: one that nobody answered may do so at any later moment, so all of them stay possible.
+/// Every write has a number of its own, so a value read back names the write that stored it. A key
+/// has one write under way at a time; the last acknowledged one is therefore the newest, and it
+/// must be found unless a write of unknown outcome took effect: one that nobody answered may do so
+/// at any later moment, so all of them stay possible.
 public struct WriteLedger: Equatable, Sendable {
     /// What one key was told.
     struct Entry: Equatable {

@@ -1,4 +1,5 @@
-/// A JSON value that keeps its members in order: what machines read on standard output, and what settings are read from.
+/// A JSON value that keeps its members in order: what machines read on standard output, and what
+/// settings are read from.
 ///
 /// Reading accepts JSON5 (`JSON(parsing:)` in JSONParser.swift); writing produces plain JSON.
 public enum JSON: Equatable, Sendable {
@@ -47,7 +48,8 @@ public enum JSON: Equatable, Sendable {
         return text
     }
 
-    /// JSON on several lines, two spaces a level, ending in a line feed: for files that people open.
+    /// JSON on several lines, two spaces a level, ending in a line feed: for files that people
+    /// open.
     public var pretty: String {
         var text = ""
         write(into: &text, depth: 0)
@@ -55,8 +57,10 @@ public enum JSON: Equatable, Sendable {
     }
 }
 
-extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral {
+extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByBooleanLiteral,
+    ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
     public init(stringLiteral value: String) { self = .text(value) }
     public init(integerLiteral value: Int) { self = .integer(value) }
     public init(booleanLiteral value: Bool) { self = .bool(value) }
@@ -75,30 +79,29 @@ extension JSON {
         case .number(let value): text += value.isFinite ? "\(value)" : "null"
         case .text(let value): JSON.quote(value, into: &text)
         case .list(let values):
-            JSON.writeItems(values, "[", "]", depth, into: &text) { value, text, inner in
-                value.write(into: &text, depth: inner)
-            }
+            JSON.write(values.map { (nil, $0) }, between: ("[", "]"), depth, into: &text)
         case .members(let members):
-            JSON.writeItems(members, "{", "}", depth, into: &text) { member, text, inner in
-                JSON.quote(member.name, into: &text)
-                text += depth == nil ? ":" : ": "
-                member.value.write(into: &text, depth: inner)
-            }
+            JSON.write(members.map { ($0.name, $0.value) }, between: ("{", "}"), depth, into: &text)
         }
     }
 
-    private static func writeItems<Item>(
-        _ items: [Item], _ open: String, _ close: String, _ depth: Int?, into text: inout String,
-        each: (Item, inout String, Int?) -> Void
+    private static func write(
+        _ items: [(name: String?, value: JSON)], between brackets: (String, String), _ depth: Int?,
+        into text: inout String
     ) {
-        text += open
+        let inner = depth.map { $0 + 1 }
+        text += brackets.0
         for (position, item) in items.enumerated() {
             if position > 0 { text += "," }
-            newLine(depth.map { $0 + 1 }, into: &text)
-            each(item, &text, depth.map { $0 + 1 })
+            newLine(inner, into: &text)
+            if let name = item.name {
+                quote(name, into: &text)
+                text += depth == nil ? ":" : ": "
+            }
+            item.value.write(into: &text, depth: inner)
         }
         if !items.isEmpty { newLine(depth, into: &text) }
-        text += close
+        text += brackets.1
     }
 
     private static func newLine(_ depth: Int?, into text: inout String) {

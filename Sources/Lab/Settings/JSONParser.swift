@@ -5,12 +5,14 @@ extension JSON {
         public let problem: String
     }
 
-    /// Reads JSON5: JSON, and beside it comments, trailing commas, bare names, single quotes, hexadecimal numbers.
+    /// Reads JSON5: JSON, and beside it comments, trailing commas, bare names, single quotes,
+    /// hexadecimal numbers.
     ///
-    /// A name that stands twice in one set of members is refused: whichever of the two a reader took, someone meant the
-    /// other. Nesting deeper than 64 is refused.
+    /// A name that stands twice in one set of members is refused: whichever of the two a reader
+    /// took, someone meant the other. Nesting deeper than 64 is refused.
     ///
-    /// Source: json5.org specification 1.0.0; bare names are ASCII letters, digits, `_` and `$`, or beyond ASCII.
+    /// Source: json5.org specification 1.0.0; bare names are ASCII letters, digits, `_` and `$`, or
+    /// beyond ASCII.
     ///
     /// - Throws: `ParseError` with the line at which the text stops making sense.
     public init(parsing text: String) throws(ParseError) {
@@ -42,8 +44,10 @@ struct JSONParser {
         try skipBlank()
         guard let byte = current else { throw error("the text ends where a value should stand") }
         switch byte {
-        case UInt8(ascii: "{"): return try nested(by: { (parser) throws(JSON.ParseError) in try parser.members() })
-        case UInt8(ascii: "["): return try nested(by: { (parser) throws(JSON.ParseError) in try parser.list() })
+        case UInt8(ascii: "{"):
+            return try nested(by: { (parser) throws(JSON.ParseError) in try parser.members() })
+        case UInt8(ascii: "["):
+            return try nested(by: { (parser) throws(JSON.ParseError) in try parser.list() })
         case UInt8(ascii: "\""), UInt8(ascii: "'"): return .text(try quoted(byte))
         default: return try word()
         }
@@ -69,7 +73,9 @@ struct JSONParser {
                 throw error("\"\(name)\" stands here twice")
             }
             try skipBlank()
-            guard current == UInt8(ascii: ":") else { throw error("expected ':' after \"\(name)\"") }
+            guard current == UInt8(ascii: ":") else {
+                throw error("expected ':' after \"\(name)\"")
+            }
             position += 1
             members.append(JSON.Member(name, try value(), line: start))
             try separate(UInt8(ascii: "}"))
@@ -110,7 +116,9 @@ struct JSONParser {
         }
         let start = position
         while let byte = current, JSONParser.isWordByte(byte) { position += 1 }
-        guard position > start, !JSONParser.isDigit(bytes[start]) else { throw error("expected a name") }
+        guard position > start, !JSONParser.isDigit(bytes[start]) else {
+            throw error("expected a name")
+        }
         return String(decoding: bytes[start..<position], as: UTF8.self)
     }
 
@@ -136,8 +144,9 @@ struct JSONParser {
     private static func number(_ word: String) -> JSON? {
         let negative = word.hasPrefix("-")
         let digits = negative || word.hasPrefix("+") ? String(word.dropFirst()) : word
-        guard let first = digits.utf8.first, isDigit(first) || first == UInt8(ascii: ".") || first == UInt8(ascii: "I")
-            || first == UInt8(ascii: "N")
+        guard let first = digits.utf8.first,
+            isDigit(first) || first == UInt8(ascii: ".") || first == UInt8(ascii: "I")
+                || first == UInt8(ascii: "N")
         else { return nil }
         if digits == "Infinity" { return .number(negative ? -.infinity : .infinity) }
         if digits == "NaN" { return .number(.nan) }
@@ -145,7 +154,9 @@ struct JSONParser {
             return Int(digits.dropFirst(2), radix: 16).map { .integer(negative ? -$0 : $0) }
         }
         if let whole = Int((negative ? "-" : "") + digits) { return .integer(whole) }
-        guard digits.utf8.allSatisfy({ isDigit($0) || "+-.eE".utf8.contains($0) }) else { return nil }
+        guard digits.utf8.allSatisfy({ isDigit($0) || "+-.eE".utf8.contains($0) }) else {
+            return nil
+        }
         let padded = digits.hasPrefix(".") ? "0" + digits : digits
         let closed = padded.hasSuffix(".") ? padded + "0" : padded
         return Double(closed).map { .number(negative ? -$0 : $0) }
@@ -245,7 +256,8 @@ extension JSONParser {
             while let byte = current, byte != UInt8(ascii: "\n") { position += 1 }
         case UInt8(ascii: "*"):
             while !(current == UInt8(ascii: "*") && position + 1 < bytes.count
-                && bytes[position + 1] == UInt8(ascii: "/")) {
+                && bytes[position + 1] == UInt8(ascii: "/"))
+            {
                 guard let byte = current else { throw error("a comment is not closed") }
                 if byte == UInt8(ascii: "\n") { line += 1 }
                 position += 1

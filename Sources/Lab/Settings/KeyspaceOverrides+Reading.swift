@@ -47,7 +47,8 @@ extension KeyspaceOverrides {
     private mutating func readChoices(_ reader: SettingsReader) throws(SettingsError) {
         if let member = reader.member("floor") {
             guard let choice = member.value.word.flatMap(Floor.init(_:)) else {
-                throw member.expected("\"none\", \"strong\", or a number of replicas, \"quorum\" or \"all\"")
+                throw member.expected(
+                    "\"none\", \"strong\", or a number of replicas, \"quorum\" or \"all\"")
             }
             floor = choice
         }
@@ -76,7 +77,8 @@ extension KeyspaceOverrides {
         return level
     }
 
-    /// A floor that the keyspace's own r and w do not keep is a contradiction; what is not said here is left to the node.
+    /// A floor that the keyspace's own r and w do not keep is a contradiction; what is not said
+    /// here is left to the node.
     private func checkOverlap(_ reader: SettingsReader) throws(SettingsError) {
         guard let floor, let member = reader.member("floor"), let factor = replicationFactor,
             let read = readQuorum, let write = writeQuorum

@@ -1,6 +1,8 @@
-/// What a configuration file or a command line says about one keyspace; nil where it leaves the node's default.
+/// What a configuration file or a command line says about one keyspace; nil where it leaves the
+/// node's default.
 ///
-/// The same names stand in the file (`orders: {n: 3, r: "quorum"}`) and on the command line (`n=3 r=quorum`).
+/// The same names stand in the file (`orders: {n: 3, r: "quorum"}`) and on the command line (`n=3
+/// r=quorum`).
 public struct KeyspaceOverrides: Equatable, Sendable {
     /// How concurrent writes meet.
     public enum Conflict: String, Equatable, Sendable, CaseIterable {
@@ -16,7 +18,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         case interval(milliseconds: Int)
         case memory
 
-        /// Reads `fsync`, `memory` or `interval(MS)` with 1…60,000 milliseconds; nil for anything else.
+        /// Reads `fsync`, `memory` or `interval(MS)` with 1…60,000 milliseconds; nil for anything
+        /// else.
         public init?(_ text: String) {
             switch text {
             case "fsync": self = .fsync
@@ -83,7 +86,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         Bound(name: "siblings", range: 1...1000, example: 100),
         Bound(name: "readrepair", range: 0...1000, example: 100),
     ]
-    static let names = ["n"] + levelNames + ["floor", "conflict", "durability", "ttl"] + bounds.map(\.name)
+    static let names =
+        ["n"] + levelNames + ["floor", "conflict", "durability", "ttl"] + bounds.map(\.name)
 
     public var replicationFactor: Int?
     public var readQuorum: ReplicaLevel?
@@ -107,21 +111,25 @@ public struct KeyspaceOverrides: Equatable, Sendable {
 
     public init() {}
 
-    /// True for names that can stand before the `:` of a key: 1 to 64 of a–z, A–Z, 0–9, `_`, `-` and `.`.
+    /// True for names that can stand before the `:` of a key: 1 to 64 of a-z, A-Z, 0-9, `_`, `-`
+    /// and `.`.
     public static func isName(_ name: String) -> Bool {
         (1...64).contains(name.utf8.count)
             && name.utf8.allSatisfy { byte in
-                (48...57).contains(byte) || (97...122).contains(byte | 32) || "_-.".utf8.contains(byte)
+                (48...57).contains(byte) || (97...122).contains(byte | 32)
+                    || "_-.".utf8.contains(byte)
             }
     }
 
-    /// The settings as `name` and `value` words in a fixed order, only those that are set: the operands of a command.
+    /// The settings as `name` and `value` words in a fixed order, only those that are set: the
+    /// operands of a command.
     public var words: [(name: String, value: String)] {
         var words: [(name: String, value: String)] = []
         if let replicationFactor { words.append(("n", String(replicationFactor))) }
         for (name, level) in zip(
             KeyspaceOverrides.levelNames,
-            [readQuorum, writeQuorum, primaryReads, primaryWrites, durableWrites]) {
+            [readQuorum, writeQuorum, primaryReads, primaryWrites, durableWrites])
+        {
             if let level { words.append((name, level.description)) }
         }
         if let floor { words.append(("floor", floor.description)) }
@@ -141,8 +149,9 @@ public struct KeyspaceOverrides: Equatable, Sendable {
 
     /// The settings as a configuration file holds them.
     public var json: JSON {
-        .members(words.map { word in
-            JSON.Member(word.name, Int(word.value).map(JSON.integer) ?? .text(word.value))
-        })
+        .members(
+            words.map { word in
+                JSON.Member(word.name, Int(word.value).map(JSON.integer) ?? .text(word.value))
+            })
     }
 }

@@ -3,13 +3,14 @@ import Base
 extension NodeSettings {
     private static let portRange = 1...65_535
     private static let names = [
-        "clusterID", "node", "client", "link", "dataDirectory", "faults", "members", "limits", "keyspaces",
+        "clusterID", "node", "client", "link", "dataDirectory", "faults", "members", "limits",
+        "keyspaces",
     ]
 
     /// Reads a configuration file's text.
     ///
-    /// - Throws: the first setting that is unknown, of another type, out of range or against another one, with its line,
-    ///   its full path and what would be right.
+    /// - Throws: the first setting that is unknown, of another type, out of range or against
+    ///   another one, with its line, its full path and what would be right.
     public init(parsing text: String) throws(SettingsError) {
         let root: JSON
         do {
@@ -32,7 +33,8 @@ extension NodeSettings {
         }
         self.init(
             clusterName: try reader.text("clusterID", example: "orders-test") ?? "", node: node,
-            members: members, dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
+            members: members,
+            dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
         client = try NodeSettings.endpoint(reader.member("client"), default: client)
         link = try NodeSettings.endpoint(reader.member("link"), default: link)
         faults = try reader.bool("faults") ?? false
@@ -58,7 +60,8 @@ extension NodeSettings {
         for entry in entries {
             let member = JSON.Member("keyspaces.\(entry.name)", entry.value, line: entry.line)
             guard KeyspaceOverrides.isName(entry.name) else {
-                throw member.problem("a keyspace's name is 1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.'")
+                throw member.problem(
+                    "a keyspace's name is 1 to 64 of a-z, A-Z, 0-9, '_', '-' and '.'")
             }
             let settings = try KeyspaceOverrides(member)
             if let factor = settings.replicationFactor, factor > members.count {
@@ -79,7 +82,8 @@ extension NodeSettings.Member {
         }
         var members: [NodeSettings.Member] = []
         for (position, value) in values.enumerated() {
-            let entry = JSON.Member("members[\(position)]", value, line: value.firstLine ?? place.line)
+            let entry = JSON.Member(
+                "members[\(position)]", value, line: value.firstLine ?? place.line)
             let member = try NodeSettings.Member(entry)
             try member.check(against: members, entry)
             members.append(member)
@@ -89,7 +93,9 @@ extension NodeSettings.Member {
 
     private init(_ place: JSON.Member) throws(SettingsError) {
         let reader = try SettingsReader(place, known: NodeSettings.Member.names)
-        for (name, example) in zip(NodeSettings.Member.names.prefix(4), ["1", "\"127.0.0.1\"", "7001", "17001"]) {
+        for (name, example) in zip(
+            NodeSettings.Member.names.prefix(4), ["1", "\"127.0.0.1\"", "7001", "17001"])
+        {
             _ = try reader.required(name, example: "\(name): \(example)")
         }
         let id = try reader.integer("id", in: 1...65_535, example: 1) ?? 0
@@ -130,14 +136,18 @@ extension NodeSettings.Limits {
         let reader = try SettingsReader(place, known: NodeSettings.Limits.names)
         let bytes = 65_536...1 << 40
         clients = try reader.integer("clients", in: 1...1_000_000, example: clients) ?? clients
-        requestBytes = try reader.integer(
-            "requestBytes", in: 1024...512 << 20, example: requestBytes) ?? requestBytes
-        memoryBytes = try reader.integer(
-            "memoryBytes", in: bytes, example: memoryBytes) ?? memoryBytes
-        replyBacklogBytes = try reader.integer(
-            "replyBacklogBytes", in: bytes, example: replyBacklogBytes) ?? replyBacklogBytes
-        linkBacklogBytes = try reader.integer(
-            "linkBacklogBytes", in: bytes, example: linkBacklogBytes) ?? linkBacklogBytes
+        requestBytes =
+            try reader.integer(
+                "requestBytes", in: 1024...512 << 20, example: requestBytes) ?? requestBytes
+        memoryBytes =
+            try reader.integer(
+                "memoryBytes", in: bytes, example: memoryBytes) ?? memoryBytes
+        replyBacklogBytes =
+            try reader.integer(
+                "replyBacklogBytes", in: bytes, example: replyBacklogBytes) ?? replyBacklogBytes
+        linkBacklogBytes =
+            try reader.integer(
+                "linkBacklogBytes", in: bytes, example: linkBacklogBytes) ?? linkBacklogBytes
     }
 }
 

@@ -1,6 +1,7 @@
 import Base
 
-/// What `quorate serve` is told in its configuration file, checked: a node either starts with all of it or not at all.
+/// What `quorate serve` is told in its configuration file, checked: a node either starts with all
+/// of it or not at all.
 ///
 /// The file is JSON5, for example:
 ///
@@ -15,7 +16,8 @@ import Base
 ///       keyspaces: {orders: {n: 2, r: 1, w: "all", durability: "fsync"}},
 ///     }
 ///
-/// Reading order: this file, NodeSettings+Reading.swift (keys, ranges, rules), NodeSettings+JSON.swift.
+/// Reading order: this file, NodeSettings+Reading.swift (keys, ranges, rules),
+/// NodeSettings+JSON.swift.
 public struct NodeSettings: Equatable, Sendable {
     /// A host with a port: where to listen or to connect.
     public struct Endpoint: Equatable, Sendable {
@@ -97,8 +99,8 @@ public struct NodeSettings: Equatable, Sendable {
 
     /// The cluster's name as the number that handshakes compare.
     ///
-    /// Source: Fowler, Noll, Vo: FNV-1a, 64 bits, then a finaliser; fixed for ever, since nodes of different builds
-    /// compare it. It keeps clusters apart that touch by mistake; it is no secret.
+    /// Source: Fowler, Noll, Vo: FNV-1a, 64 bits, then a finaliser; fixed for ever, since nodes of
+    /// different builds compare it. It keeps clusters apart that touch by mistake; it is no secret.
     public var clusterID: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in clusterName.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

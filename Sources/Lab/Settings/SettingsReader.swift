@@ -19,7 +19,8 @@ public struct SettingsError: Error, Equatable, Sendable, CustomStringConvertible
     }
 }
 
-/// Reads one set of members key by key; what it does not know is an error, so a misspelled setting never means its default.
+/// Reads one set of members key by key; what it does not know is an error, so a misspelled setting
+/// never means its default.
 struct SettingsReader {
     let path: String
     let line: Int
@@ -46,7 +47,8 @@ struct SettingsReader {
         _ member: JSON.Member, at path: String, _ known: [String]
     ) -> SettingsError {
         let guess = Suggestion.nearest(to: member.name, among: known)
-        let advice = guess.map { "did you mean \($0)?" } ?? "known here: " + known.joined(separator: ", ")
+        let advice =
+            guess.map { "did you mean \($0)?" } ?? "known here: " + known.joined(separator: ", ")
         return SettingsError(line: member.line, path: path, problem: "unknown setting; \(advice)")
     }
 
@@ -60,7 +62,8 @@ struct SettingsReader {
 
     func required(_ name: String, example: String) throws(SettingsError) -> JSON.Member {
         guard let member = member(name) else {
-            throw SettingsError(line: line, path: path(name), problem: "is missing; for example \(example)")
+            throw SettingsError(
+                line: line, path: path(name), problem: "is missing; for example \(example)")
         }
         return member
     }
@@ -85,7 +88,9 @@ struct SettingsReader {
         guard let member = member(name) else { return nil }
         guard case .integer(let value) = member.value, range.contains(value) else {
             throw member.expected(
-                "a whole number from \(range.lowerBound) to \(range.upperBound), such as \(name): \(example)")
+                "a whole number from \(range.lowerBound) to \(range.upperBound), "
+                    + "such as \(name): \(example)"
+            )
         }
         return value
     }

@@ -1,16 +1,19 @@
 /// Finds what someone meant who typed a name that does not exist.
 public enum Suggestion {
-    /// The candidate nearest to `name`, or nil when none is near enough to be worth saying: at most a third of the
-    /// letters, and at least one, may differ.
+    /// The candidate nearest to `name`, or nil when none is near enough to be worth saying: at most
+    /// a third of the letters, and at least one, may differ.
     ///
     /// - Complexity: O(candidates × letters²).
     public static func nearest(to name: String, among candidates: [String]) -> String? {
-        let near = candidates.map { (name: $0, distance: distance(name.lowercased(), $0.lowercased())) }
-            .filter { $0.distance <= max(1, max(name.count, $0.name.count) / 3) }
+        let near = candidates.map {
+            (name: $0, distance: distance(name.lowercased(), $0.lowercased()))
+        }
+        .filter { $0.distance <= max(1, max(name.count, $0.name.count) / 3) }
         return near.min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
     }
 
-    /// How many insertions, deletions, replacements and swaps of neighbours turn one text into the other.
+    /// How many insertions, deletions, replacements and swaps of neighbours turn one text into the
+    /// other.
     ///
     /// Source: optimal string alignment, the restricted Damerau–Levenshtein distance.
     public static func distance(_ a: String, _ b: String) -> Int {

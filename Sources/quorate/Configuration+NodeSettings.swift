@@ -6,7 +6,8 @@ import Ring
 import Server
 
 extension Server.Configuration {
-    /// Settings as a running server takes them: the one place where the file's words meet the server's types.
+    /// Settings as a running server takes them: the one place where the file's words meet the
+    /// server's types.
     ///
     /// - Throws: `badFile` for a keyspace that the node would object to.
     init(_ settings: NodeSettings) throws(Failure) {
