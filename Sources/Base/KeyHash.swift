@@ -8,6 +8,8 @@
     guard let base = bytes.baseAddress else { return finalMix(key) }
     let count = bytes.count
     var seed = key ^ 0xA076_1D64_78BD_642F
+    // Keyed too: against a published constant a client could choose words that zero the product.
+    let secret = key &* 0x9E37_79B9_7F4A_7C15 ^ 0xE703_7ED1_A0B4_28DB
     var low: UInt64
     var high: UInt64
     if count <= 16 {
@@ -16,13 +18,13 @@
         var offset = 0
         while count - offset > 16 {
             seed = foldedMultiply(
-                word64(base + offset) ^ 0xE703_7ED1_A0B4_28DB, word64(base + offset + 8) ^ seed)
+                word64(base + offset) ^ secret, word64(base + offset + 8) ^ seed)
             offset += 16
         }
         low = word64(base + count - 16)
         high = word64(base + count - 8)
     }
-    low ^= 0xE703_7ED1_A0B4_28DB
+    low ^= secret
     high ^= seed
     return foldedMultiply(foldedMultiply(low, high) ^ 0xA076_1D64_78BD_642F, UInt64(count) ^ seed)
 }

@@ -8,27 +8,6 @@ public enum ParseOutcome: Equatable, Sendable {
     case failed(ProtocolError)
 }
 
-/// How far an incomplete request has been looked at; one small value a connection, however long the
-/// request.
-public struct ParseProgress: Equatable, Sendable {
-    /// Bytes of the request that need not be looked at again.
-    var offset = 0
-    /// Arguments from `offset` on.
-    var remaining = 0
-    /// Bytes of the request without which looking again finds nothing new.
-    ///
-    /// It may rest on a length that a client merely announced: never allocate by it.
-    public internal(set) var bytesNeeded = 0
-
-    public init() {}
-
-    init(offset: Int, remaining: Int, bytesNeeded: Int) {
-        self.offset = offset
-        self.remaining = remaining
-        self.bytesNeeded = bytesNeeded
-    }
-}
-
 /// Finds requests at the front of a byte stream: the server's half of the Redis protocol.
 ///
 /// It understands arrays of bulk strings, which every client library sends, and inline commands,
@@ -119,13 +98,12 @@ extension RequestParser {
             let resumed = resume(bytes, &progress, into: &arguments)
             guard case .request = resumed else { return resumed }
         }
-        var offset = 1
-        switch lengthLine(bytes, &offset) {
+        switch lengthLine(bytes, 1) {
         case .incomplete:
             progress.bytesNeeded = bytes.count &+ 1
             return .part
         case .invalid: return .failed(.invalidMultibulkLength)
-        case .length(let count):
+        case .length(let count, let offset):
             guard count > 0 else { return .nothing(offset) }
             guard count <= limits.argumentsMax else { return .failed(.invalidMultibulkLength) }
             return bulks(bytes, from: offset, count, &progress, into: &arguments)
@@ -158,13 +136,12 @@ extension RequestParser {
             guard bytes[place] == UInt8(ascii: "$") else {
                 return .failed(.expectedBulk(got: bytes[place]))
             }
-            var offset = place &+ 1
-            switch lengthLine(bytes, &offset) {
+            switch lengthLine(bytes, place &+ 1) {
             case .incomplete:
                 progress.pause(at: place, count &- index, bytesNeeded: bytes.count &+ 1)
                 return .part
             case .invalid: return .failed(.invalidBulkLength)
-            case .length(let length):
+            case .length(let length, let offset):
                 guard UInt(bitPattern: length) <= UInt(bitPattern: limits.bulkBytesMax) else {
                     return .failed(.invalidBulkLength)
                 }
@@ -185,95 +162,4 @@ extension RequestParser {
         arguments.count = count
         return .request(place)
     }
-}
-
-extension ParseProgress {
-    fileprivate mutating func pause(at place: Int, _ remaining: Int, bytesNeeded: Int) {
-        self = ParseProgress(offset: place, remaining: remaining, bytesNeeded: bytesNeeded)
-    }
-}
-
-/// Bytes that are there; debug builds check each look at them.
-struct Window {
-    let base: UnsafePointer<UInt8>
-    let count: Int
-
-
-    @inline(__always)
-    subscript(index: Int) -> UInt8 {
-        assert(index >= 0 && index < count, "looks stay inside")
-        return base[index]
-    }
-
-    /// Whether CR LF stands there; both bytes exist.
-    @inline(__always)
-    func endsLine(at index: Int) -> Bool {
-        assert(index >= 0 && index + 2 <= count, "looks stay inside")
-        let pair = UnsafeRawPointer(base + index).loadUnaligned(as: UInt16.self)
-        return UInt16(littleEndian: pair) == 0x0A0D
-    }
-}
-
-/// A line that carries a length.
-private enum LengthLine {
-    case length(Int)
-    case incomplete
-    case invalid
-}
-
-/// Decimal digits a length may have: enough for any limit, too few to overflow.
-private let lengthDigitsMax = 18
-
-/// Reads a length and its CR LF from just behind the line's first byte; moves `offset` behind the
-/// line.
-@inline(__always)
-private func lengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
-    let start = offset
-    // One to three digits are nearly all there are; anything else takes the long way.
-    if start &+ 5 <= bytes.count {
-        let first = Int(bytes[start]) &- 48
-        guard UInt(bitPattern: first) <= 9 else { return anyLengthLine(bytes, &offset) }
-        if bytes.endsLine(at: start &+ 1) {
-            offset = start &+ 3
-            return .length(first)
-        }
-        let second = Int(bytes[start &+ 1]) &- 48
-        let two = first &* 10 &+ second
-        guard UInt(bitPattern: second) <= 9, first != 0 else {
-            return anyLengthLine(bytes, &offset)
-        }
-        if bytes.endsLine(at: start &+ 2) {
-            offset = start &+ 4
-            return .length(two)
-        }
-        let third = Int(bytes[start &+ 2]) &- 48
-        if UInt(bitPattern: third) <= 9, bytes.endsLine(at: start &+ 3) {
-            offset = start &+ 5
-            return .length(two &* 10 &+ third)
-        }
-    }
-    return anyLengthLine(bytes, &offset)
-}
-
-/// The same for lines of any length, cut or not. `-1` and its like are arrays that are not there,
-/// which clients may send and servers skip.
-@inline(never)
-private func anyLengthLine(_ bytes: Window, _ offset: inout Int) -> LengthLine {
-    let isNegative = offset < bytes.count && bytes[offset] == UInt8(ascii: "-")
-    let first = isNegative ? offset + 1 : offset
-    var position = first
-    var value = 0
-    while position < bytes.count, bytes[position] &- 48 <= 9 {
-        guard position - first < lengthDigitsMax else { return .invalid }
-        value = value * 10 + Int(bytes[position] &- 48)
-        position += 1
-    }
-    let digits = position - first
-    if digits > 0, bytes[first] == 48, digits > 1 || isNegative { return .invalid }
-    guard position < bytes.count else { return .incomplete }
-    guard digits > 0, bytes[position] == 13 else { return .invalid }
-    guard position + 1 < bytes.count else { return .incomplete }
-    guard bytes.endsLine(at: position) else { return .invalid }
-    offset = position + 2
-    return .length(isNegative ? -value : value)
 }

@@ -56,7 +56,7 @@ public struct SetOptions: Equatable, Sendable {
             expiry = try Expiry(arguments, index + 1, unit, of: name)
             index += 2
         } else if name == .qset {
-            try takeContext(arguments, &index, into: &context)
+            try arguments.takeContext(&index, into: &context)
         } else {
             try takeWord(arguments, index)
             index += 1
@@ -76,53 +76,6 @@ public struct SetOptions: Equatable, Sendable {
             expiry = .keep
         } else {
             throw .syntax
-        }
-    }
-}
-
-/// Takes `CONTEXT token`.
-///
-/// - Throws: `syntax` for anything else, or a second one.
-private func takeContext(
-    _ arguments: borrowing Arguments, _ index: inout Int, into context: inout Int?
-) throws(CommandError) {
-    guard arguments.matches(index, "CONTEXT"), context == nil, index + 1 < arguments.count else {
-        throw .syntax
-    }
-    context = index + 1
-    index += 2
-}
-
-/// What follows the key of `QDEL`.
-public struct DeleteOptions: Equatable, Sendable {
-    /// Index of the causal context's token.
-    public var context: Int?
-    public var consistency = ConsistencyOptions.none
-
-    /// - Throws: `syntax`, and what `ConsistencyOptions` throws.
-    public init(_ arguments: borrowing Arguments) throws(CommandError) {
-        var index = 2
-        while index < arguments.count {
-            if try consistency.take(arguments, &index, .write) { continue }
-            try takeContext(arguments, &index, into: &context)
-        }
-    }
-}
-
-/// What follows the key of `GETEX`.
-public struct GetExpiryOptions: Equatable, Sendable {
-    /// `keep` unless asked otherwise, `unset` for `PERSIST`.
-    public var expiry = Expiry.keep
-
-    /// - Throws: `syntax` for more than one option, `notAnInteger`, `invalidExpireTime`.
-    public init(_ arguments: borrowing Arguments) throws(CommandError) {
-        guard arguments.count > 2 else { return }
-        if let unit = Expiry.Unit(arguments, 2) {
-            guard arguments.count == 4 else { throw .syntax }
-            expiry = try Expiry(arguments, 3, unit, of: .getex)
-        } else {
-            guard arguments.count == 3, arguments.matches(2, "PERSIST") else { throw .syntax }
-            expiry = .unset
         }
     }
 }

@@ -5,7 +5,8 @@ import Testing
 
 @Suite("CRC32C")
 struct CRC32CTests {
-    /// RFC 3720 appendix B.4, the bytes as they stand there, the checksums read as little-endian numbers.
+    /// RFC 3720 appendix B.4, the bytes as they stand there, the checksums read as little-endian
+    /// numbers.
     static let vectors: [(bytes: [UInt8], checksum: UInt32)] = [
         ([UInt8](repeating: 0, count: 32), 0x8A91_36AA),
         ([UInt8](repeating: 0xFF, count: 32), 0x62A8_AB43),
@@ -13,8 +14,8 @@ struct CRC32CTests {
         (Array((0..<32).reversed()), 0x113F_DB5C),
         (
             [
-                0x01, 0xC0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0,
-                0x14, 0, 0, 0, 0x18, 0x28, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
+                0x01, 0xC0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0, 0, 0, 4, 0,
+                0, 0, 0, 0x14, 0, 0, 0, 0x18, 0x28, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0,
             ], 0xD996_3A56
         ),
         (Array("123456789".utf8), 0xE306_9283),

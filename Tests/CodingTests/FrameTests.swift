@@ -21,7 +21,8 @@ struct FrameTests {
         #expect(Array(stream[..<4]) == [3, 0, 0, 0] && Array(stream[8...]) == Array("abc".utf8))
         let covered: [UInt8] = [3, 0, 0, 0] + Array("abc".utf8)
         let checksum = covered.withUnsafeBytes { CRC32C.software($0) }
-        #expect(Array(stream[4..<8]) == (0..<4).map { UInt8(truncatingIfNeeded: checksum >> ($0 * 8)) })
+        let bytes = (0..<4).map { UInt8(truncatingIfNeeded: checksum >> ($0 * 8)) }
+        #expect(Array(stream[4..<8]) == bytes)
     }
 
     @Test("Frames come off a stream in order; a cut one waits")
@@ -68,7 +69,9 @@ struct FrameTests {
         var random = PRNG(seed: 4)
         for _ in 0..<20_000 {
             let bytes = (0..<random.below(24)).map { _ in UInt8(random.below(4)) }
-            let isFrame = bytes.withUnsafeBytes { (try? Frame.next(in: $0, payloadMax: 64)) ?? nil } != nil
+            let isFrame = bytes.withUnsafeBytes { bytes in
+                ((try? Frame.next(in: bytes, payloadMax: 64)) ?? nil) != nil
+            }
             #expect(!isFrame)
         }
     }

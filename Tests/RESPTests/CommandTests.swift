@@ -103,7 +103,8 @@ struct CommandTests {
     @Test("COMMAND describes commands")
     func introspection() throws {
         #expect(try reply("COMMAND", "COUNT") == ":\(CommandName.allCases.count)\r\n")
-        #expect(try reply("COMMAND").hasPrefix("*\(CommandName.allCases.count)\r\n*10\r\n$4\r\nping"))
+        let all = try reply("COMMAND")
+        #expect(all.hasPrefix("*\(CommandName.allCases.count)\r\n*10\r\n$4\r\nping"))
         #expect(try reply("COMMAND", "INFO", "GET", "nope")
             == "*2\r\n*10\r\n$3\r\nget\r\n:-2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
             + "*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n")

@@ -33,7 +33,8 @@ struct FuzzTests {
         encoded("SET", "key:1", "value"), encoded("GET", "k"), encoded("MSET", "a", "1", "b", ""),
         Array("*0\r\n\r\nPING\r\n".utf8), Array("set k \"a\\x00b\" 'it\\'s'\r\n".utf8),
         Array("*-1\r\n*1\r\n$4\r\nPING\r\n".utf8), Array("*3\r\n$3\r\nSET\r\n$1\r\nx\r\n".utf8),
-        encoded("SCAN", "0", "MATCH", "a*[b-c]?", "COUNT", "10"), Array("*1048576\r\n$0\r\n\r\n".utf8),
+        encoded("SCAN", "0", "MATCH", "a*[b-c]?", "COUNT", "10"),
+        Array("*1048576\r\n$0\r\n\r\n".utf8),
         Array("GET / HTTP/1.1\r\nHost: x\r\n".utf8), Array("*1\r\n$536870912\r\n".utf8),
     ]
 

@@ -77,7 +77,8 @@ struct SetOptionsTests {
         ("PX 0", .invalidExpireTime(.set)), ("EX 9223372036854775807", .invalidExpireTime(.set)),
         ("EX 281474976711", .invalidExpireTime(.set)), ("EXAT 0", .invalidExpireTime(.set)),
         ("PX 281474976710656", .invalidExpireTime(.set)), ("EX 1.5", .notAnInteger),
-        ("EX x", .notAnInteger), ("EX 9223372036854775808", .notAnInteger), ("PX +1", .notAnInteger),
+        ("EX x", .notAnInteger), ("EX 9223372036854775808", .notAnInteger),
+        ("PX +1", .notAnInteger),
     ])
     func times(_ tail: String, _ error: CommandError) {
         #expect(options("SET k v " + tail) == .failure(error))

@@ -94,7 +94,9 @@ struct RequestParserTests {
             var connection = Connection()
             connection.receive(stream[..<cut])
             connection.receive(stream[cut...])
-            let requests = connection.requests.map { $0.map { String(decoding: $0, as: UTF8.self) } }
+            let requests = connection.requests.map { request in
+                request.map { String(decoding: $0, as: UTF8.self) }
+            }
             #expect(Transcript(requests: requests, error: connection.error) == whole)
             #expect(transcript(stream, pieces: max(cut, 1)) == whole)
         }
