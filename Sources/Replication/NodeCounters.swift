@@ -27,6 +27,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var identitiesRenewed = 0
     public var malformedMessages = 0
     public var lateAnswers = 0
+    /// Writes stamped anew because a replica had a later one already.
+    public var restamped = 0
     public var messagesReceived = 0
 
     public init() {}
@@ -41,7 +43,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("read_repairs", readRepairs), ("repaired", repaired), ("hedged_reads", hedgedReads),
             ("dropped_values", droppedValues), ("refused_ahead", refusedAhead),
             ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
-            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
+            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers), ("restamped", restamped),
             ("messages_received", messagesReceived),
         ]
     }
