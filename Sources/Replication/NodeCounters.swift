@@ -33,6 +33,30 @@ public struct NodeCounters: Equatable, Sendable {
 
     public init() {}
 
+    /// Adds what another life of a node counted.
+    public mutating func add(_ other: NodeCounters) {
+        connections += other.connections
+        commands += other.commands
+        commandErrors += other.commandErrors
+        protocolErrors += other.protocolErrors
+        reads += other.reads
+        writes += other.writes
+        forwarded += other.forwarded
+        unavailable += other.unavailable
+        unknown += other.unknown
+        overloaded += other.overloaded
+        readRepairs += other.readRepairs
+        repaired += other.repaired
+        hedgedReads += other.hedgedReads
+        droppedValues += other.droppedValues
+        refusedAhead += other.refusedAhead
+        overruledAhead += other.overruledAhead
+        identitiesRenewed += other.identitiesRenewed
+        malformedMessages += other.malformedMessages
+        lateAnswers += other.lateAnswers
+        messagesReceived += other.messagesReceived
+    }
+
     /// Each counter with its name, in a fixed order.
     public var named: [(name: String, value: Int)] {
         [
