@@ -149,6 +149,18 @@ struct ProberTests {
         #expect(try #require(result8).behind == 2)
     }
 
+    @Test("a read that finds a write of unknown outcome is no stale read: it may be the newest")
+    func unknownIsNotStale() throws {
+        var prober = Prober(seed: 1)
+        _ = prober.step(now: 0, nodes: [0, 1])
+        prober.wrote(.unknown("UNKNOWN"), now: 100)
+        let later = try #require(prober.nextMoment)
+        let due = try write(&prober, at: later)
+        _ = prober.step(now: due, nodes: [0, 1])
+        let seen = prober.read(1, now: due)
+        #expect(try #require(seen).behind == 0)
+    }
+
     @Test("with one node left there is nobody to read through")
     func alone() {
         var prober = Prober(seed: 1)
