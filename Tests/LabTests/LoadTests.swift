@@ -145,7 +145,7 @@ struct ProberTests {
         #expect(result7 == nil)
         let next = try write(&prober, at: try #require(prober.nextMoment))
         _ = prober.step(now: next, nodes: [0, 1])
-        let result8 = prober.read(1, now: next)
+        let result8 = prober.read(0, now: next)
         #expect(try #require(result8).behind == 2)
     }
 
