@@ -45,6 +45,23 @@ struct DemoReportTests {
         #expect(report([lossy, safe]).finding.contains("none of the 100 writes"))
     }
 
+    @Test("a stale read breaks the promise of overlapping quorums, and of no others")
+    func freshness() throws {
+        for (words, verdict) in [
+            (["n=3", "r=2", "w=quorum"], DemoReport.Verdict.violated),
+            (["n=3", "r=1", "w=all"], .violated), (["n=3", "r=1", "w=quorum"], .holds),
+        ] {
+            var random = PRNG(seed: 1)
+            let settings = try KeyspaceOverrides(assignments: words)
+            let plan = KeyspaceLoad.Plan(name: "k", settings: settings, rate: 1, probers: 1)
+            var load = KeyspaceLoad(plan, phases: 1, random: &random)
+            load.curves[0].record(at: 0, delay: 1, behind: 0)
+            #expect(report([load]).verdict == .holds)
+            load.curves[0].record(at: 0, delay: 1, behind: 1)
+            #expect(report([load]).verdict == verdict)
+        }
+    }
+
     @Test("an experiment with problems, a late generator among them, has no verdict")
     func unknown() throws {
         let safe = try keyspace("safe", "fsync", lost: 0)
@@ -66,7 +83,8 @@ struct DemoReportTests {
         let report = report([try keyspace("fast", "fsync", lost: 0)])
         #expect(report.lines.count <= 40)
         #expect(report.lines.first == "1.5 s  node 3 killed")
-        #expect(report.lines.contains { $0.contains("fast r=1 w=1 fsync") && $0.contains("100.0 %") })
+        #expect(
+            report.lines.contains { $0.contains("fast r=1 w=1 fsync") && $0.contains("100.0 %") })
         let json = try JSON(parsing: report.json.line)
         #expect(json["verdict"] == "holds")
         guard case .list(let keyspaces)? = json["keyspaces"] else {

@@ -145,8 +145,20 @@ struct ProberTests {
         #expect(result7 == nil)
         let next = try write(&prober, at: try #require(prober.nextMoment))
         _ = prober.step(now: next, nodes: [0, 1])
-        let result8 = prober.read(1, now: next)
+        let result8 = prober.read(0, now: next)
         #expect(try #require(result8).behind == 2)
+    }
+
+    @Test("a read that finds a write of unknown outcome is no stale read: it may be the newest")
+    func unknownIsNotStale() throws {
+        var prober = Prober(seed: 1)
+        _ = prober.step(now: 0, nodes: [0, 1])
+        prober.wrote(.unknown("UNKNOWN"), now: 100)
+        let later = try #require(prober.nextMoment)
+        let due = try write(&prober, at: later)
+        _ = prober.step(now: due, nodes: [0, 1])
+        let seen = prober.read(1, now: due)
+        #expect(try #require(seen).behind == 0)
     }
 
     @Test("with one node left there is nobody to read through")

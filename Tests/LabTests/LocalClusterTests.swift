@@ -60,6 +60,17 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("a process that ends at once was started all the same")
+    func brief() throws {
+        try inDirectory { path in
+            for _ in 0..<50 {
+                let process = try NodeProcess.start(["/bin/true"], log: path + "/log", input: nil)
+                #expect(process.waitForEnd(milliseconds: 5000))
+                #expect(process.condition == .dead)
+            }
+        }
+    }
+
     @Test("a program that is not there is a clear failure")
     func missing() throws {
         try inDirectory { path in

@@ -66,6 +66,32 @@ struct ProcessTests {
         #expect(try other.ask("GET", "kept:a").text == "1")
     }
 
+    @Test("of two writes, one after the other was acknowledged, a quorum read finds the second")
+    func orderAcrossACut() throws {
+        let home = directory + "/cluster"
+        defer {
+            _ = try? quorate("cluster", "down", "--directory", home)
+            Files.removeTree(directory)
+        }
+        #expect(try quorate("cluster", "up", "--faults", "--directory", home).status == 0)
+        let connections = try LocalCluster.open(home).state.nodes.map {
+            try ClientConnection($0.client)
+        }
+        #expect(try connections[1].ask("DEBUG", "CUT", "1", "60000") == .simple("OK"))
+        #expect(try connections[0].ask("DEBUG", "CUT", "2", "60000") == .simple("OK"))
+        var inverted = 0
+        for number in 0..<300 {
+            let key = "k\(number)"
+            guard try connections[1].ask("SET", key, "first") == .simple("OK"),
+                try connections[0].ask("SET", key, "second") == .simple("OK")
+            else { continue }
+            if try connections[2].ask("GET", key).text != "second" { inverted += 1 }
+        }
+        // Nodes that cannot hear each other stamp within one millisecond in either order, and the
+        // replica that has the first write acknowledges the second although it loses to it.
+        withKnownIssue(isIntermittent: true) { #expect(inverted == 0) }
+    }
+
     @Test("an interrupted demo leaves no process and no directory")
     func interruptedDemo() throws {
         defer { Files.removeTree(directory) }

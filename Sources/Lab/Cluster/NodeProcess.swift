@@ -22,14 +22,13 @@ public struct NodeProcess: Equatable, Sendable {
     /// The path of the program's file.
     public let executable: String
 
-    /// Notes a running process; nil when there is none.
-    init?(running number: Int32) {
-        guard let status = NodeProcess.status(number),
-            let executable = Files.linkTarget("/proc/\(number)/exe")
-        else { return nil }
+    /// Notes a child that was just started. One that has already ended is a zombie, whose program
+    /// is not told any more.
+    private init(started number: Int32, _ program: String) {
+        let executable = Files.linkTarget("/proc/\(number)/exe") ?? program
         self.init(
-            number: number, startTicks: status.startTicks, executable: NodeProcess.plain(executable)
-        )
+            number: number, startTicks: NodeProcess.status(number)?.startTicks ?? 0,
+            executable: NodeProcess.plain(executable))
     }
 
     init(number: Int32, startTicks: Int, executable: String) {
@@ -131,11 +130,11 @@ extension NodeProcess {
         defer { for argument in arguments { free(argument) } }
         var number: pid_t = 0
         let code = posix_spawn(&number, words[0], &actions, &attributes, &arguments, environ)
-        guard code == 0, let process = NodeProcess(running: number) else {
+        guard code == 0 else {
             throw Failure(
                 .cannotCreate, "cannot start \(words[0]): \(String(cString: strerror(code)))")
         }
-        return process
+        return NodeProcess(started: number, words[0])
     }
 
     /// A new group, and signals as in a fresh shell: neither ignored nor blocked because somebody

@@ -46,18 +46,17 @@ public struct DemoReport: Sendable {
                 ])
     }
 
-    /// Broken when an acknowledged write is gone from a keyspace that syncs before it acknowledges.
+    /// Broken when an acknowledged write is gone from a keyspace that syncs before it acknowledges,
+    /// or when a read missed an acknowledged write although R + W > N.
     public var verdict: Verdict {
-        if keyspaces.contains(where: { $0.promisesDurability && $0.lost > 0 }) { return .violated }
+        if keyspaces.contains(where: { $0.brokenPromise != nil }) { return .violated }
         return problems.isEmpty ? .holds : .unknown
     }
 
     /// One sentence: what the run showed.
     public var finding: String {
-        if let loser = keyspaces.first(where: { $0.promisesDurability && $0.lost > 0 }) {
-            return "\(loser.lost) acknowledged writes of \(loser.plan.name) were lost "
-                + "although it syncs before it acknowledges."
-        }
+        let broken = keyspaces.compactMap(\.brokenPromise)
+        guard broken.isEmpty else { return broken.joined(separator: "; ") + "." }
         guard problems.isEmpty, let cheapest = keyspaces.first else {
             return "No verdict: " + problems.joined(separator: "; ") + "."
         }
@@ -88,6 +87,18 @@ public struct DemoReport: Sendable {
 }
 
 extension KeyspaceLoad {
+    /// What was seen that must not happen; nil when nothing was.
+    var brokenPromise: String? {
+        if promisesDurability, lost > 0 {
+            return
+                "\(lost) acknowledged writes of \(plan.name) were lost although it syncs before it"
+                + " acknowledges"
+        }
+        let stale = staleness.overall.events + staleReads
+        guard plan.settings.quorumsOverlap, stale > 0 else { return nil }
+        return "\(stale) reads of \(plan.name) missed an acknowledged write although R + W > N"
+    }
+
     /// True when an acknowledged write must survive a crash.
     var promisesDurability: Bool { plan.settings.durability == .fsync }
 
@@ -123,6 +134,7 @@ extension KeyspaceLoad {
             "verified": .integer(verified),
             "lost": .integer(lost),
             "promisesDurability": .bool(promisesDurability),
+            "promisesFreshness": .bool(plan.settings.quorumsOverlap),
         ]
     }
 }

@@ -6,7 +6,7 @@ extension LoadRun {
         case .write(let key, let number):
             keyspaces[index].ledger.endWrite(key: key, number: number, completion.outcome)
             tookWrite(completion, index)
-        case .read(_, let acknowledged): tookRead(completion, index, acknowledged)
+        case .read(let key, let acknowledged): tookRead(completion, index, key, acknowledged)
         case .probeWrite(let prober):
             keyspaces[index].probers[prober].wrote(completion.outcome, now: completion.at)
         case .probeRead(let prober):
@@ -33,11 +33,15 @@ extension LoadRun {
         }
     }
 
-    private func tookRead(_ completion: LoadCompletion, _ index: Int, _ acknowledged: Int) {
+    private func tookRead(
+        _ completion: LoadCompletion, _ index: Int, _ key: Int, _ acknowledged: Int
+    ) {
         switch completion.outcome {
         case .done:
             keyspaces[index].reads.record(completion)
-            if let found = LoadRun.number(in: completion.outcome), found < acknowledged {
+            if let found = LoadRun.number(in: completion.outcome), found < acknowledged,
+                !keyspaces[index].ledger.mayFollow(key: key, number: found)
+            {
                 keyspaces[index].staleReads += 1
             }
         case .refused(let problem), .unknown(let problem):

@@ -34,6 +34,8 @@ public struct Prober: Sendable {
     private(set) var writes = 0
     /// The numbers of acknowledged writes, ascending.
     private var acknowledged: [Int] = []
+    /// The numbers of writes of unknown outcome: one may take effect late, over newer ones.
+    private var unknown: [Int] = []
     private var acknowledgedAt: UInt64 = 0
     private var writer = 0
     private var position = 0
@@ -76,6 +78,7 @@ public struct Prober: Sendable {
     /// The write was answered; only an acknowledged one is worth reading back.
     public mutating func wrote(_ outcome: Outcome, now: UInt64) {
         guard case .done = outcome else {
+            if case .unknown = outcome { unknown.append(writes) }
             pause(now)
             return
         }
@@ -100,7 +103,9 @@ public struct Prober: Sendable {
         }
         phase = .idle
         resumeAt = now
-        let behind = acknowledged.reversed().prefix { $0 > found }.count
+        let behind =
+            unknown.contains(found)
+            ? 0 : acknowledged.reversed().prefix { $0 > found }.count
         return Sighting(position: position, delay: sentAt - acknowledgedAt, behind: behind)
     }
 

@@ -72,7 +72,9 @@ public struct WriteLedger: Equatable, Sendable {
     ///
     /// - Parameter number: the write that stored the value; 0 when there is none.
     public func finding(key: Int, number: Int) -> Finding {
-        let entry = entries[key]
-        return entry.acknowledged == number || entry.unknown.contains(number) ? .kept : .lost
+        entries[key].acknowledged == number || mayFollow(key: key, number: number) ? .kept : .lost
     }
+
+    /// True for a write of unknown outcome: it may take effect after writes with larger numbers.
+    func mayFollow(key: Int, number: Int) -> Bool { entries[key].unknown.contains(number) }
 }

@@ -121,6 +121,13 @@ public struct KeyspaceOverrides: Equatable, Sendable {
             }
     }
 
+    /// True when what is set here says R + W > N: every read then meets the last acknowledged
+    /// write.
+    public var quorumsOverlap: Bool {
+        guard let n = replicationFactor, let readQuorum, let writeQuorum else { return false }
+        return readQuorum.replicas(of: n) + writeQuorum.replicas(of: n) > n
+    }
+
     /// The settings as `name` and `value` words in a fixed order, only those that are set: the
     /// operands of a command.
     public var words: [(name: String, value: String)] {
