@@ -89,7 +89,7 @@ struct ProcessTests {
         }
         // Nodes that cannot hear each other stamp within one millisecond in either order, and the
         // replica that has the first write acknowledges the second although it loses to it.
-        withKnownIssue(isIntermittent: true) { #expect(inverted == 0) }
+        #expect(inverted == 0)
     }
 
     @Test("an interrupted demo leaves no process and no directory")
