@@ -84,9 +84,22 @@ public struct Server: ~Copyable {
         _ configuration: Configuration, signals: Signals? = nil,
         seed: UInt64 = .random(in: .min ... .max), log: Log = Log()
     ) throws(ServerError) {
+        let disk: FileDisk
+        do throws(DiskError) { disk = try FileDisk(path: configuration.dataDirectory) } catch {
+            throw .storage(error)
+        }
+        try self.init(configuration, on: disk, signals: signals, seed: seed, log: log)
+    }
+
+    /// The same on any disk.
+    init(
+        _ configuration: Configuration, on disk: some Disk & Sendable, signals: Signals? = nil,
+        seed: UInt64, log: Log
+    ) throws(ServerError) {
         var random = PRNG(seed: seed)
         let now = SystemClock.now()
-        let opened = try Server.open(configuration, signals, &random, now, log)
+        let recovered = try Server.recover(configuration, on: disk, &random, now, log)
+        let opened = try Server.open(configuration, recovered, signals)
         self.init(configuration, opened, signals, (random, now), log)
         resumeAccepting()
         log.info("\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)")
