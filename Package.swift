@@ -41,8 +41,12 @@ let package = Package(
         room("Lab", ["Base", "Coding", "RESP", "Reactor"]),
         .executableTarget(
             name: "quorate",
-            dependencies: ["Base", "Coding", "Replication", "Reactor", "Server", "Simulator", "Lab"],
+            dependencies: [
+                "Base", "Coding", "Ring", "RESP", "Replication", "Reactor", "Server", "Simulator", "Lab",
+            ],
             swiftSettings: strict),
+        tests("Lab", ["Base", "Lab"]),
+        tests("quorate", ["quorate", "Base", "Lab"]),
         tests("Tidy", []),
         tests("Coding", ["Coding", "Base"]),
         tests("RESP", ["RESP", "Coding", "Base"]),

@@ -143,16 +143,20 @@ extension ByteBuffer {
         var rest = value.magnitude
         var width = 1
         var bound: UInt = 10
-        while width < 20 && rest >= bound {
+        while rest >= bound {
             width += 1
-            let next = bound.multipliedReportingOverflow(by: 10)
-            if next.overflow { break }
-            bound = next.partialValue
+            let (next, overflow) = bound.multipliedReportingOverflow(by: 10)
+            if overflow { break }
+            bound = next
         }
         let target = reserve(width)
-        for position in stride(from: width - 1, through: 0, by: -1) {
-            target.storeBytes(of: UInt8(48 + rest % 10), toByteOffset: position, as: UInt8.self)
-            rest /= 10
+        var position = width
+        while position > 0 {
+            position -= 1
+            let (quotient, digit) = rest.quotientAndRemainder(dividingBy: 10)
+            target.storeBytes(
+                of: UInt8(truncatingIfNeeded: 48 &+ digit), toByteOffset: position, as: UInt8.self)
+            rest = quotient
         }
         written += width
     }

@@ -29,9 +29,12 @@ public struct ConsistencyOptions: Equatable, Sendable {
     /// Milliseconds until the answer is given up, at least 1.
     public var timeoutMilliseconds: UInt32?
 
+    /// Nothing is asked for.
+    public private(set) var isNone = true
+
     @inlinable public init() {}
 
-    public static let none = ConsistencyOptions()
+    @inlinable public static var none: ConsistencyOptions { ConsistencyOptions() }
 
     /// Parses the options of a command that has no others, such as `GET`.
     ///
@@ -86,6 +89,7 @@ extension ConsistencyOptions {
         } else {
             return false
         }
+        isNone = false
         return true
     }
 

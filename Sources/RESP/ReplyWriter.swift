@@ -27,10 +27,16 @@ extension ByteBuffer {
 
     /// A binary-safe string.
     public mutating func writeBulk(_ bytes: UnsafeRawBufferPointer) {
+        // One reservation: the header takes a mark, at most 19 digits and CR LF.
+        _ = reserve(bytes.count + 24)
         writeBulkHeader(count: bytes.count)
         append(bytes)
-        append("\r\n")
+        appendLineEnd()
     }
+
+    /// CR LF.
+    @inline(__always)
+    private mutating func appendLineEnd() { append(integer: UInt16(0x0A0D)) }
 
     public mutating func writeBulk(_ text: StaticString) {
         writeBulk(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
@@ -54,7 +60,7 @@ extension ByteBuffer {
     mutating func writeLength(_ type: UInt8, _ count: Int) {
         append(type)
         append(decimal: count)
-        append("\r\n")
+        appendLineEnd()
     }
 }
 

@@ -4,8 +4,9 @@ import Synchronization
 
 /// A data directory of real files, held against every other process by a lock on its file `LOCK`.
 ///
-/// Files stay open from their first use until they are removed. One call at a time is meant; the calls may come from
-/// different threads (start-up reads on one, the sync thread writes), so the table of open files has a lock of its own.
+/// Files stay open from their first use until they are removed. One call at a time is meant; the
+/// calls may come from different threads (start-up reads on one, the sync thread writes), so the
+/// table of open files has a lock of its own.
 public final class FileDisk: Disk, Sendable {
     private static let lockName = "LOCK"
 
@@ -14,9 +15,11 @@ public final class FileDisk: Disk, Sendable {
     private let lock: Int32
     private let open = Mutex<[String: Int32]>([:])
 
-    /// Creates the directory when there is none (its parent must exist), and locks it until the value is gone.
+    /// Creates the directory when there is none (its parent must exist), and locks it until the
+    /// value is gone.
     ///
-    /// - Throws: `locked` with the path while another process, or another `FileDisk` of this one, holds it.
+    /// - Throws: `locked` with the path while another process, or another `FileDisk` of this one,
+    ///   holds it.
     public init(path: String) throws(DiskError) {
         let isNew = mkdir(path, 0o700) == 0
         if !isNew, errno != EEXIST { throw FileDisk.error(path) }
@@ -152,8 +155,9 @@ public final class FileDisk: Disk, Sendable {
 
     // MARK: Leaves
 
-    /// Names the room before zeros are written, so that a full disk is found out at once and the extents are whole. A
-    /// file system that cannot reserve is left to find out while the zeros are written.
+    /// Names the room before zeros are written, so that a full disk is found out at once and the
+    /// extents are whole. A file system that cannot reserve is left to find out while the zeros are
+    /// written.
     private func reserve(_ name: String, _ descriptor: Int32, _ size: Int) throws(DiskError) {
         var code = EINTR
         while code == EINTR { code = posix_fallocate(descriptor, 0, size) }

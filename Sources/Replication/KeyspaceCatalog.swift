@@ -10,16 +10,24 @@ struct KeyspaceCatalog {
     static let keyspacesMax = 1_024
     static let nameBytesMax = 64
 
-    /// What the request path needs, without reference counts; indices do not change.
+    /// What the request path needs, without reference counts; indices do not change. Read field by field: a copy of the
+    /// whole costs more than a request's other look-ups together.
     struct Active {
         var fingerprint: UInt64
         var isDropped: Bool
-        var settings: KeyspaceSettings
-        /// The quorums as numbers, resolved once.
+        /// The levels as numbers, resolved once.
         var n: Int
-        var r: Int
-        var w: Int
+        var reads: ReadLevels
+        var writes: WriteLevels
         var truncatedAt: Stamp
+        var readRepairPerMille: Int
+        var keyBytesMax: Int
+        var valueBytesMax: Int
+        /// A replica answers a plain read from its own state, and compares nothing in the background.
+        var answersReadsAlone: Bool
+        /// The one replica answers a plain write at once: nothing to sync, send, expire or keep beside it.
+        var answersWritesAlone: Bool
+        var settings: KeyspaceSettings
     }
 
     private(set) var definitions: [KeyspaceDefinition] = []
@@ -105,11 +113,28 @@ struct KeyspaceCatalog {
     private func resolve(_ index: Int) -> Active {
         let definition = definitions[index]
         let settings = definition.settings ?? KeyspaceSettings()
+        let pr = settings.count(settings.primaryReadQuorum)
+        let pw = settings.count(settings.primaryWriteQuorum)
+        let dw = settings.count(settings.durableWriteQuorum)
         return Active(
             fingerprint: definition.name.withUnsafeBytes { keyHash($0, key: hashKey) },
-            isDropped: definition.settings == nil, settings: settings,
-            n: settings.replicationFactor, r: settings.count(settings.readQuorum),
-            w: settings.count(settings.writeQuorum), truncatedAt: definition.truncatedAt)
+            isDropped: definition.settings == nil, n: settings.replicationFactor,
+            reads: ReadLevels(
+                readQuorum: max(settings.count(settings.readQuorum), pr), primaryReadQuorum: pr,
+                timeoutMilliseconds: settings.timeoutMilliseconds),
+            writes: WriteLevels(
+                writeQuorum: max(settings.count(settings.writeQuorum), pw, dw),
+                primaryWriteQuorum: pw, durableWriteQuorum: dw,
+                timeoutMilliseconds: settings.timeoutMilliseconds),
+            truncatedAt: definition.truncatedAt,
+            readRepairPerMille: Int(settings.readRepairPerMille),
+            keyBytesMax: Int(settings.keyBytesMax), valueBytesMax: Int(settings.valueBytesMax),
+            answersReadsAlone: settings.count(settings.readQuorum) == 1 && pr <= 1
+                && (settings.replicationFactor == 1 || settings.readRepairPerMille == 0),
+            answersWritesAlone: settings.replicationFactor == 1
+                && settings.durability == .memory && settings.conflict == .lww
+                && settings.ttlMilliseconds == 0,
+            settings: settings)
     }
 
     /// 1…64 of letters, digits, `_`, `-` and `.`.

@@ -6,8 +6,8 @@ import RESP
 extension Node {
     mutating func opened(_ connection: ConnectionID) {
         let index = Int(connection.rawValue)
-        while sessions.count <= index { sessions.append(nil) }
-        precondition(sessions[index] == nil, "a connection is opened once")
+        while sessions.count <= index { sessions.append(Session(serial: 0)) }
+        precondition(!sessions[index].isOpen, "a connection is opened once")
         sessions[index] = Session(serial: nextSerial)
         nextSerial += 1
         openSessions += 1
@@ -16,8 +16,8 @@ extension Node {
 
     mutating func closed(_ connection: ConnectionID) {
         let index = Int(connection.rawValue)
-        guard index < sessions.count, sessions[index] != nil else { return }
-        sessions[index] = nil
+        guard index < sessions.count, sessions[index].isOpen else { return }
+        sessions[index] = Session(serial: 0)
         openSessions -= 1
     }
 
@@ -27,9 +27,9 @@ extension Node {
         effects.consumed = 0
         effects.stalled = false
         let index = Int(connection.rawValue)
-        guard index < sessions.count, sessions[index] != nil else { return }
+        guard index < sessions.count, sessions[index].isOpen else { return }
         while effects.consumed < bytes.count {
-            if sessions[index]?.isClosing != false {
+            if sessions[index].isClosing {
                 effects.consumed = bytes.count
                 return
             }
@@ -46,10 +46,7 @@ extension Node {
         in bytes: UnsafeRawBufferPointer, _ index: Int, _ connection: ConnectionID,
         _ effects: inout Effects
     ) -> Bool {
-        var progress = sessions[index]?.progress ?? ParseProgress()
-        let outcome = parser.parse(bytes, &progress, into: &request)
-        sessions[index]?.progress = progress
-        switch outcome {
+        switch parser.parse(bytes, &sessions[index].progress, into: &request) {
         case .incomplete:
             effects.consumed += request.consumed
             return false
@@ -64,7 +61,7 @@ extension Node {
             effects.consumed += request.consumed
             effects.beginStep()
             setClient(index)
-            execute(.direct(connection), &effects)
+            executeHere(connection, &effects)
             return true
         }
     }
@@ -84,34 +81,45 @@ extension Node {
 
     /// Closes the connection once everything it is owed has left.
     mutating func close(_ index: Int, _ connection: ConnectionID, _ effects: inout Effects) {
-        sessions[index]?.isClosing = true
-        if sessions[index]?.owesReplies == false { effects.add(.close(connection)) }
+        sessions[index].isClosing = true
+        if !sessions[index].owesReplies { effects.add(.close(connection)) }
     }
 
     /// Whether the parsed request may run beside those that the connection still waits for.
     ///
     /// Requests of one connection run side by side unless a later one could overtake a write of its own key.
     private func mayExecute(_ index: Int) -> Bool {
-        guard let session = sessions[index], session.owesReplies else { return true }
-        guard session.outstanding.count < Session.outstandingMax else { return false }
+        guard sessions[index].owesReplies else { return true }
+        guard sessions[index].outstanding.count < Session.outstandingMax else { return false }
         guard request.count > 1, let name = CommandName(request[0]) else { return false }
         switch name {
         case .get, .set, .exists, .strlen, .del, .unlink, .ttl, .pttl, .type, .qget, .qset, .qdel:
             guard CommandTable.description(of: name).keys.last == 1 || request.count == 2 else {
                 return false
             }
-            return !session.outstanding.isWriting(store.address(of: request[1]).hash)
+            return !sessions[index].outstanding.isWriting(store.address(of: request[1]).hash)
         default: return false
         }
     }
 
     @inline(__always)
+    private mutating func executeHere(_ connection: ConnectionID, _ effects: inout Effects) {
+        let name = request[0]
+        if name.count == 3 {
+            let letters = (name[0] | 0x20, name[1] | 0x20, name[2] | 0x20)
+            if letters == (0x67, 0x65, 0x74), getHere(connection, &effects) { return }
+            if letters == (0x73, 0x65, 0x74), setHere(connection, &effects) { return }
+        }
+        execute(.direct(connection), &effects)
+    }
+
+    @inline(__always)
     private mutating func setClient(_ index: Int) {
-        guard let session = sessions[index] else { return }
-        client.dialect = session.protocolVersion == 3 ? .resp3 : .resp2
-        client.defaults = session.defaults
-        client.wantsReceipt = session.wantsReceipts
+        client.dialect = sessions[index].protocolVersion == 3 ? .resp3 : .resp2
+        client.wantsReceipt = sessions[index].wantsReceipts
         client.mayForward = true
+        client.hasDefaults = sessions[index].hasDefaults
+        if client.hasDefaults { client.defaults = sessions[index].defaults }
     }
 }
 
@@ -120,14 +128,7 @@ extension Node {
     /// Sends what was written behind `start` in the effects' bytes to where the reply belongs.
     mutating func deliver(_ target: ReplyTarget, from start: Int, _ effects: inout Effects) {
         switch target {
-        case .direct(let connection):
-            let index = Int(connection.rawValue)
-            if sessions[index]?.owesReplies == true {
-                let bytes = takeBack(start, &effects)
-                sessions[index]?.append(completed: bytes)
-            } else {
-                effects.reply(connection, start..<effects.bytes.count)
-            }
+        case .direct(let connection): deliverDirectly(connection, from: start, &effects)
         case .outstanding(let connection, let serial, let sequence):
             let bytes = takeBack(start, &effects)
             complete(connection, serial, sequence, bytes, &effects)
@@ -139,14 +140,27 @@ extension Node {
         }
     }
 
+    @inline(__always)
+    mutating func deliverDirectly(
+        _ connection: ConnectionID, from start: Int, _ effects: inout Effects
+    ) {
+        let index = Int(connection.rawValue)
+        if sessions[index].owesReplies {
+            let bytes = takeBack(start, &effects)
+            sessions[index].append(completed: bytes)
+        } else {
+            effects.reply(connection, start..<effects.bytes.count)
+        }
+    }
+
     /// Makes a direct target outlive the step: the reply gets its place in the connection's order.
     mutating func outlasting(_ target: ReplyTarget, writing hash: UInt64? = nil) -> ReplyTarget {
         guard case .direct(let connection) = target else { return target }
         let index = Int(connection.rawValue)
-        guard let serial = sessions[index]?.serial,
-            let sequence = sessions[index]?.enqueue(pendingWrite: hash)
-        else { return .nobody }
-        return .outstanding(connection, serial: serial, sequence: sequence)
+        guard sessions[index].isOpen else { return .nobody }
+        let sequence = sessions[index].enqueue(pendingWrite: hash)
+        return .outstanding(
+            connection, serial: sessions[index].serial, sequence: sequence)
     }
 
     private func takeBack(_ start: Int, _ effects: inout Effects) -> [UInt8] {
@@ -160,14 +174,14 @@ extension Node {
         _ effects: inout Effects
     ) {
         let index = Int(connection.rawValue)
-        guard index < sessions.count, sessions[index]?.serial == serial else { return }
-        sessions[index]?.complete(sequence, bytes)
-        while let next = sessions[index]?.nextReply() {
+        guard index < sessions.count, sessions[index].serial == serial else { return }
+        sessions[index].complete(sequence, bytes)
+        while let next = sessions[index].nextReply() {
             let start = effects.bytes.count
             effects.bytes.append(next)
             effects.reply(connection, start..<effects.bytes.count)
         }
-        if sessions[index]?.isClosing == true, sessions[index]?.owesReplies == false {
+        if sessions[index].isClosing, !sessions[index].owesReplies {
             effects.add(.close(connection))
         }
     }

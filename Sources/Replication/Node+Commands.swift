@@ -73,13 +73,7 @@ extension Node {
         _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> ReadLevels? {
-        if options == .none && client.defaults == .none {
-            let active = catalog.active[keyspace]
-            return ReadLevels(
-                readQuorum: active.r,
-                primaryReadQuorum: active.settings.count(active.settings.primaryReadQuorum),
-                timeoutMilliseconds: active.settings.timeoutMilliseconds)
-        }
+        if options.isNone && !client.hasDefaults { return catalog.active[keyspace].reads }
         return chosenReadLevels(options, keyspace, target, &effects)
     }
 
@@ -89,9 +83,9 @@ extension Node {
     ) -> ReadLevels? {
         let active = catalog.active[keyspace]
         let n = active.n
-        let r = (options.r ?? client.defaults.r)?.count(of: n) ?? active.r
-        let pr = (options.pr ?? client.defaults.pr)?.count(of: n)
-            ?? active.settings.count(active.settings.primaryReadQuorum)
+        let r = (options.r ?? defaults.r)?.count(of: n) ?? active.reads.readQuorum
+        let pr = (options.pr ?? defaults.pr)?.count(of: n)
+            ?? active.reads.primaryReadQuorum
         guard isAllowed(r, of: active, least: leastReadQuorum(active), "R", target, &effects),
             isAllowed(pr, of: active, least: 0, "PR", target, &effects)
         else { return nil }
@@ -100,30 +94,32 @@ extension Node {
             timeoutMilliseconds: timeout(options, active))
     }
 
+    /// - Returns: nil, and an error reply, when the request asks for what the keyspace forbids.
+    @inline(__always)
     mutating func writeLevels(
         _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> WriteLevels? {
+        if options.isNone && !client.hasDefaults { return catalog.active[keyspace].writes }
+        return chosenWriteLevels(options, keyspace, target, &effects)
+    }
+
+    private mutating func chosenWriteLevels(
+        _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> WriteLevels? {
         let active = catalog.active[keyspace]
-        let settings = active.settings
-        if options == .none && client.defaults == .none {
-            return WriteLevels(
-                writeQuorum: active.w,
-                primaryWriteQuorum: settings.count(settings.primaryWriteQuorum),
-                durableWriteQuorum: settings.count(settings.durableWriteQuorum),
-                timeoutMilliseconds: settings.timeoutMilliseconds)
-        }
         let n = active.n
-        let w = (options.w ?? client.defaults.w)?.count(of: n) ?? active.w
-        let pw = (options.pw ?? client.defaults.pw)?.count(of: n)
-            ?? settings.count(settings.primaryWriteQuorum)
-        let dw = (options.dw ?? client.defaults.dw)?.count(of: n)
-            ?? settings.count(settings.durableWriteQuorum)
+        let w = (options.w ?? defaults.w)?.count(of: n) ?? active.writes.writeQuorum
+        let pw = (options.pw ?? defaults.pw)?.count(of: n)
+            ?? active.writes.primaryWriteQuorum
+        let dw = (options.dw ?? defaults.dw)?.count(of: n)
+            ?? active.writes.durableWriteQuorum
         guard isAllowed(w, of: active, least: leastWriteQuorum(active), "W", target, &effects),
             isAllowed(pw, of: active, least: 0, "PW", target, &effects),
             isAllowed(dw, of: active, least: 0, "DW", target, &effects)
         else { return nil }
-        if dw > 0 && settings.durability == .memory {
+        if dw > 0 && active.settings.durability == .memory {
             fail(target, "CONSISTENCY DW needs a keyspace with durability fsync or interval", &effects)
             return nil
         }
@@ -132,10 +128,12 @@ extension Node {
             timeoutMilliseconds: timeout(options, active))
     }
 
+    private var defaults: ConsistencyOptions { client.hasDefaults ? client.defaults : .none }
+
     private func timeout(
         _ options: ConsistencyOptions, _ active: KeyspaceCatalog.Active
     ) -> UInt32 {
-        let asked = options.timeoutMilliseconds ?? client.defaults.timeoutMilliseconds
+        let asked = options.timeoutMilliseconds ?? defaults.timeoutMilliseconds
         return min(asked ?? active.settings.timeoutMilliseconds, 600_000)
     }
 
@@ -143,7 +141,7 @@ extension Node {
         switch active.settings.floor {
         case .none: 1
         case .level(let level): level.count(of: active.n)
-        case .strong: active.r
+        case .strong: active.reads.readQuorum
         }
     }
 
@@ -151,7 +149,7 @@ extension Node {
         switch active.settings.floor {
         case .none: 1
         case .level(let level): level.count(of: active.n)
-        case .strong: active.w
+        case .strong: active.writes.writeQuorum
         }
     }
 

@@ -73,10 +73,10 @@ extension Node {
         if case .direct(let connection) = target {
             let index = Int(connection.rawValue)
             if let dialect = options.dialect {
-                sessions[index]?.protocolVersion = dialect.rawValue
+                sessions[index].protocolVersion = dialect.rawValue
                 client.dialect = dialect
             }
-            if let name = options.clientName { sessions[index]?.name = Array(request[name]) }
+            if let name = options.clientName { sessions[index].name = Array(request[name]) }
         }
         effects.bytes.writeMapHeader(pairs: 7, client.dialect)
         effects.bytes.writeBulk("server")
@@ -97,7 +97,7 @@ extension Node {
 
     private func connectionNumber(_ target: ReplyTarget) -> Int {
         guard case .direct(let connection) = target else { return 0 }
-        return Int(sessions[Int(connection.rawValue)]?.serial ?? 0)
+        return Int(sessions[Int(connection.rawValue)].serial)
     }
 
     private mutating func client(
@@ -107,10 +107,10 @@ extension Node {
         let index = Int(connection.rawValue)
         if request.matches(1, "SETNAME"), request.count == 3 {
             guard request.isClientName(2) else { throw .invalidClientName }
-            sessions[index]?.name = Array(request[2])
+            sessions[index].name = Array(request[2])
             effects.bytes.writeOK()
         } else if request.matches(1, "GETNAME") {
-            let name = sessions[index]?.name ?? []
+            let name = sessions[index].name
             if name.isEmpty {
                 effects.bytes.writeNull(client.dialect)
             } else {
@@ -121,7 +121,7 @@ extension Node {
         } else if request.matches(1, "INFO") {
             effects.bytes.writeBulk(text: clientLine(index))
         } else if request.matches(1, "LIST") {
-            let lines = sessions.indices.filter { sessions[$0] != nil }.map { clientLine($0) }
+            let lines = sessions.indices.filter { sessions[$0].isOpen }.map { clientLine($0) }
             effects.bytes.writeBulk(text: lines.joined())
         } else if request.matches(1, "SETINFO") || request.matches(1, "NO")
             || request.matches(1, "REPLY") || isHyphenated(1) {
@@ -138,7 +138,7 @@ extension Node {
     }
 
     private func clientLine(_ index: Int) -> String {
-        guard let session = sessions[index] else { return "" }
+        let session = sessions[index]
         return "id=\(session.serial) name=\(String(decoding: session.name, as: UTF8.self)) db=0 "
             + "resp=\(session.protocolVersion) omem=0 cmd=client\n"
     }
@@ -146,10 +146,11 @@ extension Node {
     private mutating func reset(_ target: ReplyTarget, _ effects: inout Effects) {
         if case .direct(let connection) = target {
             let index = Int(connection.rawValue)
-            sessions[index]?.protocolVersion = 2
-            sessions[index]?.defaults = .none
-            sessions[index]?.name = []
-            sessions[index]?.wantsReceipts = false
+            sessions[index].protocolVersion = 2
+            sessions[index].defaults = .none
+            sessions[index].hasDefaults = false
+            sessions[index].name = []
+            sessions[index].wantsReceipts = false
         }
         effects.bytes.writeSimple("RESET")
     }
@@ -161,7 +162,8 @@ extension Node {
         guard case .direct(let connection) = target else { throw .syntax }
         let isReset = request.count == 2 && request.matches(1, "RESET")
         let options = isReset ? .none : try ConsistencyOptions(request, from: 1, .write)
-        sessions[Int(connection.rawValue)]?.defaults = options
+        sessions[Int(connection.rawValue)].defaults = options
+        sessions[Int(connection.rawValue)].hasDefaults = !options.isNone
         let start = effects.bytes.count
         effects.bytes.writeOK()
         deliver(target, from: start, &effects)

@@ -15,23 +15,22 @@ extension Node {
         _ purpose: ReadPurpose, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         counters.reads += 1
-        let active = catalog.active[keyspace]
+        let n = catalog.active[keyspace].n
         let address = store.address(of: key)
-        let isReplica = Int(ranks[Int(address.range.rawValue)]) < active.n
-        guard isReplica, levels.readQuorum == 1 else {
+        guard levels.readQuorum == 1, isReplica(of: address.range, keyspace) else {
             return ask(key, keyspace, address, levels, purpose, target, &effects)
         }
         let record = liveState(address, key, keyspace)
         finish(purpose, key, keyspace, record, target, &effects)
-        guard active.n > 1, isSampled(active.settings.readRepairPerMille) else { return }
+        guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
         let background = ReadLevels(
-            readQuorum: active.n, primaryReadQuorum: 0,
+            readQuorum: n, primaryReadQuorum: 0,
             timeoutMilliseconds: levels.timeoutMilliseconds)
         ask(key, keyspace, address, background, .compare, .nobody, &effects)
     }
 
-    private mutating func isSampled(_ perMille: UInt32) -> Bool {
-        perMille > 0 && random.chance(perMille: Int(perMille))
+    private mutating func isSampled(_ perMille: Int) -> Bool {
+        perMille > 0 && random.chance(perMille: perMille)
     }
 
     /// Starts a read of several replicas, this one first if it is one.
@@ -40,8 +39,7 @@ extension Node {
         _ levels: ReadLevels, _ purpose: ReadPurpose, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        let active = catalog.active[keyspace]
-        let n = active.n
+        let n = catalog.active[keyspace].n
         if case .compare = purpose {
             guard !reads.isFull else { return }
         } else {
@@ -57,7 +55,7 @@ extension Node {
         }
         let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
-        let comparesAll = isSampled(active.settings.readRepairPerMille)
+        let comparesAll = isSampled(catalog.active[keyspace].readRepairPerMille)
         let operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(target), client: client,

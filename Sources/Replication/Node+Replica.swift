@@ -106,8 +106,9 @@ extension Node {
     ) {
         guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
-        countKey(keyspace, from: store.find(address, record.key), toValue: !record.isTombstone)
-        store.prepare(address, record.key, length: bytes.count)
+        let place = store.locate(address, record.key)
+        countKey(keyspace, from: place.record, toValue: !record.isTombstone)
+        store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
     }
 

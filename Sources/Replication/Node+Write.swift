@@ -38,11 +38,10 @@ extension Node {
         if n == 1, case .delete = intent.change {
             return remove(intent, keyspace, address, target, &effects)
         }
-        guard let dot = mint(intent, keyspace, address, target, &effects) else { return }
-        guard store(intent, dot, keyspace, address, target, &effects) else { return }
-        guard let record = store.find(address, intent.key) else {
-            preconditionFailure("what was just stored is found")
-        }
+        let place = store.locate(address, intent.key)
+        guard let dot = mint(intent, keyspace, place.record, target, &effects),
+            let record = merge(intent, dot, keyspace, address, place, target, &effects)
+        else { return }
         let needsSync = intent.levels.durableWriteQuorum > 0
         let durability = catalog.active[keyspace].settings.durability
         if n == 1 && durability == .memory {
@@ -86,8 +85,8 @@ extension Node {
         _ intent: WriteIntent, _ keyspace: Int, _ range: KeyRange, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Bool {
-        let active = catalog.active[keyspace]
-        if isDiskFull && active.settings.durability != .memory {
+        let n = catalog.active[keyspace].n
+        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
             fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
             return false
         }
@@ -95,13 +94,13 @@ extension Node {
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
         }
-        guard active.n > 1 else { return true }
-        let reachable = reachableReplicas(of: range, active.n)
+        guard n > 1 else { return true }
+        let reachable = reachableReplicas(of: range, n)
         guard reachable < intent.levels.writeQuorum else { return true }
         counters.unavailable += 1
         fail(
             target,
-            text: "UNAVAILABLE \(reachable) of \(active.n) replicas reachable, "
+            text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
                 + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
         return false
     }
@@ -115,16 +114,14 @@ extension Node {
 
     /// Names the write: a dot later than everything that it replaces.
     private mutating func mint(
-        _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
-        _ target: ReplyTarget, _ effects: inout Effects
+        _ intent: WriteIntent, _ keyspace: Int, _ stored: Record?, _ target: ReplyTarget,
+        _ effects: inout Effects
     ) -> Dot? {
         if let from = intent.derivedFrom {
             return Dot(identity: identity, stamp: Stamp(rawValue: from.stamp.rawValue + 1))
         }
-        let policy = catalog.active[keyspace].settings.conflict
-        if let stored = store.find(address, intent.key),
-            !clock.observe(newestStamp(of: stored), wallMilliseconds: now.wallMilliseconds),
-            policy == .siblings {
+        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds),
+            catalog.active[keyspace].settings.conflict == .siblings {
             fail(target, "CLOCK the key was written by a clock far ahead of this node's", &effects)
             return nil
         }
@@ -135,8 +132,6 @@ extension Node {
         }
         return Dot(identity: identity, stamp: tick())
     }
-
-    private func newestStamp(of record: Record) -> Stamp { record.dot.stamp }
 
     /// The next stamp; when the wall clock went back beyond the bound, under a new identity.
     ///
@@ -154,23 +149,28 @@ extension Node {
     }
 
     /// Merges the write into this replica's own state.
-    private mutating func store(
+    ///
+    /// - Returns: the record now stored; nil, and an error reply, when it was refused.
+    private mutating func merge(
+        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address,
+        _ place: RecordTable.Place, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Record? {
+        if catalog.active[keyspace].settings.conflict == .siblings {
+            guard addSibling(intent, dot, keyspace, address, target, &effects) else { return nil }
+            return store.find(address, intent.key)
+        }
+        if let stored = place.record, dot < stored.dot {
+            // A later write came between what was read and what derives from it.
+            if intent.derivedFrom != nil { return stored }
+            forget(intent.key, keyspace, &effects)
+        }
+        return storePlain(intent, dot, keyspace, address, place)
+    }
+
+    private mutating func addSibling(
         _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        let active = catalog.active[keyspace]
-        guard active.settings.conflict == .siblings else {
-            if let from = intent.derivedFrom, let stored = store.find(address, intent.key),
-                from < stored.dot {
-                // A later write came between: the derived one is older and changes nothing here.
-                return true
-            }
-            if let stored = store.find(address, intent.key), dot < stored.dot {
-                forget(intent.key, keyspace, &effects)
-            }
-            storePlain(intent, dot, keyspace, address)
-            return true
-        }
         let stored = liveState(address, intent.key, keyspace)
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
         let context = intent.context ?? set.context
@@ -179,7 +179,8 @@ extension Node {
             set.update(dot: dot, value: Array(value), expiry: intent.expiry, context: context)
         case .delete: set.delete(dot: dot, context: context)
         }
-        guard set.siblings.count <= active.settings.siblingsMax, set.isWithinLimits else {
+        let limit = catalog.active[keyspace].settings.siblingsMax
+        guard set.siblings.count <= limit, set.isWithinLimits else {
             fail(
                 target,
                 "SIBLINGS too many concurrent values; read them with QGET and write with its context",
@@ -193,20 +194,22 @@ extension Node {
     }
 
     private mutating func storePlain(
-        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address
-    ) {
+        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address,
+        _ place: RecordTable.Place
+    ) -> Record {
         let body: UnsafeRawBufferPointer
         let kind: RecordKind
         switch intent.change {
         case .value(let value): (body, kind) = (value, .value)
         case .delete: (body, kind) = (UnsafeRawBufferPointer(start: nil, count: 0), .tombstone)
         }
-        countKey(keyspace, from: store.find(address, intent.key), toValue: kind == .value)
+        countKey(keyspace, from: place.record, toValue: kind == .value)
         let target = store.prepare(
-            address, intent.key,
+            place, address, intent.key,
             length: Record.length(keyBytes: intent.key.count, bodyBytes: body.count))
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
+        return Record(at: target)
     }
 
     private mutating func startWrite(

@@ -40,7 +40,8 @@ public struct Node: ~Copyable {
     var keyCounts: [Int] = []
     var isDiskFull = false
 
-    var sessions: [Session?] = []
+    /// By connection; closed ones have serial 0.
+    var sessions: [Session] = []
     var openSessions = 0
     var nextSerial: UInt64 = 1
     let parser: RequestParser
@@ -147,7 +148,9 @@ struct Link {
 /// For whom a command runs: what shapes its answer and its levels.
 struct ClientContext {
     var dialect = Dialect.resp2
+    /// The connection's levels, where `hasDefaults`.
     var defaults = ConsistencyOptions.none
+    var hasDefaults = false
     var wantsReceipt = false
     /// False for a forwarded command, which is never forwarded again.
     var mayForward = true

@@ -42,11 +42,11 @@ extension Node {
         let index = Int(connection.rawValue)
         let start = effects.bytes.count
         if request.matches(1, "ON") || request.matches(1, "OFF") {
-            sessions[index]?.wantsReceipts = request.matches(1, "ON")
-            sessions[index]?.lastReceipt = nil
+            sessions[index].wantsReceipts = request.matches(1, "ON")
+            sessions[index].lastReceipt = nil
             effects.bytes.writeOK()
         } else if request.matches(1, "LAST") {
-            if let last = sessions[index]?.lastReceipt {
+            if let last = sessions[index].lastReceipt {
                 effects.bytes.writeMapHeader(pairs: Receipt.pairs, client.dialect)
                 last.write(into: &effects.bytes)
             } else {
@@ -80,7 +80,7 @@ extension Node {
     mutating func tell(_ receipt: Receipt, _ target: ReplyTarget, _ effects: inout Effects) {
         switch target {
         case .direct(let connection), .outstanding(let connection, _, _):
-            sessions[Int(connection.rawValue)]?.lastReceipt = receipt
+            sessions[Int(connection.rawValue)].lastReceipt = receipt
         case .node, .gather, .nobody: return
         }
         guard client.dialect == .resp3 else { return }

@@ -40,17 +40,24 @@ struct RecordStore: ~Copyable {
 
     @inline(__always)
     func find(_ address: Address, _ key: UnsafeRawBufferPointer) -> Record? {
-        tables[Int(address.range.rawValue)].find(address.hash, key)
+        locate(address, key).record
+    }
+
+    @inline(__always)
+    func locate(_ address: Address, _ key: UnsafeRawBufferPointer) -> RecordTable.Place {
+        tables[Int(address.range.rawValue)].locate(address.hash, key)
     }
 
     /// Gives room for the key's new record; the caller writes all of it at once.
+    ///
+    /// - Parameter place: of this key, still valid.
     @inline(__always)
     mutating func prepare(
-        _ address: Address, _ key: UnsafeRawBufferPointer, length: Int
+        _ place: RecordTable.Place, _ address: Address, _ key: UnsafeRawBufferPointer, length: Int
     ) -> UnsafeMutableRawPointer {
         let index = Int(address.range.rawValue)
         let before = (tables[index].count, tables[index].allocatedBytes)
-        let target = tables[index].prepare(address.hash, key, length: length)
+        let target = tables[index].prepare(place, address.hash, key, length: length)
         count += tables[index].count - before.0
         allocatedBytes += tables[index].allocatedBytes - before.1
         return target

@@ -38,21 +38,42 @@ struct RecordTable: ~Copyable {
 
     var capacity: Int { 1 << Int(64 - shift) }
 
-    /// The record of a key, if there is one; valid until the next change of the table.
-    func find(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Record? {
+    /// Where a key is, or where it would go; valid until the next change of the table.
+    struct Place {
+        fileprivate let index: Int
+        fileprivate let block: UnsafeMutableRawPointer?
+
+        /// The key's record, if there is one.
+        @inline(__always) var record: Record? {
+            block.map { Record(at: $0 + RecordTable.blockHeaderBytes) }
+        }
+    }
+
+    @inline(__always)
+    func locate(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Place {
         let index = position(of: hash, key)
-        guard let block = slots[index].block else { return nil }
-        return Record(at: block + RecordTable.blockHeaderBytes)
+        return Place(index: index, block: slots[index].block)
     }
 
     /// Gives `length` bytes to write the key's new record into: those of the old record when they suffice, new ones
     /// otherwise. The caller writes a whole record there before the next call.
+    ///
+    /// - Parameter place: of this key, still valid.
+    @inline(__always)
     mutating func prepare(
-        _ hash: UInt64, _ key: UnsafeRawBufferPointer, length: Int
+        _ place: Place, _ hash: UInt64, _ key: UnsafeRawBufferPointer, length: Int
     ) -> UnsafeMutableRawPointer {
-        var index = position(of: hash, key)
-        if let block = slots[index].block {
-            if RecordTable.fits(length, in: block) { return block + RecordTable.blockHeaderBytes }
+        if let block = place.block, RecordTable.fits(length, in: block) {
+            return block + RecordTable.blockHeaderBytes
+        }
+        return replaceBlock(place, hash, key, length)
+    }
+
+    private mutating func replaceBlock(
+        _ place: Place, _ hash: UInt64, _ key: UnsafeRawBufferPointer, _ length: Int
+    ) -> UnsafeMutableRawPointer {
+        var index = place.index
+        if let block = place.block {
             release(block)
         } else {
             if (count + 1) * 4 > capacity * 3 {

@@ -7,11 +7,13 @@ struct Session {
     static let outstandingMax = 1_024
 
     /// Tells this use of the connection's number from earlier ones, so that a late reply is not taken for its successor's.
+    /// 0 for none.
     let serial: UInt64
     /// 2 or 3.
     var protocolVersion: UInt8 = 2
     var progress = ParseProgress()
-    var defaults = ConsistencyOptions()
+    var defaults = ConsistencyOptions.none
+    var hasDefaults = false
     var name: [UInt8] = []
     var wantsReceipts = false
     /// The receipt of the last answered request, while receipts are wanted.
@@ -22,6 +24,7 @@ struct Session {
 
     init(serial: UInt64) { self.serial = serial }
 
+    var isOpen: Bool { serial != 0 }
     var owesReplies: Bool { !outstanding.isEmpty }
 
     mutating func enqueue(pendingWrite hash: UInt64?) -> UInt64 { outstanding.enqueue(hash) }

@@ -1,10 +1,11 @@
 import Base
 
-/// A data directory in memory that loses, tears, rots or refuses as a real one may, decided by a generator alone.
+/// A data directory in memory that loses, tears, rots or refuses as a real one may, decided by a
+/// generator alone.
 ///
-/// What was not synced is lost by `crash()` write by write, in any choice of 512-byte sectors; what was synced stays,
-/// unless `flip` rots it. Creations, renames and removals that `syncDirectory` has not confirmed are lost in any choice,
-/// or from some point on. A sector is never half written.
+/// What was not synced is lost by `crash()` write by write, in any choice of 512-byte sectors; what
+/// was synced stays, unless `flip` rots it. Creations, renames and removals that `syncDirectory`
+/// has not confirmed are lost in any choice, or from some point on. A sector is never half written.
 ///
 /// Faults come by rate (`faults`) or by switch (`failNextSync`, `operationsUntilPowerCut`).
 public final class SimulatedDisk: Disk {
@@ -19,7 +20,8 @@ public final class SimulatedDisk: Disk {
     public var failNextSync = false
     /// The next `write` throws EIO, after it has taken some of the bytes.
     public var failNextWrite = false
-    /// After so many more calls that change something every call throws, until `crash()`; nil for no power cut.
+    /// After so many more calls that change something every call throws, until `crash()`; nil for
+    /// no power cut.
     public var operationsUntilPowerCut: Int?
     /// Calls that change something, since the start.
     public private(set) var operations = 0
@@ -35,7 +37,8 @@ public final class SimulatedDisk: Disk {
 
     // MARK: Faults by hand
 
-    /// Cuts the power: everything not synced is lost, kept or torn at random, and the disk works again.
+    /// Cuts the power: everything not synced is lost, kept or torn at random, and the disk works
+    /// again.
     public func crash() {
         let kept = prng.below(unsynced.count + 1)
         let isOrdered = prng.below(2) == 0
@@ -105,9 +108,9 @@ public final class SimulatedDisk: Disk {
         try fail(name, perMille: faults.readFailurePerMille)
         let count = max(0, min(target.count, content.count - offset))
         content.withUnsafeBytes { bytes in
-            if count > 0 {
-                target.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
-            }
+            guard count > 0 else { return }
+            let source = UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
+            target.copyMemory(from: source)
         }
         return count
     }

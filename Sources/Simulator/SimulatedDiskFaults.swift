@@ -1,4 +1,5 @@
-/// What a simulated disk does wrong, by rate; all zero for a good disk. Rates are per thousand calls.
+/// What a simulated disk does wrong, by rate; all zero for a good disk. Rates are per thousand
+/// calls.
 public struct SimulatedDiskFaults: Equatable, Sendable {
     /// EIO from `sync`: the bytes' fate is unknown, and no later sync writes them.
     public var syncFailurePerMille = 0

@@ -1,6 +1,7 @@
 import Base
 
-/// One file's bytes twice: as a running program reads them, and as they would be found after a power cut.
+/// One file's bytes twice: as a running program reads them, and as they would be found after a
+/// power cut.
 final class SimulatedDiskFile {
     /// A change that no sync has confirmed.
     enum Change {
@@ -30,14 +31,15 @@ final class SimulatedDiskFile {
         unsynced.removeAll()
     }
 
-    /// What a failed sync does: an unknown part reaches the disk, and the rest counts as clean, so no later sync writes
-    /// it, while it can still be read from memory.
+    /// What a failed sync does: an unknown part reaches the disk, and the rest counts as clean, so
+    /// no later sync writes it, while it can still be read from memory.
     func failSync(_ prng: inout PRNG) {
         settle(&prng)
         unsynced.removeAll()
     }
 
-    /// What a power cut does: an unknown part of what was not synced is on the disk, and memory is gone.
+    /// What a power cut does: an unknown part of what was not synced is on the disk, and memory is
+    /// gone.
     func crash(_ prng: inout PRNG) {
         settle(&prng)
         unsynced.removeAll()
@@ -69,7 +71,8 @@ final class SimulatedDiskFile {
         let keptPerMille = prng.below(1001)
         var start = offset
         while start < offset + bytes.count {
-            let boundary = (start / SimulatedDiskFile.sectorBytes + 1) * SimulatedDiskFile.sectorBytes
+            let sector = SimulatedDiskFile.sectorBytes
+            let boundary = (start / sector + 1) * sector
             let end = min(boundary, offset + bytes.count)
             if prng.chance(perMille: keptPerMille) {
                 let piece = Array(bytes[start - offset..<end - offset])
@@ -95,7 +98,7 @@ final class SimulatedDiskFile {
         if size < content.count {
             content.removeLast(content.count - size)
         } else {
-            content.append(contentsOf: repeatElement(0, count: size - content.count))
+            content += [UInt8](repeating: 0, count: size - content.count)
         }
     }
 }

@@ -32,10 +32,12 @@ struct BatchHeader: Equatable {
 ///     36 CRC32C     u32   of the 36 bytes before
 ///     40 body: records, each u32 length and payload
 ///
-/// Checksums continue from the journal's salt, so a value that a client chose cannot pass for a batch.
+/// Checksums continue from the journal's salt, so a value that a client chose cannot pass for a
+/// batch.
 ///
-/// Invariant: every 512-byte sector of a written batch has at least two bits set; the mask sees to it. Segments are zero
-/// before they are written, so an all-zero sector is one that never reached the disk, and no flipped bit can fake it.
+/// Invariant: every 512-byte sector of a written batch has at least two bits set; the mask sees to
+/// it. Segments are zero before they are written, so an all-zero sector is one that never reached
+/// the disk, and no flipped bit can fake it.
 enum BatchFormat {
     static let headerBytes = 40
     static let recordHeaderBytes = 4
@@ -98,7 +100,8 @@ enum BatchFormat {
         var offset = sectorBytes
         while offset < batch.count {
             let end = min(offset + sectorBytes, batch.count)
-            if bits(UnsafeRawBufferPointer(rebasing: batch[offset..<end]), upTo: 2) < 2 { return true }
+            let sector = UnsafeRawBufferPointer(rebasing: batch[offset..<end])
+            if bits(sector, upTo: 2) < 2 { return true }
             offset = end
         }
         return false

@@ -1,6 +1,7 @@
 import Coding
 
-/// A checkpoint on its way to disk, as the journal's upkeep: pieces of about 1 MiB, each written and synced as a job.
+/// A checkpoint on its way to disk, as the journal's upkeep: pieces of about 1 MiB, each written
+/// and synced as a job.
 struct CheckpointWriter {
     /// What one job does for a checkpoint.
     enum Step {
@@ -14,7 +15,8 @@ struct CheckpointWriter {
         case feeding
         /// All records are here; the batch that holds the last of them closes the file.
         case finishing
-        /// The file is whole and synced, and gets its name once the journal is durable up to `position`.
+        /// The file is whole and synced, and gets its name once the journal is durable up to
+        /// `position`.
         case whole
         /// The file is to be removed.
         case abandoned

@@ -42,8 +42,8 @@ public enum DiskOperation: Sendable {
     }
 }
 
-/// Disk operations to run in order, on whatever thread or in whatever time the interpreter likes; the first that throws
-/// ends the job. The outcome goes back into `Journal.completed`.
+/// Disk operations to run in order, on whatever thread or in whatever time the interpreter likes;
+/// the first that throws ends the job. The outcome goes back into `Journal.completed`.
 public struct DiskJob: Sendable {
     /// In order; an interpreter that wants to fail between two of them walks them itself.
     public let operations: [DiskOperation]

@@ -1,6 +1,7 @@
 import Base
 
-/// A read-only view of one file after the other, through a window that is filled by large sequential reads.
+/// A read-only view of one file after the other, through a window that is filled by large
+/// sequential reads.
 struct FileWindow: ~Copyable {
     static let readBytes = 4 << 20
 
@@ -21,11 +22,13 @@ struct FileWindow: ~Copyable {
         filled = 0
     }
 
-    /// The bytes at `offset`, at most `count`, fewer only at the end of the file; valid until the next call.
+    /// The bytes at `offset`, at most `count`, fewer only at the end of the file; valid until the
+    /// next call.
     mutating func bytes(
         at offset: Int, _ count: Int, on disk: some Disk
     ) throws(DiskError) -> UnsafeMutableRawBufferPointer {
         let wanted = max(0, min(count, size - offset))
+        guard wanted > 0 else { return UnsafeMutableRawBufferPointer(rebasing: window[..<0]) }
         if offset < start || offset + wanted > start + filled {
             try fill(from: offset, atLeast: wanted, on: disk)
         }

@@ -3,9 +3,11 @@ import Base
 /// Why a data directory was not given to this node.
 public enum IdentityError: Error, Equatable, Sendable {
     case disk(DiskError)
-    /// The file that names the owner fails its checksum or has a format that this program does not read.
+    /// The file that names the owner fails its checksum or has a format that this program does not
+    /// read.
     case damaged(String)
-    /// There are records, but the file that names their owner is gone: an epoch could be used twice.
+    /// There are records, but the file that names their owner is gone: an epoch could be used
+    /// twice.
     case missing(String)
     /// The directory belongs to another node.
     case otherNode(stored: NodeID, claimed: NodeID)

@@ -17,16 +17,19 @@ public struct IdentityFile: Equatable, Sendable {
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
     static let format: UInt32 = 1
     static let byteCount = 36
+    /// A start reserves this many epochs: one, and one for each time that the clock goes back while the node runs.
+    public static let epochsPerStart: UInt64 = 1_024
 
     public let node: NodeID
     public let clusterID: UInt64
     public let epoch: UInt64
 
-    /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is durable on return,
-    /// so no later start, after whatever crash, takes it again.
+    /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is
+    /// durable on return, so no later start, after whatever crash, takes it again.
     ///
     /// - Parameter wallMilliseconds: since 1970, below 2⁴⁸.
-    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`, `missing`, `disk`.
+    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`,
+    ///   `missing`, `disk`.
     public static func claim(
         on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64
     ) throws(IdentityError) -> ReplicaIdentity {
@@ -37,7 +40,7 @@ public struct IdentityFile: Equatable, Sendable {
         if let stored, stored.clusterID != clusterID {
             throw .otherCluster(stored: stored.clusterID, claimed: clusterID)
         }
-        let epoch = max(wallMilliseconds, stored.map { $0.epoch + 1 } ?? 1)
+        let epoch = max(wallMilliseconds, stored.map { $0.epoch + epochsPerStart } ?? 1)
         let identity = ReplicaIdentity(node: node, epoch: epoch)
         do {
             try IdentityFile(node: node, clusterID: clusterID, epoch: epoch).store(on: disk)
@@ -51,7 +54,9 @@ public struct IdentityFile: Equatable, Sendable {
         let names: [String]
         do { names = try disk.list() } catch { throw .disk(error) }
         guard names.contains(name) else {
-            let hasRecords = names.contains { $0.hasPrefix("journal-") || $0.hasPrefix("checkpoint-") }
+            let hasRecords = names.contains {
+                $0.hasPrefix("journal-") || $0.hasPrefix("checkpoint-")
+            }
             if hasRecords { throw .missing(name) }
             return nil
         }
@@ -63,7 +68,9 @@ public struct IdentityFile: Equatable, Sendable {
         return try decode(UnsafeRawBufferPointer(bytes))
     }
 
-    private static func decode(_ bytes: UnsafeRawBufferPointer) throws(IdentityError) -> IdentityFile {
+    private static func decode(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(IdentityError) -> IdentityFile {
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
         guard long(bytes, 0) == magic, word(bytes, 8) == format,
             CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,

@@ -3,9 +3,10 @@ import Coding
 
 /// Checkpoints: the node's whole state as records, so that the segments before it can go.
 ///
-/// The caller begins one, feeds all of its state in bounded chunks while `isCheckpointing && checkpointHasRoom`, and
-/// finishes it. State may change meanwhile: a checkpoint must hold *at least* what the records up to its position did, and
-/// the records behind it are replayed over it. A full disk abandons a checkpoint: `isCheckpointing` turns false.
+/// The caller begins one, feeds all of its state in bounded chunks while `isCheckpointing &&
+/// checkpointHasRoom`, and finishes it. State may change meanwhile: a checkpoint must hold *at
+/// least* what the records up to its position did, and the records behind it are replayed over it.
+/// A full disk abandons a checkpoint: `isCheckpointing` turns false.
 extension Journal {
     /// Starts a checkpoint that will cover every record appended so far.
     ///
@@ -16,7 +17,8 @@ extension Journal {
         return true
     }
 
-    /// True from `beginCheckpoint` until `finishCheckpoint`, or until a full disk or a failure ended it.
+    /// True from `beginCheckpoint` until `finishCheckpoint`, or until a full disk or a failure
+    /// ended it.
     public var isCheckpointing: Bool {
         guard let checkpoint else { return false }
         return checkpoint.phase == .feeding
@@ -40,14 +42,15 @@ extension Journal {
         checkpoint?.gatheredRecords += 1
     }
 
-    /// Says that all state has been appended. The checkpoint counts, and older segments go, once later jobs have run.
+    /// Says that all state has been appended. The checkpoint counts, and older segments go, once
+    /// later jobs have run.
     public mutating func finishCheckpoint() {
         precondition(isCheckpointing, "only a checkpoint under way is finished")
         checkpoint?.phase = .finishing
     }
 
-    /// A checkpoint must not get ahead of the journal: if it covered positions that a crash takes back, records that
-    /// are written under these positions later would pass for covered.
+    /// A checkpoint must not get ahead of the journal: if it covered positions that a crash takes
+    /// back, records that are written under these positions later would pass for covered.
     var checkpointWaitsForJournal: Bool {
         guard let checkpoint else { return false }
         return checkpoint.phase == .whole && checkpoint.position > durablePosition
@@ -119,7 +122,8 @@ extension Journal {
         segments.removeFirst(kept)
     }
 
-    /// The index of the oldest segment that holds a record after `position`, or else of the last one, which always stays.
+    /// The index of the oldest segment that holds a record after `position`, or else of the last
+    /// one, which always stays.
     static func firstNeeded(_ segments: [JournalPosition], after position: JournalPosition) -> Int {
         segments.lastIndex { $0 <= position + 1 } ?? 0
     }

@@ -13,8 +13,8 @@ extension Journal {
 
     /// The next operations to run, or nil when a job is in flight or there is nothing to do.
     ///
-    /// Batches and upkeep (the next segment, a checkpoint, removals) take turns, so that neither starves, and each job is
-    /// small enough for a batch to wait behind it.
+    /// Batches and upkeep (the next segment, a checkpoint, removals) take turns, so that neither
+    /// starves, and each job is small enough for a batch to wait behind it.
     ///
     /// - Parameter flush: false while nothing that was gathered needs to be durable yet.
     public mutating func nextJob(flush: Bool = true) -> DiskJob? {
@@ -32,11 +32,11 @@ extension Journal {
 
     /// Takes the outcome of the job that `nextJob` returned last.
     ///
-    /// A disk that is full refuses only what was ahead of need: the next segment, or a checkpoint, which is abandoned.
-    /// Any other error ends the journal: after a failed sync the fate of the bytes is unknown, and asking again would
-    /// be told a lie.
+    /// A disk that is full refuses only what was ahead of need: the next segment, or a checkpoint,
+    /// which is abandoned. Any other error ends the journal: after a failed sync the fate of the
+    /// bytes is unknown, and asking again would be told a lie.
     public mutating func completed(_ result: Result<Void, DiskError>) {
-        guard let job = inFlight else { preconditionFailure("an outcome belongs to a job in flight") }
+        guard let job = inFlight else { preconditionFailure("an outcome is of a job in flight") }
         inFlight = nil
         switch result {
         case .success: succeeded(job)
@@ -102,7 +102,8 @@ extension Journal {
         return openingJob(bytes)
     }
 
-    /// Seals the oldest batch; its first record follows the last durable one, for only one batch is ever on its way.
+    /// Seals the oldest batch; its first record follows the last durable one, for only one batch is
+    /// ever on its way.
     private mutating func takeBatch() -> (SharedBytes, UInt32) {
         let bytes: SharedBytes
         let records: UInt32
@@ -123,8 +124,8 @@ extension Journal {
         return (bytes, records)
     }
 
-    /// The first batch of a segment is synced before the segment gets its name, so a named segment always starts with a
-    /// whole header and a whole batch.
+    /// The first batch of a segment is synced before the segment gets its name, so a named segment
+    /// always starts with a whole header and a whole batch.
     private mutating func openingJob(_ batch: SharedBytes) -> DiskJob {
         let first = durablePosition + 1
         let prepared = SegmentFormat.prepared
@@ -145,7 +146,8 @@ extension Journal {
         preparingJob() ?? checkpointJob() ?? removingJob()
     }
 
-    /// In pieces twice as large as the batches, so that the next segment is ready when this one is half full.
+    /// In pieces twice as large as the batches, so that the next segment is ready when this one is
+    /// half full.
     private mutating func preparingJob() -> DiskJob? {
         guard !isPrepared, !preparingRefused else { return nil }
         let piece = max(1 << 20, 2 * BatchFormat.aligned(lastBatchBytes))

@@ -1,28 +1,35 @@
 import Base
 import Coding
 
-/// A record's place in the journal: 1, 2, 3, … over the life of a data directory. 0 is before the first.
+/// A record's place in the journal: 1, 2, 3, … over the life of a data directory. 0 is before the
+/// first.
 public typealias JournalPosition = UInt64
 
-/// The durable half of a node, as bookkeeping without I/O: records go in, disk jobs come out, and `durablePosition` says
-/// how far the past can be relied upon.
+/// The durable half of a node, as bookkeeping without I/O: records go in, disk jobs come out, and
+/// `durablePosition` says how far the past can be relied upon.
 ///
-/// What is appended between two jobs is one *batch*: it is written and synced together, so that group commit needs no
-/// policy. While one batch is on its way the next one gathers. The caller decides *when* to ask for a batch (at once for
-/// `fsync`, later for `interval`); a batch is always written and synced as one job, because two unsynced batches could
-/// reach the disk in the wrong order.
+/// What is appended between two jobs is one *batch*: it is written and synced together, so that
+/// group commit needs no policy. While one batch is on its way the next one gathers. The caller
+/// decides *when* to ask for a batch (at once for `fsync`, later for `interval`); a batch is always
+/// written and synced as one job, because two unsynced batches could reach the disk in the wrong
+/// order.
 ///
 /// Caller's obligations:
-/// 1. Run each job that `nextJob` returns, in order, and hand its outcome to `completed`; there is one at a time.
-/// 2. After start, run jobs until `nextJob` returns nil: the first segment is prepared by then and `isFull` is false.
-/// 3. Refuse new work while `isFull` (no room on disk) or while `gatheredBytes` is above the caller's limit (a slow disk).
+/// 1. Run each job that `nextJob` returns, in order, and hand its outcome to `completed`; there is
+///    one at a time.
+/// 2. After start, run jobs until `nextJob` returns nil: the first segment is prepared by then and
+///    `isFull` is false.
+/// 3. Refuse new work while `isFull` (no room on disk) or while `gatheredBytes` is above the
+///    caller's limit (a slow disk).
 /// 4. When `isFull`, call `retryPreparing` from time to time. When `failure` is set, stop the node.
 ///
-/// Files of the directory: `journal-<first position>.segment`, zero-filled ahead under the name `prepared.segment` and
-/// renamed together with the first batch; `checkpoint-<position>.checkpoint`; see `SegmentFormat` and `BatchFormat`.
+/// Files of the directory: `journal-<first position>.segment`, zero-filled ahead under the name
+/// `prepared.segment` and renamed together with the first batch;
+/// `checkpoint-<position>.checkpoint`; see `SegmentFormat` and `BatchFormat`.
 ///
-/// Invariants: at most one batch is on its way, so only the last batch of the last segment can be torn; positions are
-/// consecutive; the last segment is never removed; after an error other than a full disk nothing becomes durable.
+/// Invariants: at most one batch is on its way, so only the last batch of the last segment can be
+/// torn; positions are consecutive; the last segment is never removed; after an error other than a
+/// full disk nothing becomes durable.
 ///
 /// Reading order: this file, `Journal+Jobs`, `Journal+Checkpoint`, `BatchFormat`, `Recovery`.
 public struct Journal: ~Copyable {
@@ -47,9 +54,11 @@ public struct Journal: ~Copyable {
     var inFlight: Job?
     var lastBatchBytes = 0
 
-    /// The segments on disk, oldest first, by first position; the last one is written to when `activeUsed` is set.
+    /// The segments on disk, oldest first, by first position; the last one is written to when
+    /// `activeUsed` is set.
     var segments: [JournalPosition]
-    /// How many bytes of the last segment are in use; the segment's size when it is not written to any more.
+    /// How many bytes of the last segment are in use; the segment's size when it is not written to
+    /// any more.
     var activeUsed: Int
     /// How many bytes of the next segment exist as zeros.
     var preparedBytes = 0
@@ -100,8 +109,8 @@ public struct Journal: ~Copyable {
     /// True while a job is out and `completed` has not been called for it.
     public var isBusy: Bool { inFlight != nil }
 
-    /// True while the disk has no room for what was accepted and one more largest batch: writes must be refused. It
-    /// clears by itself once the next segment is prepared.
+    /// True while the disk has no room for what was accepted and one more largest batch: writes
+    /// must be refused. It clears by itself once the next segment is prepared.
     public var isFull: Bool {
         let backlog = gatheredBytes + (waiting.count + 1) * BatchFormat.alignment
         let needed = backlog + limits.batchBytesMax

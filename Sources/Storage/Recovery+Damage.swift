@@ -59,7 +59,8 @@ extension Recovery {
         return nil
     }
 
-    /// Counts the torn tail. It stays where it is: the next segment's name says that it does not count.
+    /// Counts the torn tail. It stays where it is: the next segment's name says that it does not
+    /// count.
     mutating func drop(from offset: Int) throws(RecoveryError) {
         report.droppedBytes = try lastNonzero(from: offset) - offset
     }

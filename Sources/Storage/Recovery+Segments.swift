@@ -56,7 +56,8 @@ extension Recovery {
 
     /// - Parameter next: the next segment's first position: where the batches of this one must end.
     private mutating func readSegment(
-        _ first: JournalPosition, next: JournalPosition?, _ deliver: (UnsafeRawBufferPointer) -> Void
+        _ first: JournalPosition, next: JournalPosition?,
+        _ deliver: (UnsafeRawBufferPointer) -> Void
     ) throws(RecoveryError) {
         lastBatch = nil
         guard let seed = try open(SegmentFormat(kind: .journal, salt: 0, position: first))
@@ -70,7 +71,8 @@ extension Recovery {
                 offset += BatchFormat.aligned(header.byteCount)
                 continue
             }
-            guard let onward = try resolve(place, at: offset, isLast: next == nil, seed) else { return }
+            let onward = try resolve(place, at: offset, isLast: next == nil, seed)
+            guard let onward else { return }
             offset = onward
         }
     }
@@ -139,15 +141,18 @@ extension Recovery {
         return .batch(header)
     }
 
-    mutating func bytes(at offset: Int, _ count: Int) throws(RecoveryError) -> UnsafeRawBufferPointer {
+    mutating func bytes(
+        at offset: Int, _ count: Int
+    ) throws(RecoveryError) -> UnsafeRawBufferPointer {
         do { return UnsafeRawBufferPointer(try file.bytes(at: offset, count, on: disk)) } catch {
             throw .disk(error)
         }
     }
 
     private static func hasBlankSector(_ batch: UnsafeRawBufferPointer) -> Bool {
-        stride(from: BatchFormat.sectorBytes, to: batch.count, by: BatchFormat.sectorBytes).contains {
-            let end = min($0 + BatchFormat.sectorBytes, batch.count)
+        let sector = BatchFormat.sectorBytes
+        return stride(from: sector, to: batch.count, by: sector).contains {
+            let end = min($0 + sector, batch.count)
             return BatchFormat.isBlank(UnsafeRawBufferPointer(rebasing: batch[$0..<end]))
         }
     }

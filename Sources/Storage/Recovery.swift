@@ -1,21 +1,25 @@
 import Base
 import Coding
 
-/// Reads a data directory back: the newest checkpoint, then the journal behind it, each record's payload handed on as
-/// borrowed bytes. Afterwards all that was handed on is durable, and `Journal(resuming:…)` goes on behind it.
+/// Reads a data directory back: the newest checkpoint, then the journal behind it, each record's
+/// payload handed on as borrowed bytes. Afterwards all that was handed on is durable, and
+/// `Journal(resuming:…)` goes on behind it.
 ///
-/// The rules of the journal's end. Batches have consecutive positions, and each was synced before the next was written:
+/// The rules of the journal's end. Batches have consecutive positions, and each was synced before
+/// the next was written:
 /// - a bad batch with an intact later header anywhere behind it was synced once: *rot*;
-/// - a bad last batch lost whole sectors (one is all zero, see `BatchFormat`) when its write was torn: it was never
-///   acknowledged, and is *dropped*;
+/// - a bad last batch lost whole sectors (one is all zero, see `BatchFormat`) when its write was
+///   torn: it was never acknowledged, and is *dropped*;
 /// - any other bad last batch, and any bad first batch of a segment, was whole once: *rot*;
-/// - writing goes on in a fresh segment, so a dropped tail is recognised later: the next segment starts at its position.
+/// - writing goes on in a fresh segment, so a dropped tail is recognised later: the next segment
+///   starts at its position.
 ///
-/// A batch that was being synced when the process died may be readable from the page cache without being on disk, even
-/// after a failed sync. So the last batch is written again in place, byte for byte, and synced before it counts.
+/// A batch that was being synced when the process died may be readable from the page cache without
+/// being on disk, even after a failed sync. So the last batch is written again in place, byte for
+/// byte, and synced before it counts.
 ///
-/// Rot ends the recovery with an error, unless the operator chose to quarantine: then the bad stretch is copied to a file
-/// `quarantine-<file>-<offset>` and skipped.
+/// Rot ends the recovery with an error, unless the operator chose to quarantine: then the bad
+/// stretch is copied to a file `quarantine-<file>-<offset>` and skipped.
 ///
 /// Reading order: this file, `Recovery+Segments`, `Recovery+Damage`.
 public struct Recovery<Directory: Disk>: ~Copyable {
@@ -37,8 +41,8 @@ public struct Recovery<Directory: Disk>: ~Copyable {
     /// - Parameters:
     ///   - disk: the data directory; nothing else uses it meanwhile.
     ///   - deliver: called with each payload, the checkpoint's first, then the journal's in order.
-    /// - Throws: `damaged` for rot, a missing segment or a foreign file; `disk` for what the disk threw. The caller then
-    ///   discards what was delivered; the directory's content is as it was.
+    /// - Throws: `damaged` for rot, a missing segment or a foreign file; `disk` for what the disk
+    ///   threw. The caller then discards what was delivered; the directory's content is as it was.
     public static func run(
         on disk: Directory, policy: RecoveryPolicy = .refuse,
         deliver: (UnsafeRawBufferPointer) -> Void
@@ -95,7 +99,8 @@ public struct Recovery<Directory: Disk>: ~Copyable {
         } catch { throw .disk(error) }
     }
 
-    /// Removes what a crash left over: unfinished files, older checkpoints, and segments that the checkpoint covers.
+    /// Removes what a crash left over: unfinished files, older checkpoints, and segments that the
+    /// checkpoint covers.
     private mutating func tidy(keeping kept: [JournalPosition]) throws(RecoveryError) {
         let checkpoint = report.checkpointPosition
         let surplus = names.filter { name in

@@ -8,9 +8,11 @@ public struct RecoveryReport: Equatable, Sendable {
     public internal(set) var journalRecords = 0
     /// Of batches, headers included.
     public internal(set) var bytesRead = 0
-    /// The torn tail that was dropped, never acknowledged: from the first byte to the last that is not zero.
+    /// The torn tail that was dropped, never acknowledged: from the first byte to the last that is
+    /// not zero.
     public internal(set) var droppedBytes = 0
-    /// What `quarantine` skipped. It stays in place, and is skipped again at the next start, until the next checkpoint.
+    /// What `quarantine` skipped. It stays in place, and is skipped again at the next start, until
+    /// the next checkpoint.
     public internal(set) var quarantined: [Damage] = []
     /// First positions of the segments that stay, oldest first.
     public internal(set) var segments: [JournalPosition] = []

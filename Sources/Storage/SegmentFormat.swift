@@ -13,7 +13,7 @@ enum SegmentKind: UInt32 {
 ///     8  format   u32   1
 ///     12 kind     u32   1 journal, 2 checkpoint
 ///     16 salt     u64   a random number that the file's checksums continue from
-///     24 position u64   journal: of the first record; checkpoint: of the last record that it covers
+///     24 position u64   of a journal's first record, or of the last that a checkpoint covers
 ///     32 CRC32C   u32   of the 32 bytes before
 ///
 /// Names carry the position in 16 hexadecimal digits, so their order is the order of the positions.
@@ -58,7 +58,8 @@ struct SegmentFormat: Equatable {
         guard bytes.count >= 36, long(bytes, 0) == SegmentFormat.magic else { throw .foreignFile }
         guard word(bytes, 8) == SegmentFormat.format else { throw .format(word(bytes, 8)) }
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
-        guard CRC32C.checksum(covered) == word(bytes, 32), let kind = SegmentKind(rawValue: word(bytes, 12))
+        guard CRC32C.checksum(covered) == word(bytes, 32),
+            let kind = SegmentKind(rawValue: word(bytes, 12))
         else { throw .fileHeader }
         self.init(kind: kind, salt: long(bytes, 16), position: long(bytes, 24))
     }

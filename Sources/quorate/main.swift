@@ -1,1 +1,14 @@
-print("quorate")
+import Glibc
+import Lab
+
+do {
+    switch try Command.read(Array(CommandLine.arguments.dropFirst())) {
+    case .run(let command, let arguments): try command.run(arguments)
+    case .help(let command): Terminal.result(command.help)
+    case .overview(let group): Terminal.result(Command.overview(group))
+    }
+    exit(ExitStatus.success.rawValue)
+} catch {
+    Terminal.complain(error)
+    exit(ExitStatus(error.kind).rawValue)
+}

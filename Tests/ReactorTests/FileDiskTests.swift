@@ -29,7 +29,9 @@ import Testing
         }
     }
 
-    private func read(_ disk: FileDisk, _ name: String, at offset: Int, _ count: Int) throws -> [UInt8] {
+    private func read(
+        _ disk: FileDisk, _ name: String, at offset: Int, _ count: Int
+    ) throws -> [UInt8] {
         let target = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
         defer { target.deallocate() }
         return Array(target[..<(try disk.read(name, at: offset, into: target))])
@@ -142,7 +144,9 @@ import Testing
                 if number == 30 {
                     let begun = journal.beginCheckpoint()
                     #expect(begun)
-                    for payload in accepted { payload.withUnsafeBytes { journal.appendToCheckpoint($0) } }
+                    for payload in accepted {
+                        payload.withUnsafeBytes { journal.appendToCheckpoint($0) }
+                    }
                     journal.finishCheckpoint()
                 }
                 while let job = journal.nextJob() {

@@ -7,7 +7,7 @@ import Testing
 @Suite struct FuzzTests {
     static var count: Int {
         guard let text = getenv("QUORATE_FUZZ"), let count = Int(String(cString: text)) else {
-            return 20_000
+            return 40_000
         }
         return min(count, 1_000_000)
     }
@@ -51,7 +51,8 @@ import Testing
             case 2: bytes.removeLast(prng.below(bytes.count))
             case 3:
                 let start = place()
-                for offset in start..<min(start + prng.below(2000), bytes.count) { bytes[offset] = 0 }
+                let end = min(start + prng.below(600), bytes.count)
+                for offset in start..<end { bytes[offset] = 0 }
             default:
                 let (from, to) = (place() & ~511, place() & ~511)
                 for offset in 0..<512 where max(from, to) + offset < bytes.count {

@@ -40,6 +40,11 @@ import Testing
         var world = World()
         world.sync([[1], [2], [3]])
         var content = try #require(world.disk.content(of: RotTests.first))
+        let whole = content
+        for offset in 8192..<8704 { content[offset] = 0 }
+        world.disk.place(RotTests.first, content)
+        #expect(Recovered(trying: world.disk).finding == .zeros)
+        content = whole
         for offset in 12288..<12800 { content[offset] = 0 }
         world.disk.place(RotTests.first, content)
         #expect(try Recovered(world.disk).payloads == [[1], [2]])
@@ -129,7 +134,7 @@ import Testing
         world.disk.place(name, Array(content[..<4096]))
         #expect(Recovered(trying: world.disk).finding == .incompleteCheckpoint)
         world.disk.place(name, content)
-        world.disk.flip(name, bit: 4150 * 8)
+        world.disk.flip(name, bit: 4145 * 8)
         #expect(Recovered(trying: world.disk).finding == .batchBody)
     }
 }

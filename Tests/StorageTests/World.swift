@@ -96,5 +96,9 @@ struct Recovered {
 /// A payload that names its number, so that a wrong one is told from any other.
 func payload(_ number: Int, count: Int) -> [UInt8] {
     var prng = PRNG(seed: UInt64(number))
-    return (0..<count).map { _ in UInt8(truncatingIfNeeded: prng.next()) }
+    var bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: prng.next() | 3), count: count)
+    for index in stride(from: 0, to: count, by: 97) {
+        bytes[index] = UInt8(truncatingIfNeeded: prng.next())
+    }
+    return bytes
 }

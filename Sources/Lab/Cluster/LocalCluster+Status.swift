@@ -1,0 +1,35 @@
+import Base
+
+/// One node of a local cluster at a moment.
+public struct NodeStatus: Equatable, Sendable {
+    public let node: ClusterState.Node
+    public let condition: NodeProcess.Condition
+    /// Nil unless the process is alive.
+    public let health: NodeHealth?
+
+    /// The status as a machine reads it.
+    public var json: JSON {
+        [
+            "id": .integer(Int(node.id.rawValue)),
+            "condition": .text(condition.rawValue),
+            "pid": node.process.map { .integer(Int($0.number)) } ?? .null,
+            "client": .text(node.client.description),
+            "link": .text(node.link.description),
+            "answers": .bool(health?.answers ?? false),
+            "linksUp": health?.linksUp.map(JSON.integer) ?? .null,
+            "keys": health?.keys.map(JSON.integer) ?? .null,
+        ]
+    }
+}
+
+extension LocalCluster {
+    /// Looks at every node's process and asks the living ones.
+    public func status() -> [NodeStatus] {
+        state.nodes.map { node in
+            let condition = node.process?.condition ?? .dead
+            return NodeStatus(
+                node: node, condition: condition,
+                health: condition == .alive ? NodeHealth(asking: node.client) : nil)
+        }
+    }
+}

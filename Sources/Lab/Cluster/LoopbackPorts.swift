@@ -1,0 +1,51 @@
+import Glibc
+
+/// Ports of 127.0.0.1 that nobody listens on.
+enum LoopbackPorts {
+    /// The largest base port: the link ports, 10,000 above as in Redis Cluster, have to exist.
+    static let baseMax = 55_000
+
+    /// The client and link ports of so many nodes, kernel-picked or counted from a base.
+    ///
+    /// Kernel-picked ports are held until all are known, so they differ; between here and the
+    /// node's own bind somebody else could take one, which the node then reports.
+    ///
+    /// - Throws: `cannotCreate` naming the port that is in use.
+    static func choose(nodes: Int, base: Int?) throws(Failure) -> [(client: Int, link: Int)] {
+        var held: [Int32] = []
+        defer { for descriptor in held { close(descriptor) } }
+        var ports: [(client: Int, link: Int)] = []
+        for position in 0..<nodes {
+            let client = try take(base.map { $0 + position } ?? 0, &held)
+            let link = try take(base.map { $0 + position + 10_000 } ?? 0, &held)
+            ports.append((client, link))
+        }
+        return ports
+    }
+
+    private static func take(_ port: Int, _ held: inout [Int32]) throws(Failure) -> Int {
+        let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(AF_INET, flags, 0)
+        guard descriptor >= 0 else { throw Failure(.cannotCreate, "no socket: \(lastError())") }
+        held.append(descriptor)
+        var one: Int32 = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = in_port_t(UInt16(port).bigEndian)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
+                bind(descriptor, general, length) == 0
+                    && getsockname(descriptor, general, &length) == 0
+            }
+        }
+        guard result else {
+            throw Failure(
+                .cannotCreate, "port \(port) of 127.0.0.1 is not free: \(lastError())",
+                hint: "choose another --port, or leave it out to get free ones")
+        }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+}

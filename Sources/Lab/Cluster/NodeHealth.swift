@@ -1,0 +1,31 @@
+/// What a node says about itself when it is asked.
+public struct NodeHealth: Equatable, Sendable {
+    /// True when it answered PING.
+    public private(set) var answers = false
+    /// Links to other nodes that are up; nil when it does not say.
+    public private(set) var linksUp: Int?
+    /// Keys it holds; nil when it does not say.
+    public private(set) var keys: Int?
+
+    /// Asks `PING`, `INFO` and `DBSIZE` and waits at most half a second for each.
+    public init(asking address: NodeSettings.Endpoint) {
+        do {
+            let connection = try ClientConnection(address, timeoutMilliseconds: 500)
+            answers = try connection.ask("PING") == .simple("PONG")
+            let text = try connection.ask("INFO").text ?? ""
+            linksUp = NodeHealth.field("links_up", of: text)
+            if case .integer(let count) = try connection.ask("DBSIZE") { keys = count }
+        } catch {
+            // Not answering is the finding; what was learnt before it stays.
+            return
+        }
+    }
+
+    /// A whole number out of the `name:value` lines of `INFO`.
+    static func field(_ name: String, of text: String) -> Int? {
+        for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix(name + ":") {
+            return Int(line.dropFirst(name.count + 1))
+        }
+        return nil
+    }
+}

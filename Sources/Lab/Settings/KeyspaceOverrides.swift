@@ -1,0 +1,157 @@
+/// What a configuration file or a command line says about one keyspace; nil where it leaves the
+/// node's default.
+///
+/// The same names stand in the file (`orders: {n: 3, r: "quorum"}`) and on the command line (`n=3
+/// r=quorum`).
+public struct KeyspaceOverrides: Equatable, Sendable {
+    /// How concurrent writes meet.
+    public enum Conflict: String, Equatable, Sendable, CaseIterable {
+        /// The newest hybrid-logical-clock stamp wins.
+        case lww
+        /// All concurrent values are kept and returned.
+        case siblings
+    }
+
+    /// When a write may be acknowledged.
+    public enum Durability: Equatable, Sendable, CustomStringConvertible {
+        case fsync
+        case interval(milliseconds: Int)
+        case memory
+
+        /// Reads `fsync`, `memory` or `interval(MS)` with 1…60,000 milliseconds; nil for anything
+        /// else.
+        public init?(_ text: String) {
+            switch text {
+            case "fsync": self = .fsync
+            case "memory": self = .memory
+            default:
+                guard text.hasPrefix("interval("), text.hasSuffix(")"),
+                    let milliseconds = Int(text.dropFirst(9).dropLast()),
+                    (1...60_000).contains(milliseconds)
+                else { return nil }
+                self = .interval(milliseconds: milliseconds)
+            }
+        }
+
+        public var description: String {
+            switch self {
+            case .fsync: "fsync"
+            case .interval(let milliseconds): "interval(\(milliseconds))"
+            case .memory: "memory"
+            }
+        }
+    }
+
+    /// What no request may go below.
+    public enum Floor: Equatable, Sendable, CustomStringConvertible {
+        case none
+        /// So many replicas for every read and every write.
+        case level(ReplicaLevel)
+        /// The keyspace's own r and w, which must overlap.
+        case strong
+
+        /// Reads `none`, `strong` or a level; nil for anything else.
+        public init?(_ text: String) {
+            switch text {
+            case "none": self = .none
+            case "strong": self = .strong
+            default:
+                guard let level = ReplicaLevel(text), level != .count(0) else { return nil }
+                self = .level(level)
+            }
+        }
+
+        public var description: String {
+            switch self {
+            case .none: "none"
+            case .level(let level): level.description
+            case .strong: "strong"
+            }
+        }
+    }
+
+    /// A whole number that a keyspace may be given, with the range that a node accepts.
+    struct Bound {
+        let name: String
+        let range: ClosedRange<Int>
+        let example: Int
+    }
+
+    static let replicationFactorRange = 1...32
+    static let levelNames = ["r", "w", "pr", "pw", "dw"]
+    static let bounds = [
+        Bound(name: "timeout", range: 1...600_000, example: 1000),
+        Bound(name: "keybytes", range: 1...65_535, example: 4096),
+        Bound(name: "valuebytes", range: 1...64 << 20, example: 1 << 20),
+        Bound(name: "siblings", range: 1...1000, example: 100),
+        Bound(name: "readrepair", range: 0...1000, example: 100),
+    ]
+    static let names =
+        ["n"] + levelNames + ["floor", "conflict", "durability", "ttl"] + bounds.map(\.name)
+
+    public var replicationFactor: Int?
+    public var readQuorum: ReplicaLevel?
+    public var writeQuorum: ReplicaLevel?
+    public var primaryReads: ReplicaLevel?
+    public var primaryWrites: ReplicaLevel?
+    public var durableWrites: ReplicaLevel?
+    public var floor: Floor?
+    public var conflict: Conflict?
+    public var durability: Durability?
+    /// Milliseconds after which what is written without its own expiry goes away; 0 for never.
+    public var ttlMilliseconds: Int?
+    /// Milliseconds that a request may take.
+    public var timeoutMilliseconds: Int?
+    public var keyBytesMax: Int?
+    public var valueBytesMax: Int?
+    /// Concurrent values of one key before a write is refused.
+    public var siblingsMax: Int?
+    /// Reads out of a thousand that compare all replicas in the background.
+    public var readRepairPerMille: Int?
+
+    public init() {}
+
+    /// True for names that can stand before the `:` of a key: 1 to 64 of a-z, A-Z, 0-9, `_`, `-`
+    /// and `.`.
+    public static func isName(_ name: String) -> Bool {
+        (1...64).contains(name.utf8.count)
+            && name.utf8.allSatisfy { byte in
+                (48...57).contains(byte) || (97...122).contains(byte | 32)
+                    || "_-.".utf8.contains(byte)
+            }
+    }
+
+    /// The settings as `name` and `value` words in a fixed order, only those that are set: the
+    /// operands of a command.
+    public var words: [(name: String, value: String)] {
+        var words: [(name: String, value: String)] = []
+        if let replicationFactor { words.append(("n", String(replicationFactor))) }
+        for (name, level) in zip(
+            KeyspaceOverrides.levelNames,
+            [readQuorum, writeQuorum, primaryReads, primaryWrites, durableWrites])
+        {
+            if let level { words.append((name, level.description)) }
+        }
+        if let floor { words.append(("floor", floor.description)) }
+        if let conflict { words.append(("conflict", conflict.rawValue)) }
+        if let durability { words.append(("durability", durability.description)) }
+        if let ttlMilliseconds { words.append(("ttl", String(ttlMilliseconds))) }
+        for (bound, value) in zip(KeyspaceOverrides.bounds, boundValues) {
+            if let value { words.append((bound.name, String(value))) }
+        }
+        return words
+    }
+
+    /// In the order of `bounds`.
+    private var boundValues: [Int?] {
+        [timeoutMilliseconds, keyBytesMax, valueBytesMax, siblingsMax, readRepairPerMille]
+    }
+
+    /// The settings as a configuration file holds them.
+    public var json: JSON {
+        .members(
+            words.map { word in
+                JSON.Member(word.name, Int(word.value).map(JSON.integer) ?? .text(word.value))
+            })
+    }
+}

@@ -1,0 +1,71 @@
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+// The plain `GET key` and `SET key value` that this node answers alone, without the records, intents and levels that the
+// general path hands around: half of its instructions. The outcome is that of `Node+Read` and `Node+Write`, to which
+// every request goes that is anything else; `HotPathTests` holds the two together.
+extension Node {
+    /// Answers a plain read from this node's own state.
+    ///
+    /// - Returns: false, and nothing has happened, when the request has to take the general path.
+    @inline(__always)
+    mutating func getHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
+        guard request.count == 2, !client.hasDefaults, !client.wantsReceipt else { return false }
+        let key = request[1]
+        let keyspace = catalog.index(of: key)
+        guard catalog.active[keyspace].answersReadsAlone else { return false }
+        let address = store.address(of: key)
+        guard isReplica(of: address.range, keyspace) else { return false }
+        let start = effects.bytes.count
+        if let record = store.find(address, key) {
+            guard !record.isSiblingSet else { return false }
+            if isLive(record), record.dot.stamp > catalog.active[keyspace].truncatedAt {
+                effects.bytes.writeBulk(record.body)
+            } else {
+                effects.bytes.writeNull(client.dialect)
+            }
+        } else {
+            effects.bytes.writeNull(client.dialect)
+        }
+        counters.commands += 1
+        counters.reads += 1
+        deliverDirectly(connection, from: start, &effects)
+        return true
+    }
+
+    /// Stores a plain value of a keyspace with one replica, in memory, this node.
+    ///
+    /// - Returns: false, and nothing has happened, when the request has to take the general path.
+    @inline(__always)
+    mutating func setHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
+        guard request.count == 3, !client.hasDefaults, !client.wantsReceipt else { return false }
+        let key = request[1]
+        let value = request[2]
+        let keyspace = catalog.index(of: key)
+        guard catalog.active[keyspace].answersWritesAlone, key.count > 0,
+            key.count <= catalog.active[keyspace].keyBytesMax,
+            value.count <= catalog.active[keyspace].valueBytesMax,
+            store.allocatedBytes < configuration.memoryBytesMax
+        else { return false }
+        let address = store.address(of: key)
+        guard isReplica(of: address.range, keyspace) else { return false }
+        let place = store.locate(address, key)
+        if let stored = place.record {
+            _ = clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds)
+        }
+        let dot = Dot(identity: identity, stamp: tick())
+        countKey(keyspace, from: place.record, toValue: true)
+        let target = store.prepare(
+            place, address, key, length: Record.length(keyBytes: key.count, bodyBytes: value.count))
+        Record.write(to: target, kind: .value, dot: dot, expiry: 0, key: key, body: value)
+        counters.commands += 1
+        counters.writes += 1
+        let start = effects.bytes.count
+        effects.bytes.writeOK()
+        deliverDirectly(connection, from: start, &effects)
+        return true
+    }
+}

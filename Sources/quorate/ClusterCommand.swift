@@ -1,0 +1,116 @@
+import Base
+import Lab
+
+/// `quorate cluster up|down|status`: real processes on loopback, found again through their
+/// directory.
+enum ClusterCommand {
+    private static let readyMilliseconds = 30_000
+
+    static func up(_ arguments: Arguments) throws(Failure) {
+        try arguments.expectOperands(0)
+        Interruption.listen()
+        let directory = directory(arguments)
+        let cluster =
+            LocalCluster.exists(in: directory)
+            ? try reopen(directory, arguments) : try LocalCluster.create(directory, plan(arguments))
+        let started = try start(cluster)
+        print(cluster, json: arguments.has("json"))
+        Terminal.say(
+            started.isEmpty
+                ? "all nodes were already running" : "state, logs and data: \(directory)")
+    }
+
+    private static func start(_ cluster: LocalCluster) throws(Failure) -> [NodeID] {
+        var started: [NodeID] = []
+        do {
+            started = try cluster.startAll()
+            try cluster.waitUntilReady(milliseconds: readyMilliseconds)
+        } catch {
+            _ = try? cluster.stopAll()
+            throw error
+        }
+        return started
+    }
+
+    private static func plan(_ arguments: Arguments) throws(Failure) -> LocalCluster.Plan {
+        var plan = LocalCluster.Plan()
+        plan.nodes = try arguments.integer("nodes", in: 1...64) ?? plan.nodes
+        plan.basePort = try arguments.integer("port", in: 1...55_000)
+        plan.faults = arguments.has("faults")
+        return plan
+    }
+
+    private static func reopen(
+        _ directory: String, _ arguments: Arguments
+    ) throws(Failure) -> LocalCluster {
+        let cluster = try LocalCluster.open(directory)
+        let nodes = cluster.state.nodes
+        let asked = try arguments.integer("nodes", in: 1...64) ?? nodes.count
+        let port = try arguments.integer("port", in: 1...55_000)
+        guard asked == nodes.count, port == nil || port == nodes.first?.client.port,
+            !arguments.has("faults")
+        else {
+            throw Failure(
+                .cannotCreate,
+                "\(directory) already holds a cluster of \(nodes.count) nodes with other settings",
+                hint:
+                    "name another --directory, or run quorate cluster down and remove this one"
+            )
+        }
+        return cluster
+    }
+
+    static func down(_ arguments: Arguments) throws(Failure) {
+        try arguments.expectOperands(0)
+        let cluster = try LocalCluster.open(directory(arguments))
+        let stopped = try cluster.stopAll()
+        if arguments.has("json") {
+            let list = JSON.list(stopped.map { .integer(Int($0.rawValue)) })
+            Terminal.result(
+                (["stopped": list, "directory": .text(cluster.directory)] as JSON).line)
+        }
+        Terminal.say(
+            "stopped \(stopped.count) of \(cluster.state.nodes.count) nodes; "
+                + "the data stays in \(cluster.directory)"
+        )
+    }
+
+    static func status(_ arguments: Arguments) throws(Failure) {
+        try arguments.expectOperands(0)
+        print(try LocalCluster.open(directory(arguments)), json: arguments.has("json"))
+    }
+
+    static func directory(_ arguments: Arguments) -> String {
+        arguments.value("directory") ?? LocalCluster.defaultDirectory
+    }
+
+    private static func print(_ cluster: LocalCluster, json: Bool) {
+        let statuses = cluster.status()
+        if json {
+            let object: JSON = [
+                "directory": .text(cluster.directory), "nodes": .list(statuses.map(\.json)),
+            ]
+            Terminal.result(object.line)
+        } else {
+            for line in table(statuses).lines { Terminal.result(line) }
+        }
+    }
+
+    static func table(_ statuses: [NodeStatus]) -> TextTable {
+        var table = TextTable(["node", "state", "pid", "clients", "links to others", "keys"])
+        for status in statuses {
+            let health = status.health
+            let silent = status.condition == .alive && health?.answers != true
+            table.add([
+                String(status.node.id.rawValue),
+                silent ? "alive, silent" : status.condition == .alive ? "alive" : "dead",
+                status.condition == .alive
+                    ? status.node.process.map { String($0.number) } ?? "-" : "-",
+                status.node.client.description,
+                health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
+                health?.keys.map { String($0) } ?? "-",
+            ])
+        }
+        return table
+    }
+}

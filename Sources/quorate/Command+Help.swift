@@ -1,0 +1,137 @@
+import Lab
+
+extension Command {
+    /// One line for the list of commands.
+    var summary: String {
+        switch self {
+        case .serve: "run one node in the foreground"
+        case .clusterUp: "start a cluster of real processes on loopback"
+        case .clusterDown: "stop that cluster; its data stays"
+        case .clusterStatus: "show its nodes"
+        case .keyspaceCreate: "create a keyspace: its replicas, quorums, conflicts, durability"
+        case .keyspaceList: "show the keyspaces"
+        case .keyspaceAlter: "change a keyspace's settings"
+        case .keyspaceDrop: "remove a keyspace with its keys"
+        case .simulate: "run seeds through the deterministic simulator"
+        case .demo: "start three nodes, load them, break them, and show what it cost"
+        }
+    }
+
+    /// The operands as the help writes them.
+    var operands: String {
+        switch self {
+        case .serve, .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .simulate, .demo: ""
+        case .keyspaceCreate, .keyspaceAlter: " NAME [SETTING=VALUE …]"
+        case .keyspaceDrop: " NAME"
+        }
+    }
+
+    var options: [CommandLineOption] {
+        let directory = CommandLineOption(
+            "directory", value: "DIR",
+            "where the cluster lives (default \(LocalCluster.defaultDirectory))")
+        let address = CommandLineOption(
+            "address", value: "HOST:PORT", "the node to ask (default: one of the local cluster)")
+        switch self {
+        case .serve:
+            return [
+                CommandLineOption(
+                    "config", value: "FILE", "the node's configuration, JSON5; required"),
+                CommandLineOption("while-stdin-open", "end when standard input is closed"),
+            ]
+        case .clusterUp:
+            return [
+                directory,
+                CommandLineOption("nodes", value: "N", "how many, 1 to 64 (default 3)"),
+                CommandLineOption(
+                    "port", value: "BASE",
+                    "client ports BASE, BASE+1, …, links 10,000 above (default: free ones)"),
+                CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"),
+                .json,
+            ]
+        case .clusterDown, .clusterStatus: return [directory, .json]
+        case .keyspaceCreate, .keyspaceList, .keyspaceAlter, .keyspaceDrop:
+            return [address, directory, .json]
+        case .simulate:
+            return [
+                CommandLineOption(
+                    "seeds", value: "A..B", "the seeds to run, both ends included; required"),
+                CommandLineOption("plant", value: "NAME", "turn on one planted bug"), .json,
+            ]
+        case .demo:
+            return [
+                CommandLineOption(
+                    "seconds", value: "S", "how long to load, 6 to 3600 (default 20)"), .json,
+            ]
+        }
+    }
+
+    private var details: String {
+        switch self {
+        case .keyspaceCreate, .keyspaceAlter:
+            """
+
+            Settings:
+              n=3                      replicas of each key
+              r=quorum w=quorum        what a read and a write wait for: 2, one, quorum, all
+              pr= pw= dw=              of these, from primaries and durable
+              floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
+              conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
+              durability=fsync|interval(100)|memory
+              ttl=60000                milliseconds; 0 for never
+              timeout= keybytes= valuebytes= siblings= readrepair=
+
+            """
+        case .serve, .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop,
+            .simulate, .demo:
+            ""
+        }
+    }
+
+    /// The whole help of one command.
+    var help: String {
+        let options = options + [.help]
+        let width = options.map { $0.usage.count }.max() ?? 0
+        let lines = options.map { "  " + $0.usage.padded(to: width) + "  " + $0.help }
+        return """
+            usage: quorate \(rawValue)\(operands) [OPTION …]
+
+            \(summary.prefix(1).uppercased() + summary.dropFirst()).
+            \(details)
+            Options:
+            \(lines.joined(separator: "\n"))
+            """
+    }
+
+    /// The list of commands, all or those of one group.
+    static func overview(_ group: String?) -> String {
+        let commands = allCases.filter {
+            group == nil || $0.rawValue.hasPrefix((group ?? "") + " ")
+        }
+        let lines = commands.map { "  " + $0.rawValue.padded(to: 16) + "  " + $0.summary }
+        let statuses = ExitStatus.allCases.map { status in
+            "  " + String(status.rawValue).padded(to: 3) + "  " + status.meaning
+        }
+        return """
+            usage: quorate \(group.map { $0 + " " } ?? "")COMMAND [OPTION …]
+
+            A replicated key-value store that speaks the Redis protocol. Each keyspace picks its
+            consistency.
+
+            \(lines.joined(separator: "\n"))
+
+            quorate COMMAND --help tells more. Results go to standard output, prose to standard
+            error.
+
+            Exit status:
+            \(statuses.joined(separator: "\n"))
+            """
+    }
+}
+
+extension String {
+    /// The text with blanks behind it up to so many characters.
+    func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+}

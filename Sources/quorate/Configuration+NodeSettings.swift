@@ -1,0 +1,70 @@
+import Base
+import Lab
+import RESP
+import Replication
+import Ring
+import Server
+
+extension Server.Configuration {
+    /// Settings as a running server takes them: the one place where the file's words meet the
+    /// server's types.
+    ///
+    /// - Throws: `badFile` for a keyspace that the node would object to.
+    init(_ settings: NodeSettings) throws(Failure) {
+        let zones = Set(settings.members.map(\.zone).filter { !$0.isEmpty }).sorted()
+        let members = settings.members.map { member in
+            ClusterMember(
+                member: Member(
+                    member.id, weight: UInt16(member.weight),
+                    zone: UInt16((zones.firstIndex(of: member.zone) ?? -1) + 1)),
+                host: member.host, clientPort: UInt16(member.clientPort),
+                linkPort: UInt16(member.linkPort))
+        }
+        var node = NodeConfiguration(
+            node: settings.node, clusterID: settings.clusterID, members: members)
+        for (name, overrides) in settings.keyspaces {
+            let keyspace = try KeyspaceSettings(overrides, of: name, members: members.count)
+            node.keyspaces.append((Array(name.utf8), keyspace))
+        }
+        node.requestLimits = RequestLimits(
+            bulkBytesMax: settings.limits.requestBytes, argumentsMax: 65_536,
+            requestBytesMax: 2 * settings.limits.requestBytes)
+        node.memoryBytesMax = settings.limits.memoryBytes
+        node.faults = settings.faults
+        self.init(node: node, dataDirectory: settings.dataDirectory)
+        clientHost = settings.client.host
+        clientPort = UInt16(settings.client.port)
+        linkHost = settings.link.host
+        linkPort = UInt16(settings.link.port)
+        limits.clientsMax = settings.limits.clients
+        limits.clientOutputBytesMax = settings.limits.replyBacklogBytes
+        limits.linkOutputBytesMax = settings.limits.linkBacklogBytes
+    }
+}
+
+extension KeyspaceSettings {
+    /// The node's defaults with what the file says instead.
+    fileprivate init(
+        _ overrides: KeyspaceOverrides, of name: String, members: Int
+    ) throws(Failure) {
+        self.init()
+        replicationFactor = min(replicationFactor, members)
+        for word in overrides.words {
+            if let problem = set("\(word.name)=\(word.value)") {
+                throw Failure(.badFile, "keyspaces.\(name): \(problem)")
+            }
+        }
+        if let objection { throw Failure(.badFile, "keyspaces.\(name): \(objection)") }
+    }
+}
+
+extension Failure {
+    /// Why a server did not start or did not stay.
+    init(_ error: ServerError) {
+        switch error {
+        case .configuration: self.init(.badFile, "\(error)")
+        case .network, .storage(.locked), .storage(.notFound): self.init(.cannotCreate, "\(error)")
+        case .storage, .corruption: self.init(.failed, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import Glibc
+import Lab
+import Reactor
+import Server
+
+/// `quorate serve`: one node in the foreground until a signal ends it.
+enum ServeCommand {
+    static func run(_ arguments: Arguments) throws(Failure) {
+        try arguments.expectOperands(0)
+        guard let path = arguments.value("config") else {
+            throw Failure(.usage, "serve needs --config FILE")
+        }
+        let configuration = try configuration(at: path)
+        try serve(configuration, whileInputOpen: arguments.has("while-stdin-open"))
+    }
+
+    private static func configuration(at path: String) throws(Failure) -> NodeSettings {
+        let text = try Files.read(path)
+        do {
+            return try NodeSettings(parsing: text)
+        } catch {
+            throw Failure(.badFile, "\(path): \(error)")
+        }
+    }
+
+    private static func serve(_ settings: NodeSettings, whileInputOpen: Bool) throws(Failure) {
+        let configuration = try Server.Configuration(settings)
+        let ending: Server.Ending
+        do {
+            // Before any other thread: these signals are to reach nobody else.
+            let signals = try Signals()
+            if whileInputOpen { endWithStandardInput() }
+            ending = run(configuration, signals)
+        } catch {
+            throw Failure(.internalDefect, "cannot listen to signals: \(error)")
+        }
+        if case .failed(let error) = ending { throw Failure(error) }
+    }
+
+    private static func run(
+        _ configuration: Server.Configuration, _ signals: Signals
+    ) -> Server.Ending {
+        do {
+            var server = try Server(configuration, signals: signals)
+            return server.run()
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// Asks this process to end, as SIGTERM does, once whoever started it has closed its end of
+    /// standard input.
+    private static func endWithStandardInput() {
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { _ in
+                var byte: UInt8 = 0
+                while true {
+                    let count = read(STDIN_FILENO, &byte, 1)
+                    if count == 0 || (count < 0 && errno != EINTR) { break }
+                }
+                kill(getpid(), SIGTERM)
+                return nil
+            }, nil)
+        precondition(code == 0, "a process may start one more thread")
+    }
+}
+
+extension Arguments {
+    /// - Throws: `usage` unless there are exactly so many operands.
+    func expectOperands(_ count: Int) throws(Failure) {
+        guard operands.count != count else { return }
+        if operands.count > count {
+            throw Failure(.usage, "unexpected \"\(operands[count])\"")
+        }
+        throw Failure(
+            .usage, "a name is missing", hint: "quorate COMMAND --help shows what is expected")
+    }
+}

@@ -1,0 +1,40 @@
+import Lab
+
+/// `quorate simulate`: seeds through the deterministic simulator.
+enum SimulateCommand {
+    static func run(_ arguments: Arguments) throws(Failure) {
+        try arguments.expectOperands(0)
+        guard let text = arguments.value("seeds") else {
+            throw Failure(.usage, "simulate needs --seeds A..B, such as --seeds 1..100")
+        }
+        guard let seeds = seeds(text) else {
+            throw Failure(
+                .usage, "\"\(text)\" is no range of seeds",
+                hint: "for example --seeds 1..100 or --seeds 7")
+        }
+        try simulate(seeds, plant: arguments.value("plant"), json: arguments.has("json"))
+    }
+
+    /// Reads `A..B` or `A`; nil when it is neither or ends before it begins.
+    static func seeds(_ text: String) -> ClosedRange<UInt64>? {
+        let ends = text.split(separator: ".", omittingEmptySubsequences: false)
+        switch ends.count {
+        case 1: return UInt64(text).map { $0...$0 }
+        case 3:
+            guard ends[1].isEmpty, let low = UInt64(ends[0]), let high = UInt64(ends[2]),
+                low <= high
+            else {
+                return nil
+            }
+            return low...high
+        default: return nil
+        }
+    }
+
+    /// The one place where the simulator is called.
+    private static func simulate(
+        _ seeds: ClosedRange<UInt64>, plant: String?, json: Bool
+    ) throws(Failure) {
+        throw Failure(.internalDefect, "this build has no simulator")
+    }
+}

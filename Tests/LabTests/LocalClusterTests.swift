@@ -1,0 +1,138 @@
+import Base
+import Glibc
+import Testing
+
+@testable import Lab
+
+@Suite("A local cluster's processes and its directory", .serialized)
+struct LocalClusterTests {
+    /// A directory of its own that is gone afterwards.
+    private func inDirectory(_ body: (String) throws -> Void) throws {
+        let path =
+            LocalCluster.temporaryDirectory + "/quorate-test-\(getpid())-\(MonotonicClock.now)"
+        try Files.makeDirectory(path)
+        defer { Files.removeTree(path) }
+        try body(path)
+        Files.removeTree(path)
+        #expect(!Files.exists(path))
+    }
+
+    @Test("a started process is known by number, start time and program, and ends on SIGTERM")
+    func process() throws {
+        try inDirectory { path in
+            let process = try NodeProcess.start(
+                ["/bin/sleep", "60"], log: path + "/log", input: nil)
+            #expect(process.condition == .alive)
+            #expect(getpgid(process.number) == process.number)
+            #expect(process.end(graceMilliseconds: 5000))
+            #expect(process.condition == .dead)
+        }
+    }
+
+    @Test("a process that ignores SIGTERM is killed after its grace")
+    func stubborn() throws {
+        try inDirectory { path in
+            let script = "trap '' TERM; echo ready; while :; do sleep 1; done"
+            let process = try NodeProcess.start(
+                ["/bin/sh", "-c", script], log: path + "/log", input: nil)
+            while try Files.read(path + "/log").isEmpty { sched_yield() }
+            #expect(!process.end(graceMilliseconds: 20))
+            #expect(process.condition == .dead)
+        }
+    }
+
+    @Test("a process of another start time or program is foreign and is never signalled")
+    func foreign() throws {
+        try inDirectory { path in
+            let process = try NodeProcess.start(
+                ["/bin/sleep", "60"], log: path + "/log", input: nil)
+            defer { process.end(graceMilliseconds: 1000) }
+            let other = NodeProcess(
+                number: process.number, startTicks: process.startTicks - 1,
+                executable: process.executable)
+            let third = NodeProcess(
+                number: process.number, startTicks: process.startTicks, executable: "/bin/other")
+            for stranger in [other, third] {
+                #expect(stranger.condition == .foreign)
+                #expect(!stranger.signal(SIGKILL))
+            }
+            #expect(process.condition == .alive)
+        }
+    }
+
+    @Test("a program that is not there is a clear failure")
+    func missing() throws {
+        try inDirectory { path in
+            let failure = #expect(throws: Failure.self) {
+                try NodeProcess.start(["/no/such"], log: path + "/log", input: nil)
+            }
+            #expect(failure?.kind == .cannotCreate)
+        }
+    }
+
+    @Test(
+        "a new cluster writes one valid configuration a node, all with the same members"
+    )
+    func create() throws {
+        try inDirectory { path in
+            var plan = LocalCluster.Plan()
+            plan.faults = true
+            plan.keyspaces["k"] = try KeyspaceOverrides(assignments: ["n=3", "w=all"])
+            let state = try LocalCluster.create(path + "/c", plan).state
+            let configurations = try (1...3).map {
+                try NodeSettings(parsing: Files.read("\(path)/c/node-\($0).json5"))
+            }
+            #expect(configurations.map(\.node.rawValue) == [1, 2, 3])
+            #expect(Set(configurations.map(\.clusterID)).count == 1)
+            #expect(
+                configurations.allSatisfy { $0.members == configurations[0].members && $0.faults })
+            #expect(configurations[0].keyspaces["k"]?.writeQuorum == .all)
+            #expect(Set(configurations.flatMap { [$0.client.port, $0.link.port] }).count == 6)
+            #expect(try LocalCluster.open(path + "/c").state == state)
+        }
+    }
+
+    @Test("a port in use is named")
+    func portInUse() throws {
+        let free = try LoopbackPorts.choose(nodes: 1, base: nil)[0].client
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(free).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        #expect(bound == 0 && listen(descriptor, 1) == 0)
+        let failure = #expect(throws: Failure.self) {
+            try LoopbackPorts.choose(nodes: 1, base: free)
+        }
+        #expect(failure?.kind == .cannotCreate)
+        #expect(failure?.message.contains("port \(free)") == true)
+    }
+
+    @Test("the state keeps processes, and nonsense in its file is a bad file")
+    func state() throws {
+        let node = ClusterState.Node(
+            id: NodeID(3), client: .init(host: "h", port: 1), link: .init(host: "h", port: 2),
+            process: NodeProcess(number: 9, startTicks: 8, executable: "/x"))
+        let state = ClusterState(name: "n", nodes: [node])
+        #expect(try ClusterState(parsing: state.json.pretty) == state)
+        try inDirectory { path in
+            try Files.write("{nodes: 3}", to: path + "/cluster.json")
+            let failure = #expect(throws: Failure.self) { try LocalCluster.open(path) }
+            #expect(failure?.kind == .badFile)
+        }
+    }
+
+    @Test("INFO's fields are read by name")
+    func field() {
+        let text = "# Links\r\nlinks_up:2\r\nlinks_up_total:9\r\nname:x\r\n"
+        #expect(NodeHealth.field("links_up", of: text) == 2)
+        #expect(NodeHealth.field("name", of: text) == nil)
+        #expect(NodeHealth.field("none", of: text) == nil)
+    }
+}

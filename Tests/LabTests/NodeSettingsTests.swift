@@ -1,0 +1,180 @@
+import Base
+import Testing
+
+@testable import Lab
+
+@Suite("A node's configuration file")
+struct NodeSettingsTests {
+    static let minimal = """
+        {clusterID: "c", node: 2, dataDirectory: "/d", members: [
+          {id: 2, host: "h", clientPort: 3, linkPort: 4},
+          {id: 1, host: "h", clientPort: 1, linkPort: 2}]EXTRA}
+        """
+
+    static func with(_ extra: String) -> String {
+        minimal.replacing("EXTRA", with: extra.isEmpty ? "" : ",\n" + extra)
+    }
+
+    @Test("the smallest file listens at the member's own ports, and members are sorted")
+    func smallest() throws {
+        let configuration = try NodeSettings(parsing: Self.with(""))
+        #expect(configuration.node == NodeID(2))
+        #expect(configuration.client == NodeSettings.Endpoint(host: "h", port: 3))
+        #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 4))
+        #expect(configuration.members.map(\.id) == [NodeID(1), NodeID(2)])
+        #expect(!configuration.faults)
+        #expect(configuration.keyspaces.isEmpty)
+    }
+
+    @Test(
+        "everything that can stand in the file arrives, and is read back equal when written"
+    )
+    func everything() throws {
+        let configuration = try NodeSettings(
+            parsing: Self.with(
+                """
+                client: {host: "0.0.0.0", port: 9}, link: {port: 10}, faults: true,
+                limits: {clients: 5, memoryBytes: 65536},
+                keyspaces: {
+                  a: {n: 2, r: 1, w: "all", pr: "one", pw: 1, dw: "quorum", floor: 1,
+                      conflict: "siblings",
+                      durability: "interval(50)", ttl: 60, timeout: 50, readrepair: 0},
+                  b: {},
+                }
+                """))
+        #expect(configuration.client == NodeSettings.Endpoint(host: "0.0.0.0", port: 9))
+        #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 10))
+        #expect(configuration.limits.clients == 5)
+        #expect(configuration.limits.memoryBytes == 65_536)
+        let a = try #require(configuration.keyspaces["a"])
+        #expect(a.replicationFactor == 2)
+        #expect(a.writeQuorum == .all)
+        #expect(a.primaryReads == .count(1))
+        #expect(a.durableWrites == .quorum)
+        #expect(a.floor == .level(.count(1)))
+        #expect(a.timeoutMilliseconds == 50)
+        #expect(a.readRepairPerMille == 0)
+        #expect(a.conflict == .siblings)
+        #expect(a.durability == .interval(milliseconds: 50))
+        #expect(a.ttlMilliseconds == 60)
+        #expect(configuration.keyspaces["b"] == KeyspaceOverrides())
+        #expect(try NodeSettings(parsing: configuration.json.pretty) == configuration)
+    }
+
+    @Test(
+        "what is wrong is named with its line, its full path and what would be right",
+        arguments: [
+            ("keyspacse: {}", 4, "keyspacse", "did you mean keyspaces?"),
+            ("limits: {client: 5}", 4, "limits.client", "did you mean clients?"),
+            (
+                "keyspaces: {\n o: {n: 1,\n durabilty: 1}}", 6, "keyspaces.o.durabilty",
+                "did you mean durability?"
+            ),
+            (
+                "keyspaces: {o: {n: 'three'}}", 4, "keyspaces.o.n",
+                "whole number from 1 to 32, such as n: 3"
+            ),
+            ("keyspaces: {o: {n: 3}}", 4, "keyspaces.o.n", "only 2 members"),
+            ("keyspaces: {o: {n: 2, r: 3}}", 4, "keyspaces.o.r", "n is 2"),
+            ("keyspaces: {o: {r: 'most'}}", 4, "keyspaces.o.r", "\"quorum\""),
+            (
+                "keyspaces: {o: {n: 2, r: 1, w: 2, floor: 2}}", 4, "keyspaces.o.floor",
+                "below the floor"
+            ),
+            (
+                "keyspaces: {o: {n: 2, r: 1, w: 1, floor: 'strong'}}", 4, "keyspaces.o.floor",
+                "1 + 1 is not above 2"
+            ),
+            ("keyspaces: {o: {floor: {x: 2}}}", 4, "keyspaces.o.floor", "a set of members"),
+            ("keyspaces: {o: {siblings: 1001}}", 4, "keyspaces.o.siblings", "from 1 to 1000"),
+            (
+                "keyspaces: {o: {conflict: 'newest'}}", 4, "keyspaces.o.conflict",
+                "\"lww\" or \"siblings\""
+            ),
+            (
+                "keyspaces: {o: {durability: 'interval(0)'}}", 4, "keyspaces.o.durability",
+                "interval(100)"
+            ),
+            ("keyspaces: {'a:b': {}}", 4, "keyspaces.a:b", "name is 1 to 64"),
+            ("keyspaces: 3", 4, "keyspaces", "names with their settings"),
+            ("client: {port: 65536}", 4, "client.port", "from 1 to 65535"),
+            ("faults: 1", 4, "faults", "true or false"),
+            ("limits: []", 4, "limits", "expected { … } and found a list"),
+        ])
+    func wrong(extra: String, line: Int, path: String, problem: String) {
+        let error = #expect(throws: SettingsError.self) {
+            try NodeSettings(parsing: Self.with(extra))
+        }
+        #expect(error?.line == line)
+        #expect(error?.path == path)
+        #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
+    }
+
+    @Test(
+        "members that clash and a node that is no member are refused",
+        arguments: [
+            ("id: 1,", "id: 2,", "members[1]", "twice"),
+            ("clientPort: 1,", "clientPort: 4,", "members[1]", "already belongs"),
+            ("clientPort: 1,", "clientPort: 2,", "members[1]", "both 2"),
+            ("node: 2", "node: 3", "node", "no member"),
+            ("host: \"h\", clientPort: 1", "clientPort: 1", "members[1].host", "is missing"),
+            ("node: 2, ", "", "node", "is missing; for example node: 1"),
+        ])
+    func members(old: String, new: String, path: String, problem: String) {
+        let text = Self.with("").replacing(old, with: new)
+        let error = #expect(throws: SettingsError.self) { try NodeSettings(parsing: text) }
+        #expect(error?.path == path)
+        #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
+    }
+
+    @Test("a cluster's name means the same number in every build")
+    func clusterID() throws {
+        var configuration = try NodeSettings(parsing: Self.with(""))
+        // FNV-1a of "a" is af63dc4c8601ec8c (the authors' test vector), then SplitMix64's
+        // finaliser.
+        configuration.clusterName = "a"
+        #expect(configuration.clusterID == finalMix(0xAF63_DC4C_8601_EC8C))
+    }
+}
+
+@Suite("A keyspace's settings on the command line")
+struct KeyspaceOverridesTests {
+    @Test("words are read, and given back in a fixed order")
+    func words() throws {
+        let settings = try KeyspaceOverrides(assignments: [
+            "ttl=60", "w=quorum", "n=3", "r=1", "floor=one", "valuebytes=9", "conflict=lww",
+            "durability=interval(100)",
+        ])
+        let text = settings.words.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        #expect(
+            text
+                == "n=3 r=1 w=quorum floor=1 conflict=lww durability=interval(100) ttl=60 "
+                + "valuebytes=9"
+        )
+    }
+
+    @Test(
+        "a wrong word is named",
+        arguments: [
+            ("n", "is no setting"), ("=3", "is no setting"), ("nn=3", "did you mean n?"),
+            ("r=4", "n is 3"),
+            ("w=-1", "number of replicas"), ("floor=0", "\"strong\""), ("floor=", "\"strong\""),
+            ("ttl=soon", "whole number"), ("n=3", "twice"),
+        ])
+    func wrong(word: String, problem: String) {
+        let error = #expect(throws: SettingsError.self) {
+            try KeyspaceOverrides(assignments: ["n=3", word])
+        }
+        #expect("\(error.map(String.init(describing:)) ?? "")".contains(problem))
+    }
+
+    @Test(
+        "levels count replicas of the replication factor",
+        arguments: [
+            ("one", 5, 1), ("quorum", 3, 2), ("quorum", 4, 3), ("QUORUM", 5, 3), ("all", 4, 4),
+            ("2", 3, 2),
+        ])
+    func levels(word: String, factor: Int, replicas: Int) throws {
+        #expect(try #require(ReplicaLevel(word)).replicas(of: factor) == replicas)
+    }
+}

@@ -1,0 +1,124 @@
+import Lab
+import Testing
+
+@testable import quorate
+
+@Suite("The command line")
+struct CommandTests {
+    private func failure(_ line: String) -> Failure? {
+        #expect(throws: Failure.self) {
+            try Command.read(line.split(separator: " ").map(String.init))
+        }
+    }
+
+    @Test("commands of one and of two words are found, with operands and options in any order")
+    func commands() throws {
+        let request = try Command.read([
+            "keyspace", "create", "--json", "orders", "n=3", "--address=h:1",
+        ])
+        guard case .run(.keyspaceCreate, let arguments) = request else {
+            Issue.record("not keyspace create")
+            return
+        }
+        #expect(arguments.operands == ["orders", "n=3"])
+        #expect(arguments.has("json"))
+        #expect(arguments.value("address") == "h:1")
+        #expect(arguments.value("directory") == nil)
+    }
+
+    @Test("behind -- everything is an operand")
+    func separator() throws {
+        let arguments = try Arguments(["a", "--", "--json", "-h"], options: [.json])
+        #expect(arguments.operands == ["a", "--json", "-h"])
+    }
+
+    @Test("help is on everything")
+    func help() throws {
+        #expect(try Command.read([]) == .overview(nil))
+        #expect(try Command.read(["--help"]) == .overview(nil))
+        #expect(try Command.read(["cluster"]) == .overview("cluster"))
+        #expect(try Command.read(["cluster", "--help"]) == .overview("cluster"))
+        for command in Command.allCases {
+            let words = command.rawValue.split(separator: " ").map(String.init)
+            #expect(try Command.read(words + ["--help"]) == .help(command))
+            #expect(try Command.read(words + ["x", "-h"]) == .help(command))
+            #expect(command.help.contains("usage: quorate \(command.rawValue)"))
+            for option in command.options { #expect(command.help.contains("--" + option.name)) }
+            #expect(Command.overview(nil).contains(command.rawValue))
+        }
+    }
+
+    @Test(
+        "unknown commands and options are refused with the nearest known one",
+        arguments: [
+            ("srve", "quorate serve"), ("cluster stauts", "quorate cluster status"),
+            ("demo --secnds 3", "--seconds"),
+            ("keyspaces list", "quorate keyspace"), ("cluster up --node 3", "--nodes"),
+        ])
+    func suggestions(line: String, suggestion: String) {
+        let failure = failure(line)
+        #expect(failure?.kind == .usage)
+        #expect(
+            failure?.hint?.contains("did you mean \(suggestion)?") == true, "\(failure?.hint ?? "")"
+        )
+    }
+
+    @Test(
+        "options without their value, with one too many, or twice are refused",
+        arguments: [
+            "demo --seconds", "demo --json=yes", "demo --json --json", "demo -x",
+            "cluster frobnicate", "xyzzy",
+        ])
+    func usage(line: String) {
+        #expect(failure(line)?.kind == .usage)
+    }
+
+    @Test("numbers are checked against their range", arguments: ["0", "65", "x", "", "3.5"])
+    func numbers(text: String) throws {
+        let arguments = try Arguments(["--nodes", text], options: Command.clusterUp.options)
+        #expect(throws: Failure.self) { try arguments.integer("nodes", in: 1...64) }
+    }
+
+    @Test("seeds are a range with both ends or one number")
+    func seeds() {
+        #expect(SimulateCommand.seeds("1..100") == 1...100)
+        #expect(SimulateCommand.seeds("7") == 7...7)
+        for text in ["", "..", "1..", "..2", "2..1", "1.2", "1...2", "a..b", "-1..2"] {
+            #expect(SimulateCommand.seeds(text) == nil)
+        }
+    }
+
+    @Test(
+        "wrong operands are refused before anything is asked or started",
+        arguments: [
+            "serve", "serve x", "cluster up 3", "cluster status now", "keyspace create",
+            "keyspace create a:b",
+            "keyspace create o n=x", "keyspace alter o", "keyspace drop", "keyspace drop a b",
+            "keyspace list x",
+            "keyspace list --address nowhere", "simulate", "simulate --seeds x", "demo now",
+        ])
+    func operands(line: String) throws {
+        guard
+            case .run(let command, let arguments) = try Command.read(
+                line.split(separator: " ").map(String.init))
+        else { return }
+        let failure = #expect(throws: Failure.self) { try command.run(arguments) }
+        #expect(failure?.kind == .usage)
+    }
+
+    @Test("every class of failure has an exit status, every status a meaning in the help")
+    func statuses() {
+        for status in ExitStatus.allCases {
+            #expect(Command.overview(nil).contains(status.meaning))
+        }
+        #expect(ExitStatus(.badFile).rawValue == 3)
+        #expect(ExitStatus(.usage).rawValue == 64)
+    }
+
+    @Test("a configuration that is missing or wrong is a bad file")
+    func badFile() throws {
+        let arguments = try Arguments(["--config", "/no/such"], options: Command.serve.options)
+        let failure = #expect(throws: Failure.self) { try Command.serve.run(arguments) }
+        #expect(failure?.kind == .badFile)
+    }
+}
