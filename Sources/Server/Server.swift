@@ -128,18 +128,6 @@ public struct Server: ~Copyable {
 }
 
 extension Server {
-    /// What has happened since the start.
-    public struct Counters: Sendable, Equatable {
-        public var turns: UInt64 = 0
-        public var clientsAccepted: UInt64 = 0
-        public var clientsRefused: UInt64 = 0
-        public var clientsOverOutputLimit: UInt64 = 0
-        public var linksOpened: UInt64 = 0
-        public var strangersRefused: UInt64 = 0
-        public var linksOverOutputLimit: UInt64 = 0
-        public var malformedFrames: UInt64 = 0
-    }
-
     /// How `run` ended.
     public enum Ending: Equatable, Sendable {
         /// It was told to stop; everything acknowledged or merely written is durable.
@@ -180,13 +168,4 @@ extension Server {
     public var linkAddress: SocketAddress { linkListener.address }
     /// Stops `run` from any thread.
     public var stop: StopHandle { stopHandle }
-}
-
-/// Tells a running server to stop as SIGTERM would; usable from any thread.
-public final class StopHandle: Sendable {
-    let wakeup: Wakeup
-
-    init() throws(SocketError) { wakeup = try Wakeup() }
-
-    public func callAsFunction() { wakeup.signal() }
 }

@@ -21,7 +21,7 @@ final class RunningServer: Sendable {
         var stop: StopHandle?
         var failure: ServerError?
         var ending: Server.Ending?
-        var counters = Server.Counters()
+        var counters: Server.Counters?
         var thread: pthread_t?
     }
 
@@ -94,7 +94,9 @@ final class RunningServer: Sendable {
     }
 
     /// After `stop`.
-    var counters: Server.Counters { shared.state.withLock { $0.counters } }
+    var counters: Server.Counters {
+        get throws { try #require(shared.state.withLock { $0.counters }) }
+    }
 
     private func join() {
         let thread = shared.state.withLock { $0.thread.take() }
