@@ -117,6 +117,15 @@ extension Record {
             (target + headerBytes + key.count).copyMemory(from: source, byteCount: body.count)
         }
     }
+
+    /// Gives an encoded plain record another dot.
+    ///
+    /// - Parameter bytes: a whole record that stands for one write.
+    public static func stamp(_ bytes: UnsafeMutableRawBufferPointer, _ dot: Dot) {
+        precondition(bytes.count >= headerBytes, "a record has a header")
+        bytes.storeBytes(of: dot.identity.rawValue, toByteOffset: 8, as: UInt64.self)
+        bytes.storeBytes(of: dot.stamp.rawValue, toByteOffset: 16, as: UInt64.self)
+    }
 }
 
 /// What a record's body is.

@@ -85,6 +85,10 @@ public struct KeyspaceSettings: Equatable, Sendable {
             return "floor=strong needs r+w>n; "
                 + "\(count(readQuorum))+\(count(writeQuorum)) is not above \(replicationFactor)"
         }
+        if floor == .strong, conflict == .lww, count(writeQuorum) * 2 <= replicationFactor {
+            return "floor=strong with conflict=lww needs 2w>n, so that of two writes in sequence "
+                + "the second wins; w=\(count(writeQuorum)), n=\(replicationFactor)"
+        }
         if durability == .memory, count(durableWriteQuorum) > 0 {
             return "dw needs durability=fsync or interval"
         }

@@ -18,6 +18,8 @@ enum ReplicaStatus: UInt8 {
     case found = 6
     /// The answer to a read: nothing is known of the key.
     case absent = 7
+    /// A later write of the key is here already, so this one changed nothing.
+    case superseded = 8
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -26,7 +28,8 @@ enum ReplicaStatus: UInt8 {
 enum Message {
     /// Merge a record; with a number other than 0 an acknowledgement is wanted.
     case replicate(UInt64, Record, ReplicateDurability)
-    case replicated(UInt64, ReplicaStatus)
+    /// What became of a replicated record, and under `superseded` the stamp of what is stored instead.
+    case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
     case answer(UInt64, ReplicaStatus, Record?)
     /// Run a client's command here, in RESP, and send the reply back.
@@ -60,7 +63,8 @@ enum Message {
             }
             self = .replicate(number, try Record(validating: reader.rest()), durability)
         case 2:
-            self = .replicated(number, try Message.status(flag))
+            self = .replicated(
+                number, try Message.status(flag), Stamp(rawValue: try reader.integer()))
             try reader.end()
         case 3: self = .read(number, key: try Message.key(reader.rest()))
         case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())

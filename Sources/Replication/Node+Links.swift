@@ -116,7 +116,9 @@ extension Node {
         switch message {
         case .replicate(let number, let record, let durability):
             replicate(number, record, durability, from: node, &effects)
-        case .replicated(let number, let status):
+        case .replicated(let number, .superseded, let stamp):
+            superseded(OperationID(rawValue: number), by: stamp, from: node, &effects)
+        case .replicated(let number, let status, _):
             replicated(OperationID(rawValue: number), status, from: node, &effects)
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
         case .answer(let number, _, let record):

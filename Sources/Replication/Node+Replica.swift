@@ -27,20 +27,29 @@ extension Node {
         let keyspace = catalog.index(of: record.key)
         let status = mergeIn(record, keyspace, &effects)
         let settings = catalog.active[keyspace].settings
+        let stored = store.find(store.address(of: record.key), record.key)
         guard status == .acknowledged else {
-            if number != 0 { send(to: node, kind: 2, flag: status.rawValue, number: number, &effects) }
-            return
+            return acknowledge(number, status, stored?.dot.stamp, to: node, &effects)
         }
         let needsSync = settings.durability == .fsync || durability == .synced
-        if let stored = store.find(store.address(of: record.key), record.key) {
+        if let stored {
             keep(stored, settings.durability, synced: needsSync, token: nil, &effects)
         }
         guard number != 0 else {
             counters.repaired += 1
             return
         }
-        let reply: ReplicaStatus = needsSync ? .durable : .acknowledged
-        send(to: node, kind: 2, flag: reply.rawValue, number: number, &effects)
+        acknowledge(number, needsSync ? .durable : .acknowledged, nil, to: node, &effects)
+    }
+
+    private func acknowledge(
+        _ number: UInt64, _ status: ReplicaStatus, _ stamp: Stamp?, to node: NodeID,
+        _ effects: inout Effects
+    ) {
+        guard number != 0 else { return }
+        withUnsafeBytes(of: (stamp?.rawValue ?? 0).littleEndian) {
+            send(to: node, kind: 2, flag: status.rawValue, number: number, $0, &effects)
+        }
     }
 
     /// Merges a record from elsewhere into this node's state.
@@ -64,7 +73,10 @@ extension Node {
             stored: stored, incoming: incoming, policy: active.settings.conflict, into: &merged)
         counters.droppedValues += merge.droppedValues
         switch merge.outcome {
-        case .keepStored: return .acknowledged
+        case .keepStored:
+            let isOvertaken = active.settings.conflict == .lww
+                && stored.map { incoming.dot < $0.dot } ?? false
+            return isOvertaken ? .superseded : .acknowledged
         case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
         case .merged(let range): replaceStored(merged[range], keyspace, address)
         case .refused: return .tooManySiblings

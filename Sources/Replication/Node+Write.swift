@@ -51,6 +51,10 @@ extension Node {
         guard !writes.isFull else { return overload(target, &effects) }
         let id = startWrite(intent, dot, address, n, target)
         if n > 1 {
+            if intent.derivedFrom == nil,
+                catalog.active[keyspace].settings.conflict == .lww {
+                writes[id]?.record = Array(record.bytes)
+            }
             sendReplicas(record, id, address.range, n, needsSync, &effects)
             refuseUnreachable(id, address.range, n, &effects)
         }
@@ -280,9 +284,57 @@ extension Node {
         case .diskFull: .refused(.diskFull)
         case .clockAhead: .refused(.clockAhead)
         case .tooManySiblings: .refused(.tooLarge)
-        case .overloaded, .found, .absent: .refused(.overloaded)
+        case .overloaded, .found, .absent, .superseded: .refused(.overloaded)
         }
         record(answer, from: replica, of: id, &effects)
+    }
+
+    /// A replica has a later write of the key. That write may have been acknowledged before this one began, by a
+    /// coordinator whose clock is a little ahead; so this one is stamped anew, later than it, and sent again.
+    ///
+    /// With 2 W > N any two acknowledged writes have a replica in common, so of two writes in sequence the second wins, as
+    /// a client expects, however the clocks within the bound disagree. Two writes side by side may overtake each other a
+    /// few times; after that the order is as good as any.
+    mutating func superseded(
+        _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let write = writes[id], write.tally.decision == nil, !write.record.isEmpty,
+            write.stampings < Node.stampingsMax,
+            clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
+        else { return replicated(id, .acknowledged, from: node, &effects) }
+        counters.restamped += 1
+        writes.remove(id)
+        restamp(write, &effects)
+    }
+
+    private static let stampingsMax = 4
+
+    private mutating func restamp(_ write: WriteOperation, _ effects: inout Effects) {
+        let dot = Dot(identity: identity, stamp: tick())
+        var bytes = write.record
+        bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
+        var again = WriteOperation(
+            head: write.head, range: write.range, dot: dot, success: write.success,
+            tally: WriteTally(
+                replicaCount: write.tally.replicaCount, writeQuorum: write.tally.writeQuorum,
+                primaryWriteQuorum: write.tally.primaryWriteQuorum,
+                durableWriteQuorum: write.tally.durableWriteQuorum))
+        again.record = bytes
+        again.stampings = write.stampings + 1
+        let id = writes.insert(again)
+        let needsSync = write.tally.durableWriteQuorum > 0
+        effects.beginStep()
+        bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            let record = Record(at: base)
+            let keyspace = catalog.index(of: record.key)
+            _ = mergeIn(record, keyspace, &effects)
+            sendReplicas(record, id, write.range, again.tally.replicaCount, needsSync, &effects)
+            refuseUnreachable(id, write.range, again.tally.replicaCount, &effects)
+            keep(
+                record, catalog.active[keyspace].settings.durability, synced: needsSync, token: id,
+                &effects)
+        }
     }
 
     mutating func replicaLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {

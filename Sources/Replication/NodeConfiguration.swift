@@ -38,6 +38,23 @@ public struct NodeConfiguration: Sendable {
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 
+    /// Bytes of one record: what the journal and a frame can carry.
+    public var recordBytesMax = 4 << 20
+    /// A defect to plant: the simulator's own test, never set otherwise.
+    public var plantedBug: PlantedBug?
+
+    /// Defects that measure how much the simulator finds; each is looked for in a rare branch only.
+    public enum PlantedBug: Sendable {
+        /// Read repair writes what it read under a stamp of its own.
+        case repairWithFreshStamp
+        /// A merge of concurrent values keeps what was stored.
+        case mergeKeepsStored
+        /// A write of unknown outcome is reported as one that did not happen.
+        case unknownToldAsFailed
+        /// A replica's answer that cannot be believed counts as "there is nothing".
+        case refusalCountsAsAnswer
+    }
+
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {
         precondition(1...64 ~= members.count, "a cluster has 1 to 64 members")
         precondition(members.contains { $0.member.node == node }, "the node is a member")

@@ -27,9 +27,35 @@ public struct NodeCounters: Equatable, Sendable {
     public var identitiesRenewed = 0
     public var malformedMessages = 0
     public var lateAnswers = 0
+    /// Writes stamped anew because a replica had a later one already.
+    public var restamped = 0
     public var messagesReceived = 0
 
     public init() {}
+
+    /// Adds what another life of a node counted.
+    public mutating func add(_ other: NodeCounters) {
+        connections += other.connections
+        commands += other.commands
+        commandErrors += other.commandErrors
+        protocolErrors += other.protocolErrors
+        reads += other.reads
+        writes += other.writes
+        forwarded += other.forwarded
+        unavailable += other.unavailable
+        unknown += other.unknown
+        overloaded += other.overloaded
+        readRepairs += other.readRepairs
+        repaired += other.repaired
+        hedgedReads += other.hedgedReads
+        droppedValues += other.droppedValues
+        refusedAhead += other.refusedAhead
+        overruledAhead += other.overruledAhead
+        identitiesRenewed += other.identitiesRenewed
+        malformedMessages += other.malformedMessages
+        lateAnswers += other.lateAnswers
+        messagesReceived += other.messagesReceived
+    }
 
     /// Each counter with its name, in a fixed order.
     public var named: [(name: String, value: Int)] {
@@ -41,7 +67,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("read_repairs", readRepairs), ("repaired", repaired), ("hedged_reads", hedgedReads),
             ("dropped_values", droppedValues), ("refused_ahead", refusedAhead),
             ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
-            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
+            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers), ("restamped", restamped),
             ("messages_received", messagesReceived),
         ]
     }

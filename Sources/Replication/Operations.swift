@@ -19,6 +19,9 @@ struct WriteOperation {
     /// What a client is told when the quorums are reached.
     let success: WriteReply
     var tally: WriteTally
+    /// The record, to be stamped anew when a replica already has a later one; empty where that is not wanted.
+    var record: [UInt8] = []
+    var stampings = 1
 }
 
 /// The answer to a write that succeeded.

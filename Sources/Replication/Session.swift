@@ -73,6 +73,9 @@ struct ReplyQueue {
         return bytes
     }
 
+    /// Replies that are not known yet.
+    var unfinished: Int { slots[head...].count { $0.bytes == nil } }
+
     /// Whether an unfinished request writes this key, so that a later one on the same connection must wait for it.
     func isWriting(_ hash: UInt64) -> Bool {
         for index in head..<slots.count

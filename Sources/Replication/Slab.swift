@@ -78,6 +78,13 @@ struct Slab<Element> {
         }
     }
 
+    /// Traps unless the type's invariant holds.
+    func checkInvariants() {
+        precondition(
+            free.allSatisfy { elements[$0] == nil } && Set(free).count == free.count
+                && elements.count { $0 == nil } == free.count, "an index is free or in use")
+    }
+
     @discardableResult
     mutating func remove(_ id: OperationID) -> Element? {
         guard contains(id) else { return nil }

@@ -85,6 +85,9 @@ public final class SimulatedDisk: Disk {
         durable[name] = file
     }
 
+    /// Bytes of all files together, as a running program sees them.
+    public var usedBytes: Int { current.values.reduce(0) { $0 + $1.current.count } }
+
     /// A second disk with the same durable bytes, as a backup holds them.
     public func copy(prng: PRNG) -> SimulatedDisk {
         let other = SimulatedDisk(prng: prng)
@@ -221,7 +224,6 @@ public final class SimulatedDisk: Disk {
 
     private func requireRoom(_ extra: Int, _ name: String) throws(DiskError) {
         guard extra > 0, let capacity = faults.capacityBytes else { return }
-        let used = current.values.reduce(0) { $0 + $1.current.count }
-        if used + extra > capacity { throw .full(name) }
+        if usedBytes + extra > capacity { throw .full(name) }
     }
 }

@@ -115,3 +115,24 @@ struct QuorumTests {
         #expect(cluster.counters(a).forwarded > 0)
     }
 }
+
+@Suite("Last writer wins in the order that clients see")
+struct WriteOrderTests {
+    let a = NodeID(1)
+    let b = NodeID(2)
+    let c = NodeID(3)
+
+    @Test("a write that follows an acknowledged one wins, although its coordinator's clock is behind")
+    func secondWriteWins() {
+        let cluster = Cluster(3)
+        cluster.wall[a, default: 0] += 400
+        cluster.cut = [[a, b]]
+        #expect(cluster.run(a, "SET k first") == "+OK\r\n")
+        #expect(cluster.run(b, "SET k second") == "+OK\r\n")
+        cluster.cut = []
+        #expect(cluster.counters(b).restamped == 1)
+        for node in [a, b, c] {
+            #expect(cluster.run(node, "GET k R ALL") == "$6\r\nsecond\r\n")
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import Causality
+
+// Whole-structure checks for tests and the simulator.
+extension Node {
+    /// Equal on two nodes exactly when they know the same keyspace definitions, up to hash collision.
+    public var definitionsDigest: UInt64 { catalog.digest }
+
+    /// Traps unless what the node says of itself in several places agrees.
+    ///
+    /// - Parameter recounting: also counts all live keys anew, which is O(records).
+    public func checkInvariants(recounting: Bool = false) {
+        precondition(
+            openSessions == sessions.count { $0.isOpen }, "open sessions are counted")
+        precondition(keyCounts.count == catalog.active.count, "every keyspace has a key count")
+        checkSlabs()
+        checkOwedReplies()
+        if recounting { checkKeyCounts() }
+    }
+
+    private func checkSlabs() {
+        writes.checkInvariants()
+        reads.checkInvariants()
+        gathers.checkInvariants()
+        forwards.checkInvariants()
+        administrations.checkInvariants()
+        for slot in 0..<writes.indexEnd {
+            guard let id = writes.id(at: slot), let write = writes[id] else { continue }
+            precondition(write.tally.outstanding.count > 0, "a write that waits for nobody is over")
+        }
+        for slot in 0..<reads.indexEnd {
+            guard let id = reads.id(at: slot), let read = reads[id] else { continue }
+            precondition(
+                read.tally.decision == nil || read.asked != 0, "a read that waits for nobody is over")
+        }
+    }
+
+    /// Every reply that is owed belongs to exactly one operation.
+    private func checkOwedReplies() {
+        let owed = sessions.reduce(0) { $0 + $1.outstanding.unfinished }
+        let targets = openTargets
+        let direct = targets.count { target in
+            guard case .outstanding(let connection, let serial, _) = target else { return false }
+            return sessions[Int(connection.rawValue)].serial == serial
+        }
+        precondition(owed == direct, "every owed reply belongs to one operation")
+        for slot in 0..<gathers.indexEnd {
+            guard let id = gathers.id(at: slot), let whole = gathers[id] else { continue }
+            let parts = targets.count { target in
+                guard case .gather(let owner, _) = target else { return false }
+                return owner == id
+            }
+            precondition(parts == whole.missing, "every missing part belongs to one operation")
+        }
+    }
+
+    /// Where the answers of undecided operations go.
+    private var openTargets: [ReplyTarget] {
+        var targets: [ReplyTarget] = []
+        for slot in 0..<writes.indexEnd {
+            guard let id = writes.id(at: slot), let write = writes[id] else { continue }
+            if write.tally.decision == nil { targets.append(write.head.target) }
+        }
+        for slot in 0..<reads.indexEnd {
+            guard let id = reads.id(at: slot), let read = reads[id] else { continue }
+            if read.tally.decision == nil { targets.append(read.head.target) }
+        }
+        for slot in 0..<gathers.indexEnd {
+            if let id = gathers.id(at: slot), let whole = gathers[id] { targets.append(whole.head.target) }
+        }
+        for slot in 0..<forwards.indexEnd {
+            if let id = forwards.id(at: slot), let one = forwards[id] { targets.append(one.head.target) }
+        }
+        for slot in 0..<administrations.indexEnd {
+            guard let id = administrations.id(at: slot), let one = administrations[id] else { continue }
+            targets.append(one.head.target)
+        }
+        return targets
+    }
+
+    private func checkKeyCounts() {
+        var counts = Array(repeating: 0, count: catalog.active.count)
+        var next: UInt64? = 0
+        while let place = next {
+            next = store.visit(from: place) { record in
+                let index = catalog.index(of: record.key)
+                if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
+                    counts[index] += 1
+                }
+            }
+        }
+        precondition(counts == keyCounts, "live keys are counted")
+    }
+}

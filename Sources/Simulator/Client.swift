@@ -1,0 +1,53 @@
+import Base
+
+/// A client of the cluster: one connection at a time to one node, a few requests in a row without waiting.
+struct Client {
+    /// A request that waits for its answer.
+    struct Request {
+        enum Answer {
+            case write
+            case read
+            case siblings
+            case expire
+            case definition
+            case several
+        }
+
+        let number: Int
+        let answer: Answer
+        /// Indices of the history's operations, one a key.
+        let operations: [Int]
+    }
+
+    let index: Int
+    var random: PRNG
+    /// Requests that it will still make of its own accord.
+    var remaining: Int
+    /// The node it is connected to.
+    var machine = 0
+    /// Names the connection; 0 for none.
+    var generation = 0
+    var connection = 0
+    var outstanding: [Request] = []
+    var nextNumber = 0
+    var received: [UInt8] = []
+    /// Reads nothing until then.
+    var deafUntil: UInt64 = 0
+    var lastArrivalAtNode: UInt64 = 0
+    var lastArrival: UInt64 = 0
+    let depth: Int
+    /// Keys to work off in the phases in which everything must succeed.
+    var script: [Int] = []
+    var isIdle = true
+    var isTurnDue = false
+    /// What the last read of a key of siblings gave: its causal context, and the values under it.
+    var contexts: [(token: [UInt8], values: [Int])?]
+
+    init(index: Int, random: PRNG, _ requests: Int) {
+        self.index = index
+        self.random = random
+        remaining = requests
+        depth = 1 + self.random.below(4)
+        contexts = []
+    }
+}

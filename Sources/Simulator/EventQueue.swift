@@ -1,0 +1,77 @@
+import Base
+
+/// What will happen in a world, and where.
+enum Event {
+    /// A process may have a deadline, a sync or a retry that is due.
+    case wake(machine: Int, life: Int)
+    /// A process looks after what its last turn left.
+    case turn(machine: Int, life: Int)
+    /// The journal's job under way ends.
+    case diskDone(machine: Int, life: Int)
+    case frame(from: Int, to: Int, generation: Int, [UInt8])
+    case hello(from: Int, to: Int, generation: Int, isAnswer: Bool, [UInt8])
+    case call(from: Int, to: Int)
+    /// One end of a link finds out that it is broken.
+    case linkLost(at: Int, from: Int, generation: Int)
+    /// A caller's patience with a greeting ends.
+    case greetingOver(at: Int, from: Int, generation: Int)
+    case toNode(client: Int, generation: Int, [UInt8])
+    case toClient(client: Int, generation: Int, [UInt8])
+    /// The connection's other end is gone.
+    case hungUp(client: Int, generation: Int)
+    case clientTurn(client: Int)
+    case clientPatience(client: Int, generation: Int, request: Int)
+    case fault(FaultKind)
+    case heal(Mend)
+    case start(machine: Int)
+    case phase(Phase)
+}
+
+/// Events by time, and by the order in which they were put in where times are equal.
+struct EventQueue {
+    private struct Entry {
+        let time: UInt64
+        let sequence: UInt64
+        let event: Event
+
+        func precedes(_ other: Entry) -> Bool {
+            time == other.time ? sequence < other.sequence : time < other.time
+        }
+    }
+
+    private var heap: [Entry] = []
+    private var nextSequence: UInt64 = 0
+
+    mutating func insert(_ event: Event, at time: UInt64) {
+        heap.append(Entry(time: time, sequence: nextSequence, event: event))
+        nextSequence += 1
+        var child = heap.count - 1
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard heap[child].precedes(heap[parent]) else { return }
+            heap.swapAt(child, parent)
+            child = parent
+        }
+    }
+
+    mutating func removeFirst() -> (time: UInt64, event: Event)? {
+        guard let first = heap.first else { return nil }
+        let last = heap.removeLast()
+        guard !heap.isEmpty else { return (first.time, first.event) }
+        heap[0] = last
+        sink()
+        return (first.time, first.event)
+    }
+
+    private mutating func sink() {
+        var parent = 0
+        while true {
+            var least = parent
+            for child in [2 * parent + 1, 2 * parent + 2]
+            where child < heap.count && heap[child].precedes(heap[least]) { least = child }
+            guard least != parent else { return }
+            heap.swapAt(parent, least)
+            parent = least
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import Base
+import Causality
+
+// What was promised.
+//
+// 1. A value that is read was written, and not by a write that was answered with "nothing was written".
+// 2. A read of r replicas that began after a write was acknowledged by w replicas returns it, or a state that comes later in
+//    last-writer-wins order, if r + w > n and neither replica forgot: so in `fsync` keyspaces always, in others until the
+//    first process stops. Rot takes the promise back for the rest of the run: replicas that acknowledged are no longer
+//    replicas that have it, and recovery has said so.
+// 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has the later stamp. Clocks that
+//    jump by an hour take that back: the write of a slow clock loses to the past, which is last-writer-wins' known price.
+// 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may have happened replaces it.
+//
+// With one replica there is no tombstone, and stamps restart with a clock that goes back: there the order is the order of
+// real time, and a value is stale if its write ended before another acknowledged write began.
+extension History {
+    /// Whether a read must see a write.
+    private func binds(_ write: Operation, _ read: Operation) -> Bool {
+        let keyspace = plan.keyspaces[write.keyspace]
+        guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
+            write.level + read.level > keyspace.n
+        else { return false }
+        return keyspace.durability == .fsync || !isAnyMemoryLost
+    }
+
+    /// - Parameters:
+    ///   - value: the operation whose value was read; nil for nothing.
+    ///   - wallMax: the latest reading of any clock, for expiry.
+    /// - Returns: what is wrong; nil when nothing is.
+    mutating func check(
+        _ read: Int, returned value: Int?, wallMax: UInt64, _ counters: inout WorldCounters
+    ) -> String? {
+        counters.readsChecked += 1
+        let operation = operations[read]
+        if let value, let problem = checkOrigin(value, of: operation) { return problem }
+        if plan.keyspaces[operation.keyspace].n == 1 {
+            return checkByTime(operation, value, wallMax)
+        }
+        guard let floor = floor(of: operation) else { return nil }
+        counters.binding += 1
+        let isLegal = keys[operation.key].states.contains { state in
+            guard floor.dot <= state.dot else { return false }
+            if state.value == value { return true }
+            return value == nil && state.expiry != 0 && state.expiry <= wallMax
+        }
+        if isLegal { return nil }
+        return "\(describe(operation)) returned \(describe(value)), older than \(describe(floor.write))"
+            + ", which \(operations[floor.write].level) replicas had acknowledged before"
+    }
+
+    /// The latest write, in last-writer-wins order, that a read must see.
+    private func floor(of read: Operation) -> (dot: Dot, write: Int)? {
+        var floor: (dot: Dot, write: Int)?
+        for index in keys[read.key].writes {
+            guard let dot = operations[index].dot, binds(operations[index], read) else { continue }
+            if floor.map({ $0.dot < dot }) ?? true { floor = (dot, index) }
+        }
+        return floor
+    }
+
+    private mutating func checkOrigin(_ value: Int, of read: Operation) -> String? {
+        let write = operations[value]
+        operations[value].isSeen = true
+        guard write.kind == .write, write.key == read.key else {
+            return "\(describe(read)) returned a value of another key"
+        }
+        guard write.outcome != .failed else {
+            return "\(describe(read)) returned \(describe(value)), of which the client was told that "
+                + "nothing was written"
+        }
+        return nil
+    }
+
+    private func checkByTime(_ read: Operation, _ value: Int?, _ wallMax: UInt64) -> String? {
+        for index in keys[read.key].writes where index != value {
+            let write = operations[index]
+            guard binds(write, read) else { continue }
+            if let value {
+                let shown = operations[value]
+                if shown.outcome == .acknowledged, shown.completed < write.invoked {
+                    return "\(describe(read)) returned \(describe(value)), older than \(describe(index))"
+                }
+            } else if write.kind == .write, !mayBeGone(index, wallMax) {
+                return "\(describe(read)) returned nothing although \(describe(index)) was acknowledged"
+            }
+        }
+        return nil
+    }
+
+    /// Whether a delete or an expiry explains that a value is not there.
+    private func mayBeGone(_ write: Int, _ wallMax: UInt64) -> Bool {
+        let key = keys[operations[write].key]
+        if key.states.contains(where: { $0.expiry != 0 && $0.expiry <= wallMax }) { return true }
+        return key.writes.contains { index in
+            let delete = operations[index]
+            guard delete.kind == .delete, delete.outcome != .failed else { return false }
+            return delete.outcome != .acknowledged || operations[write].invoked < delete.completed
+        }
+    }
+
+    /// - Parameter values: the operations whose values were read.
+    /// - Returns: what is wrong; nil when nothing is.
+    mutating func checkSiblings(
+        _ read: Int, returned values: [Int], _ counters: inout WorldCounters
+    ) -> String? {
+        counters.readsChecked += 1
+        if values.count > 1 { counters.siblingReads += 1 }
+        let operation = operations[read]
+        for value in values {
+            if let problem = checkOrigin(value, of: operation) { return problem }
+        }
+        let writes = keys[operation.key].writes
+        for index in writes where operations[index].kind == .write {
+            guard binds(operations[index], operation) else { continue }
+            counters.binding += 1
+            if values.contains(index) { continue }
+            let isReplaced = writes.contains { other in
+                operations[other].outcome != .failed && operations[other].replaces.contains(index)
+            }
+            if !isReplaced {
+                return "\(describe(operation)) returned \(values.map { describe($0) }) without "
+                    + "\(describe(index)), which was acknowledged and which nobody replaced"
+            }
+        }
+        return nil
+    }
+
+    /// Called when a write has its answer.
+    ///
+    /// - Parameter gap: nanoseconds that two clocks may differ.
+    /// - Returns: what is wrong; nil when nothing is.
+    func checkOutcome(of write: Int, gap: UInt64) -> String? {
+        let operation = operations[write]
+        if operation.outcome == .failed, operation.isSeen {
+            return "\(describe(write)) was answered with \"nothing was written\", and was read before"
+        }
+        guard operation.outcome == .acknowledged, !plan.mayJumpClocks, let dot = operation.dot,
+            plan.keyspaces[operation.keyspace].n > 1
+        else { return nil }
+        for index in keys[operation.key].writes where index != write {
+            let other = operations[index]
+            guard other.outcome == .acknowledged, let otherDot = other.dot,
+                other.completed < operation.invoked, operation.invoked - other.completed > gap
+            else { continue }
+            if dot < otherDot {
+                return "\(describe(write)) was acknowledged and has an earlier stamp than "
+                    + "\(describe(index)), which ended before it began"
+            }
+        }
+        return nil
+    }
+
+    // MARK: Words
+
+    func describe(_ value: Int?) -> String {
+        guard let value else { return "nothing" }
+        let operation = operations[value]
+        let end = operation.completed == .max ? "…" : "\(operation.completed / 1_000)"
+        let what = operation.kind == .delete ? "the delete d\(value)" : "v\(value)"
+        return "\(what) (\(operation.invoked / 1_000)..\(end) µs, \(operation.outcome))"
+    }
+
+    private func describe(_ read: Operation) -> String {
+        let keyspace = plan.keyspaces[read.keyspace]
+        return "a read of \(String(decoding: keys[read.key].name, as: UTF8.self)) "
+            + "(n=\(keyspace.n), r=\(read.level)) that began at \(read.invoked / 1_000) µs"
+    }
+}

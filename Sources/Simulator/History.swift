@@ -1,0 +1,144 @@
+import Base
+import Causality
+import Ring
+
+/// What clients asked, when, and what they were told; beside it every state of a key that any node ever wrote down or sent.
+///
+/// Values are unique, so a value read names the write that it came from, and the records that pass by name its dot.
+struct History {
+    enum Kind { case write, delete, read }
+
+    enum Outcome { case pending, acknowledged, failed, unknown }
+
+    /// One operation on one key.
+    struct Operation {
+        let kind: Kind
+        let keyspace: Int
+        /// Index among all keys of the run.
+        let key: Int
+        /// Replicas that a read asks, or whose acknowledgement a write wants.
+        let level: Int
+        let invoked: UInt64
+        var completed = UInt64.max
+        var outcome = Outcome.pending
+        /// The values that a write of siblings replaces.
+        var replaces: [Int] = []
+        /// Where it stands in last-writer-wins order, once known.
+        var dot: Dot?
+        /// Somebody read what it wrote.
+        var isSeen = false
+    }
+
+    /// A state that some node gave a key.
+    struct State {
+        let dot: Dot
+        /// The operation whose value it holds; nil for a tombstone.
+        let value: Int?
+        /// Wall-clock milliseconds, 0 for never.
+        let expiry: UInt64
+    }
+
+    /// One key of the run.
+    struct Key {
+        let keyspace: Int
+        let name: [UInt8]
+        var states: [State] = []
+        var writes: [Int] = []
+        /// A delete whose dot is the next new tombstone's.
+        var openDelete: Int?
+        /// A delete of unknown outcome may mint its tombstone at any time.
+        var hasLostDelete = false
+    }
+
+    let plan: Plan
+    let ring: Ring
+    private(set) var keys: [Key] = []
+    var operations: [Operation] = []
+    /// A process stopped: what was in memory only may be gone.
+    var isAnyMemoryLost = false
+    /// A disk rotted: what it had acknowledged is gone.
+    var isAnythingLost = false
+    private var keyOfName: [[UInt8]: Int] = [:]
+
+    init(_ plan: Plan, members: [Member]) {
+        self.plan = plan
+        ring = Ring(members: members, epoch: 1)
+        for (index, keyspace) in plan.keyspaces.enumerated() {
+            for number in 0..<keyspace.keys {
+                let name = Array("\(keyspace.name):\(number)".utf8)
+                keyOfName[name] = keys.count
+                keys.append(Key(keyspace: index, name: name))
+            }
+        }
+    }
+
+    /// - Returns: the operation's index, which is also the value it writes.
+    mutating func begin(_ operation: Operation) -> Int {
+        let index = operations.count
+        operations.append(operation)
+        switch operation.kind {
+        case .write: keys[operation.key].writes.append(index)
+        case .delete:
+            keys[operation.key].writes.append(index)
+            if !keys[operation.key].hasLostDelete { keys[operation.key].openDelete = index }
+        case .read: break
+        }
+        return index
+    }
+
+    /// The bytes of a value: its operation's number, then filling.
+    static func value(_ operation: Int, filling: Int) -> [UInt8] {
+        Array("v\(operation)|".utf8) + Array(repeating: UInt8(ascii: "x"), count: filling)
+    }
+
+    /// The operation that wrote a value; nil for bytes that nobody wrote.
+    func operation(of value: some Collection<UInt8>) -> Int? {
+        guard value.first == UInt8(ascii: "v") else { return nil }
+        var number = 0
+        for byte in value.dropFirst() {
+            if byte == UInt8(ascii: "|") { return number < operations.count ? number : nil }
+            guard 48...57 ~= byte, number < 1 << 40 else { return nil }
+            number = number * 10 + Int(byte - 48)
+        }
+        return nil
+    }
+
+    // MARK: What nodes write down and send
+
+    mutating func observe(journalPayload payload: UnsafeRawBufferPointer) {
+        guard payload.count > 1, payload[0] == 1 else { return }
+        observe(record: UnsafeRawBufferPointer(rebasing: payload[1...]))
+    }
+
+    mutating func observe(record bytes: UnsafeRawBufferPointer) {
+        guard let base = bytes.baseAddress, bytes.count >= Record.headerBytes else { return }
+        let record = Record(at: base)
+        guard !record.isSiblingSet, let key = keyOfName[Array(record.key)],
+            !plan.keyspaces[keys[key].keyspace].isSiblings
+        else { return }
+        let dot = record.dot
+        if keys[key].states.contains(where: { $0.dot == dot }) { return }
+        let value = record.isTombstone ? nil : operation(of: record.body)
+        keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
+        if let value {
+            if operations[value].dot == nil { operations[value].dot = dot }
+        } else if let delete = keys[key].openDelete {
+            operations[delete].dot = dot
+            keys[key].openDelete = nil
+        }
+    }
+
+    /// - Parameter delete: has its answer, or never will.
+    mutating func closeDelete(_ delete: Int, isLost: Bool) {
+        let key = operations[delete].key
+        if keys[key].openDelete == delete { keys[key].openDelete = nil }
+        if isLost { keys[key].hasLostDelete = true }
+    }
+
+    /// The nodes, by index, that keep a key.
+    func replicas(of key: Int) -> [Int] {
+        let range = keys[key].name.withUnsafeBytes { KeyRange(Slot(key: $0)) }
+        let n = plan.keyspaces[keys[key].keyspace].n
+        return ring.primaries(of: range, replicationFactor: n).map { Int($0.rawValue) - 1 }
+    }
+}

@@ -1,0 +1,103 @@
+import Base
+import Replication
+import Storage
+
+/// One computer of a world: a disk, a clock, and at times a process.
+final class Machine {
+    let index: Int
+    let node: NodeID
+    var random: PRNG
+    var disk: SimulatedDisk
+    var process: Process?
+    /// Counts processes; what belongs to an earlier one finds that out.
+    var life = 0
+    var pausedUntil: UInt64 = 0
+    var diskFactor: UInt64 = 1
+    /// Milliseconds that its clock is off, within the plan's bound.
+    let skewMilliseconds: Int
+    let driftPartsPerMillion: Int
+    /// Milliseconds that its clock has jumped by.
+    var jumpMilliseconds = 0
+    /// A bit of its disk has flipped.
+    var isRotten = false
+    /// Rot was found here: the next start leaves out what is damaged.
+    var quarantines = false
+    /// Who the last process was, for the bug that keeps an identity.
+    var lastIdentity: ReplicaIdentity?
+
+    /// 2025-01-01T00:00Z in milliseconds.
+    private static let wallBase = 1_735_689_600_000
+
+    init(index: Int, skewMax: Int, random: inout PRNG) {
+        self.index = index
+        node = NodeID(UInt16(index + 1))
+        self.random = random.split()
+        disk = SimulatedDisk(prng: random.split())
+        skewMilliseconds = random.below(skewMax + 1)
+        driftPartsPerMillion = skewMax == 0 ? 0 : random.below(200)
+    }
+
+    func now(_ time: UInt64) -> Instant {
+        let elapsed = Int(time / 1_000_000)
+        let drift = elapsed * driftPartsPerMillion / 1_000_000
+        return Instant(
+            monotonic: time,
+            wallMilliseconds: UInt64(
+                Machine.wallBase + elapsed + drift + skewMilliseconds + jumpMilliseconds))
+    }
+}
+
+/// One life of a node: from a start to a stop or a crash. Interprets what `Server` interprets.
+final class Process {
+    /// What waits for the disk.
+    enum Held {
+        case reply(connection: Int, generation: Int, [UInt8])
+        case close(connection: Int, generation: Int)
+        case send(to: Int, generation: Int, [UInt8])
+        case disconnect(from: Int, generation: Int)
+        case notify(UInt64)
+    }
+
+    /// What the next turn starts with.
+    enum Settlement {
+        case reached(UInt64)
+        case linkGone(Int)
+        case diskRoom
+        case replied(connection: Int, generation: Int)
+        case clientGone(Int)
+    }
+
+    struct Connection {
+        let client: Int
+        let generation: Int
+        var unread: [UInt8] = []
+        var heldCount = 0
+        var isStalled = false
+        var isGone = false
+    }
+
+    var node: Node
+    var journal: Journal
+    var effects = Effects()
+    var holds: [(position: UInt64, held: Held)] = []
+    var connections: [Connection?] = []
+    var settlements: [Settlement] = []
+    var isTurnDue = false
+    var isGating = false
+    var syncBy: UInt64?
+    var retryAt: UInt64?
+    var isDiskFull = false
+    /// When the next wake event comes.
+    var wakeAt = UInt64.max
+    var job: DiskJob?
+    var checkpointStage = CheckpointStage.idle
+    var bytesBeforeCheckpoint = 0
+    var steps = 0
+
+    enum CheckpointStage { case idle, begun, feeding(UInt64) }
+
+    init(_ node: consuming Node, _ journal: consuming Journal) {
+        self.node = node
+        self.journal = journal
+    }
+}

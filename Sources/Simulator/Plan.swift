@@ -1,0 +1,167 @@
+import Base
+
+/// Everything about one run that is drawn from its seed before the run starts.
+struct Plan {
+    /// Mean nanoseconds between two faults of a kind; nil for never.
+    var faultMeans: [UInt64?]
+    let nodes: Int
+    let clients: Int
+    let requestsPerClient: Int
+    let keyspaces: [PlannedKeyspace]
+    let safetyNanoseconds: UInt64
+    /// Messages are datagrams that get lost, doubled and overtaken; otherwise links behave like TCP.
+    let isDatagram: Bool
+    let dropPerMille: Int
+    let duplicatePerMille: Int
+    let delayMin: UInt64
+    let delaySpread: UInt64
+    let delayTailPerMille: Int
+    let diskLatency: UInt64
+    /// Milliseconds that two good clocks differ at most.
+    let skewMax: Int
+    let operationsMax: Int
+    let checkpointAfterBytes: Int
+    /// Out of a thousand steps, how many share their turn with the next.
+    let sharedTurnPerMille: Int
+    let segmentBytes: Int
+
+    init(seed: UInt64) {
+        var random = PRNG(seed: seed)
+        nodes = 3 + [0, 0, 0, 1, 2][random.below(5)]
+        clients = 3 + random.below(4)
+        requestsPerClient = 20 + random.below(60)
+        safetyNanoseconds = .nanoseconds(milliseconds: 2_000 + UInt64(random.below(6_000)))
+        isDatagram = random.chance(perMille: 300)
+        dropPerMille = random.chance(perMille: 500) ? random.below(60) : 0
+        duplicatePerMille = random.below(100)
+        delayMin = 500_000 + UInt64(random.below(1_000_000))
+        delaySpread = 1 + UInt64(random.below(10_000_000))
+        delayTailPerMille = random.chance(perMille: 300) ? random.below(30) : 0
+        diskLatency = 100_000 + UInt64(random.below(5_000_000))
+        skewMax = [0, 0, 5, 50, 200][random.below(5)]
+        operationsMax = random.chance(perMille: 200) ? 2 + random.below(6) : 1_024
+        checkpointAfterBytes = 8_192 + random.below(60_000)
+        sharedTurnPerMille = random.chance(perMille: 500) ? random.below(300) : 0
+        segmentBytes = 4_096 * (16 + random.below(32))
+        faultMeans = FaultKind.allCases.map { kind in
+            guard random.chance(perMille: kind.seedsPerMille) else { return nil }
+            return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
+        }
+        keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
+    }
+
+    var mayJumpClocks: Bool { mean(of: .clockJump) != nil }
+
+    func mean(of kind: FaultKind) -> UInt64? { faultMeans[kind.rawValue] }
+}
+
+/// What can go wrong.
+enum FaultKind: Int, CaseIterable {
+    case powerCut, kill, killAll, oneWayCut, partition, linkBreak, syncFailure, diskFull, slowDisk
+    case clockJump, pause, clientBreak, rot
+
+    /// Out of a thousand seeds, in how many it happens at all.
+    var seedsPerMille: Int {
+        switch self {
+        case .powerCut, .kill, .oneWayCut, .partition, .linkBreak: 500
+        case .killAll, .syncFailure, .diskFull, .slowDisk, .pause, .clientBreak: 300
+        case .clockJump: 250
+        case .rot: 150
+        }
+    }
+
+    /// Milliseconds between two of a kind, about.
+    var meanMilliseconds: Int {
+        switch self {
+        case .killAll: 3_000
+        case .clockJump, .diskFull, .rot: 2_000
+        case .powerCut, .kill, .oneWayCut, .partition, .linkBreak, .syncFailure, .slowDisk, .pause,
+            .clientBreak: 1_000
+        }
+    }
+}
+
+/// What ends a fault that lasts.
+enum Mend {
+    case cut(from: Int, to: Int)
+    case partition
+    case diskRoom(machine: Int)
+    case diskSpeed(machine: Int)
+    case clock(machine: Int)
+}
+
+/// The parts of a run.
+enum Phase: Int {
+    /// Requests and faults.
+    case safety
+    /// No faults any more; what is broken comes back.
+    case healing
+    /// Every request has to succeed: all keys are read with R = ALL, written, and read again.
+    case firstReads, writes, secondReads
+    /// Nothing may be left to repair.
+    case lastReads
+    case end
+}
+
+/// A keyspace of a run, and what it promises.
+struct PlannedKeyspace {
+    enum Durability { case fsync, interval, memory }
+
+    let name: String
+    let n: Int
+    let r: Int
+    let w: Int
+    let durability: Durability
+    let isSiblings: Bool
+    let keys: Int
+    let readRepairPerMille: Int
+    let timeoutMilliseconds: Int
+
+    /// Assignments as `KEYSPACE CREATE` takes them.
+    var settings: [String] {
+        let durability =
+            switch durability {
+            case .fsync: "fsync"
+            case .interval: "interval(50)"
+            case .memory: "memory"
+            }
+        return [
+            "n=\(n)", "r=\(r)", "w=\(w)", "durability=\(durability)",
+            "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
+            "readrepair=\(readRepairPerMille)",
+        ]
+    }
+
+    static func draw(nodes: Int, _ random: inout PRNG) -> [PlannedKeyspace] {
+        var drawn: [PlannedKeyspace] = []
+        func add(
+            _ name: String, _ quorums: (n: Int, r: Int, w: Int), _ durability: Durability,
+            siblings: Bool = false
+        ) {
+            drawn.append(
+                PlannedKeyspace(
+                    name: name, n: quorums.n, r: quorums.r, w: quorums.w, durability: durability,
+                    isSiblings: siblings, keys: 1 + random.below(4),
+                    readRepairPerMille: [0, 0, 100, 1_000][random.below(4)],
+                    timeoutMilliseconds: 100 + random.below(500)))
+        }
+        add("strict", (3, 2, 2), .fsync)
+        add("sib", (3, 2, 2), .fsync, siblings: true)
+        let kinds = 1 + random.below(4)
+        for kind in 0..<kinds {
+            switch random.below(6) {
+            case 0: add("rone\(kind)", (3, 1, 3), .fsync)
+            case 1: add("loose\(kind)", (3, 1, 1), .interval)
+            case 2: add("ram\(kind)", (3, 2, 2), .memory, siblings: random.below(2) == 0)
+            case 3: add("alone\(kind)", (1, 1, 1), .fsync)
+            case 4: add("wone\(kind)", (3, 3, 1), .fsync, siblings: random.below(2) == 0)
+            default:
+                let n = 1 + random.below(nodes)
+                add(
+                    "any\(kind)", (n, 1 + random.below(n), 1 + random.below(n)),
+                    [.fsync, .interval, .memory][random.below(3)], siblings: random.below(3) == 0)
+            }
+        }
+        return drawn
+    }
+}

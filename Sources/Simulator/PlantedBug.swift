@@ -1,0 +1,25 @@
+/// A defect put in on purpose, to measure how many seeds the simulator needs to find it.
+public enum PlantedBug: String, CaseIterable, Sendable {
+    /// What waits for a sync leaves at once.
+    case acknowledgeBeforeSync = "acknowledge-before-sync"
+    /// Writes wait for one replica fewer than promised.
+    case writeQuorumOffByOne = "w-off-by-one"
+    /// Read repair writes what it read as if it were new.
+    case repairWithFreshStamp = "read-repair-with-fresh-stamp"
+    /// A process that lost its memory goes on under its old identity.
+    case identityReused = "identity-reused"
+    /// A keyspace that promises siblings keeps the newest value only.
+    case lastWriterWinsForSiblings = "lww-where-siblings-promised"
+    /// A merge of concurrent values keeps what was stored.
+    case mergeKeepsStored = "merge-keeps-stored-side"
+    /// Recovery leaves out what is rotten and tells nobody.
+    case rotAccepted = "rot-accepted"
+    /// A failed sync is tried again, and its success believed.
+    case syncRetried = "sync-retried-after-eio"
+    /// A restart forgets tombstones.
+    case tombstonesDropped = "tombstones-dropped-at-restart"
+    /// A write that may have happened is reported as one that did not.
+    case unknownToldAsFailed = "unknown-told-as-failed"
+    /// A replica's refusal to a read counts as "there is nothing".
+    case refusalCountsAsAnswer = "refusal-counts-as-answer"
+}

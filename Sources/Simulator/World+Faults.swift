@@ -1,0 +1,240 @@
+import Base
+import Coding
+import Replication
+
+// What goes wrong, and how it ends; then the phases in which nothing may.
+extension World {
+    /// Everything is healed and every request has to succeed.
+    var isLive: Bool {
+        switch phase {
+        case .safety, .healing, .end: false
+        case .firstReads, .writes, .secondReads, .lastReads: true
+        }
+    }
+
+    /// No faults are drawn for this run at all.
+    var isCalm: Bool { plan.faultMeans.allSatisfy { $0 == nil } && !plan.isDatagram }
+
+    func scheduleFaults() {
+        for kind in FaultKind.allCases { scheduleNext(kind) }
+    }
+
+    private func scheduleNext(_ kind: FaultKind) {
+        guard let mean = plan.mean(of: kind) else { return }
+        schedule(.fault(kind), after: mean / 4 + UInt64(faultRandom.below(Int(mean) * 3 / 2)))
+    }
+
+    private func draw() -> Machine { machines[faultRandom.below(machines.count)] }
+
+    private func after(_ milliseconds: Int, _ mend: Mend) {
+        let delay = UInt64(1 + faultRandom.below(milliseconds))
+        schedule(.heal(mend), after: .nanoseconds(milliseconds: delay))
+    }
+
+    func strike(_ kind: FaultKind) {
+        guard phase == .safety else { return }
+        scheduleNext(kind)
+        note("fault: \(kind)")
+        switch kind {
+        case .powerCut:
+            counters.powerCuts += 1
+            stop(draw(), isPowerCut: true, restartAfter: 50 + faultRandom.below(1_500))
+        case .kill:
+            counters.kills += 1
+            stop(draw(), isPowerCut: false, restartAfter: 20 + faultRandom.below(500))
+        case .killAll: killAll()
+        case .oneWayCut: cutOneWay()
+        case .partition: partition()
+        case .linkBreak: breakLink()
+        case .syncFailure: draw().disk.failNextSync = true
+        case .diskFull: fillDisk(draw())
+        case .slowDisk:
+            let machine = draw()
+            machine.diskFactor = 1 + UInt64(faultRandom.below(200))
+            after(1_500, .diskSpeed(machine: machine.index))
+        case .clockJump: jumpClock()
+        case .pause:
+            counters.pauses += 1
+            let milliseconds = UInt64(1 + faultRandom.below(1_500))
+            draw().pausedUntil = time + .nanoseconds(milliseconds: milliseconds)
+        case .clientBreak:
+            let index = faultRandom.below(clients.count)
+            if faultRandom.below(2) == 0 { return breakConnection(index) }
+            clients[index].deafUntil = time + UInt64(faultRandom.below(800_000_000))
+            schedule(.clientTurn(client: index), after: 800_000_001)
+        case .rot: rot(draw())
+        }
+    }
+
+    private func killAll() {
+        counters.kills += 1
+        let isPowerCut = faultRandom.below(2) == 0
+        for machine in machines {
+            stop(machine, isPowerCut: isPowerCut, restartAfter: 20 + faultRandom.below(300))
+        }
+    }
+
+    private func cutOneWay() {
+        let from = faultRandom.below(machines.count)
+        let to = (from + 1 + faultRandom.below(machines.count - 1)) % machines.count
+        cut(from, to)
+        after(2_000, .cut(from: from, to: to))
+    }
+
+    private func partition() {
+        let side = 1 + faultRandom.below((1 << machines.count) - 2)
+        for from in machines.indices {
+            for to in machines.indices where side >> from & 1 != side >> to & 1 { cut(from, to) }
+        }
+        after(2_500, .partition)
+    }
+
+    private func breakLink() {
+        let at = faultRandom.below(machines.count)
+        let other = (at + 1 + faultRandom.below(machines.count - 1)) % machines.count
+        note("the link of \(machines[at].node) to \(machines[other].node) breaks")
+        dropEnd(at, other)
+    }
+
+    private func fillDisk(_ machine: Machine) {
+        machine.disk.faults.capacityBytes = machine.disk.usedBytes + faultRandom.below(30_000)
+        after(3_000, .diskRoom(machine: machine.index))
+    }
+
+    /// The first machine's clock only: of three clocks two are right.
+    private func jumpClock() {
+        counters.clockJumps += 1
+        machines[0].jumpMilliseconds = [3_600_000, -3_600_000, 2_000, -2_000][faultRandom.below(4)]
+        noteWall()
+        after(2_000, .clock(machine: 0))
+    }
+
+    private func rot(_ machine: Machine) {
+        guard machine.process != nil, !machine.isRotten else { return }
+        stop(machine, isPowerCut: true, restartAfter: 200)
+        machine.isRotten = true
+        if let place = machine.disk.flipRandomBit() { note("\(machine.node) rots: \(place)") }
+    }
+
+    func heal(_ mend: Mend) {
+        note("mended: \(mend)")
+        switch mend {
+        case .cut(let from, let to): self.mend(from, to)
+        case .partition:
+            for from in machines.indices {
+                for to in machines.indices where from != to { self.mend(from, to) }
+            }
+        case .diskRoom(let machine): machines[machine].disk.faults.capacityBytes = nil
+        case .diskSpeed(let machine): machines[machine].diskFactor = 1
+        case .clock(let machine): machines[machine].jumpMilliseconds = 0
+        }
+    }
+
+    /// The latest reading that any clock can have shown by now.
+    var wallSeen: UInt64 {
+        let jump = counters.clockJumps > 0 ? 3_600_000 : 0
+        return machines[0].now(time).wallMilliseconds + UInt64(plan.skewMax + jump + 2_000)
+    }
+
+    private func noteWall() { note("clock of node 1 jumps by \(machines[0].jumpMilliseconds) ms") }
+}
+
+// Phases.
+extension World {
+    private static let healing: UInt64 = 8_000_000_000
+
+    func enter(_ next: Phase) {
+        note("phase \(next)")
+        phase = next
+        switch next {
+        case .safety: break
+        case .healing:
+            healAll()
+            schedule(.phase(.firstReads), after: World.healing)
+        case .firstReads, .writes, .secondReads, .lastReads: assign()
+        case .end:
+            let repaired = repairs - repairsBefore
+            if repaired != 0 { violate("\(repaired) reads found something to repair at the end") }
+            checkConvergence()
+        }
+    }
+
+    private func healAll() {
+        heal(.partition)
+        for machine in machines {
+            heal(.diskRoom(machine: machine.index))
+            heal(.diskSpeed(machine: machine.index))
+            heal(.clock(machine: machine.index))
+            machine.disk.failNextSync = false
+        }
+    }
+
+    /// Gives every key to some client.
+    private func assign() {
+        for index in clients.indices { clients[index].script = [] }
+        for key in history.keys.indices {
+            clients[key % clients.count].script.append(key)
+        }
+        if phase == .lastReads { repairsBefore = repairs }
+        for index in clients.indices { scheduleClient(index, after: 1_000_000) }
+    }
+
+    private var repairs: Int {
+        machines.reduce(counted.readRepairs) {
+            $0 + ($1.process?.node.counters.readRepairs ?? 0)
+        }
+    }
+
+    /// Goes on to the next phase when all keys are done and repairs have had their time.
+    func advanceWhenDone() {
+        guard isLive, clients.allSatisfy({ $0.script.isEmpty && $0.outstanding.isEmpty }),
+            let next = Phase(rawValue: phase.rawValue + 1)
+        else { return }
+        schedule(.phase(next), after: 1_500_000_000)
+    }
+
+    /// All replicas of a key hold the same bytes.
+    private func checkConvergence() {
+        var states: [[[UInt8]: [UInt8]]] = []
+        for machine in machines {
+            var held: [[UInt8]: [UInt8]] = [:]
+            guard let process = machine.process else {
+                return violate("\(machine.node) is down although everything is healed")
+            }
+            var cursor: UInt64?
+            repeat {
+                var piece = ByteBuffer(capacity: 65_536)
+                cursor = process.node.exportState(from: cursor, bytesMax: 65_536, into: &piece)
+                World.eachPayload(of: piece) { payload in
+                    if payload[0] == 1, let key = World.key(of: payload) { held[key] = Array(payload) }
+                    if payload[0] == 3 { held[[]] = Array(payload) }
+                }
+            } while cursor != nil
+            states.append(held)
+        }
+        for key in history.keys.indices {
+            let holders = history.replicas(of: key)
+            let name = history.keys[key].name
+            for holder in holders where states[holder][name] != states[holders[0]][name] {
+                violate(
+                    "\(machines[holder].node) and \(machines[holders[0]].node) differ in "
+                        + String(decoding: name, as: UTF8.self))
+            }
+        }
+        checkDefinitions()
+    }
+
+    private static func key(of payload: UnsafeRawBufferPointer) -> [UInt8]? {
+        guard payload.count > 33 else { return nil }
+        let count = Int(payload[7]) | Int(payload[8]) << 8
+        return Array(payload[33..<33 + count])
+    }
+
+    private func checkDefinitions() {
+        let digests = machines.compactMap { $0.process?.node.definitionsDigest }
+        guard let first = digests.first else { return }
+        if digests.contains(where: { $0 != first }) {
+            violate("the nodes differ in what they know of keyspaces")
+        }
+    }
+}

@@ -1,0 +1,247 @@
+import Base
+import Causality
+import Coding
+import Replication
+
+// Steps a node and walks its effects, as `Server+Effects` and `Server+Turn` do.
+extension World {
+    func step(_ machine: Machine, _ process: Process, _ input: NodeInput) {
+        process.node.step(input, now: machine.now(time), into: &process.effects)
+        process.steps += 1
+        process.node.checkInvariants(recounting: process.steps % 64 == 0)
+    }
+
+    /// Ends a step: walks now, or together with the step that comes next.
+    func finishStep(_ machine: Machine, _ process: Process) {
+        if plan.sharedTurnPerMille > 0, machine.random.chance(perMille: plan.sharedTurnPerMille) {
+            return scheduleTurn(machine, process, after: UInt64(machine.random.below(300_000)))
+        }
+        walk(machine, process)
+    }
+
+    func scheduleTurn(_ machine: Machine, _ process: Process, after delay: UInt64 = 0) {
+        guard !process.isTurnDue else { return }
+        process.isTurnDue = true
+        schedule(.turn(machine: machine.index, life: machine.life), after: delay)
+    }
+
+    func turn(_ machine: Machine, _ process: Process) {
+        process.isTurnDue = false
+        let due = process.settlements
+        process.settlements.removeAll()
+        for settlement in due {
+            switch settlement {
+            case .reached(let token): step(machine, process, .reached(token))
+            case .linkGone(let other): step(machine, process, .unlinked(machines[other].node))
+            case .diskRoom:
+                step(machine, process, process.isDiskFull ? .diskFull : .diskWritable)
+            case .replied(let connection, let generation):
+                resume(machine, process, connection, generation)
+            case .clientGone(let connection):
+                process.connections[connection] = nil
+                step(machine, process, .closed(ConnectionID(UInt32(connection))))
+            }
+        }
+        walk(machine, process)
+    }
+
+    func wake(_ machine: Machine, _ process: Process) {
+        process.wakeAt = .max
+        if let deadline = process.node.nextDeadline, deadline <= time {
+            step(machine, process, .deadline)
+        }
+        walk(machine, process)
+    }
+
+    /// Walks the effects of a turn once, in order.
+    func walk(_ machine: Machine, _ process: Process) {
+        releaseHeld(machine, process)
+        let entries = process.effects.entries
+        for entry in entries {
+            recordInDigest(machine, entry, process.effects.bytes)
+            if entry.gated && plant != .acknowledgeBeforeSync {
+                hold(machine, process, entry.effect, at: process.journal.lastPosition)
+            } else {
+                perform(machine, process, entry.effect)
+            }
+        }
+        if let milliseconds = process.effects.syncWithinMilliseconds {
+            let by = time + .nanoseconds(milliseconds: milliseconds)
+            process.syncBy = min(process.syncBy ?? .max, by)
+        }
+        process.effects.removeAll()
+        endTurn(machine, process)
+    }
+
+    private func endTurn(_ machine: Machine, _ process: Process) {
+        tendCheckpoint(machine, process)
+        startJob(machine, process)
+        if process.journal.isFull != process.isDiskFull {
+            process.isDiskFull = process.journal.isFull
+            process.settlements.append(.diskRoom)
+        }
+        if !process.settlements.isEmpty { scheduleTurn(machine, process) }
+        var next = process.node.nextDeadline ?? .max
+        next = min(next, process.syncBy ?? .max, process.retryAt ?? .max)
+        guard next < process.wakeAt else { return }
+        process.wakeAt = max(next, time + 1)
+        queue.insert(.wake(machine: machine.index, life: machine.life), at: process.wakeAt)
+    }
+
+    private func recordInDigest(
+        _ machine: Machine, _ entry: Effects.Entry, _ bytes: borrowing ByteBuffer
+    ) {
+        var tag = time &* 31 &+ UInt64(machine.index) &* 7 &+ (entry.gated ? 1 : 0)
+        switch entry.effect {
+        case .reply(let connection, let range):
+            tag = keyHash(bytes[range], key: tag ^ UInt64(connection.rawValue) << 8 ^ 1)
+        case .close(let connection): tag ^= UInt64(connection.rawValue) << 8 ^ 2
+        case .send(let node, let range):
+            tag = keyHash(bytes[range], key: tag ^ UInt64(node.rawValue) << 8 ^ 3)
+            observeFrame(bytes[range])
+        case .persist(let range):
+            tag = keyHash(bytes[range], key: tag ^ 4)
+            history.observe(journalPayload: bytes[range])
+        case .append(let range):
+            tag = keyHash(bytes[range], key: tag ^ 5)
+            history.observe(journalPayload: bytes[range])
+        case .notify(let token): tag ^= token << 8 ^ 6
+        case .disconnect(let node): tag ^= UInt64(node.rawValue) << 8 ^ 7
+        }
+        digest = finalMix(digest &+ tag)
+        if transcript != nil { note("\(machine.node) \(describe(entry, bytes))") }
+    }
+
+    private func observeFrame(_ frame: UnsafeRawBufferPointer) {
+        let payload = UnsafeRawBufferPointer(rebasing: frame[Frame.headerBytes...])
+        guard payload.count > 10, payload[0] == 1 else { return }
+        history.observe(record: UnsafeRawBufferPointer(rebasing: payload[10...]))
+    }
+
+    private func perform(_ machine: Machine, _ process: Process, _ effect: Effect) {
+        switch effect {
+        case .reply(let connection, let range):
+            reply(
+                machine, process, Int(connection.rawValue), Array(process.effects.bytes[range]),
+                effect)
+        case .close(let connection): close(machine, process, Int(connection.rawValue), effect)
+        case .send(let node, let range):
+            send(machine.index, Int(node.rawValue) - 1, Array(process.effects.bytes[range]))
+        case .persist(let range):
+            _ = process.journal.append(process.effects.bytes[range])
+            process.isGating = true
+        case .append(let range): _ = process.journal.append(process.effects.bytes[range])
+        case .notify(let token): process.settlements.append(.reached(token))
+        case .disconnect(let node): dropEnd(machine.index, Int(node.rawValue) - 1)
+        }
+    }
+
+    private func reply(
+        _ machine: Machine, _ process: Process, _ index: Int, _ bytes: [UInt8], _ effect: Effect
+    ) {
+        guard let connection = process.connections[index], !connection.isGone else { return }
+        guard connection.heldCount == 0 else {
+            let position = process.holds.last?.position ?? 0
+            return hold(machine, process, effect, at: position)
+        }
+        deliver(machine, process, index, bytes)
+    }
+
+    private func deliver(
+        _ machine: Machine, _ process: Process, _ index: Int, _ bytes: [UInt8]
+    ) {
+        guard let connection = process.connections[index] else { return }
+        sendToClient(connection.client, connection.generation, bytes)
+        if connection.isStalled {
+            process.settlements.append(.replied(connection: index, generation: connection.generation))
+        }
+    }
+
+    private func close(
+        _ machine: Machine, _ process: Process, _ index: Int, _ effect: Effect
+    ) {
+        guard let connection = process.connections[index], !connection.isGone else { return }
+        guard connection.heldCount == 0 else {
+            let position = process.holds.last?.position ?? 0
+            return hold(machine, process, effect, at: position)
+        }
+        dropConnection(machine, process, index)
+    }
+
+    func dropConnection(_ machine: Machine, _ process: Process, _ index: Int) {
+        guard let connection = process.connections[index], !connection.isGone else { return }
+        process.connections[index]?.isGone = true
+        process.settlements.append(.clientGone(index))
+        hangUp(connection.client, connection.generation)
+    }
+}
+
+// Gated effects.
+extension World {
+    private func hold(
+        _ machine: Machine, _ process: Process, _ effect: Effect, at position: UInt64
+    ) {
+        precondition(process.holds.last.map { $0.position <= position } ?? true, "in order")
+        func keep(_ held: Process.Held) { process.holds.append((position, held)) }
+        switch effect {
+        case .reply(let connection, let range):
+            let index = Int(connection.rawValue)
+            guard let open = process.connections[index], !open.isGone else { return }
+            process.connections[index]?.heldCount += 1
+            let bytes = Array(process.effects.bytes[range])
+            keep(.reply(connection: index, generation: open.generation, bytes))
+        case .close(let connection):
+            let index = Int(connection.rawValue)
+            guard let open = process.connections[index], !open.isGone else { return }
+            process.connections[index]?.heldCount += 1
+            keep(.close(connection: index, generation: open.generation))
+        case .send(let node, let range):
+            let other = Int(node.rawValue) - 1
+            guard network.end(machine.index, other).isOpen else { return }
+            let generation = network.end(machine.index, other).generation
+            let bytes = Array(process.effects.bytes[range])
+            keep(.send(to: other, generation: generation, bytes))
+        case .disconnect(let node):
+            let other = Int(node.rawValue) - 1
+            let generation = network.end(machine.index, other).generation
+            keep(.disconnect(from: other, generation: generation))
+        case .notify(let token): keep(.notify(token))
+        case .persist, .append: perform(machine, process, effect)
+        }
+    }
+
+    /// Lets go of everything whose records are durable.
+    func releaseHeld(_ machine: Machine, _ process: Process) {
+        var released = 0
+        let durable = process.journal.durablePosition
+        while released < process.holds.count, process.holds[released].position <= durable {
+            release(machine, process, process.holds[released].held)
+            released += 1
+        }
+        process.holds.removeFirst(released)
+    }
+
+    private func release(_ machine: Machine, _ process: Process, _ held: Process.Held) {
+        switch held {
+        case .reply(let index, let generation, let bytes):
+            guard process.connections[index]?.generation == generation,
+                process.connections[index]?.isGone == false
+            else { return }
+            process.connections[index]?.heldCount -= 1
+            deliver(machine, process, index, bytes)
+        case .close(let index, let generation):
+            guard process.connections[index]?.generation == generation else { return }
+            process.connections[index]?.heldCount -= 1
+            dropConnection(machine, process, index)
+        case .send(let other, let generation, let bytes):
+            if network.end(machine.index, other).generation == generation {
+                send(machine.index, other, bytes)
+            }
+        case .disconnect(let other, let generation):
+            if network.end(machine.index, other).generation == generation {
+                dropEnd(machine.index, other)
+            }
+        case .notify(let token): process.settlements.append(.reached(token))
+        }
+    }
+}

@@ -1,0 +1,215 @@
+import Base
+import Coding
+import Replication
+
+/// The links of a cluster, direction by direction.
+struct Network {
+    /// One direction between two nodes.
+    struct Wire {
+        /// Nothing passes. TCP tries again until it heals or the link is given up.
+        var isCut = false
+        var parked: [Event] = []
+        var lastArrival: UInt64 = 0
+    }
+
+    /// What one node has of the link to another.
+    struct End {
+        /// Which link: 0 for none.
+        var generation = 0
+        /// The greeting was accepted by this side.
+        var isOpen = false
+    }
+
+    let count: Int
+    var random: PRNG
+    private var wires: [Wire]
+    private var ends: [End]
+    var nextGeneration = 1
+
+    init(count: Int, random: PRNG) {
+        self.count = count
+        self.random = random
+        wires = Array(repeating: Wire(), count: count * count)
+        ends = Array(repeating: End(), count: count * count)
+    }
+
+    func end(_ at: Int, _ other: Int) -> End { ends[at * count + other] }
+    mutating func setEnd(_ at: Int, _ other: Int, _ end: End) { ends[at * count + other] = end }
+
+    subscript(from: Int, to: Int) -> Wire {
+        get { wires[from * count + to] }
+        _modify { yield &wires[from * count + to] }
+    }
+}
+
+// Links: the node with the higher number calls; `Server+Handshake` and `Server+Links` in virtual time.
+extension World {
+    private static let handshakeNanoseconds: UInt64 = 500_000_000
+
+    // MARK: Bytes on their way
+
+    /// Queues a framed message; without a link it is lost, as the node was told.
+    func send(_ from: Int, _ to: Int, _ frame: [UInt8]) {
+        let end = network.end(from, to)
+        guard end.isOpen else { return }
+        let event = Event.frame(from: from, to: to, generation: end.generation, frame)
+        guard plan.isDatagram else { return carry(event, from, to) }
+        if network[from, to].isCut || network.random.chance(perMille: plan.dropPerMille) { return }
+        schedule(event, after: delay())
+        // A command that arrives twice would run twice: whatever carries frames must not double these.
+        let isCommand = frame.count > Frame.headerBytes && frame[Frame.headerBytes] == 5
+        if !isCommand, network.random.chance(perMille: plan.duplicatePerMille) {
+            schedule(event, after: delay())
+        }
+    }
+
+    /// In order, and after a cut has healed.
+    private func carry(_ event: Event, _ from: Int, _ to: Int) {
+        guard !network[from, to].isCut else { return network[from, to].parked.append(event) }
+        let arrival = max(time + delay(), network[from, to].lastArrival + 1)
+        network[from, to].lastArrival = arrival
+        queue.insert(event, at: arrival)
+    }
+
+    func delay() -> UInt64 {
+        var delay = plan.delayMin + UInt64(network.random.below(Int(plan.delaySpread)))
+        if network.random.chance(perMille: plan.delayTailPerMille) { delay *= 20 }
+        return delay
+    }
+
+    func takeFrame(_ from: Int, _ to: Int, _ generation: Int, _ bytes: [UInt8]) {
+        let end = network.end(to, from)
+        guard end.generation == generation, end.isOpen, let process = machines[to].process
+        else { return }
+        let machine = machines[to]
+        bytes.withUnsafeBytes { stream in
+            do throws(DecodeError) {
+                guard let frame = try Frame.next(in: stream, payloadMax: 1 << 20) else { return }
+                step(machine, process, .message(machines[from].node, frame.payload))
+            } catch { violate("\(machines[from].node) sent a broken frame: \(error)") }
+        }
+        finishStep(machine, process)
+    }
+
+    // MARK: Handshakes
+
+    func call(_ from: Int, _ to: Int) {
+        guard let process = machines[from].process, network.end(from, to).generation == 0
+        else { return }
+        let generation = network.nextGeneration
+        network.nextGeneration += 1
+        network.setEnd(from, to, .init(generation: generation, isOpen: false))
+        greet(process, (from, to), generation, isAnswer: false)
+        schedule(
+            .greetingOver(at: from, from: to, generation: generation),
+            after: World.handshakeNanoseconds)
+    }
+
+    private func greet(
+        _ process: Process, _ way: (from: Int, to: Int), _ generation: Int, isAnswer: Bool
+    ) {
+        var hello = ByteBuffer(capacity: Hello.encodedBytes)
+        process.node.hello(to: machines[way.to].node).encode(into: &hello)
+        let event = Event.hello(
+            from: way.from, to: way.to, generation: generation, isAnswer: isAnswer,
+            Array(hello.bytes))
+        carry(event, way.from, way.to)
+    }
+
+    func takeHello(
+        _ way: (from: Int, to: Int), _ generation: Int, isAnswer: Bool, _ bytes: [UInt8]
+    ) {
+        let machine = machines[way.to]
+        let end = network.end(way.to, way.from)
+        guard let process = machine.process else {
+            return loseLater(way.from, way.to, generation)
+        }
+        guard end.generation == (isAnswer ? generation : 0), !end.isOpen else {
+            counters.linksRefused += 1
+            return loseLater(way.from, way.to, generation)
+        }
+        let hello: Hello
+        do throws(DecodeError) {
+            let read: Result<Hello?, DecodeError> = bytes.withUnsafeBytes { stream in
+                Result { () throws(DecodeError) in try Hello.next(in: stream) }
+            }
+            guard let next = try read.get() else { return violate("a whole greeting is not enough") }
+            hello = next
+        } catch { return violate("a greeting cannot be read: \(error)") }
+        do throws(LinkRefusal) {
+            try process.node.admit(hello, dialled: isAnswer ? machines[way.from].node : nil)
+        } catch {
+            note("\(machine.node) refuses \(hello.identity): \(error.text)")
+            counters.linksRefused += 1
+            return loseLater(way.from, way.to, generation)
+        }
+        network.setEnd(way.to, way.from, .init(generation: generation, isOpen: true))
+        if !isAnswer { greet(process, (way.to, way.from), generation, isAnswer: true) }
+        note("\(machine.node) links \(hello.identity)")
+        step(machine, process, .linked(hello.identity.node, hello.identity))
+        finishStep(machine, process)
+    }
+
+    // MARK: Breaking
+
+    /// Ends one end of a link; the other finds out later, or not before its own silence ends it.
+    func dropEnd(_ at: Int, _ other: Int) {
+        let end = network.end(at, other)
+        guard end.generation != 0 else { return }
+        network.setEnd(at, other, .init())
+        network[at, other].parked.removeAll()
+        if let process = machines[at].process {
+            if end.isOpen {
+                process.settlements.append(.linkGone(other))
+                scheduleTurn(machines[at], process)
+            }
+            if at > other { callAgain(at, other) }
+        }
+        loseLater(other, at, end.generation)
+    }
+
+    private func callAgain(_ at: Int, _ other: Int) {
+        schedule(
+            .call(from: at, to: other),
+            after: .nanoseconds(milliseconds: 20 + UInt64(network.random.below(200))))
+    }
+
+    private func loseLater(_ at: Int, _ from: Int, _ generation: Int) {
+        let isSilent = network[from, at].isCut || network[at, from].isCut
+        let milliseconds = isSilent ? 200 + network.random.below(2_000) : 1 + network.random.below(30)
+        schedule(
+            .linkLost(at: at, from: from, generation: generation),
+            after: .nanoseconds(milliseconds: UInt64(milliseconds)))
+    }
+
+    /// A machine went down: its links are gone, and the others find out.
+    func loseMachine(_ machine: Machine, _ other: Machine, _ isPowerCut: Bool) {
+        let (at, from) = (other.index, machine.index)
+        network.setEnd(from, at, .init())
+        network[from, at].parked.removeAll()
+        let generation = network.end(at, from).generation
+        guard generation != 0 else { return }
+        let milliseconds = isPowerCut ? 50 + network.random.below(1_500) : 1 + network.random.below(20)
+        schedule(
+            .linkLost(at: at, from: from, generation: generation),
+            after: .nanoseconds(milliseconds: UInt64(milliseconds)))
+    }
+
+    func cut(_ from: Int, _ to: Int) {
+        network[from, to].isCut = true
+        for (at, other) in [(from, to), (to, from)] {
+            let generation = network.end(at, other).generation
+            guard generation != 0, network.random.chance(perMille: 700) else { continue }
+            schedule(
+                .linkLost(at: at, from: other, generation: generation),
+                after: .nanoseconds(milliseconds: 100 + UInt64(network.random.below(3_000))))
+        }
+    }
+
+    func mend(_ from: Int, _ to: Int) {
+        network[from, to].isCut = false
+        let parked = network[from, to].parked
+        network[from, to].parked.removeAll()
+        for event in parked { carry(event, from, to) }
+    }
+}

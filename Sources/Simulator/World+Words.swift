@@ -1,0 +1,64 @@
+import Base
+import Causality
+import Coding
+import Replication
+
+// Effects in words, for the transcript of a run that is explained.
+extension World {
+    func describe(_ entry: Effects.Entry, _ bytes: borrowing ByteBuffer) -> String {
+        let gate = entry.gated ? " (gated)" : ""
+        switch entry.effect {
+        case .reply(let connection, let range):
+            return "replies to connection \(connection.rawValue), \(range.count) bytes" + gate
+        case .close(let connection): return "closes connection \(connection.rawValue)" + gate
+        case .send(let node, let range):
+            return "sends \(node) \(World.describe(frame: bytes[range]))" + gate
+        case .persist(let range): return "persists \(World.describe(payload: bytes[range]))"
+        case .append(let range): return "appends \(World.describe(payload: bytes[range]))"
+        case .notify(let token): return "waits for \(token)" + gate
+        case .disconnect(let node): return "breaks the link to \(node)" + gate
+        }
+    }
+
+    private static func describe(frame: UnsafeRawBufferPointer) -> String {
+        let payload = UnsafeRawBufferPointer(rebasing: frame[Frame.headerBytes...])
+        let names = [
+            "?", "replicate", "replicated", "read", "answer", "command", "command reply",
+            "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
+        ]
+        let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
+        let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
+        let name = "\(names[min(Int(payload[0]), 11)]) \(number) flag \(payload[1])"
+        switch payload[0] {
+        case 1: return name + " " + describe(record: rest)
+        case 3: return name + " " + String(decoding: rest, as: UTF8.self)
+        case 4: return name + (rest.isEmpty ? " nothing" : " " + describe(record: rest))
+        default: return name
+        }
+    }
+
+    private static func describe(payload: UnsafeRawBufferPointer) -> String {
+        let rest = UnsafeRawBufferPointer(rebasing: payload[1...])
+        switch payload[0] {
+        case 1: return describe(record: rest)
+        case 2: return "removal of " + String(decoding: rest, as: UTF8.self)
+        default: return "definitions"
+        }
+    }
+
+    private static func describe(record bytes: UnsafeRawBufferPointer) -> String {
+        guard let base = bytes.baseAddress else { return "no record" }
+        let record = Record(at: base)
+        let key = String(decoding: record.key, as: UTF8.self)
+        let dot = "\(record.dot.stamp.milliseconds).\(record.dot.stamp.rawValue & 0xFFFF)@\(record.dot.identity)"
+        let what =
+            record.isSiblingSet
+            ? "\(SiblingSet(valid: record).siblings.map { text($0.value) })"
+            : record.isTombstone ? "tombstone" : text(Array(record.body))
+        return "\(key)=\(what) \(dot)" + (record.expiry > 0 ? " until \(record.expiry)" : "")
+    }
+
+    private static func text(_ value: [UInt8]) -> String {
+        String(decoding: value.prefix { $0 != UInt8(ascii: "|") }.prefix(12), as: UTF8.self)
+    }
+}

@@ -1,0 +1,186 @@
+import Base
+import Coding
+import Replication
+
+/// One simulated cluster with its clients, its network and its misfortunes, all of it drawn from one seed.
+///
+/// Every node is the `Node` that ships, and every disk runs the `Journal` and `Recovery` that ship; only their
+/// interpreter is another one than `Server`: virtual time, a network of rules, a disk that loses and tears. What it owes the
+/// node (`Node`, "What the driver owes the node") it keeps as `Server` does, and a planted bug is one way of not keeping it.
+///
+/// A run has phases: `safety` with faults; `healing`, in which everything comes back; then requests that must all succeed,
+/// with reads at R = ALL in between, after which all replicas must hold the same bytes.
+///
+/// Determinism: one event at a time by (time, order of insertion); each part draws from a generator of its own; nothing
+/// iterates over a hash table. `digest` covers every input and every effect.
+///
+/// Invariant: a machine's events of an earlier life are dropped.
+///
+/// Reading order: `Plan`, this file, `World+Interpreter`, `World+Disk`, `World+Links`, `World+Clients`, `World+Faults`,
+/// `History`, `History+Checks`.
+final class World {
+    let seed: UInt64
+    let plan: Plan
+    let plant: PlantedBug?
+    let members: [ClusterMember]
+    var time: UInt64 = 0
+    var queue = EventQueue()
+    var machines: [Machine] = []
+    var network: Network
+    var clients: [Client] = []
+    var history: History
+    var phase = Phase.safety
+    var faultRandom: PRNG
+    /// Counters of processes that are gone.
+    var counted = NodeCounters()
+    var counters = WorldCounters()
+    var digest: UInt64 = 0
+    /// The first promise that was found broken.
+    var violation: String?
+    /// Lines for a reader, kept only when a run is repeated to explain it.
+    var transcript: [String]?
+    var repairsBefore = 0
+
+    init(seed: UInt64, plant: PlantedBug?, explains: Bool) {
+        self.seed = seed
+        self.plant = plant
+        var random = PRNG(seed: seed ^ 0x51_4D_55_4C)
+        let plan = Plan(seed: seed)
+        self.plan = plan
+        members = (0..<plan.nodes).map {
+            ClusterMember(
+                member: .init(NodeID(UInt16($0 + 1))), host: "10.0.0.\($0 + 1)", clientPort: 6379,
+                linkPort: 7379)
+        }
+        network = Network(count: plan.nodes, random: random.split())
+        faultRandom = random.split()
+        history = History(plan, members: members.map(\.member))
+        transcript = explains ? [] : nil
+        for index in 0..<plan.nodes {
+            machines.append(Machine(index: index, skewMax: plan.skewMax, random: &random))
+        }
+        for index in 0..<plan.clients {
+            clients.append(Client(index: index, random: random.split(), plan.requestsPerClient))
+        }
+    }
+
+    /// Runs to the end or to the first violation.
+    func run() {
+        for machine in machines { schedule(.start(machine: machine.index), after: 0) }
+        for client in clients { schedule(.clientTurn(client: client.index), after: 300_000_000) }
+        scheduleFaults()
+        queue.insert(.phase(.healing), at: plan.safetyNanoseconds)
+        while phase != .end, violation == nil, let next = queue.removeFirst() {
+            time = next.time
+            handle(next.event)
+        }
+        for machine in machines {
+            if let process = machine.process { counted.add(process.node.counters) }
+        }
+    }
+
+    func schedule(_ event: Event, after delay: UInt64) { queue.insert(event, at: time + delay) }
+
+    /// Keeps the first violation.
+    func violate(_ text: @autoclosure () -> String) {
+        guard violation == nil else { return }
+        violation = text()
+        note("VIOLATION \(violation ?? "")")
+    }
+
+    func note(_ text: @autoclosure () -> String) {
+        guard transcript != nil else { return }
+        let microseconds = time / 1_000
+        transcript?.append("\(microseconds / 1_000).\(microseconds % 1_000) ms  \(text())")
+    }
+
+    private func handle(_ event: Event) {
+        if let index = machineOf(event), machines[index].pausedUntil > time {
+            return queue.insert(event, at: machines[index].pausedUntil)
+        }
+        switch event {
+        case .wake(let machine, let life): living(machine, life).map { wake(machines[machine], $0) }
+        case .turn(let machine, let life): living(machine, life).map { turn(machines[machine], $0) }
+        case .diskDone(let machine, let life):
+            living(machine, life).map { finishJob(machines[machine], $0) }
+        case .frame(let from, let to, let generation, let bytes):
+            takeFrame(from, to, generation, bytes)
+        case .hello(let from, let to, let generation, let isAnswer, let bytes):
+            takeHello((from, to), generation, isAnswer: isAnswer, bytes)
+        case .call(let from, let to): call(from, to)
+        case .linkLost(let at, let from, let generation):
+            if network.end(at, from).generation == generation { dropEnd(at, from) }
+        case .greetingOver(let at, let from, let generation):
+            let end = network.end(at, from)
+            if end.generation == generation, !end.isOpen { dropEnd(at, from) }
+        case .toNode(let client, let generation, let bytes): takeFromClient(client, generation, bytes)
+        case .toClient(let client, let generation, let bytes): takeReply(client, generation, bytes)
+        case .hungUp(let client, let generation):
+            if clients[client].generation == generation { disconnected(client) }
+        case .clientTurn(let client): clientTurn(client)
+        case .clientPatience(let client, let generation, let request):
+            losePatience(client, generation, request)
+        case .fault(let kind): strike(kind)
+        case .heal(let mend): heal(mend)
+        case .start(let machine): start(machines[machine])
+        case .phase(let phase): enter(phase)
+        }
+    }
+
+    private func living(_ machine: Int, _ life: Int) -> Process? {
+        machines[machine].life == life ? machines[machine].process : nil
+    }
+
+    /// Whose process an event needs to run, if any.
+    private func machineOf(_ event: Event) -> Int? {
+        switch event {
+        case .wake(let machine, _), .turn(let machine, _), .diskDone(let machine, _),
+            .start(let machine):
+            machine
+        case .frame(_, let to, _, _), .hello(_, let to, _, _, _): to
+        case .call(let from, _): from
+        case .linkLost(let at, _, _), .greetingOver(let at, _, _): at
+        case .toNode(let client, _, _): clients[client].machine
+        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .heal, .phase: nil
+        }
+    }
+}
+
+/// What happened in a world besides what its nodes count.
+struct WorldCounters {
+    var powerCuts = 0
+    var kills = 0
+    var restarts = 0
+    var tornTails = 0
+    var rotNamed = 0
+    var syncFailures = 0
+    var diskFullRefusals = 0
+    var linksRefused = 0
+    var checkpoints = 0
+    var segmentsRemoved = 0
+    var definitionsChanged = 0
+    var acknowledged = 0
+    var unknown = 0
+    var failed = 0
+    var readsChecked = 0
+    var binding = 0
+    var stalled = 0
+    var siblingReads = 0
+    var pauses = 0
+    var clockJumps = 0
+
+    var named: [(name: String, value: Int)] {
+        [
+            ("power_cuts", powerCuts), ("kills", kills), ("restarts", restarts),
+            ("torn_tails_dropped", tornTails), ("rot_named", rotNamed),
+            ("sync_failures", syncFailures), ("disk_full_refusals", diskFullRefusals),
+            ("links_refused", linksRefused), ("checkpoints", checkpoints),
+            ("segments_removed", segmentsRemoved), ("definitions_changed", definitionsChanged),
+            ("writes_acknowledged", acknowledged), ("requests_unknown", unknown),
+            ("requests_failed", failed), ("reads_checked", readsChecked),
+            ("reads_bound_by_a_write", binding), ("stalled", stalled),
+            ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
+            ("clock_jumps", clockJumps),
+        ]
+    }
+}
