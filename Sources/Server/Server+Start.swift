@@ -73,7 +73,7 @@ extension Server {
             }
         } catch { throw ServerError(error) }
         if let malformed {
-            throw .corruption("a record passed its checksum and is malformed: \(malformed)")
+            throw .corruption("a record passed its checksum and is malformed: \(malformed.text)")
         }
         return report
     }
