@@ -1,10 +1,11 @@
 import Base
 import Coding
 
-/// The first thing each way on a link: `"QRT1" | frame(protocol version (4) | cluster (8) | identity (8) | recipient (2))`.
+/// The first thing each way on a link: `"QRT1" | frame(protocol version (4) | cluster (8) |
+/// identity (8) | recipient (2))`.
 ///
-/// The four bytes in front let anything that is not a node (a browser, TLS, a Redis client) be told from one before a
-/// length is believed.
+/// The four bytes in front let anything that is not a node (a browser, TLS, a Redis client) be told
+/// from one before a length is believed.
 public struct Hello: Equatable, Sendable {
     public static let magic: [UInt8] = [0x51, 0x52, 0x54, 0x31]
     public static let protocolVersion: UInt32 = 1

@@ -26,7 +26,8 @@ extension KeyspaceSettings {
 
     /// Applies one `field=value`.
     ///
-    /// - Returns: what is wrong with it; nil when it was applied. Whether settings fit each other is `objection`'s.
+    /// - Returns: what is wrong with it; nil when it was applied. Whether settings fit each other
+    ///   is `objection`'s.
     public mutating func set(_ assignment: String) -> String? {
         guard let equals = assignment.firstIndex(of: "=") else {
             return "'\(assignment)' is not field=value, as in n=3"

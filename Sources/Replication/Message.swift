@@ -28,7 +28,8 @@ enum ReplicaStatus: UInt8 {
 enum Message {
     /// Merge a record; with a number other than 0 an acknowledgement is wanted.
     case replicate(UInt64, Record, ReplicateDurability)
-    /// What became of a replicated record, and under `superseded` the stamp of what is stored instead.
+    /// What became of a replicated record, and under `superseded` the stamp of what is stored
+    /// instead.
     case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
     case answer(UInt64, ReplicaStatus, Record?)

@@ -4,9 +4,11 @@ import Coding
 import RESP
 import Ring
 
-// Commands about the connection, the node and the cluster: what client libraries ask before and besides their work.
+// Commands about the connection, the node and the cluster: what client libraries ask before and
+// besides their work.
 extension Node {
-    /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may expect.
+    /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may
+    /// expect.
     static let redisVersion: StaticString = "7.4.0"
 
     mutating func introspect(
@@ -202,7 +204,8 @@ extension Node {
         }
     }
 
-    /// `DEBUG CUT node milliseconds` and `DEBUG HEAL`: silent loss of everything to and from a node, for experiments.
+    /// `DEBUG CUT node milliseconds` and `DEBUG HEAL`: silent loss of everything to and from a
+    /// node, for experiments.
     private mutating func debug(_ effects: inout Effects) throws(CommandError) {
         guard configuration.faults else {
             return effects.bytes.writeError("ERR faults are off; start the node with faults: true")
@@ -224,7 +227,8 @@ extension Node {
         effects.bytes.writeOK()
     }
 
-    /// Keys that this node holds, some homes a call; a key that is there all the while is told at least once.
+    /// Keys that this node holds, some homes a call; a key that is there all the while is told at
+    /// least once.
     private func scan(_ effects: inout Effects) throws(CommandError) {
         let options = try ScanOptions(request)
         guard options.cursor >> 56 < UInt64(KeyRange.count) else { throw .invalidCursor }

@@ -2,7 +2,8 @@ import Causality
 
 // Whole-structure checks for tests and the simulator.
 extension Node {
-    /// Equal on two nodes exactly when they know the same keyspace definitions, up to hash collision.
+    /// Equal on two nodes exactly when they know the same keyspace definitions, up to hash
+    /// collision.
     public var definitionsDigest: UInt64 { catalog.digest }
 
     /// Traps unless what the node says of itself in several places agrees.

@@ -8,8 +8,9 @@ extension Node {
     private static let defaultName = Array("default".utf8)
     private static let administrationMilliseconds: UInt64 = 5_000
 
-    /// What the configuration defines, under dots that depend on nothing but the definition, so that nodes with one
-    /// configuration agree without a word, and nodes with different ones meet at the safer of each.
+    /// What the configuration defines, under dots that depend on nothing but the definition, so
+    /// that nodes with one configuration agree without a word, and nodes with different ones meet
+    /// at the safer of each.
     mutating func defineConfiguredKeyspaces() {
         let given = configuration.keyspaces
         if !given.contains(where: { $0.name == Node.defaultName }) {
@@ -307,7 +308,8 @@ extension Node {
         return false
     }
 
-    /// Records whose key begins with the name and a colon, tombstones included; for `default`, those of no keyspace.
+    /// Records whose key begins with the name and a colon, tombstones included; for `default`,
+    /// those of no keyspace.
     private func recordsHeld(under name: [UInt8]) -> Int {
         var held = 0
         var next: UInt64? = 0
@@ -355,7 +357,8 @@ extension Node {
         change(Array(request[2]), to: nil, target, &effects)
     }
 
-    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns it.
+    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
+    /// it.
     mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
         guard everyNodeIsUp(target, &effects) else { return }
         do throws(DecodeError) {

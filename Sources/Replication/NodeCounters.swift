@@ -21,7 +21,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the wall clock.
     public var refusedAhead = 0
-    /// Stored records that lost to an earlier stamp because theirs was too far ahead of the wall clock.
+    /// Stored records that lost to an earlier stamp because theirs was too far ahead of the wall
+    /// clock.
     public var overruledAhead = 0
     /// Times that the wall clock went back and the node took a new identity.
     public var identitiesRenewed = 0

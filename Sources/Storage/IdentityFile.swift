@@ -17,7 +17,8 @@ public struct IdentityFile: Equatable, Sendable {
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
     static let format: UInt32 = 1
     static let byteCount = 36
-    /// A start reserves this many epochs: one, and one for each time that the clock goes back while the node runs.
+    /// A start reserves this many epochs: one, and one for each time that the clock goes back while
+    /// the node runs.
     public static let epochsPerStart: UInt64 = 1_024
 
     public let node: NodeID
