@@ -6,6 +6,7 @@
 public struct PRNG: RandomNumberGenerator, Sendable {
     @usableFromInline var state: (UInt64, UInt64, UInt64, UInt64)
 
+    /// - Parameter seed: any number; equal seeds give equal sequences.
     public init(seed: UInt64) {
         var mixer = seed
         func mixed() -> UInt64 {

@@ -29,6 +29,7 @@ public enum Effect: Equatable, Sendable {
 /// only when every record that was handed over up to then is durable. Effects of other steps do not
 /// wait.
 public struct Effects: ~Copyable {
+    /// One effect, and whether it has to wait for the disk.
     public struct Entry: Equatable, Sendable {
         public let effect: Effect
         /// True when a `persist` of the same step precedes it.
@@ -63,7 +64,8 @@ public struct Effects: ~Copyable {
     /// Adds reply bytes, joined to the entry before when both go to one connection without a gap.
     mutating func reply(_ connection: ConnectionID, _ range: Range<Int>) {
         if let last = entries.last, last.gated == persisted,
-            case .reply(connection, let before) = last.effect, before.upperBound == range.lowerBound {
+            case .reply(connection, let before) =
+                last.effect, before.upperBound == range.lowerBound {
             entries[entries.count - 1] = Entry(
                 effect: .reply(connection, before.lowerBound..<range.upperBound), gated: persisted)
         } else {

@@ -75,7 +75,9 @@ struct KeyspaceCatalog {
             guard definitions.count < KeyspaceCatalog.keyspacesMax else {
                 throw .invalid("more keyspaces than the limit")
             }
-            guard KeyspaceCatalog.isValid(name) else { throw .invalid("keyspace name is malformed") }
+            guard KeyspaceCatalog.isValid(name) else {
+                throw .invalid("keyspace name is malformed")
+            }
             definitions.append(try KeyspaceDefinition(name: name, changes: changes))
             active.append(resolve(definitions.count - 1))
             return true
@@ -109,7 +111,9 @@ struct KeyspaceCatalog {
     }
 
     /// Changes or drops the keyspace at an index.
-    mutating func change(_ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
+    mutating func change(
+        _ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError
+    ) {
         try definitions[index].change(to: settings, dot: dot)
         active[index] = resolve(index)
     }

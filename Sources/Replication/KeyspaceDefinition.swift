@@ -31,7 +31,8 @@ struct KeyspaceDefinition {
 
     /// Replaces everything that is known by one change; nil drops the keyspace.
     mutating func change(to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
-        var change = KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
+        var change =
+            KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
         if settings == nil { change.settings.truncatedAt = dot.stamp }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
         changes.update(dot: dot, value: change.encoded(), expiry: 0, context: changes.context)

@@ -43,7 +43,8 @@ extension KeyspaceSettings {
         case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
             isKnown = setNumber(field, value)
         default:
-            return "unknown setting '\(field)'; there are \(Self.fieldNames.joined(separator: ", "))"
+            let known = Self.fieldNames.joined(separator: ", ")
+            return "unknown setting '\(field)'; there are \(known)"
         }
         return isKnown ? nil : "\(field)=\(value) is not understood; \(Self.hint(field))"
     }

@@ -188,7 +188,11 @@ extension Node {
             var intent = WriteIntent(
                 key: key, change: isPast ? .delete : .value(bytes), expiry: isPast ? 0 : expiry,
                 levels: change.levels, success: .integer(1))
-            if isSiblings { intent.context = view.context } else { intent.derivedFrom = sibling.dot }
+            if isSiblings {
+                intent.context = view.context
+            } else {
+                intent.derivedFrom = sibling.dot
+            }
             effects.beginStep()
             write(intent, at: place(of: key), target, &effects)
         }

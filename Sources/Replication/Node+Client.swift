@@ -21,8 +21,8 @@ extension Node {
         openSessions -= 1
     }
 
-    /// Bytes of effects after which a connection's further requests wait for the next step: small requests can ask for
-    /// large answers.
+    /// Bytes of effects after which a connection's further requests wait for the next step: small
+    /// requests can ask for large answers.
     private static let stepBytesMax = 1 << 20
 
     mutating func received(
@@ -263,6 +263,7 @@ extension Node {
 
     mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {
         counters.overloaded += 1
-        fail(target, "OVERLOADED too many requests under way on this node, try again later", &effects)
+        fail(
+            target, "OVERLOADED too many requests under way on this node; try again", &effects)
     }
 }

@@ -122,7 +122,8 @@ extension Node {
             isAllowed(dw, of: active, least: 0, "DW", target, &effects)
         else { return nil }
         if dw > 0 && active.settings.durability == .memory {
-            fail(target, "CONSISTENCY DW needs a keyspace with durability fsync or interval", &effects)
+            fail(
+                target, "CONSISTENCY DW needs a keyspace that is kept on disk", &effects)
             return nil
         }
         return WriteLevels(

@@ -15,7 +15,8 @@ extension Node {
         let given = configuration.keyspaces
         if !given.contains(where: { $0.name == Node.defaultName }) {
             var settings = KeyspaceSettings()
-            settings.replicationFactor = min(settings.replicationFactor, configuration.members.count)
+            settings.replicationFactor =
+                min(settings.replicationFactor, configuration.members.count)
             define(Node.defaultName, settings)
         }
         for keyspace in given where keyspace.name == Node.defaultName {
@@ -185,7 +186,8 @@ extension Node {
             return nil
         }
         var waiting: UInt64 = 0
-        for index in links.indices where links[index].isUp || links[index].node == configuration.node {
+        for index in links.indices
+        where links[index].isUp || links[index].node == configuration.node {
             waiting |= 1 << UInt64(index)
         }
         let deadline = now.monotonic + .nanoseconds(milliseconds: Node.administrationMilliseconds)
@@ -249,7 +251,9 @@ extension Node {
     private mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
         guard let operation = administrations[id], operation.waiting.isSet(index) else { return }
         administrations[id]?.waiting &= ~(1 << UInt64(index))
-        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else { return }
+        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else {
+            return
+        }
         client = done.head.client
         switch done.stage {
         case .spreading: reply(.ok, done.head.target, &effects)

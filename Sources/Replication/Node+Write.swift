@@ -194,7 +194,7 @@ extension Node {
         else {
             fail(
                 target,
-                "SIBLINGS too many concurrent values; read them with QGET and write with its context",
+                "SIBLINGS too many concurrent values; read with QGET and write with its context",
                 &effects)
             return false
         }
@@ -247,7 +247,8 @@ extension Node {
     ) {
         let frame = effects.bytes.appendMessage(
             kind: 1, flag: needsSync ? 1 : 0, number: id.rawValue, record.bytes)
-        for node in ring.primaries(of: range, replicationFactor: n) where node != configuration.node {
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node {
             send(frame, to: node, &effects)
         }
     }
@@ -283,7 +284,8 @@ extension Refusal {
         case .wrongEpoch: "UNAVAILABLE the replicas disagree on the keyspace; nothing was written"
         case .diskFull: "DISKFULL no replica has disk space left; nothing was written"
         case .tooLarge: "SIBLINGS too many concurrent values; nothing was written"
-        case .clockAhead: "CLOCK every replica refused the stamp as too far ahead; nothing was written"
+        case .clockAhead:
+            "CLOCK every replica refused the stamp as too far ahead; nothing was written"
         }
     }
 }

@@ -68,7 +68,8 @@ public struct NodeCounters: Equatable, Sendable {
             ("read_repairs", readRepairs), ("repaired", repaired), ("hedged_reads", hedgedReads),
             ("dropped_values", droppedValues), ("refused_ahead", refusedAhead),
             ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
-            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers), ("restamped", restamped),
+            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
+            ("restamped", restamped),
             ("messages_received", messagesReceived),
         ]
     }

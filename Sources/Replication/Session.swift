@@ -29,7 +29,9 @@ struct Session {
     var owesReplies: Bool { !outstanding.isEmpty }
 
     mutating func enqueue(pendingWrite hash: UInt64?) -> UInt64 { outstanding.enqueue(hash) }
-    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) { outstanding.complete(sequence, bytes) }
+    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
+        outstanding.complete(sequence, bytes)
+    }
     mutating func append(completed bytes: [UInt8]) {
         complete(outstanding.enqueue(nil), bytes)
     }

@@ -82,7 +82,7 @@ struct Slab<Element> {
     /// Traps unless the type's invariant holds.
     func checkInvariants() {
         precondition(
-            free.allSatisfy { elements[$0] == nil } && Set(free).count == free.count
+            free.allSatisfy { elements[$0] == nil }
                 && elements.count { $0 == nil } == free.count, "an index is free or in use")
     }
 

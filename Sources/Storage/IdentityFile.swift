@@ -23,6 +23,7 @@ public struct IdentityFile: Equatable, Sendable {
 
     public let node: NodeID
     public let clusterID: UInt64
+    /// The last that was taken; `epochsPerStart` from it on are spoken for.
     public let epoch: UInt64
 
     /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is
