@@ -5,7 +5,8 @@ import Coding
 /// All keyspaces of a node, found by a key's prefix.
 ///
 /// The keyspace of a key is the part before its first `:`; a key whose prefix names no keyspace
-/// lives in `default`, which is always there, at index 0.
+/// lives in `default`, which is always there, at index 0. A dropped keyspace stays as the memory of
+/// what went with it: keys of its prefix that are written later live by the settings of `default`.
 struct KeyspaceCatalog {
     static let keyspacesMax = 1_024
     static let nameBytesMax = 64
@@ -49,17 +50,17 @@ struct KeyspaceCatalog {
         var colon = 0
         while colon < limit, key[colon] != UInt8(ascii: ":") { colon += 1 }
         guard colon < limit else { return 0 }
-        return index(named: UnsafeRawBufferPointer(rebasing: key[..<colon])) ?? 0
+        return known(UnsafeRawBufferPointer(rebasing: key[..<colon])) ?? 0
     }
 
     /// The keyspace of this name, unless it is dropped.
     func index(named name: UnsafeRawBufferPointer) -> Int? {
+        known(name).flatMap { active[$0].isDropped ? nil : $0 }
+    }
+
+    private func known(_ name: UnsafeRawBufferPointer) -> Int? {
         let fingerprint = keyHash(name, key: hashKey)
-        for index in 0..<active.count
-        where active[index].fingerprint == fingerprint && !active[index].isDropped {
-            return index
-        }
-        return nil
+        return active.firstIndex { $0.fingerprint == fingerprint }
     }
 
     /// The definition of this name, dropped or not.
@@ -83,7 +84,7 @@ struct KeyspaceCatalog {
             return true
         }
         guard try definitions[index].join(changes) else { return false }
-        active[index] = resolve(index)
+        update(index)
         return true
     }
 
@@ -94,7 +95,7 @@ struct KeyspaceCatalog {
             let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
             if let index = position(named: name) {
                 definitions[index] = try KeyspaceDefinition(name: name, changes: changes)
-                active[index] = resolve(index)
+                update(index)
             } else {
                 _ = try join(name: name, changes)
             }
@@ -115,12 +116,22 @@ struct KeyspaceCatalog {
         _ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError
     ) {
         try definitions[index].change(to: settings, dot: dot)
+        update(index)
+    }
+
+    private mutating func update(_ index: Int) {
         active[index] = resolve(index)
+        guard index == 0 else { return }
+        for dropped in active.indices where active[dropped].isDropped {
+            active[dropped] = resolve(dropped)
+        }
     }
 
     private func resolve(_ index: Int) -> Active {
         let definition = definitions[index]
-        let settings = definition.settings ?? KeyspaceSettings()
+        let settings = definition.settings ?? definitions[0].settings ?? KeyspaceSettings()
+        let truncatedAt = definition.settings == nil
+            ? max(definition.truncatedAt, definitions[0].truncatedAt) : definition.truncatedAt
         let pr = settings.count(settings.primaryReadQuorum)
         let pw = settings.count(settings.primaryWriteQuorum)
         let dw = settings.count(settings.durableWriteQuorum)
@@ -134,7 +145,7 @@ struct KeyspaceCatalog {
                 writeQuorum: max(settings.count(settings.writeQuorum), pw, dw),
                 primaryWriteQuorum: pw, durableWriteQuorum: dw,
                 timeoutMilliseconds: settings.timeoutMilliseconds),
-            truncatedAt: definition.truncatedAt,
+            truncatedAt: truncatedAt,
             readRepairPerMille: Int(settings.readRepairPerMille),
             keyBytesMax: Int(settings.keyBytesMax),
             valueBytesMax: min(Int(settings.valueBytesMax), 1 << 20),

@@ -52,15 +52,18 @@ struct KeyspaceDefinition {
     }
 
     private mutating func fold() throws(DecodeError) {
-        settings = nil
+        var changed: [KeyspaceChange] = []
         for sibling in changes.siblings {
-            let change = try KeyspaceChange(encoded: sibling.value)
-            if changes.siblings.count == 1 || !change.dropped {
-                truncatedAt = max(truncatedAt, change.settings.truncatedAt)
-            }
+            changed.append(try KeyspaceChange(encoded: sibling.value))
+        }
+        settings = nil
+        let isDropped = changed.allSatisfy(\.dropped)
+        for change in changed where isDropped || !change.dropped {
+            truncatedAt = max(truncatedAt, change.settings.truncatedAt)
             guard !change.dropped else { continue }
             settings = settings?.saferOf(change.settings) ?? change.settings
         }
+        settings?.keepFloor()
         settings?.truncatedAt = truncatedAt
     }
 }

@@ -120,19 +120,13 @@ public struct KeyspaceSettings: Equatable, Sendable {
     /// keyspace.
     func saferOf(_ other: KeyspaceSettings) -> KeyspaceSettings {
         var safer = self
-        let n = max(replicationFactor, other.replicationFactor)
-        func stronger(_ a: QuorumLevel, _ b: QuorumLevel) -> QuorumLevel {
-            let left = (a.count(of: n), a.code)
-            let right = (b.count(of: n), b.code)
-            return left >= right ? a : b
-        }
-        safer.replicationFactor = n
-        safer.readQuorum = stronger(readQuorum, other.readQuorum)
-        safer.writeQuorum = stronger(writeQuorum, other.writeQuorum)
-        safer.primaryReadQuorum = stronger(primaryReadQuorum, other.primaryReadQuorum)
-        safer.primaryWriteQuorum = stronger(primaryWriteQuorum, other.primaryWriteQuorum)
-        safer.durableWriteQuorum = stronger(durableWriteQuorum, other.durableWriteQuorum)
-        safer.floor = floor.code >= other.floor.code ? floor : other.floor
+        safer.replicationFactor = max(replicationFactor, other.replicationFactor)
+        safer.readQuorum = readQuorum.strongerOf(other.readQuorum)
+        safer.writeQuorum = writeQuorum.strongerOf(other.writeQuorum)
+        safer.primaryReadQuorum = primaryReadQuorum.strongerOf(other.primaryReadQuorum)
+        safer.primaryWriteQuorum = primaryWriteQuorum.strongerOf(other.primaryWriteQuorum)
+        safer.durableWriteQuorum = durableWriteQuorum.strongerOf(other.durableWriteQuorum)
+        safer.floor = floor.strongerOf(other.floor)
         if other.conflict == .siblings { safer.conflict = .siblings }
         if other.durability.rank > durability.rank { safer.durability = other.durability }
         let ttls = [ttlMilliseconds, other.ttlMilliseconds]
@@ -145,9 +139,27 @@ public struct KeyspaceSettings: Equatable, Sendable {
         safer.truncatedAt = max(truncatedAt, other.truncatedAt)
         return safer
     }
+
+    /// Raises R and W to the floor, where levels that were chosen for a smaller N are below it.
+    mutating func keepFloor() {
+        if case .level(let level) = floor {
+            readQuorum = readQuorum.strongerOf(level)
+            writeQuorum = writeQuorum.strongerOf(level)
+        }
+        if objection != nil { writeQuorum = .all }
+    }
 }
 
 extension ConsistencyFloor {
+    /// `strong` is above every level: it holds requests to R and W, which are at least the level.
+    func strongerOf(_ other: ConsistencyFloor) -> ConsistencyFloor {
+        switch (self, other) {
+        case (.none, let floor), (let floor, .none): floor
+        case (.strong, _), (_, .strong): .strong
+        case (.level(let a), .level(let b)): .level(a.strongerOf(b))
+        }
+    }
+
     /// One byte: 0 none, a level's code, or 253 for strong.
     var code: UInt8 {
         switch self {
@@ -184,6 +196,12 @@ extension QuorumLevel {
         case 255: self = .all
         default: throw .invalid("quorum level is unknown")
         }
+    }
+
+    /// The weakest level that is at least as strong as both for every N.
+    func strongerOf(_ other: QuorumLevel) -> QuorumLevel {
+        let (weaker, stronger) = code < other.code ? (self, other) : (other, self)
+        return stronger == .quorum && 2...250 ~= weaker.code ? .all : stronger
     }
 
     var text: String {

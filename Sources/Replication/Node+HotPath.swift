@@ -49,7 +49,8 @@ extension Node {
         guard catalog.active[keyspace].answersWritesAlone, key.count > 0,
             key.count <= catalog.active[keyspace].keyBytesMax,
             value.count <= catalog.active[keyspace].valueBytesMax,
-            store.allocatedBytes < configuration.memoryBytesMax
+            store.allocatedBytes < configuration.memoryBytesMax,
+            clock.last >= catalog.active[keyspace].truncatedAt
         else { return false }
         let address = store.address(of: key)
         guard isReplica(of: address.range, keyspace) else { return false }

@@ -120,7 +120,7 @@ extension Node {
         var settings = exists ? base : KeyspaceSettings()
         if !exists {
             settings.replicationFactor = min(3, configuration.members.count)
-            settings.truncatedAt = Stamp(rawValue: 0)
+            settings.truncatedAt = catalog.active[0].truncatedAt
         }
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)
@@ -323,7 +323,7 @@ extension Node {
                 let index = catalog.index(of: key)
                 guard record.dot.stamp > catalog.active[index].truncatedAt else { return }
                 let isUnder = name == Node.defaultName
-                    ? index == 0
+                    ? index == 0 || catalog.active[index].isDropped
                     : key.count > name.count && key[name.count] == UInt8(ascii: ":")
                         && key.prefix(name.count).elementsEqual(name)
                 if isUnder { held += 1 }

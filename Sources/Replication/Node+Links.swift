@@ -44,6 +44,7 @@ extension Node {
     ) {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = identity
+        links[index].heardAt = now.monotonic
         links[index].highest = max(links[index].highest, identity)
         sendHeartbeat(to: index, &effects)
     }
@@ -71,6 +72,14 @@ extension Node {
     func isReachable(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }
         return links[index].isUp
+    }
+
+    /// Whether a node can be expected to answer at once: it is reachable and has been heard of
+    /// within three heartbeats.
+    func isResponsive(_ node: NodeID) -> Bool {
+        guard let index = linkIndex(of: node), links[index].isUp else { return false }
+        let silence = now.monotonic &- links[index].heardAt
+        return silence < .nanoseconds(milliseconds: 3 * Node.heartbeatMilliseconds)
     }
 
     private func isCut(_ index: Int) -> Bool {
@@ -104,6 +113,7 @@ extension Node {
     ) {
         guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
         counters.messagesReceived += 1
+        links[index].heardAt = now.monotonic
         do throws(DecodeError) {
             try handle(try Message(decoding: payload), from: node, &effects)
         } catch {
@@ -143,7 +153,7 @@ extension Node {
 
 // Time: heartbeats, deadlines, hedges.
 extension Node {
-    private static let heartbeatMilliseconds: UInt64 = 200
+    static let heartbeatMilliseconds: UInt64 = 200
     private static let sweepMilliseconds: UInt64 = 5
 
     mutating func passTime(_ effects: inout Effects) {

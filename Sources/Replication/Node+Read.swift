@@ -95,11 +95,16 @@ extension Node {
         let frame = read.key.withUnsafeBytes {
             effects.bytes.appendMessage(kind: 3, number: id.rawValue, $0)
         }
+        // Nodes that have fallen silent come last; among the others the first one asked goes round.
         let first = counters.reads
-        for step in 0..<replicas.count where open < wanted {
+        for step in 0..<2 * replicas.count where open < wanted {
             let replica = (first + step) % replicas.count
             let node = replicas[replicas.startIndex + replica]
-            guard read.everAsked & 1 << UInt64(replica) == 0, isReachable(node) else { continue }
+            let isFirstRound = step < replicas.count
+            let asked = reads[id]?.everAsked ?? 0
+            guard asked & 1 << UInt64(replica) == 0,
+                isFirstRound ? isResponsive(node) : isReachable(node)
+            else { continue }
             reads[id]?.asked |= 1 << UInt64(replica)
             reads[id]?.everAsked |= 1 << UInt64(replica)
             send(frame, to: node, &effects)

@@ -131,6 +131,13 @@ extension Node {
             fail(target, "CLOCK the key was written by a clock far ahead of this node's", &effects)
             return nil
         }
+        let truncatedAt = catalog.active[keyspace].truncatedAt
+        guard clock.observe(truncatedAt, wallMilliseconds: now.wallMilliseconds) else {
+            fail(
+                target, "CLOCK the keyspace was emptied by a clock far ahead of this node's",
+                &effects)
+            return nil
+        }
         if let seen = intent.context?.newest,
             !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)

@@ -142,6 +142,8 @@ struct Link {
     var identity: ReplicaIdentity?
     /// The highest identity ever admitted.
     var highest = ReplicaIdentity(rawValue: 0)
+    /// When anything came from the other end last, in nanoseconds of the monotonic clock.
+    var heardAt: Deadline = 0
     /// A fault was injected: nothing passes either way until then.
     var cutUntil: Deadline?
 
