@@ -6,13 +6,16 @@ public enum DiskError: Error, Equatable, Sendable {
     case full(String)
     /// Another process holds the directory.
     case locked(String)
-    /// Anything else the operating system said. After this from `sync` the pages' fate is unknown: stop, never retry.
+    /// Anything else the operating system said. After this from `sync` the pages' fate is unknown:
+    /// stop, never retry.
     case failed(String, errno: Int32)
 }
 
-/// One data directory, as far as storage needs it: real files in production, a faulty disk in the simulator.
+/// One data directory, as far as storage needs it: real files in production, a faulty disk in the
+/// simulator.
 ///
-/// Names are flat (no directories) and relative to the data directory. All offsets and counts are in bytes.
+/// Names are flat (no directories) and relative to the data directory. All offsets and counts are
+/// in bytes.
 public protocol Disk: AnyObject {
     /// Names of all files, ascending.
     func list() throws(DiskError) -> [String]

@@ -13,11 +13,12 @@ public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
 /// One life of a node's memory: (node, epoch).
 ///
-/// Every process start takes a new epoch, made durable before the first dot is minted. A replica that lost its disk, one
-/// key, or only the bytes it had not synced therefore never speaks under the name of the memory it lost: what the old
-/// identity wrote and this process forgot stays concurrent with what it writes next, and no acknowledged write is
-/// covered by mistake. An epoch is the wall clock in milliseconds at the start, or the stored epoch plus one if that is
-/// more, so a restored backup or a cloned disk also differs from its original.
+/// Every process start takes a new epoch, made durable before the first dot is minted. A replica
+/// that lost its disk, one key, or only the bytes it had not synced therefore never speaks under
+/// the name of the memory it lost: what the old identity wrote and this process forgot stays
+/// concurrent with what it writes next, and no acknowledged write is covered by mistake. An epoch
+/// is the wall clock in milliseconds at the start, or the stored epoch plus one if that is more, so
+/// a restored backup or a cloned disk also differs from its original.
 ///
 /// Layout: node in the upper 16 bits, epoch in the lower 48.
 public struct ReplicaIdentity: Hashable, Comparable, Sendable, CustomStringConvertible {

@@ -1,5 +1,5 @@
-/// A moment in a process's life, handed in with each step: the monotonic clock for deadlines beside the wall clock for
-/// stamps and expiry, both read once per turn.
+/// A moment in a process's life, handed in with each step: the monotonic clock for deadlines beside
+/// the wall clock for stamps and expiry, both read once per turn.
 public struct Instant: Sendable, Equatable {
     /// Nanoseconds on the process's monotonic clock; never runs backwards.
     public let monotonic: UInt64

@@ -1,7 +1,8 @@
-/// A keyed 64-bit hash of bytes for tables: two multiplications for the common key, keyed per process so that a client
-/// cannot choose keys that collide.
+/// A keyed 64-bit hash of bytes for tables: two multiplications for the common key, keyed per
+/// process so that a client cannot choose keys that collide.
 ///
-/// Source: Wang Yi, wyhash final 4 (the folded multiply and its secrets); not a message authentication code.
+/// Source: Wang Yi, wyhash final 4 (the folded multiply and its secrets); not a message
+/// authentication code.
 ///
 /// - Complexity: O(count).
 @inlinable public func keyHash(_ bytes: UnsafeRawBufferPointer, key: UInt64) -> UInt64 {

@@ -1,9 +1,12 @@
-/// The one source of randomness: xoshiro256**, seeded through SplitMix64, so that a seed replays a run.
+/// The one source of randomness: xoshiro256**, seeded through SplitMix64, so that a seed replays a
+/// run.
 ///
-/// Source: Blackman & Vigna, "Scrambled linear pseudorandom number generators" (2021), §5; not for secrets.
+/// Source: Blackman & Vigna, "Scrambled linear pseudorandom number generators" (2021), §5; not for
+/// secrets.
 public struct PRNG: RandomNumberGenerator, Sendable {
     @usableFromInline var state: (UInt64, UInt64, UInt64, UInt64)
 
+    /// - Parameter seed: any number; equal seeds give equal sequences.
     public init(seed: UInt64) {
         var mixer = seed
         func mixed() -> UInt64 {
@@ -37,11 +40,13 @@ public struct PRNG: RandomNumberGenerator, Sendable {
     /// True with `perMille`/1000 probability.
     @inlinable public mutating func chance(perMille: Int) -> Bool { below(1000) < perMille }
 
-    /// A generator of its own for one part of the world, so that drawing more here never shifts the draws there.
+    /// A generator of its own for one part of the world, so that drawing more here never shifts the
+    /// draws there.
     public mutating func split() -> PRNG { PRNG(seed: next()) }
 }
 
-/// SplitMix64's output function: every input bit changes every output bit with probability near one half.
+/// SplitMix64's output function: every input bit changes every output bit with probability near one
+/// half.
 @inlinable public func finalMix(_ value: UInt64) -> UInt64 {
     var mixed = value
     mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9

@@ -1,4 +1,5 @@
-/// A map that iterates in key order, as one sorted array: for tens to hundreds of entries, and for determinism.
+/// A map that iterates in key order, as one sorted array: for tens to hundreds of entries, and for
+/// determinism.
 ///
 /// Invariant: `keys` is strictly ascending and `keys.count == values.count`.
 ///

@@ -1,7 +1,8 @@
 /// A dictionary that cannot be iterated.
 ///
-/// Two equal `Dictionary` values iterate in different orders even inside one process, so a protocol that walks one
-/// behaves differently in a replay. Lookup is all that is offered; who needs an order keeps a `SortedMap`.
+/// Two equal `Dictionary` values iterate in different orders even inside one process, so a protocol
+/// that walks one behaves differently in a replay. Lookup is all that is offered; who needs an
+/// order keeps a `SortedMap`.
 public struct Table<Key: Hashable, Value> {
     @usableFromInline var storage: [Key: Value] = [:]
 

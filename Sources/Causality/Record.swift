@@ -70,6 +70,7 @@ public struct Record {
     @inlinable var flags: UInt8 { base.load(fromByteOffset: 4, as: UInt8.self) }
     @inlinable public var isTombstone: Bool { flags & 1 != 0 }
     @inlinable public var isSiblingSet: Bool { flags & 2 != 0 }
+    /// The write that the record stands for, or the newest that its sibling set has seen.
     @inlinable public var dot: Dot {
         Dot(
             identity: ReplicaIdentity(

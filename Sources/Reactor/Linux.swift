@@ -110,6 +110,7 @@ public struct Poller: ~Copyable {
 ///
 /// Source: eventfd(2).
 public struct Wakeup: ~Copyable, Sendable {
+    /// To be watched; signalled is readable.
     public let descriptor: Int32
 
     public init() throws(SocketError) {
@@ -132,6 +133,9 @@ public struct Wakeup: ~Copyable, Sendable {
 public final class Signals: Sendable {
     public let descriptor: Int32
 
+    /// Blocks the signals on this thread, and so on those it starts.
+    ///
+    /// - Throws: when no descriptor is left.
     public init() throws(SocketError) {
         signal(SIGPIPE, SIG_IGN)
         var set = sigset_t()

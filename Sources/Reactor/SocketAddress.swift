@@ -46,6 +46,7 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
     /// `AF_INET` or `AF_INET6`.
     var family: Int32 { Int32(storage.ss_family) }
 
+    /// 0…65,535, in the host's byte order.
     public var port: UInt16 {
         // The port stands at the same place in sockaddr_in and sockaddr_in6, in network order.
         withUnsafeBytes(of: storage) {

@@ -3,6 +3,7 @@ import Glibc
 
 /// The process's two clocks, read once per turn.
 public enum SystemClock {
+    /// Both clocks, one after the other.
     public static func now() -> Instant {
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)

@@ -1,7 +1,8 @@
 import Base
 import Coding
 
-/// One thing the node wants done, in the order in which it became true. Ranges are into `Effects.bytes`.
+/// One thing the node wants done, in the order in which it became true. Ranges are into
+/// `Effects.bytes`.
 public enum Effect: Equatable, Sendable {
     /// Answer bytes for a client, in RESP.
     case reply(ConnectionID, Range<Int>)
@@ -9,9 +10,11 @@ public enum Effect: Equatable, Sendable {
     case close(ConnectionID)
     /// A message for another node, framed: `Frame` header and payload.
     case send(NodeID, Range<Int>)
-    /// A record for the journal; it must be durable before any later effect of the same step becomes visible.
+    /// A record for the journal; it must be durable before any later effect of the same step
+    /// becomes visible.
     case persist(Range<Int>)
-    /// A record for the journal that becomes durable within its keyspace's interval; nothing waits for it.
+    /// A record for the journal that becomes durable within its keyspace's interval; nothing waits
+    /// for it.
     case append(Range<Int>)
     /// Give `.reached(token)` back as an input, once what the step persisted before it is durable.
     case notify(UInt64)
@@ -19,11 +22,14 @@ public enum Effect: Equatable, Sendable {
     case disconnect(NodeID)
 }
 
-/// The node's effect sink: small plain records plus the bytes that they carry, each encoded once, reused turn after turn.
+/// The node's effect sink: small plain records plus the bytes that they carry, each encoded once,
+/// reused turn after turn.
 ///
-/// The durability contract: within one step, whatever follows a `persist` is `gated`; it may leave only when every record
-/// that was handed over up to then is durable. Effects of other steps do not wait.
+/// The durability contract: within one step, whatever follows a `persist` is `gated`; it may leave
+/// only when every record that was handed over up to then is durable. Effects of other steps do not
+/// wait.
 public struct Effects: ~Copyable {
+    /// One effect, and whether it has to wait for the disk.
     public struct Entry: Equatable, Sendable {
         public let effect: Effect
         /// True when a `persist` of the same step precedes it.
@@ -32,12 +38,14 @@ public struct Effects: ~Copyable {
 
     public var bytes = ByteBuffer(capacity: 64 * 1024)
     public private(set) var entries: [Entry] = []
-    /// How many bytes of the last `received` input were used up; the rest must be offered again, with more behind it,
-    /// or, when `stalled`, after the next reply to that connection.
+    /// How many bytes of the last `received` input were used up; the rest must be offered again,
+    /// with more behind it, or, when `stalled`, after the next reply to that connection.
     public internal(set) var consumed = 0
-    /// The connection has as many requests under way as it may have: keep its unread bytes and read no more.
+    /// The connection has as many requests under way as it may have: keep its unread bytes and read
+    /// no more.
     public internal(set) var stalled = false
-    /// Milliseconds within which appended records must be synced; nil when none was appended since `removeAll`.
+    /// Milliseconds within which appended records must be synced; nil when none was appended since
+    /// `removeAll`.
     public internal(set) var syncWithinMilliseconds: UInt64?
     private var persisted = false
 
@@ -56,7 +64,8 @@ public struct Effects: ~Copyable {
     /// Adds reply bytes, joined to the entry before when both go to one connection without a gap.
     mutating func reply(_ connection: ConnectionID, _ range: Range<Int>) {
         if let last = entries.last, last.gated == persisted,
-            case .reply(connection, let before) = last.effect, before.upperBound == range.lowerBound {
+            case .reply(connection, let before) =
+                last.effect, before.upperBound == range.lowerBound {
             entries[entries.count - 1] = Entry(
                 effect: .reply(connection, before.lowerBound..<range.upperBound), gated: persisted)
         } else {

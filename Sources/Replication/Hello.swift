@@ -1,16 +1,19 @@
 import Base
 import Coding
 
-/// The first thing each way on a link: `"QRT1" | frame(protocol version (4) | cluster (8) | identity (8) | recipient (2))`.
+/// The first thing each way on a link: `"QRT1" | frame(protocol version (4) | cluster (8) |
+/// identity (8) | recipient (2))`.
 ///
-/// The four bytes in front let anything that is not a node (a browser, TLS, a Redis client) be told from one before a
-/// length is believed.
+/// The four bytes in front let anything that is not a node (a browser, TLS, a Redis client) be told
+/// from one before a length is believed.
 public struct Hello: Equatable, Sendable {
     public static let magic: [UInt8] = [0x51, 0x52, 0x54, 0x31]
+    /// What this build speaks.
     public static let protocolVersion: UInt32 = 1
     /// Bytes of the whole greeting.
     public static let encodedBytes = 4 + Frame.headerBytes + 22
 
+    /// What the sender speaks.
     public let protocolVersion: UInt32
     public let clusterID: UInt64
     public let identity: ReplicaIdentity
@@ -78,11 +81,14 @@ public enum LinkRefusal: Error, Equatable, Sendable {
         switch self {
         case .protocolVersion(let theirs):
             "it speaks protocol version \(theirs), this node \(Hello.protocolVersion)"
-        case .otherCluster: "it belongs to another cluster; compare clusterID in both configurations"
-        case .otherRecipient(let node): "it looks for \(node); a host or port in its configuration is wrong"
+        case .otherCluster:
+            "it belongs to another cluster; compare clusterID in both configurations"
+        case .otherRecipient(let node):
+            "it looks for \(node); a host or port in its configuration is wrong"
         case .notAMember(let node): "\(node) is not in this node's list of members"
         case .ownNumber: "it greets under this node's own number"
-        case .staleIdentity(let identity, let seen): "identity \(identity) is older than \(seen), seen before"
+        case .staleIdentity(let identity, let seen):
+            "identity \(identity) is older than \(seen), seen before"
         case .duplicate(let identity, let linked):
             "\(linked) is alive under the same number, so \(identity) is a second process"
         }

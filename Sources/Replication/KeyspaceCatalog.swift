@@ -4,14 +4,14 @@ import Coding
 
 /// All keyspaces of a node, found by a key's prefix.
 ///
-/// The keyspace of a key is the part before its first `:`; a key whose prefix names no keyspace lives in `default`, which
-/// is always there, at index 0.
+/// The keyspace of a key is the part before its first `:`; a key whose prefix names no keyspace
+/// lives in `default`, which is always there, at index 0.
 struct KeyspaceCatalog {
     static let keyspacesMax = 1_024
     static let nameBytesMax = 64
 
-    /// What the request path needs, without reference counts; indices do not change. Read field by field: a copy of the
-    /// whole costs more than a request's other look-ups together.
+    /// What the request path needs, without reference counts; indices do not change. Read field by
+    /// field: a copy of the whole costs more than a request's other look-ups together.
     struct Active {
         var fingerprint: UInt64
         var isDropped: Bool
@@ -22,10 +22,13 @@ struct KeyspaceCatalog {
         var truncatedAt: Stamp
         var readRepairPerMille: Int
         var keyBytesMax: Int
+        /// Of what needs no closer look: at most 1 MiB.
         var valueBytesMax: Int
-        /// A replica answers a plain read from its own state, and compares nothing in the background.
+        /// A replica answers a plain read from its own state, and compares nothing in the
+        /// background.
         var answersReadsAlone: Bool
-        /// The one replica answers a plain write at once: nothing to sync, send, expire or keep beside it.
+        /// The one replica answers a plain write at once: nothing to sync, send, expire or keep
+        /// beside it.
         var answersWritesAlone: Bool
         var settings: KeyspaceSettings
     }
@@ -72,7 +75,9 @@ struct KeyspaceCatalog {
             guard definitions.count < KeyspaceCatalog.keyspacesMax else {
                 throw .invalid("more keyspaces than the limit")
             }
-            guard KeyspaceCatalog.isValid(name) else { throw .invalid("keyspace name is malformed") }
+            guard KeyspaceCatalog.isValid(name) else {
+                throw .invalid("keyspace name is malformed")
+            }
             definitions.append(try KeyspaceDefinition(name: name, changes: changes))
             active.append(resolve(definitions.count - 1))
             return true
@@ -82,7 +87,8 @@ struct KeyspaceCatalog {
         return true
     }
 
-    /// Puts definitions from the journal in the place of what the configuration said under their names.
+    /// Puts definitions from the journal in the place of what the configuration said under their
+    /// names.
     mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
         for _ in 0..<(try reader.integer(UInt16.self)) {
             let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
@@ -105,7 +111,9 @@ struct KeyspaceCatalog {
     }
 
     /// Changes or drops the keyspace at an index.
-    mutating func change(_ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
+    mutating func change(
+        _ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError
+    ) {
         try definitions[index].change(to: settings, dot: dot)
         active[index] = resolve(index)
     }
@@ -128,7 +136,8 @@ struct KeyspaceCatalog {
                 timeoutMilliseconds: settings.timeoutMilliseconds),
             truncatedAt: definition.truncatedAt,
             readRepairPerMille: Int(settings.readRepairPerMille),
-            keyBytesMax: Int(settings.keyBytesMax), valueBytesMax: Int(settings.valueBytesMax),
+            keyBytesMax: Int(settings.keyBytesMax),
+            valueBytesMax: min(Int(settings.valueBytesMax), 1 << 20),
             answersReadsAlone: settings.count(settings.readQuorum) == 1 && pr <= 1
                 && (settings.replicationFactor == 1 || settings.readRepairPerMille == 0),
             answersWritesAlone: settings.replicationFactor == 1
@@ -147,7 +156,8 @@ struct KeyspaceCatalog {
         }
     }
 
-    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the order does not matter.
+    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
+    /// order does not matter.
     var digest: UInt64 {
         var sum: UInt64 = 0
         for definition in definitions {

@@ -5,11 +5,12 @@ import Quorum
 
 /// One keyspace as the cluster knows it: a sibling set of settings under the keyspace's name.
 ///
-/// Definitions spread by gossip, so two sides of a partition may change one keyspace without knowing of each other.
-/// Definitions are therefore kept as what they are, concurrent values under a causal context, and the effective settings
-/// are the safer of each (`KeyspaceSettings.saferOf`): more replicas, larger quorums, siblings rather than
-/// last-writer-wins, the stronger durability. A drop loses against a concurrent change. The next change anywhere that
-/// has seen both replaces both.
+/// Definitions spread by gossip, so two sides of a partition may change one keyspace without
+/// knowing of each other. Definitions are therefore kept as what they are, concurrent values under
+/// a causal context, and the effective settings are the safer of each (`KeyspaceSettings.saferOf`):
+/// more replicas, larger quorums, siblings rather than last-writer-wins, the stronger durability. A
+/// drop loses against a concurrent change. The next change anywhere that has seen both replaces
+/// both.
 struct KeyspaceDefinition {
     let name: [UInt8]
     private(set) var changes: SiblingSet
@@ -24,12 +25,14 @@ struct KeyspaceDefinition {
         try fold()
     }
 
-    /// Whether two changes were made without knowledge of each other and nobody has settled it since.
+    /// Whether two changes were made without knowledge of each other and nobody has settled it
+    /// since.
     var isConflicted: Bool { changes.siblings.count > 1 }
 
     /// Replaces everything that is known by one change; nil drops the keyspace.
     mutating func change(to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
-        var change = KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
+        var change =
+            KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
         if settings == nil { change.settings.truncatedAt = dot.stamp }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
         changes.update(dot: dot, value: change.encoded(), expiry: 0, context: changes.context)

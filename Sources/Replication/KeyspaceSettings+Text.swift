@@ -26,7 +26,8 @@ extension KeyspaceSettings {
 
     /// Applies one `field=value`.
     ///
-    /// - Returns: what is wrong with it; nil when it was applied. Whether settings fit each other is `objection`'s.
+    /// - Returns: what is wrong with it; nil when it was applied. Whether settings fit each other
+    ///   is `objection`'s.
     public mutating func set(_ assignment: String) -> String? {
         guard let equals = assignment.firstIndex(of: "=") else {
             return "'\(assignment)' is not field=value, as in n=3"
@@ -42,7 +43,8 @@ extension KeyspaceSettings {
         case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
             isKnown = setNumber(field, value)
         default:
-            return "unknown setting '\(field)'; there are \(Self.fieldNames.joined(separator: ", "))"
+            let known = Self.fieldNames.joined(separator: ", ")
+            return "unknown setting '\(field)'; there are \(known)"
         }
         return isKnown ? nil : "\(field)=\(value) is not understood; \(Self.hint(field))"
     }

@@ -7,7 +7,8 @@ import Quorum
 public enum Durability: Equatable, Sendable {
     /// Never on disk: a restart forgets.
     case memory
-    /// In the journal at once, synced within so many milliseconds (1…60,000); a crash may forget that much.
+    /// In the journal at once, synced within so many milliseconds (1…60,000); a crash may forget
+    /// that much.
     case interval(milliseconds: UInt32)
     /// Synced before it is acknowledged.
     case fsync
@@ -27,7 +28,8 @@ public enum ConsistencyFloor: Equatable, Sendable {
     case none
     /// At least this many replicas for every read and every write.
     case level(QuorumLevel)
-    /// The keyspace's own R and W, which must overlap (R + W > N): a request may ask for more, never for less.
+    /// The keyspace's own R and W, which must overlap (R + W > N): a request may ask for more,
+    /// never for less.
     case strong
 }
 
@@ -58,7 +60,8 @@ public struct KeyspaceSettings: Equatable, Sendable {
     public var valueBytesMax: UInt32 = 8 << 20
     /// Concurrent values of one key before a write is refused, 1…1,000.
     public var siblingsMax: UInt32 = 100
-    /// Reads out of a thousand that compare all replicas in the background and repair what they find.
+    /// Reads out of a thousand that compare all replicas in the background and repair what they
+    /// find.
     public var readRepairPerMille: UInt32 = 100
     /// What was written up to this stamp is gone: the keyspace was emptied then.
     public var truncatedAt = Stamp(rawValue: 0)
@@ -110,9 +113,11 @@ public struct KeyspaceSettings: Equatable, Sendable {
     /// A level as a number of replicas of this keyspace.
     @inline(__always) func count(_ level: QuorumLevel) -> Int { level.count(of: replicationFactor) }
 
-    /// Two definitions that were made without knowledge of each other meet at the safer of each setting.
+    /// Two definitions that were made without knowledge of each other meet at the safer of each
+    /// setting.
     ///
-    /// Commutative, associative and idempotent, so every node that knows both arrives at the same keyspace.
+    /// Commutative, associative and idempotent, so every node that knows both arrives at the same
+    /// keyspace.
     func saferOf(_ other: KeyspaceSettings) -> KeyspaceSettings {
         var safer = self
         let n = max(replicationFactor, other.replicationFactor)

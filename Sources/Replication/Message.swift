@@ -28,12 +28,14 @@ enum ReplicaStatus: UInt8 {
 enum Message {
     /// Merge a record; with a number other than 0 an acknowledgement is wanted.
     case replicate(UInt64, Record, ReplicateDurability)
-    /// What became of a replicated record, and under `superseded` the stamp of what is stored instead.
+    /// What became of a replicated record, and under `superseded` the stamp of what is stored
+    /// instead.
     case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
     case answer(UInt64, ReplicaStatus, Record?)
     /// Run a client's command here, in RESP, and send the reply back.
-    case command(UInt64, protocolVersion: UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
+    case command(UInt64, protocolVersion:
+        UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
     case commandReply(UInt64, UnsafeRawBufferPointer)
     /// Keyspace definitions; with a number other than 0 an acknowledgement is wanted.
     case definitions(UInt64, UnsafeRawBufferPointer)
@@ -89,11 +91,15 @@ enum Message {
     }
 
     private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
-        guard let status = ReplicaStatus(rawValue: flag) else { throw .invalid("status is unknown") }
+        guard let status = ReplicaStatus(rawValue: flag) else {
+            throw .invalid("status is unknown")
+        }
         return status
     }
 
-    private static func key(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) -> UnsafeRawBufferPointer {
+    private static func key(
+        _ bytes: UnsafeRawBufferPointer) throws(DecodeError
+    ) -> UnsafeRawBufferPointer {
         guard 1...Record.keyBytesMax ~= bytes.count else { throw .invalid("key length") }
         return bytes
     }

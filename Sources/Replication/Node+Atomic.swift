@@ -6,12 +6,13 @@ import Ring
 
 // Commands that read and write in one step, and changes of a value's expiry.
 //
-// A leaderless quorum cannot make a read and a write one step, so with more than one replica the atomic ones are refused
-// by name. Where a keyspace has one replica that replica's thread is the order, and they are what Redis makes of them.
+// A leaderless quorum cannot make a read and a write one step, so with more than one replica the
+// atomic ones are refused by name. Where a keyspace has one replica that replica's thread is the
+// order, and they are what Redis makes of them.
 extension Node {
     /// Refuses unless this node alone decides about the key; forwards to the node that does.
     private mutating func decidesAlone(
-        _ spot: (keyspace: Int, address: RecordStore.Address), _ what: StaticString,
+        _ spot: KeyLocation, _ what: StaticString,
         _ timeoutMilliseconds: UInt32, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         guard catalog.active[spot.keyspace].n == 1 else {
@@ -21,10 +22,9 @@ extension Node {
                     + "this one has n=\(catalog.active[spot.keyspace].n)", &effects)
             return false
         }
-        guard isReplica(of: spot.address.range, spot.keyspace) else {
+        guard isReplica(of: spot) else {
             forwardRequest(
-                spot.address.range, spot.keyspace, timeoutMilliseconds: timeoutMilliseconds,
-                target, &effects)
+            to: spot, timeoutMilliseconds: timeoutMilliseconds, target, &effects)
             return false
         }
         return true
@@ -32,7 +32,7 @@ extension Node {
 
     /// The one live value of a key that this node alone decides about.
     private mutating func current(
-        _ spot: (keyspace: Int, address: RecordStore.Address), _ key: UnsafeRawBufferPointer
+        _ spot: KeyLocation, _ key: UnsafeRawBufferPointer
     ) -> (value: [UInt8], expiry: UInt64)? {
         guard let record = liveState(spot.address, key, spot.keyspace), isLive(record) else {
             return nil
@@ -42,7 +42,7 @@ extension Node {
     }
 
     mutating func setAtomically(
-        _ options: SetOptions, _ spot: (keyspace: Int, address: RecordStore.Address),
+        _ options: SetOptions, _ spot: KeyLocation,
         _ levels: WriteLevels, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         let timeout = levels.timeoutMilliseconds
@@ -66,7 +66,7 @@ extension Node {
         let intent = WriteIntent(
             key: request[1], change: .value(request[options.value]), expiry: expiry,
             levels: levels, success: isSetnx ? .integer(1) : met)
-        write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+        write(intent, at: spot, target, &effects)
     }
 
     private func expiryOfWrite(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
@@ -88,16 +88,13 @@ extension Node {
         else { return }
         let before = current(spot, request[1])
         var value = before?.value ?? []
-        let limit = Int(catalog.active[spot.keyspace].settings.valueBytesMax)
-        guard value.count + request[2].count <= limit else {
-            return fail(target, text: "ERR value exceeds the keyspace's \(limit) bytes", &effects)
-        }
         value.append(contentsOf: request[2])
         value.withUnsafeBytes { bytes in
+            guard isWithinLimits(request[1], bytes, spot.keyspace, target, &effects) else { return }
             let intent = WriteIntent(
                 key: request[1], change: .value(bytes), expiry: before?.expiry ?? 0,
                 levels: levels, success: .integer(bytes.count))
-            write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+            write(intent, at: spot, target, &effects)
         }
     }
 
@@ -111,7 +108,7 @@ extension Node {
         guard let before = current(spot, request[1]) else { return reply(.null, target, &effects) }
         let intent = WriteIntent(
             key: request[1], change: .delete, levels: levels, success: .bulk(before.value))
-        write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+        write(intent, at: spot, target, &effects)
     }
 
     mutating func getExpire(
@@ -129,7 +126,7 @@ extension Node {
             let intent = WriteIntent(
                 key: request[1], change: .value(bytes), expiry: expiry, levels: levels,
                 success: .bulk(before.value))
-            write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+            write(intent, at: spot, target, &effects)
         }
     }
 
@@ -146,7 +143,8 @@ extension Node {
         try changeExpiry(target, &effects) { .persist($0) }
     }
 
-    /// Reads the key, and writes it again with another expiry right behind the version that was read.
+    /// Reads the key, and writes it again with another expiry right behind the version that was
+    /// read.
     private mutating func changeExpiry(
         _ target: ReplyTarget, _ effects: inout Effects,
         _ purpose: (WriteLevels) -> ReadPurpose
@@ -156,10 +154,9 @@ extension Node {
         guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
             let readLevels = readLevels(.none, spot.keyspace, target, &effects)
         else { return }
-        guard isReplica(of: spot.address.range, spot.keyspace) else {
+        guard isReplica(of: spot) else {
             return forwardRequest(
-                spot.address.range, spot.keyspace,
-                timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+            to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
         }
         read(key, keyspace: spot.keyspace, readLevels, purpose(levels), target, &effects)
     }
@@ -176,22 +173,28 @@ extension Node {
         return wanted
     }
 
-    /// Writes a value that was read with another expiry; nothing when there is none or the expiry is nil.
+    /// Writes a value that was read with another expiry; nothing when there is none or the expiry
+    /// is nil.
     mutating func rewrite(
-        _ sibling: Sibling?, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ expiry: UInt64?,
-        _ context: CausalContext, _ levels: WriteLevels, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ view: KeyView, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ change: ExpiryChange,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        guard let sibling, let expiry else { return reply(.integer(0), target, &effects) }
+        guard let sibling = view.siblings.first, let expiry = change.expiry else {
+            return reply(.integer(0), target, &effects)
+        }
         let isSiblings = catalog.active[keyspace].settings.conflict == .siblings
         let isPast = expiry != 0 && expiry <= now.wallMilliseconds
         sibling.value.withUnsafeBytes { bytes in
             var intent = WriteIntent(
                 key: key, change: isPast ? .delete : .value(bytes), expiry: isPast ? 0 : expiry,
-                levels: levels, success: .integer(1))
-            if isSiblings { intent.context = context } else { intent.derivedFrom = sibling.dot }
+                levels: change.levels, success: .integer(1))
+            if isSiblings {
+                intent.context = view.context
+            } else {
+                intent.derivedFrom = sibling.dot
+            }
             effects.beginStep()
-            write(intent, keyspace: keyspace, at: store.address(of: key), target, &effects)
+            write(intent, at: place(of: key), target, &effects)
         }
     }
 }

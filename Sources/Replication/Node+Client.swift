@@ -21,6 +21,10 @@ extension Node {
         openSessions -= 1
     }
 
+    /// Bytes of effects after which a connection's further requests wait for the next step: small
+    /// requests can ask for large answers.
+    private static let stepBytesMax = 1 << 20
+
     mutating func received(
         _ connection: ConnectionID, _ bytes: UnsafeRawBufferPointer, _ effects: inout Effects
     ) {
@@ -28,9 +32,14 @@ extension Node {
         effects.stalled = false
         let index = Int(connection.rawValue)
         guard index < sessions.count, sessions[index].isOpen else { return }
+        let start = effects.bytes.count
         while effects.consumed < bytes.count {
             if sessions[index].isClosing {
                 effects.consumed = bytes.count
+                return
+            }
+            guard effects.bytes.count - start < Node.stepBytesMax else {
+                effects.stalled = true
                 return
             }
             let rest = UnsafeRawBufferPointer(rebasing: bytes[effects.consumed...])
@@ -87,7 +96,8 @@ extension Node {
 
     /// Whether the parsed request may run beside those that the connection still waits for.
     ///
-    /// Requests of one connection run side by side unless a later one could overtake a write of its own key.
+    /// Requests of one connection run side by side unless a later one could overtake a write of its
+    /// own key.
     private func mayExecute(_ index: Int) -> Bool {
         guard sessions[index].owesReplies else { return true }
         guard sessions[index].outstanding.count < Session.outstandingMax else { return false }
@@ -205,7 +215,8 @@ extension Node {
 
 // Requests with several keys.
 extension Node {
-    /// Starts a request that is answered when all its parts are; nil, and an error reply, when there is no room.
+    /// Starts a request that is answered when all its parts are; nil, and an error reply, when
+    /// there is no room.
     mutating func gather(
         _ combination: GatherOperation.Combination, parts: Int, _ target: ReplyTarget,
         _ effects: inout Effects
@@ -252,6 +263,7 @@ extension Node {
 
     mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {
         counters.overloaded += 1
-        fail(target, "OVERLOADED too many requests under way on this node, try again later", &effects)
+        fail(
+            target, "OVERLOADED too many requests under way on this node; try again", &effects)
     }
 }

@@ -25,7 +25,8 @@ extension Node {
         }
     }
 
-    /// Runs of slots with one preference list for the default keyspace, merged where neighbours agree.
+    /// Runs of slots with one preference list for the default keyspace, merged where neighbours
+    /// agree.
     private var slotRuns: [(first: Int, last: Int, nodes: ArraySlice<NodeID>)] {
         let n = catalog.active[0].n
         var runs: [(first: Int, last: Int, nodes: ArraySlice<NodeID>)] = []

@@ -51,12 +51,14 @@ extension Node {
         }
     }
 
-    /// Where a key lives: its keyspace and its place in the table; throws nothing, so that a bad key is told apart.
     @inline(__always)
-    func place(
-        of key: UnsafeRawBufferPointer
-    ) -> (keyspace: Int, address: RecordStore.Address) {
-        (catalog.index(of: key), store.address(of: key))
+    func place(of key: UnsafeRawBufferPointer) -> KeyLocation {
+        KeyLocation(keyspace: catalog.index(of: key), address: store.address(of: key))
+    }
+
+    @inline(__always)
+    func isReplica(of location: KeyLocation) -> Bool {
+        isReplica(of: location.address.range, location.keyspace)
     }
 
     @inline(__always)
@@ -120,7 +122,8 @@ extension Node {
             isAllowed(dw, of: active, least: 0, "DW", target, &effects)
         else { return nil }
         if dw > 0 && active.settings.durability == .memory {
-            fail(target, "CONSISTENCY DW needs a keyspace with durability fsync or interval", &effects)
+            fail(
+                target, "CONSISTENCY DW needs a keyspace that is kept on disk", &effects)
             return nil
         }
         return WriteLevels(

@@ -10,60 +10,60 @@ extension Node {
 
     /// Sends the request that is being executed to the first reachable replica of a range.
     mutating func forwardRequest(
-        _ range: KeyRange, _ keyspace: Int, timeoutMilliseconds: UInt32, _ target: ReplyTarget,
+        to location: KeyLocation, timeoutMilliseconds: UInt32, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
         var command = ByteBuffer(capacity: 256)
         command.writeArrayHeader(count: request.count)
         for index in 0..<request.count { command.writeBulk(request[index]) }
         forward(
-            command.bytes, range, keyspace, timeoutMilliseconds: timeoutMilliseconds, target,
-            &effects)
+            command.bytes, to: location, timeoutMilliseconds: timeoutMilliseconds, target, &effects)
     }
 
     /// Sends a write of one key to the first reachable replica of its range.
     mutating func forward(
-        _ intent: WriteIntent, _ range: KeyRange, _ keyspace: Int, _ target: ReplyTarget,
+        _ intent: WriteIntent, to location: KeyLocation, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        var command = ByteBuffer(capacity: 256)
+        var words = ByteBuffer(capacity: 256)
+        var count = 2
         let levels = intent.levels
         switch intent.change {
         case .value(let value):
-            command.writeArrayHeader(count: 7 + (intent.expiry > 0 ? 2 : 0) + (levels.durableWriteQuorum > 0 ? 2 : 0))
-            command.writeBulk("SET")
-            command.writeBulk(intent.key)
-            command.writeBulk(value)
-            if intent.expiry > 0 {
-                command.writeBulk("PXAT")
-                command.writeBulk(decimal: Int(intent.expiry))
-            }
+            words.writeBulk("SET")
+            words.writeBulk(intent.key)
+            words.writeBulk(value)
+            count += 1
+            if intent.expiry > 0 { words.writeOption("PXAT", Int(intent.expiry), &count) }
         case .delete:
-            command.writeArrayHeader(count: 6 + (levels.durableWriteQuorum > 0 ? 2 : 0))
-            command.writeBulk("QDEL")
-            command.writeBulk(intent.key)
+            words.writeBulk("QDEL")
+            words.writeBulk(intent.key)
         }
-        command.writeBulk("W")
-        command.writeBulk(decimal: levels.writeQuorum)
+        words.writeOption("W", levels.writeQuorum, &count)
+        words.writeOption("TIMEOUT", Int(levels.timeoutMilliseconds), &count)
         if levels.durableWriteQuorum > 0 {
-            command.writeBulk("DW")
-            command.writeBulk(decimal: levels.durableWriteQuorum)
+            words.writeOption("DW", levels.durableWriteQuorum, &count)
         }
-        command.writeBulk("TIMEOUT")
-        command.writeBulk(decimal: Int(levels.timeoutMilliseconds))
+        if levels.primaryWriteQuorum > 0 {
+            words.writeOption("PW", levels.primaryWriteQuorum, &count)
+        }
+        var command = ByteBuffer(capacity: 256)
+        command.writeArrayHeader(count: count)
+        command.append(words.bytes)
         forward(
-            command.bytes, range, keyspace, timeoutMilliseconds: levels.timeoutMilliseconds,
-            target, &effects)
+            command.bytes, to: location, timeoutMilliseconds: levels.timeoutMilliseconds, target,
+            &effects)
     }
 
     private mutating func forward(
-        _ command: UnsafeRawBufferPointer, _ range: KeyRange, _ keyspace: Int,
-        timeoutMilliseconds: UInt32, _ target: ReplyTarget, _ effects: inout Effects
+        _ command: UnsafeRawBufferPointer, to location: KeyLocation, timeoutMilliseconds: UInt32,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) {
         guard client.mayForward else {
             return fail(target, "UNAVAILABLE the nodes disagree on where this key lives", &effects)
         }
-        let replicas = ring.primaries(of: range, replicationFactor: catalog.active[keyspace].n)
+        let replicas = ring.primaries(
+            of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
         guard let node = replicas.first(where: { isReachable($0) }) else {
             counters.unavailable += 1
             return fail(
@@ -134,9 +134,12 @@ extension Node {
 }
 
 extension ByteBuffer {
-    mutating func writeBulk(decimal value: Int) {
+    /// One option and its number; counts both words.
+    mutating func writeOption(_ name: StaticString, _ value: Int, _ count: inout Int) {
         var digits = ByteBuffer(capacity: 20)
         digits.append(decimal: value)
+        writeBulk(name)
         writeBulk(digits.bytes)
+        count += 2
     }
 }

@@ -4,9 +4,10 @@ import Coding
 import RESP
 import Ring
 
-// The plain `GET key` and `SET key value` that this node answers alone, without the records, intents and levels that the
-// general path hands around: half of its instructions. The outcome is that of `Node+Read` and `Node+Write`, to which
-// every request goes that is anything else; `HotPathTests` holds the two together.
+// The plain `GET key` and `SET key value` that this node answers alone, without the records,
+// intents and levels that the general path hands around: half of its instructions. The outcome is
+// that of `Node+Read` and `Node+Write`, to which every request goes that is anything else;
+// `HotPathTests` holds the two together.
 extension Node {
     /// Answers a plain read from this node's own state.
     ///

@@ -4,9 +4,11 @@ import Coding
 import RESP
 import Ring
 
-// Commands about the connection, the node and the cluster: what client libraries ask before and besides their work.
+// Commands about the connection, the node and the cluster: what client libraries ask before and
+// besides their work.
 extension Node {
-    /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may expect.
+    /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may
+    /// expect.
     static let redisVersion: StaticString = "7.4.0"
 
     mutating func introspect(
@@ -44,10 +46,12 @@ extension Node {
         case .dbsize: effects.bytes.writeInteger(keyCounts.reduce(0, +))
         case .debug: try debug(&effects)
         case .wait:
-            effects.bytes.writeError("MODE WAIT belongs to replicas of Redis; use SET key value W n")
+            effects.bytes.writeError(
+                "MODE WAIT belongs to replicas of Redis; use SET key value W n")
         case .cluster: try cluster(&effects)
         case .scan: try scan(&effects)
-        case .keys: effects.bytes.writeError("ERR KEYS blocks a node for as long as it runs; use SCAN")
+        case .keys: effects.bytes.writeError(
+            "ERR KEYS blocks a node for as long as it runs; use SCAN")
         default: throw .unknownCommand
         }
     }
@@ -61,7 +65,8 @@ extension Node {
 
     private func writeNoPassword(_ effects: inout Effects) {
         effects.bytes.writeError(
-            text: "ERR AUTH <password> called without any password configured for the default user. "
+            text: "ERR AUTH <password> called without any password configured "
+                + "for the default user. "
                 + "Are you sure your configuration is correct?")
     }
 
@@ -179,10 +184,13 @@ extension Node {
     private func config(_ effects: inout Effects) throws(CommandError) {
         if request.matches(1, "RESETSTAT") || request.matches(1, "SET") {
             return request.matches(1, "SET")
-                ? effects.bytes.writeError("ERR settings are changed with KEYSPACE ALTER or in the configuration file")
+                ? effects.bytes.writeError(
+                    "ERR settings are changed with KEYSPACE ALTER or in the configuration file")
                 : effects.bytes.writeOK()
         }
-        guard request.matches(1, "GET"), request.count >= 3 else { throw .unknownSubcommand(.config) }
+        guard request.matches(1, "GET"), request.count >= 3 else {
+            throw .unknownSubcommand(.config)
+        }
         let known: [(String, String)] = [
             ("save", ""), ("appendonly", "no"), ("maxmemory", "\(configuration.memoryBytesMax)"),
             ("maxmemory-policy", "noeviction"), ("databases", "1"),
@@ -202,7 +210,8 @@ extension Node {
         }
     }
 
-    /// `DEBUG CUT node milliseconds` and `DEBUG HEAL`: silent loss of everything to and from a node, for experiments.
+    /// `DEBUG CUT node milliseconds` and `DEBUG HEAL`: silent loss of everything to and from a
+    /// node, for experiments.
     private mutating func debug(_ effects: inout Effects) throws(CommandError) {
         guard configuration.faults else {
             return effects.bytes.writeError("ERR faults are off; start the node with faults: true")
@@ -211,7 +220,9 @@ extension Node {
             for index in links.indices { links[index].cutUntil = nil }
             return effects.bytes.writeOK()
         }
-        guard request.matches(1, "CUT"), request.count == 4 else { throw .unknownSubcommand(.debug) }
+        guard request.matches(1, "CUT"), request.count == 4 else {
+            throw .unknownSubcommand(.debug)
+        }
         let number = try request.integer(2)
         let milliseconds = try request.integer(3)
         guard let node = UInt16(exactly: number), let index = linkIndex(of: NodeID(node)),
@@ -224,7 +235,8 @@ extension Node {
         effects.bytes.writeOK()
     }
 
-    /// Keys that this node holds, some homes a call; a key that is there all the while is told at least once.
+    /// Keys that this node holds, some homes a call; a key that is there all the while is told at
+    /// least once.
     private func scan(_ effects: inout Effects) throws(CommandError) {
         let options = try ScanOptions(request)
         guard options.cursor >> 56 < UInt64(KeyRange.count) else { throw .invalidCursor }

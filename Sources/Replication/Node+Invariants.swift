@@ -2,7 +2,8 @@ import Causality
 
 // Whole-structure checks for tests and the simulator.
 extension Node {
-    /// Equal on two nodes exactly when they know the same keyspace definitions, up to hash collision.
+    /// Equal on two nodes exactly when they know the same keyspace definitions, up to hash
+    /// collision.
     public var definitionsDigest: UInt64 { catalog.digest }
 
     /// Traps unless what the node says of itself in several places agrees.
@@ -30,7 +31,7 @@ extension Node {
         for slot in 0..<reads.indexEnd {
             guard let id = reads.id(at: slot), let read = reads[id] else { continue }
             precondition(
-                read.tally.decision == nil || read.asked != 0, "a read that waits for nobody is over")
+                read.tally.decision == nil || read.asked != 0, "a read that waits for nobody ends")
         }
     }
 
@@ -65,13 +66,19 @@ extension Node {
             if read.tally.decision == nil { targets.append(read.head.target) }
         }
         for slot in 0..<gathers.indexEnd {
-            if let id = gathers.id(at: slot), let whole = gathers[id] { targets.append(whole.head.target) }
+            if let id = gathers.id(at: slot), let whole = gathers[id] {
+                targets.append(whole.head.target)
+            }
         }
         for slot in 0..<forwards.indexEnd {
-            if let id = forwards.id(at: slot), let one = forwards[id] { targets.append(one.head.target) }
+            if let id = forwards.id(at: slot), let one = forwards[id] {
+                targets.append(one.head.target)
+            }
         }
         for slot in 0..<administrations.indexEnd {
-            guard let id = administrations.id(at: slot), let one = administrations[id] else { continue }
+            guard let id = administrations.id(at: slot), let one = administrations[id] else {
+                continue
+            }
             targets.append(one.head.target)
         }
         return targets

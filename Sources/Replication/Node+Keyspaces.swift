@@ -8,13 +8,15 @@ extension Node {
     private static let defaultName = Array("default".utf8)
     private static let administrationMilliseconds: UInt64 = 5_000
 
-    /// What the configuration defines, under dots that depend on nothing but the definition, so that nodes with one
-    /// configuration agree without a word, and nodes with different ones meet at the safer of each.
+    /// What the configuration defines, under dots that depend on nothing but the definition, so
+    /// that nodes with one configuration agree without a word, and nodes with different ones meet
+    /// at the safer of each.
     mutating func defineConfiguredKeyspaces() {
         let given = configuration.keyspaces
         if !given.contains(where: { $0.name == Node.defaultName }) {
             var settings = KeyspaceSettings()
-            settings.replicationFactor = min(settings.replicationFactor, configuration.members.count)
+            settings.replicationFactor =
+                min(settings.replicationFactor, configuration.members.count)
             define(Node.defaultName, settings)
         }
         for keyspace in given where keyspace.name == Node.defaultName {
@@ -184,7 +186,8 @@ extension Node {
             return nil
         }
         var waiting: UInt64 = 0
-        for index in links.indices where links[index].isUp || links[index].node == configuration.node {
+        for index in links.indices
+        where links[index].isUp || links[index].node == configuration.node {
             waiting |= 1 << UInt64(index)
         }
         let deadline = now.monotonic + .nanoseconds(milliseconds: Node.administrationMilliseconds)
@@ -248,7 +251,9 @@ extension Node {
     private mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
         guard let operation = administrations[id], operation.waiting.isSet(index) else { return }
         administrations[id]?.waiting &= ~(1 << UInt64(index))
-        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else { return }
+        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else {
+            return
+        }
         client = done.head.client
         switch done.stage {
         case .spreading: reply(.ok, done.head.target, &effects)
@@ -307,7 +312,8 @@ extension Node {
         return false
     }
 
-    /// Records whose key begins with the name and a colon, tombstones included; for `default`, those of no keyspace.
+    /// Records whose key begins with the name and a colon, tombstones included; for `default`,
+    /// those of no keyspace.
     private func recordsHeld(under name: [UInt8]) -> Int {
         var held = 0
         var next: UInt64? = 0
@@ -355,7 +361,8 @@ extension Node {
         change(Array(request[2]), to: nil, target, &effects)
     }
 
-    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns it.
+    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
+    /// it.
     mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
         guard everyNodeIsUp(target, &effects) else { return }
         do throws(DecodeError) {

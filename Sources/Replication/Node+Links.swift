@@ -7,7 +7,8 @@ extension Node {
     /// Decides about a greeting.
     ///
     /// - Parameter dialled: the node that this one meant to reach, when it opened the link.
-    /// - Throws: `LinkRefusal` when the other side is no member of this cluster, or not the one it should be.
+    /// - Throws: `LinkRefusal` when the other side is no member of this cluster, or not the one it
+    ///   should be.
     public func admit(_ hello: Hello, dialled: NodeID?) throws(LinkRefusal) {
         let node = hello.identity.node
         guard hello.protocolVersion == Hello.protocolVersion else {
@@ -64,7 +65,8 @@ extension Node {
         }
     }
 
-    /// Whether requests can go to a node right now. An injected cut is silent, so it does not count.
+    /// Whether requests can go to a node right now. An injected cut is silent, so it does not
+    /// count.
     @inline(__always)
     func isReachable(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }

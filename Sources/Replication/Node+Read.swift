@@ -5,7 +5,8 @@ import Quorum
 import RESP
 import Ring
 
-// Reads that this node coordinates: answer from here when that suffices, otherwise ask, merge, and repair what differed.
+// Reads that this node coordinates: answer from here when that suffices, otherwise ask, merge, and
+// repair what differed.
 extension Node {
     /// Milliseconds after which a read asks further replicas.
     private static let hedgeMilliseconds: UInt64 = 20
@@ -17,8 +18,9 @@ extension Node {
         counters.reads += 1
         let n = catalog.active[keyspace].n
         let address = store.address(of: key)
-        guard levels.readQuorum == 1, isReplica(of: address.range, keyspace) else {
-            return ask(key, keyspace, address, levels, purpose, target, &effects)
+        let location = KeyLocation(keyspace: keyspace, address: address)
+        guard levels.readQuorum == 1, isReplica(of: location) else {
+            return ask(key, location, levels, purpose, target, &effects)
         }
         let record = liveState(address, key, keyspace)
         finish(purpose, key, keyspace, record, target, &effects)
@@ -26,7 +28,7 @@ extension Node {
         let background = ReadLevels(
             readQuorum: n, primaryReadQuorum: 0,
             timeoutMilliseconds: levels.timeoutMilliseconds)
-        ask(key, keyspace, address, background, .compare, .nobody, &effects)
+        ask(key, location, background, .compare, .nobody, &effects)
     }
 
     private mutating func isSampled(_ perMille: Int) -> Bool {
@@ -35,10 +37,10 @@ extension Node {
 
     /// Starts a read of several replicas, this one first if it is one.
     private mutating func ask(
-        _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ address: RecordStore.Address,
-        _ levels: ReadLevels, _ purpose: ReadPurpose, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ levels: ReadLevels,
+        _ purpose: ReadPurpose, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        let (keyspace, address) = (location.keyspace, location.address)
         let n = catalog.active[keyspace].n
         if case .compare = purpose {
             guard !reads.isFull else { return }
@@ -238,7 +240,8 @@ extension Node {
             &effects)
     }
 
-    /// Merges all answers and calls `body` with the sum, which answers fall short of it, and how many values it dropped.
+    /// Merges all answers and calls `body` with the sum, which answers fall short of it, and how
+    /// many values it dropped.
     private mutating func withSum(
         of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
     ) {

@@ -78,14 +78,17 @@ extension Node {
                 && stored.map { incoming.dot < $0.dot } ?? false
             return isOvertaken ? .superseded : .acknowledged
         case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
-        case .merged(let range): replaceStored(merged[range], keyspace, address)
+        case .merged(let range):
+            guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }
+            replaceStored(merged[range], keyspace, address)
         case .refused: return .tooManySiblings
         }
         return .acknowledged
     }
 
-    /// The stored state, unless it is a last-writer-wins record whose stamp is ahead of all reason: this node's clock was
-    /// wrong when it took it, no other node did, and it must not win against writes that come later.
+    /// The stored state, unless it is a last-writer-wins record whose stamp is ahead of all reason:
+    /// this node's clock was wrong when it took it, no other node did, and it must not win against
+    /// writes that come later.
     private mutating func believableState(
         _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
         _ effects: inout Effects
@@ -99,7 +102,8 @@ extension Node {
         return nil
     }
 
-    /// Has a replay forget what it has of a key by then, so that an earlier stamp may follow a later one.
+    /// Has a replay forget what it has of a key by then, so that an earlier stamp may follow a
+    /// later one.
     func forget(_ key: UnsafeRawBufferPointer, _ keyspace: Int, _ effects: inout Effects) {
         guard catalog.active[keyspace].settings.durability != .memory else { return }
         let start = effects.bytes.count
@@ -187,7 +191,8 @@ enum JournalKind: UInt8 {
 
 // Recovery and checkpoints.
 extension Node {
-    /// Takes one journal payload back, before the first step; the order between payloads is the journal's.
+    /// Takes one journal payload back, before the first step; the order between payloads is the
+    /// journal's.
     ///
     /// - Throws: `DecodeError` when the payload passed its checksum and is malformed all the same.
     public mutating func restore(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
@@ -212,7 +217,8 @@ extension Node {
         }
     }
 
-    /// Merges without asking the clock: what this node wrote under a wrong clock is still its state.
+    /// Merges without asking the clock: what this node wrote under a wrong clock is still its
+    /// state.
     private mutating func restore(_ record: Record) {
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
@@ -229,7 +235,8 @@ extension Node {
         }
     }
 
-    /// Writes journal payloads of the whole state, a bounded piece at a time: `length (4) | payload` each.
+    /// Writes journal payloads of the whole state, a bounded piece at a time: `length (4) |
+    /// payload` each.
     ///
     /// - Parameters:
     ///   - cursor: nil to begin; then what the call before returned.

@@ -77,22 +77,23 @@ extension Node {
                 Sibling(dot: $0.dot, expiry: $0.expiry, value: Array($0.body))
             }
             let context = record.map { CausalContext($0.dot) } ?? CausalContext()
-            return finish(
-                purpose, key, keyspace, sibling.map { [$0] } ?? [], context, target, &effects)
+            let view = KeyView(siblings: sibling.map { [$0] } ?? [], context: context)
+            return finish(purpose, key, keyspace, view, target, &effects)
         }
         let set = SiblingSet(valid: record)
         let live = set.siblings.filter {
             $0.dot.stamp > catalog.active[keyspace].truncatedAt
                 && ($0.expiry == 0 || $0.expiry > now.wallMilliseconds)
         }
-        finish(purpose, key, keyspace, live, set.context, target, &effects)
+        let view = KeyView(siblings: live, context: set.context)
+        finish(purpose, key, keyspace, view, target, &effects)
     }
 
     private mutating func finish(
         _ purpose: ReadPurpose, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
-        _ siblings: [Sibling], _ context: CausalContext, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ view: KeyView, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        let (siblings, context) = (view.siblings, view.context)
         switch purpose {
         case .compare: return
         case .siblings: return tell(siblings, context, target, &effects)
@@ -115,11 +116,13 @@ extension Node {
         case .timeToLive(let form):
             tell(integer: timeToLive(siblings.first, form), context, target, &effects)
         case .expire(let options, let levels):
-            let expiry = siblings.first.flatMap { newExpiry($0, options) }
-            rewrite(siblings.first, key, keyspace, expiry, context, levels, target, &effects)
+            let change = ExpiryChange(
+                expiry: siblings.first.flatMap { newExpiry($0, options) }, levels: levels)
+            rewrite(view, key, keyspace, change, target, &effects)
         case .persist(let levels):
-            let expiry: UInt64? = siblings.first.flatMap { $0.expiry == 0 ? nil : 0 }
-            rewrite(siblings.first, key, keyspace, expiry, context, levels, target, &effects)
+            let change = ExpiryChange(
+                expiry: siblings.first.flatMap { $0.expiry == 0 ? nil : 0 }, levels: levels)
+            rewrite(view, key, keyspace, change, target, &effects)
         case .compare, .siblings, .exists, .type: break
         }
     }
@@ -200,29 +203,28 @@ extension Node {
             intent.context = context
         }
         if name == .qset && options.context == nil { intent.context = CausalContext() }
-        if !isReplica(of: place.address.range, place.keyspace) {
+        if !isReplica(of: place) {
             return intent.context == nil
-                ? forward(intent, place.address.range, place.keyspace, target, &effects)
+                ? forward(intent, to: place, target, &effects)
                 : forwardRequest(
-                    place.address.range, place.keyspace,
-                    timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+            to: place, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
         }
-        write(intent, keyspace: place.keyspace, at: place.address, target, &effects)
+        write(intent, at: place, target, &effects)
     }
 
-    @inline(__always)
-    private mutating func isWithinLimits(
+    mutating func isWithinLimits(
         _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ keyspace: Int,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
-        let valueBytesMax = Int(catalog.active[keyspace].settings.valueBytesMax)
+        let room = configuration.recordBytesMax - Record.headerBytes - key.count
+        let valueBytesMax = min(Int(catalog.active[keyspace].settings.valueBytesMax), room)
         guard key.count > 0, key.count <= keyBytesMax else {
             fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
             return false
         }
         guard value.count <= valueBytesMax else {
-            fail(target, text: "ERR value exceeds the keyspace's \(valueBytesMax) bytes", &effects)
+            fail(target, text: "ERR value exceeds \(valueBytesMax) bytes", &effects)
             return false
         }
         return true
@@ -304,10 +306,9 @@ extension Node {
         if let index = options.context {
             seen = context(at: index, target, &effects)
             guard seen != nil else { return }
-            guard isReplica(of: spot.address.range, spot.keyspace) else {
+            guard isReplica(of: spot) else {
                 return forwardRequest(
-                    spot.address.range, spot.keyspace,
-                    timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+            to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
             }
         }
         deleteOne(key, seen, levels, spot, target, &effects)
@@ -315,12 +316,12 @@ extension Node {
 
     private mutating func deleteOne(
         _ key: UnsafeRawBufferPointer, _ context: CausalContext?, _ levels: WriteLevels,
-        _ spot: (keyspace: Int, address: RecordStore.Address), _ target: ReplyTarget,
+        _ spot: KeyLocation, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
         let stored = liveState(spot.address, key, spot.keyspace)
         let existed = stored.map { isLive($0) } ?? false
-        if catalog.active[spot.keyspace].n == 1, isReplica(of: spot.address.range, spot.keyspace),
+        if catalog.active[spot.keyspace].n == 1, isReplica(of: spot),
             !existed {
             return reply(.integer(0), target, &effects)
         }
@@ -331,13 +332,13 @@ extension Node {
     }
 
     private mutating func writeOrForward(
-        _ intent: WriteIntent, _ spot: (keyspace: Int, address: RecordStore.Address),
+        _ intent: WriteIntent, _ spot: KeyLocation,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        if isReplica(of: spot.address.range, spot.keyspace) {
-            write(intent, keyspace: spot.keyspace, at: spot.address, target, &effects)
+        if isReplica(of: spot) {
+            write(intent, at: spot, target, &effects)
         } else {
-            forward(intent, spot.address.range, spot.keyspace, target, &effects)
+            forward(intent, to: spot, target, &effects)
         }
     }
 }

@@ -18,8 +18,8 @@ struct WriteIntent {
     var expiry: UInt64 = 0
     /// What the writer had read; nil for what this replica has.
     var context: CausalContext?
-    /// The version that the change was derived from, under `lww`: the new one comes right behind it, so that it never wins
-    /// over a write that it did not see.
+    /// The version that the change was derived from, under `lww`: the new one comes right behind
+    /// it, so that it never wins over a write that it did not see.
     var derivedFrom: Dot?
     let levels: WriteLevels
     let success: WriteReply
@@ -29,18 +29,19 @@ struct WriteIntent {
 extension Node {
     /// Starts a write on a replica of its key.
     mutating func write(
-        _ intent: WriteIntent, keyspace: Int, at address: RecordStore.Address,
-        _ target: ReplyTarget, _ effects: inout Effects
+        _ intent: WriteIntent, at location: KeyLocation, _ target: ReplyTarget,
+        _ effects: inout Effects
     ) {
+        let (keyspace, address) = (location.keyspace, location.address)
         counters.writes += 1
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
         if n == 1, case .delete = intent.change {
-            return remove(intent, keyspace, address, target, &effects)
+            return remove(intent, location, target, &effects)
         }
         let place = store.locate(address, intent.key)
         guard let dot = mint(intent, keyspace, place.record, target, &effects),
-            let record = merge(intent, dot, keyspace, address, place, target, &effects)
+            let record = merge(intent, dot, location, place, target, &effects)
         else { return }
         let needsSync = intent.levels.durableWriteQuorum > 0
         let durability = catalog.active[keyspace].settings.durability
@@ -63,9 +64,10 @@ extension Node {
 
     /// Deletes a key from its only replica: nobody else could bring it back, so no tombstone stays.
     private mutating func remove(
-        _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
-        _ target: ReplyTarget, _ effects: inout Effects
+        _ intent: WriteIntent, _ location: KeyLocation, _ target: ReplyTarget,
+        _ effects: inout Effects
     ) {
+        let (keyspace, address) = (location.keyspace, location.address)
         let durability = catalog.active[keyspace].settings.durability
         countKey(keyspace, from: store.find(address, intent.key), toValue: false)
         store.remove(address, intent.key)
@@ -156,11 +158,12 @@ extension Node {
     ///
     /// - Returns: the record now stored; nil, and an error reply, when it was refused.
     private mutating func merge(
-        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address,
-        _ place: RecordTable.Place, _ target: ReplyTarget, _ effects: inout Effects
+        _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ place: RecordTable.Place,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) -> Record? {
+        let (keyspace, address) = (location.keyspace, location.address)
         if catalog.active[keyspace].settings.conflict == .siblings {
-            guard addSibling(intent, dot, keyspace, address, target, &effects) else { return nil }
+            guard addSibling(intent, dot, location, target, &effects) else { return nil }
             return store.find(address, intent.key)
         }
         if let stored = place.record, dot < stored.dot {
@@ -172,9 +175,10 @@ extension Node {
     }
 
     private mutating func addSibling(
-        _ intent: WriteIntent, _ dot: Dot, _ keyspace: Int, _ address: RecordStore.Address,
-        _ target: ReplyTarget, _ effects: inout Effects
+        _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ target: ReplyTarget,
+        _ effects: inout Effects
     ) -> Bool {
+        let (keyspace, address) = (location.keyspace, location.address)
         let stored = liveState(address, intent.key, keyspace)
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
         let context = intent.context ?? set.context
@@ -184,10 +188,13 @@ extension Node {
         case .delete: set.delete(dot: dot, context: context)
         }
         let limit = catalog.active[keyspace].settings.siblingsMax
-        guard set.siblings.count <= limit, set.isWithinLimits else {
+        let bytes = Record.length(keyBytes: intent.key.count, bodyBytes: set.encodedBytes)
+        guard set.siblings.count <= limit, set.isWithinLimits,
+            bytes <= configuration.recordBytesMax
+        else {
             fail(
                 target,
-                "SIBLINGS too many concurrent values; read them with QGET and write with its context",
+                "SIBLINGS too many concurrent values; read with QGET and write with its context",
                 &effects)
             return false
         }
@@ -234,168 +241,25 @@ extension Node {
     }
 
     /// Sends the record, encoded once, to every other replica that can be reached.
-    private func sendReplicas(
+    func sendReplicas(
         _ record: Record, _ id: OperationID, _ range: KeyRange, _ n: Int, _ needsSync: Bool,
         _ effects: inout Effects
     ) {
         let frame = effects.bytes.appendMessage(
             kind: 1, flag: needsSync ? 1 : 0, number: id.rawValue, record.bytes)
-        for node in ring.primaries(of: range, replicationFactor: n) where node != configuration.node {
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node {
             send(frame, to: node, &effects)
         }
     }
 
-    private mutating func refuseUnreachable(
+    mutating func refuseUnreachable(
         _ id: OperationID, _ range: KeyRange, _ n: Int, _ effects: inout Effects
     ) {
         for (replica, node) in ring.primaries(of: range, replicationFactor: n).enumerated()
         where node != configuration.node && !isReachable(node) {
             record(.refused(.unreachable), from: replica, of: id, &effects)
         }
-    }
-}
-
-// Counting a write's answers.
-extension Node {
-    /// What this replica persisted for one of its operations is durable.
-    mutating func reached(_ id: OperationID, _ effects: inout Effects) {
-        guard id.kind == .write else { return reachedDefinitions(id, &effects) }
-        acknowledgeOwn(id, durable: true, &effects)
-    }
-
-    mutating func acknowledgeOwn(
-        _ id: OperationID, durable: Bool, _ effects: inout Effects
-    ) {
-        guard let range = writes[id]?.range else { return }
-        let replica = Int(ranks[Int(range.rawValue)])
-        record(.acknowledged(primary: true, durable: durable), from: replica, of: id, &effects)
-    }
-
-    mutating func replicated(
-        _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
-    ) {
-        guard let replica = replica(of: id, node) else {
-            counters.lateAnswers += 1
-            return
-        }
-        let answer: WriteAnswer = switch status {
-        case .acknowledged: .acknowledged(primary: true, durable: false)
-        case .durable: .acknowledged(primary: true, durable: true)
-        case .diskFull: .refused(.diskFull)
-        case .clockAhead: .refused(.clockAhead)
-        case .tooManySiblings: .refused(.tooLarge)
-        case .overloaded, .found, .absent, .superseded: .refused(.overloaded)
-        }
-        record(answer, from: replica, of: id, &effects)
-    }
-
-    /// A replica has a later write of the key. That write may have been acknowledged before this one began, by a
-    /// coordinator whose clock is a little ahead; so this one is stamped anew, later than it, and sent again.
-    ///
-    /// With 2 W > N any two acknowledged writes have a replica in common, so of two writes in sequence the second wins, as
-    /// a client expects, however the clocks within the bound disagree. Two writes side by side may overtake each other a
-    /// few times; after that the order is as good as any.
-    mutating func superseded(
-        _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
-    ) {
-        guard let write = writes[id], write.tally.decision == nil, !write.record.isEmpty,
-            write.stampings < Node.stampingsMax,
-            clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
-        else { return replicated(id, .acknowledged, from: node, &effects) }
-        counters.restamped += 1
-        writes.remove(id)
-        restamp(write, &effects)
-    }
-
-    private static let stampingsMax = 4
-
-    private mutating func restamp(_ write: WriteOperation, _ effects: inout Effects) {
-        let dot = Dot(identity: identity, stamp: tick())
-        var bytes = write.record
-        bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
-        var again = WriteOperation(
-            head: write.head, range: write.range, dot: dot, success: write.success,
-            tally: WriteTally(
-                replicaCount: write.tally.replicaCount, writeQuorum: write.tally.writeQuorum,
-                primaryWriteQuorum: write.tally.primaryWriteQuorum,
-                durableWriteQuorum: write.tally.durableWriteQuorum))
-        again.record = bytes
-        again.stampings = write.stampings + 1
-        let id = writes.insert(again)
-        let needsSync = write.tally.durableWriteQuorum > 0
-        effects.beginStep()
-        bytes.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return }
-            let record = Record(at: base)
-            let keyspace = catalog.index(of: record.key)
-            _ = mergeIn(record, keyspace, &effects)
-            sendReplicas(record, id, write.range, again.tally.replicaCount, needsSync, &effects)
-            refuseUnreachable(id, write.range, again.tally.replicaCount, &effects)
-            keep(
-                record, catalog.active[keyspace].settings.durability, synced: needsSync, token: id,
-                &effects)
-        }
-    }
-
-    mutating func replicaLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {
-        guard let replica = replica(of: id, node) else { return }
-        record(.lost, from: replica, of: id, &effects)
-    }
-
-    private func replica(of id: OperationID, _ node: NodeID) -> Int? {
-        guard let write = writes[id],
-            let place = ring.position(of: node, in: write.range), place < write.tally.replicaCount
-        else { return nil }
-        return place
-    }
-
-    private mutating func record(
-        _ answer: WriteAnswer, from replica: Int, of id: OperationID, _ effects: inout Effects
-    ) {
-        guard writes.contains(id) else { return }
-        if let decision = writes[id]?.tally.record(answer, from: replica) {
-            decide(id, decision, &effects)
-        }
-        if writes[id]?.tally.outstanding.count == 0 { writes.remove(id) }
-    }
-
-    mutating func expireWrite(_ id: OperationID, _ effects: inout Effects) {
-        if let decision = writes[id]?.tally.expire() { decide(id, decision, &effects) }
-        writes.remove(id)
-    }
-
-    private mutating func decide(
-        _ id: OperationID, _ decision: WriteDecision, _ effects: inout Effects
-    ) {
-        guard let write = writes[id] else { return }
-        client = write.head.client
-        switch decision {
-        case .satisfied:
-            let start = effects.bytes.count
-            if client.wantsReceipt { writeReceipt(of: write, &effects) }
-            effects.bytes.write(write.success, client.dialect)
-            deliver(write.head.target, from: start, &effects)
-        case .failed(let reason):
-            counters.unavailable += 1
-            fail(write.head.target, text: reason.text, &effects)
-        case .unknown(let acknowledged, let required):
-            counters.unknown += 1
-            fail(
-                write.head.target,
-                text: "UNKNOWN \(acknowledged) of \(required) acknowledgements in time; "
-                    + "the write may or may not take effect", &effects)
-        }
-    }
-
-    mutating func reply(_ success: WriteReply, _ target: ReplyTarget, _ effects: inout Effects) {
-        let start = effects.bytes.count
-        if client.wantsReceipt {
-            tell(
-                Receipt(action: "write", answered: 1, required: 1, durable: 0, dot: nil), target,
-                &effects)
-        }
-        effects.bytes.write(success, client.dialect)
-        deliver(target, from: start, &effects)
     }
 }
 
@@ -420,7 +284,8 @@ extension Refusal {
         case .wrongEpoch: "UNAVAILABLE the replicas disagree on the keyspace; nothing was written"
         case .diskFull: "DISKFULL no replica has disk space left; nothing was written"
         case .tooLarge: "SIBLINGS too many concurrent values; nothing was written"
-        case .clockAhead: "CLOCK every replica refused the stamp as too far ahead; nothing was written"
+        case .clockAhead:
+            "CLOCK every replica refused the stamp as too far ahead; nothing was written"
         }
     }
 }

@@ -4,26 +4,31 @@ import Coding
 import RESP
 import Ring
 
-/// One node of a cluster, as a value: what it remembers, whom it talks to, and what it is in the middle of.
+/// One node of a cluster, as a value: what it remembers, whom it talks to, and what it is in the
+/// middle of.
 ///
-/// Everything that decides is here; sockets, clocks, files and threads are the driver's (`Server`, `Simulator`). The
-/// driver calls `step` with each `NodeInput`, walks the `Effects` in order, and calls again at `nextDeadline`.
+/// Everything that decides is here; sockets, clocks, files and threads are the driver's (`Server`,
+/// `Simulator`). The driver calls `step` with each `NodeInput`, walks the `Effects` in order, and
+/// calls again at `nextDeadline`.
 ///
-/// A client's bytes become requests (`Node+Client`); a request becomes a read or a write of one key each, coordinated by
-/// this node (`Node+Read`, `Node+Write`), or, when a write's key lives elsewhere, a command forwarded to a replica
-/// (`Node+Forward`). Other nodes' requests are answered in `Node+Replica`. Keyspaces are defined in `Node+Keyspaces`.
+/// A client's bytes become requests (`Node+Client`); a request becomes a read or a write of one key
+/// each, coordinated by this node (`Node+Read`, `Node+Write`), or, when a write's key lives
+/// elsewhere, a command forwarded to a replica (`Node+Forward`). Other nodes' requests are answered
+/// in `Node+Replica`. Keyspaces are defined in `Node+Keyspaces`.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
 /// 2. gated effects leave only when everything persisted before them is durable, in order;
-/// 3. after a crash: a new `ReplicaIdentity`, made durable before the node is built, and `restore` with every record of
+/// 3. after a crash: a new `ReplicaIdentity`, made durable before the node is built, and `restore`
+/// with every record of
 ///    the journal before the first step;
 /// 4. a link is `linked` only after `admit` accepted the other side's `Hello`.
 ///
-/// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation; operations stay below their
-/// limits.
+/// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
+/// operations stay below their limits.
 ///
-/// Reading order: `NodeInput`, `Effects`, `Node+Client`, `Node+Strings`, `Node+Write`, `Node+Read`, `Node+Replica`.
+/// Reading order: `NodeInput`, `Effects`, `Node+Client`, `Node+Strings`, `Node+Write`, `Node+Read`,
+/// `Node+Replica`.
 public struct Node: ~Copyable {
     let configuration: NodeConfiguration
     let ring: Ring

@@ -29,6 +29,8 @@ public struct NodeConfiguration: Sendable {
     public var keyspaces: [(name: [UInt8], settings: KeyspaceSettings)] = []
     public var requestLimits = RequestLimits(
         bulkBytesMax: 64 << 20, argumentsMax: 65_536, requestBytesMax: 128 << 20)
+    /// Bytes that one key's record may have: what the journal takes and a frame carries.
+    public var recordBytesMax = 8 << 20 - 64
     /// Bytes that tables and records may take before writes are refused.
     public var memoryBytesMax = 8 << 30
     /// Operations of one kind under way before requests are refused.
@@ -38,8 +40,6 @@ public struct NodeConfiguration: Sendable {
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 
-    /// Bytes of one record: what the journal and a frame can carry.
-    public var recordBytesMax = 4 << 20
     /// A defect to plant: the simulator's own test, never set otherwise.
     public var plantedBug: PlantedBug?
 

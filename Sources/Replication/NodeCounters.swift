@@ -21,7 +21,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the wall clock.
     public var refusedAhead = 0
-    /// Stored records that lost to an earlier stamp because theirs was too far ahead of the wall clock.
+    /// Stored records that lost to an earlier stamp because theirs was too far ahead of the wall
+    /// clock.
     public var overruledAhead = 0
     /// Times that the wall clock went back and the node took a new identity.
     public var identitiesRenewed = 0
@@ -67,7 +68,8 @@ public struct NodeCounters: Equatable, Sendable {
             ("read_repairs", readRepairs), ("repaired", repaired), ("hedged_reads", hedgedReads),
             ("dropped_values", droppedValues), ("refused_ahead", refusedAhead),
             ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
-            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers), ("restamped", restamped),
+            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
+            ("restamped", restamped),
             ("messages_received", messagesReceived),
         ]
     }

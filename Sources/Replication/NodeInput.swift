@@ -4,7 +4,8 @@ import Base
 public enum NodeInput {
     /// A client connected.
     case opened(ConnectionID)
-    /// Unread bytes of a client, from the first that no earlier step consumed; `Effects.consumed` says how far it came.
+    /// Unread bytes of a client, from the first that no earlier step consumed; `Effects.consumed`
+    /// says how far it came.
     case received(ConnectionID, UnsafeRawBufferPointer)
     /// A client is gone; its identifier may be used again.
     case closed(ConnectionID)

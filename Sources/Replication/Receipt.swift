@@ -3,7 +3,8 @@ import Causality
 import Coding
 import RESP
 
-/// What really happened for one request: told as a RESP3 attribute before the reply, or by `RECEIPT LAST`.
+/// What really happened for one request: told as a RESP3 attribute before the reply, or by `RECEIPT
+/// LAST`.
 struct Receipt {
     /// `read` or `write`.
     let action: StaticString
@@ -76,7 +77,8 @@ extension Node {
         receiptAnswers = 1
     }
 
-    /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the reply.
+    /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the
+    /// reply.
     mutating func tell(_ receipt: Receipt, _ target: ReplyTarget, _ effects: inout Effects) {
         switch target {
         case .direct(let connection), .outstanding(let connection, _, _):

@@ -2,10 +2,11 @@ import Base
 import Causality
 import Ring
 
-/// Everything that a node remembers of keys: one `RecordTable` per key range, and who holds how much.
+/// Everything that a node remembers of keys: one `RecordTable` per key range, and who holds how
+/// much.
 ///
-/// Expired and truncated records stay until something overwrites them, so that every replica merges the same states;
-/// `isLive` is what readers ask.
+/// Expired and truncated records stay until something overwrites them, so that every replica merges
+/// the same states; `isLive` is what readers ask.
 struct RecordStore: ~Copyable {
     private let tables: UnsafeMutablePointer<RecordTable>
     private let hashKey: UInt64
@@ -27,7 +28,7 @@ struct RecordStore: ~Copyable {
         tables.deallocate()
     }
 
-    /// Where a key lives: computed once per request.
+    /// Where a key lives in the tables: computed once per request.
     struct Address {
         let hash: UInt64
         let range: KeyRange
@@ -72,7 +73,8 @@ struct RecordStore: ~Copyable {
 
     /// Visits records from a cursor on, at least one home's.
     ///
-    /// - Parameter cursor: 0 at first; then what the call before returned. Upper 8 bits the range, then the hash's.
+    /// - Parameter cursor: 0 at first; then what the call before returned. Upper 8 bits the range,
+    ///   then the hash's.
     /// - Returns: the next cursor, or nil when all ranges have been visited.
     func visit(from cursor: UInt64, _ body: (Record) -> Void) -> UInt64? {
         let range = Int(cursor >> 56)
@@ -81,4 +83,11 @@ struct RecordStore: ~Copyable {
         }
         return range + 1 < KeyRange.count ? UInt64(range + 1) << 56 : nil
     }
+}
+
+/// Which rules hold for a key, and where its record is.
+struct KeyLocation {
+    /// The keyspace's index in the catalog.
+    let keyspace: Int
+    let address: RecordStore.Address
 }

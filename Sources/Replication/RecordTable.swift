@@ -1,13 +1,16 @@
 import Base
 import Causality
 
-/// Open addressing from a key's 64-bit hash to its record, with linear probing, for the keys of one key range.
+/// Open addressing from a key's 64-bit hash to its record, with linear probing, for the keys of one
+/// key range.
 ///
-/// A slot is (hash, block); a block is 8 bytes of capacity and then the record's bytes, so the stored state is the very
-/// run of bytes that the journal and the replicas receive. The home slot is the hash's upper bits: growth keeps the order
-/// of homes, which lets a scan's cursor be a hash and survive it.
+/// A slot is (hash, block); a block is 8 bytes of capacity and then the record's bytes, so the
+/// stored state is the very run of bytes that the journal and the replicas receive. The home slot
+/// is the hash's upper bits: growth keeps the order of homes, which lets a scan's cursor be a hash
+/// and survive it.
 ///
-/// Invariants: at most ¾ of the slots are taken; between a key's home and its slot no slot is empty.
+/// Invariants: at most ¾ of the slots are taken; between a key's home and its slot no slot is
+/// empty.
 ///
 /// - Complexity: every operation O(1) expected; growth O(keys of the range).
 struct RecordTable: ~Copyable {
@@ -55,8 +58,8 @@ struct RecordTable: ~Copyable {
         return Place(index: index, block: slots[index].block)
     }
 
-    /// Gives `length` bytes to write the key's new record into: those of the old record when they suffice, new ones
-    /// otherwise. The caller writes a whole record there before the next call.
+    /// Gives `length` bytes to write the key's new record into: those of the old record when they
+    /// suffice, new ones otherwise. The caller writes a whole record there before the next call.
     ///
     /// - Parameter place: of this key, still valid.
     @inline(__always)
@@ -109,7 +112,8 @@ struct RecordTable: ~Copyable {
         return true
     }
 
-    /// Visits the records whose home is `cursor`'s, and returns the cursor of the next home, or nil after the last.
+    /// Visits the records whose home is `cursor`'s, and returns the cursor of the next home, or nil
+    /// after the last.
     ///
     /// A key that is present for the whole scan is visited, however the table grows between calls.
     func visitHome(of cursor: UInt64, _ body: (Record) -> Void) -> UInt64? {

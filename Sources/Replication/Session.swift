@@ -1,13 +1,14 @@
 import Base
 import RESP
 
-/// One client connection as the node sees it: its protocol, its defaults and the replies that it still owes.
+/// One client connection as the node sees it: its protocol, its defaults and the replies that it
+/// still owes.
 struct Session {
     /// How many replies may be outstanding before the connection is not read any further.
     static let outstandingMax = 1_024
 
-    /// Tells this use of the connection's number from earlier ones, so that a late reply is not taken for its successor's.
-    /// 0 for none.
+    /// Tells this use of the connection's number from earlier ones, so that a late reply is not
+    /// taken for its successor's. 0 for none.
     let serial: UInt64
     /// 2 or 3.
     var protocolVersion: UInt8 = 2
@@ -28,14 +29,17 @@ struct Session {
     var owesReplies: Bool { !outstanding.isEmpty }
 
     mutating func enqueue(pendingWrite hash: UInt64?) -> UInt64 { outstanding.enqueue(hash) }
-    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) { outstanding.complete(sequence, bytes) }
+    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
+        outstanding.complete(sequence, bytes)
+    }
     mutating func append(completed bytes: [UInt8]) {
         complete(outstanding.enqueue(nil), bytes)
     }
     mutating func nextReply() -> [UInt8]? { outstanding.nextCompleted() }
 }
 
-/// Replies in request order: requests of one connection may finish in any order, their replies leave in theirs.
+/// Replies in request order: requests of one connection may finish in any order, their replies
+/// leave in theirs.
 struct ReplyQueue {
     private struct Slot {
         var bytes: [UInt8]?
@@ -76,7 +80,8 @@ struct ReplyQueue {
     /// Replies that are not known yet.
     var unfinished: Int { slots[head...].count { $0.bytes == nil } }
 
-    /// Whether an unfinished request writes this key, so that a later one on the same connection must wait for it.
+    /// Whether an unfinished request writes this key, so that a later one on the same connection
+    /// must wait for it.
     func isWriting(_ hash: UInt64) -> Bool {
         for index in head..<slots.count
         where slots[index].pendingWrite == hash && slots[index].bytes == nil { return true }

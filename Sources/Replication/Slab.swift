@@ -25,7 +25,8 @@ enum OperationKind: UInt8 {
     case administration = 5
 }
 
-/// Operations under way, found by number in O(1) and walked in index order, which is the same in every replay.
+/// Operations under way, found by number in O(1) and walked in index order, which is the same in
+/// every replay.
 ///
 /// Invariant: an index is either in `free` or its slot is occupied, never both.
 struct Slab<Element> {
@@ -81,7 +82,7 @@ struct Slab<Element> {
     /// Traps unless the type's invariant holds.
     func checkInvariants() {
         precondition(
-            free.allSatisfy { elements[$0] == nil } && Set(free).count == free.count
+            free.allSatisfy { elements[$0] == nil }
                 && elements.count { $0 == nil } == free.count, "an index is free or in use")
     }
 

@@ -41,9 +41,11 @@ public struct Slot: Hashable, Comparable, Sendable {
 
 /// CRC-16/XMODEM: polynomial 0x1021, nothing reflected; check value of "123456789" is 0x31C3.
 ///
-/// Four bytes a step: `tables[k]` is the effect of a byte with k more bytes behind it, and effects add up.
+/// Four bytes a step: `tables[k]` is the effect of a byte with k more bytes behind it, and effects
+/// add up.
 ///
-/// Source: Kounavis & Berry, "A Systematic Approach to Building High Performance Software-Based CRC Generators" (2005).
+/// Source: Kounavis & Berry, "A Systematic Approach to Building High Performance Software-Based CRC
+/// Generators" (2005).
 enum CRC16 {
     static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt16 {
         let tables = UnsafePointer(tables)

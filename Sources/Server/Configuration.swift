@@ -3,7 +3,7 @@ import Replication
 import Storage
 
 extension Server {
-    /// Everything a server is told at its start.
+    /// Everything a server is told at its start. Host names are resolved once, then.
     public struct Configuration: Sendable {
         /// What the node itself is told: who it is, the members, keyspaces, request limits.
         public var node: NodeConfiguration

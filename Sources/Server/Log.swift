@@ -2,6 +2,7 @@ import Glibc
 
 /// One line per event on a descriptor: time, level, text.
 public struct Log: Sendable {
+    /// How much attention a line wants.
     public enum Level: String, Sendable {
         case info = "info "
         case warning = "warn "
@@ -13,8 +14,11 @@ public struct Log: Sendable {
     /// - Parameter descriptor: where lines go; standard error by default.
     public init(descriptor: Int32 = 2) { self.descriptor = descriptor }
 
+    /// Something expected happened.
     public func info(_ text: String) { write(.info, text) }
+    /// Something is wrong that may pass by itself.
     public func warning(_ text: String) { write(.warning, text) }
+    /// The process ends, or a promise cannot be kept.
     public func error(_ text: String) { write(.error, text) }
 
     private func write(_ level: Level, _ text: String) {

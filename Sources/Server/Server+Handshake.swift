@@ -24,7 +24,7 @@ extension Server {
             guard let next = try Hello.next(in: bytes) else { return 0 }
             hello = next
         } catch {
-            refuse(index, "\(error)")
+            refuse(index, error.text)
             return 0
         }
         // A link that broke in this turn must not stand in the way of its successor.

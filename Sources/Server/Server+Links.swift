@@ -155,7 +155,7 @@ extension Server {
                 self.node.step(.message(node, frame.payload), now: now, into: &effects)
             } catch {
                 counters.malformedFrames += 1
-                lose(index, "\(error)")
+                lose(index, error.text)
             }
             if effects.bytes.count > Server.turnBytesMax { try walkEffects() }
         }

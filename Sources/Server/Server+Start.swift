@@ -6,12 +6,10 @@ import Replication
 import Storage
 
 extension Server {
-    /// Recovers what is in the data directory, and listens.
+    /// Listens, for a node that has recovered.
     static func open(
-        _ configuration: Configuration, _ signals: Signals?, _ random: inout PRNG,
-        _ now: Instant, _ log: Log
+        _ configuration: Configuration, _ recovered: consuming Recovered, _ signals: Signals?
     ) throws(ServerError) -> Opened {
-        var recovered = try recover(configuration, &random, now, log)
         let network = try listen(configuration)
         do throws(SocketError) {
             try network.watch(recovered.lane.wakeupDescriptor, .disk)
@@ -40,14 +38,11 @@ extension Server {
         var lane: JournalLane
     }
 
-    /// Locks the directory, takes a new identity, and gives the node back what it knew.
-    private static func recover(
-        _ configuration: Configuration, _ random: inout PRNG, _ now: Instant, _ log: Log
+    /// Takes a new identity, and gives the node back what it knew.
+    static func recover(
+        _ configuration: Configuration, on disk: some Disk & Sendable, _ random: inout PRNG,
+        _ now: Instant, _ log: Log
     ) throws(ServerError) -> Recovered {
-        let disk: FileDisk
-        do throws(DiskError) { disk = try FileDisk(path: configuration.dataDirectory) } catch {
-            throw .storage(error)
-        }
         let identity: ReplicaIdentity
         do throws(IdentityError) {
             identity = try IdentityFile.claim(
@@ -66,7 +61,7 @@ extension Server {
     }
 
     private static func replay(
-        _ disk: FileDisk, _ policy: RecoveryPolicy, into node: inout Node
+        _ disk: some Disk, _ policy: RecoveryPolicy, into node: inout Node
     ) throws(ServerError) -> RecoveryReport {
         var malformed: DecodeError?
         let report: RecoveryReport
@@ -78,7 +73,7 @@ extension Server {
             }
         } catch { throw ServerError(error) }
         if let malformed {
-            throw .corruption("a record passed its checksum and is malformed: \(malformed)")
+            throw .corruption("a record passed its checksum and is malformed: \(malformed.text)")
         }
         return report
     }

@@ -84,9 +84,22 @@ public struct Server: ~Copyable {
         _ configuration: Configuration, signals: Signals? = nil,
         seed: UInt64 = .random(in: .min ... .max), log: Log = Log()
     ) throws(ServerError) {
+        let disk: FileDisk
+        do throws(DiskError) { disk = try FileDisk(path: configuration.dataDirectory) } catch {
+            throw .storage(error)
+        }
+        try self.init(configuration, on: disk, signals: signals, seed: seed, log: log)
+    }
+
+    /// The same on any disk.
+    init(
+        _ configuration: Configuration, on disk: some Disk & Sendable, signals: Signals? = nil,
+        seed: UInt64, log: Log
+    ) throws(ServerError) {
         var random = PRNG(seed: seed)
         let now = SystemClock.now()
-        let opened = try Server.open(configuration, signals, &random, now, log)
+        let recovered = try Server.recover(configuration, on: disk, &random, now, log)
+        let opened = try Server.open(configuration, recovered, signals)
         self.init(configuration, opened, signals, (random, now), log)
         resumeAccepting()
         log.info("\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)")
@@ -115,18 +128,6 @@ public struct Server: ~Copyable {
 }
 
 extension Server {
-    /// What has happened since the start.
-    public struct Counters: Sendable, Equatable {
-        public var turns: UInt64 = 0
-        public var clientsAccepted: UInt64 = 0
-        public var clientsRefused: UInt64 = 0
-        public var clientsOverOutputLimit: UInt64 = 0
-        public var linksOpened: UInt64 = 0
-        public var strangersRefused: UInt64 = 0
-        public var linksOverOutputLimit: UInt64 = 0
-        public var malformedFrames: UInt64 = 0
-    }
-
     /// How `run` ended.
     public enum Ending: Equatable, Sendable {
         /// It was told to stop; everything acknowledged or merely written is durable.
@@ -167,13 +168,4 @@ extension Server {
     public var linkAddress: SocketAddress { linkListener.address }
     /// Stops `run` from any thread.
     public var stop: StopHandle { stopHandle }
-}
-
-/// Tells a running server to stop as SIGTERM would; usable from any thread.
-public final class StopHandle: Sendable {
-    let wakeup: Wakeup
-
-    init() throws(SocketError) { wakeup = try Wakeup() }
-
-    public func callAsFunction() { wakeup.signal() }
 }

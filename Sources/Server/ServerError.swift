@@ -1,4 +1,5 @@
 import Base
+import Coding
 import Reactor
 
 /// Why a server did not start, or stopped.
@@ -35,12 +36,22 @@ public enum ServerError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    static func describe(_ error: DiskError) -> String {
+    private static func describe(_ error: DiskError) -> String {
         switch error {
         case .notFound(let name): "\(name): no such file"
         case .full(let name): "\(name): no space left"
         case .locked(let name): "\(name): another process uses it"
         case .failed(let name, let errno): "\(SocketError(name, errno: errno))"
+        }
+    }
+}
+
+extension DecodeError {
+    /// For a log line.
+    var text: String {
+        switch self {
+        case .truncated: "it ends too early"
+        case .invalid(let reason): reason.description
         }
     }
 }

@@ -17,11 +17,13 @@ public struct IdentityFile: Equatable, Sendable {
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
     static let format: UInt32 = 1
     static let byteCount = 36
-    /// A start reserves this many epochs: one, and one for each time that the clock goes back while the node runs.
+    /// A start reserves this many epochs: one, and one for each time that the clock goes back while
+    /// the node runs.
     public static let epochsPerStart: UInt64 = 1_024
 
     public let node: NodeID
     public let clusterID: UInt64
+    /// The last that was taken; `epochsPerStart` from it on are spoken for.
     public let epoch: UInt64
 
     /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is

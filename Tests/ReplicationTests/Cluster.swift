@@ -5,7 +5,8 @@ import Ring
 
 @testable import Replication
 
-/// Nodes wired together without a network: messages arrive at once and in order, disks are instant unless held.
+/// Nodes wired together without a network: messages arrive at once and in order, disks are instant
+/// unless held.
 final class Cluster {
     var time: UInt64 = 1_000_000_000
     var wall: [NodeID: UInt64] = [:]

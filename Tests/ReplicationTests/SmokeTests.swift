@@ -122,7 +122,8 @@ struct WriteOrderTests {
     let b = NodeID(2)
     let c = NodeID(3)
 
-    @Test("a write that follows an acknowledged one wins, although its coordinator's clock is behind")
+    @Test(
+        "a write that follows an acknowledged one wins, although its coordinator's clock is behind")
     func secondWriteWins() {
         let cluster = Cluster(3)
         cluster.wall[a, default: 0] += 400

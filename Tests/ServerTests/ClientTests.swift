@@ -96,7 +96,8 @@ import Testing
         try fourth.expect("+PONG\r\n", to: "PING\r\n")
         try first.expect("+PONG\r\n", to: "PING\r\n")
         server.stop()
-        #expect(server.counters.clientsAccepted == 3 && server.counters.clientsRefused == 1)
+        let counters = try server.counters
+        #expect(counters.clientsAccepted == 3 && counters.clientsRefused == 1)
     }
 
     @Test("a client that does not read is disconnected at the limit; others are served")
@@ -111,7 +112,7 @@ import Testing
         let received = try client.receiveToEnd().utf8.count
         #expect(received < 200 * 500_000)
         server.stop()
-        #expect(server.counters.clientsOverOutputLimit == 1)
+        #expect(try server.counters.clientsOverOutputLimit == 1)
     }
 
     @Test("many clients are served side by side and their places are used again")
@@ -121,7 +122,7 @@ import Testing
             try serveSome(server.clientPort, count: 20)
         }
         server.stop()
-        #expect(server.counters.clientsAccepted == 400)
+        #expect(try server.counters.clientsAccepted == 400)
     }
 
     private func serveSome(_ port: UInt16, count: Int) throws {

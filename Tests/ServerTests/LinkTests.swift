@@ -37,7 +37,8 @@ import Testing
         var client = try TestClient(port: server.clientPort)
         try client.expect("+PONG\r\n", to: "PING\r\n")
         server.stop()
-        #expect(server.counters.strangersRefused == 1 && server.counters.linksOpened == 0)
+        let counters = try server.counters
+        #expect(counters.strangersRefused == 1 && counters.linksOpened == 0)
     }
 
     @Test("a connection without a handshake is closed when its time is over")
@@ -99,7 +100,8 @@ import Testing
         try held.send(encoded(second))
         #expect(try held.receive(4) == "QRT1")
         server.stop()
-        #expect(server.counters.linksOpened == 2 && server.counters.strangersRefused == 1)
+        let counters = try server.counters
+        #expect(counters.linksOpened == 2 && counters.strangersRefused == 1)
     }
 
     @Test("a malformed frame breaks the link; the node may come back")
@@ -115,6 +117,6 @@ import Testing
             _ = try link.receiveToEnd()
         }
         server.stop()
-        #expect(server.counters.malformedFrames == 2)
+        #expect(try server.counters.malformedFrames == 2)
     }
 }

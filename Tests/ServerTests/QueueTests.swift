@@ -42,7 +42,9 @@ private func withBytes<Result>(
             holds.append(.reply(connection, generation: 9, byteCount: 5), at: 3, $0)
         }
         holds.append(.notify(77), at: 3)
-        withBytes("frame") { holds.append(.send(NodeID(2), generation: 1, byteCount: 5), at: 8, $0) }
+        withBytes("frame") {
+            holds.append(.send(NodeID(2), generation: 1, byteCount: 5), at: 8, $0)
+        }
         #expect(take(&holds, durable: 2) == nil)
         #expect(take(&holds, durable: 3) == "reply +OK\r\n")
         #expect(take(&holds, durable: 3) == "notify 77")

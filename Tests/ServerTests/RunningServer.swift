@@ -21,7 +21,7 @@ final class RunningServer: Sendable {
         var stop: StopHandle?
         var failure: ServerError?
         var ending: Server.Ending?
-        var counters = Server.Counters()
+        var counters: Server.Counters?
         var thread: pthread_t?
     }
 
@@ -29,15 +29,16 @@ final class RunningServer: Sendable {
     /// Where its data is, at least as long as it runs.
     private let directory: TemporaryDirectory
 
+    /// - Parameter disk: its data directory when it is not plain files.
     init(
         _ configuration: Server.Configuration, in directory: TemporaryDirectory,
-        log: Log = .silent
+        on disk: FaultyDisk? = nil
     ) throws {
         self.directory = directory
         let started = Semaphore()
         let thread = try startThread { [shared] in
             do throws(ServerError) {
-                var server = try Server(configuration, log: log)
+                var server = try RunningServer.make(configuration, disk)
                 shared.state.withLock {
                     $0.client = server.clientAddress
                     $0.link = server.linkAddress
@@ -65,19 +66,37 @@ final class RunningServer: Sendable {
 
     deinit { stop() }
 
+    private static func make(
+        _ configuration: Server.Configuration, _ disk: FaultyDisk?
+    ) throws(ServerError) -> Server {
+        guard let disk else { return try Server(configuration, log: .silent) }
+        return try Server(configuration, on: disk, seed: 1, log: .silent)
+    }
+
     var clientPort: UInt16 { shared.state.withLock { $0.client?.port ?? 0 } }
     var linkPort: UInt16 { shared.state.withLock { $0.link?.port ?? 0 } }
+
+    /// Stops it as SIGTERM would.
+    func requestStop() { shared.state.withLock { $0.stop }?() }
 
     /// Stops it as SIGTERM would and waits for its end.
     @discardableResult
     func stop() -> Server.Ending? {
-        shared.state.withLock { $0.stop }?()
+        requestStop()
+        join()
+        return shared.state.withLock { $0.ending }
+    }
+
+    /// Waits for it to end by itself.
+    func awaitEnd() -> Server.Ending? {
         join()
         return shared.state.withLock { $0.ending }
     }
 
     /// After `stop`.
-    var counters: Server.Counters { shared.state.withLock { $0.counters } }
+    var counters: Server.Counters {
+        get throws { try #require(shared.state.withLock { $0.counters }) }
+    }
 
     private func join() {
         let thread = shared.state.withLock { $0.thread.take() }

@@ -37,6 +37,19 @@ struct TestClient: ~Copyable {
         return true
     }
 
+    /// Whether anything has come by now.
+    mutating func hasReceived() throws -> Bool {
+        try poller.modify(socket.descriptor, token: 0, .readable)
+        return try poller.wait(until: 0) > 0 || !received.isEmpty
+    }
+
+    /// Nothing comes while another connection is served a hundred times.
+    mutating func expectSilence(whilePinging port: UInt16) throws {
+        var other = try TestClient(port: port)
+        for _ in 0..<100 { try other.expect("+PONG\r\n", to: "PING\r\n") }
+        #expect(try hasReceived() == false)
+    }
+
     /// Closes the sending half.
     func endSending() { shutdown(socket.descriptor, Int32(SHUT_WR)) }
 

@@ -12,7 +12,8 @@ import Testing
         ).epoch
     }
 
-    @Test("an epoch is the wall clock, or 1,024 behind the last when the clock went back or runs too slowly")
+    @Test(
+        "an epoch is the wall clock, or 1,024 behind the last when that is later")
     func epochs() throws {
         let disk = SimulatedDisk(prng: PRNG(seed: 1))
         #expect(try claim(disk, at: 1000) == 1000)

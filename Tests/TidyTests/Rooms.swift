@@ -27,7 +27,7 @@ struct Rooms {
         guard let floor = floor(of: target) else { return false }
         switch module {
         case "Foundation": return ["Lab", "Configuration", "quorate"].contains(target)
-        case "Glibc": return target == "Coding" || floor >= 4
+        case "Glibc": return floor <= 1 || floor >= 4
         case "Synchronization": return floor >= 4
         default: return false
         }

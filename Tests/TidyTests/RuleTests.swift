@@ -83,7 +83,7 @@ struct RoomTests {
         #expect(offences("import Foundation", in: "Quorum") == 1)
         #expect(offences("import Foundation", in: "Server") == 1)
         #expect(offences("import Foundation\nimport Glibc\nimport Synchronization", in: "Lab") == 0)
-        #expect(offences("import Glibc", in: "Causality") == 1)
+        #expect(offences("import Glibc", in: "Replication") == 1)
         #expect(offences("import Glibc", in: "Coding") == 0)
         #expect(offences("import Synchronization", in: "Replication") == 1)
         #expect(offences("import Dispatch", in: "Lab") == 1)

@@ -17,8 +17,10 @@ extension ByteBuffer {
         append("\r\n")
     }
 
+    /// `+OK`.
     @inlinable public mutating func writeOK() { append("+OK\r\n") }
 
+    /// `:` and decimal digits.
     public mutating func writeInteger(_ value: Int) {
         append(UInt8(ascii: ":"))
         append(decimal: value)
@@ -38,6 +40,7 @@ extension ByteBuffer {
     @inline(__always)
     private mutating func appendLineEnd() { append(integer: UInt16(0x0A0D)) }
 
+    /// A string of our own.
     public mutating func writeBulk(_ text: StaticString) {
         writeBulk(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }

@@ -19,7 +19,8 @@ struct WriteOperation {
     /// What a client is told when the quorums are reached.
     let success: WriteReply
     var tally: WriteTally
-    /// The record, to be stamped anew when a replica already has a later one; empty where that is not wanted.
+    /// The record, to be stamped anew when a replica already has a later one; empty where that is
+    /// not wanted.
     var record: [UInt8] = []
     var stampings = 1
 }
@@ -132,4 +133,18 @@ struct AdministrationOperation {
 struct KeyspaceChangeRequest {
     let name: [UInt8]
     let settings: KeyspaceSettings
+}
+
+/// What a read found, as a client may see it.
+struct KeyView {
+    /// Live values only.
+    let siblings: [Sibling]
+    let context: CausalContext
+}
+
+/// A value is to be written again with another expiry.
+struct ExpiryChange {
+    /// Wall-clock milliseconds since 1970, 0 for never; nil when nothing is to change.
+    let expiry: UInt64?
+    let levels: WriteLevels
 }

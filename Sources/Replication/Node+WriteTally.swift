@@ -1,0 +1,151 @@
+import Base
+import Causality
+import Coding
+import Quorum
+import Ring
+
+// Counting a write's answers.
+extension Node {
+    /// What this replica persisted for one of its operations is durable.
+    mutating func reached(_ id: OperationID, _ effects: inout Effects) {
+        guard id.kind == .write else { return reachedDefinitions(id, &effects) }
+        acknowledgeOwn(id, durable: true, &effects)
+    }
+
+    mutating func acknowledgeOwn(
+        _ id: OperationID, durable: Bool, _ effects: inout Effects
+    ) {
+        guard let range = writes[id]?.range else { return }
+        let replica = Int(ranks[Int(range.rawValue)])
+        record(.acknowledged(primary: true, durable: durable), from: replica, of: id, &effects)
+    }
+
+    mutating func replicated(
+        _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let replica = replica(of: id, node) else {
+            counters.lateAnswers += 1
+            return
+        }
+        let answer: WriteAnswer = switch status {
+        case .acknowledged: .acknowledged(primary: true, durable: false)
+        case .durable: .acknowledged(primary: true, durable: true)
+        case .diskFull: .refused(.diskFull)
+        case .clockAhead: .refused(.clockAhead)
+        case .tooManySiblings: .refused(.tooLarge)
+        case .overloaded, .found, .absent, .superseded: .refused(.overloaded)
+        }
+        record(answer, from: replica, of: id, &effects)
+    }
+
+    /// A replica has a later write of the key. That write may have been acknowledged before this
+    /// one began, by a coordinator whose clock is a little ahead; so this one is stamped anew,
+    /// later than it, and sent again.
+    ///
+    /// With 2 W > N any two acknowledged writes have a replica in common, so of two writes in
+    /// sequence the second wins, as a client expects, however the clocks within the bound disagree.
+    /// Two writes side by side may overtake each other a few times; after that the order is as good
+    /// as any.
+    mutating func superseded(
+        _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let write = writes[id], write.tally.decision == nil, !write.record.isEmpty,
+            write.stampings < Node.stampingsMax,
+            clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
+        else { return replicated(id, .acknowledged, from: node, &effects) }
+        counters.restamped += 1
+        writes.remove(id)
+        restamp(write, &effects)
+    }
+
+    private static let stampingsMax = 4
+
+    private mutating func restamp(_ write: WriteOperation, _ effects: inout Effects) {
+        let dot = Dot(identity: identity, stamp: tick())
+        var bytes = write.record
+        bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
+        var again = WriteOperation(
+            head: write.head, range: write.range, dot: dot, success: write.success,
+            tally: WriteTally(
+                replicaCount: write.tally.replicaCount, writeQuorum: write.tally.writeQuorum,
+                primaryWriteQuorum: write.tally.primaryWriteQuorum,
+                durableWriteQuorum: write.tally.durableWriteQuorum))
+        again.record = bytes
+        again.stampings = write.stampings + 1
+        let id = writes.insert(again)
+        let needsSync = write.tally.durableWriteQuorum > 0
+        effects.beginStep()
+        bytes.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else { return }
+            let record = Record(at: base)
+            let keyspace = catalog.index(of: record.key)
+            _ = mergeIn(record, keyspace, &effects)
+            sendReplicas(record, id, write.range, again.tally.replicaCount, needsSync, &effects)
+            refuseUnreachable(id, write.range, again.tally.replicaCount, &effects)
+            keep(
+                record, catalog.active[keyspace].settings.durability, synced: needsSync, token: id,
+                &effects)
+        }
+    }
+
+    mutating func replicaLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {
+        guard let replica = replica(of: id, node) else { return }
+        record(.lost, from: replica, of: id, &effects)
+    }
+
+    private func replica(of id: OperationID, _ node: NodeID) -> Int? {
+        guard let write = writes[id],
+            let place = ring.position(of: node, in: write.range), place < write.tally.replicaCount
+        else { return nil }
+        return place
+    }
+
+    mutating func record(
+        _ answer: WriteAnswer, from replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
+        guard writes.contains(id) else { return }
+        if let decision = writes[id]?.tally.record(answer, from: replica) {
+            decide(id, decision, &effects)
+        }
+        if writes[id]?.tally.outstanding.count == 0 { writes.remove(id) }
+    }
+
+    mutating func expireWrite(_ id: OperationID, _ effects: inout Effects) {
+        if let decision = writes[id]?.tally.expire() { decide(id, decision, &effects) }
+        writes.remove(id)
+    }
+
+    private mutating func decide(
+        _ id: OperationID, _ decision: WriteDecision, _ effects: inout Effects
+    ) {
+        guard let write = writes[id] else { return }
+        client = write.head.client
+        switch decision {
+        case .satisfied:
+            let start = effects.bytes.count
+            if client.wantsReceipt { writeReceipt(of: write, &effects) }
+            effects.bytes.write(write.success, client.dialect)
+            deliver(write.head.target, from: start, &effects)
+        case .failed(let reason):
+            counters.unavailable += 1
+            fail(write.head.target, text: reason.text, &effects)
+        case .unknown(let acknowledged, let required):
+            counters.unknown += 1
+            fail(
+                write.head.target,
+                text: "UNKNOWN \(acknowledged) of \(required) acknowledgements in time; "
+                    + "the write may or may not take effect", &effects)
+        }
+    }
+
+    mutating func reply(_ success: WriteReply, _ target: ReplyTarget, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        if client.wantsReceipt {
+            tell(
+                Receipt(action: "write", answered: 1, required: 1, durable: 0, dot: nil), target,
+                &effects)
+        }
+        effects.bytes.write(success, client.dialect)
+        deliver(target, from: start, &effects)
+    }
+}
