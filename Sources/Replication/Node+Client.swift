@@ -100,7 +100,9 @@ extension Node {
     /// own key.
     private func mayExecute(_ index: Int) -> Bool {
         guard sessions[index].owesReplies else { return true }
-        guard sessions[index].outstanding.count < Session.outstandingMax else { return false }
+        guard sessions[index].outstanding.count < Session.outstandingMax,
+            sessions[index].outstanding.byteCount < Session.outstandingBytesMax
+        else { return false }
         guard request.count > 1, let name = CommandName(request[0]) else { return false }
         switch name {
         case .get, .set, .exists, .strlen, .del, .unlink, .ttl, .pttl, .type, .qget, .qset, .qdel:
@@ -164,11 +166,16 @@ extension Node {
     }
 
     /// Makes a direct target outlive the step: the reply gets its place in the connection's order.
-    mutating func outlasting(_ target: ReplyTarget, writing hash: UInt64? = nil) -> ReplyTarget {
+    ///
+    /// - Parameter byteCount: what the request keeps in memory until it is answered, as far as that
+    ///   matters.
+    mutating func outlasting(
+        _ target: ReplyTarget, writing hash: UInt64? = nil, byteCount: Int = 0
+    ) -> ReplyTarget {
         guard case .direct(let connection) = target else { return target }
         let index = Int(connection.rawValue)
         guard sessions[index].isOpen else { return .nobody }
-        let sequence = sessions[index].enqueue(pendingWrite: hash)
+        let sequence = sessions[index].enqueue(pendingWrite: hash, byteCount: byteCount)
         return .outstanding(
             connection, serial: sessions[index].serial, sequence: sequence)
     }

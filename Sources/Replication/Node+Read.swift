@@ -58,9 +58,10 @@ extension Node {
         let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let comparesAll = isSampled(catalog.active[keyspace].readRepairPerMille)
+        let byteCount = store.find(address, key)?.length ?? 0
         let operation = ReadOperation(
             head: OperationHead(
-                target: outlasting(target), client: client,
+                target: outlasting(target, byteCount: byteCount), client: client,
                 deadline: now.monotonic + .nanoseconds(milliseconds: timeout)),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
             comparesAll: comparesAll, hedgeAt: hedgeAt,

@@ -236,8 +236,10 @@ extension Node {
     ) -> OperationID {
         let deadline = now.monotonic
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
+        let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(
-            target: outlasting(target, writing: address.hash), client: client, deadline: deadline)
+            target: outlasting(target, writing: address.hash, byteCount: byteCount),
+            client: client, deadline: deadline)
         return writes.insert(
             WriteOperation(
                 head: head, range: address.range, dot: dot, success: intent.success,

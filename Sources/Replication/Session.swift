@@ -6,6 +6,8 @@ import RESP
 struct Session {
     /// How many replies may be outstanding before the connection is not read any further.
     static let outstandingMax = 1_024
+    /// How many bytes those replies may have, as far as that is known before they are.
+    static let outstandingBytesMax = 4 << 20
 
     /// Tells this use of the connection's number from earlier ones, so that a late reply is not
     /// taken for its successor's. 0 for none.
@@ -28,12 +30,14 @@ struct Session {
     var isOpen: Bool { serial != 0 }
     var owesReplies: Bool { !outstanding.isEmpty }
 
-    mutating func enqueue(pendingWrite hash: UInt64?) -> UInt64 { outstanding.enqueue(hash) }
+    mutating func enqueue(pendingWrite hash: UInt64?, byteCount: Int) -> UInt64 {
+        outstanding.enqueue(hash, byteCount: byteCount)
+    }
     mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
         outstanding.complete(sequence, bytes)
     }
     mutating func append(completed bytes: [UInt8]) {
-        complete(outstanding.enqueue(nil), bytes)
+        complete(outstanding.enqueue(nil, byteCount: 0), bytes)
     }
     mutating func nextReply() -> [UInt8]? { outstanding.nextCompleted() }
 }
@@ -45,33 +49,45 @@ struct ReplyQueue {
         var bytes: [UInt8]?
         /// The hash of the key that the request writes.
         var pendingWrite: UInt64?
+        /// What the request or its reply keeps in memory; an estimate until the reply is known.
+        var byteCount: Int
     }
 
     private var slots: [Slot] = []
     private var head = 0
     /// The sequence number of `slots[head]`.
     private var first: UInt64 = 0
+    /// Of all slots from `head` on.
+    private(set) var byteCount = 0
 
     var count: Int { slots.count - head }
     var isEmpty: Bool { head == slots.count }
 
-    mutating func enqueue(_ pendingWrite: UInt64?) -> UInt64 {
-        slots.append(Slot(bytes: nil, pendingWrite: pendingWrite))
+    mutating func enqueue(_ pendingWrite: UInt64?, byteCount: Int) -> UInt64 {
+        slots.append(Slot(bytes: nil, pendingWrite: pendingWrite, byteCount: byteCount))
+        self.byteCount += byteCount
         return first + UInt64(count) - 1
     }
 
     mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
         precondition(sequence >= first && sequence < first + UInt64(count), "a reply is owed")
-        slots[head + Int(sequence - first)].bytes = bytes
+        let index = head + Int(sequence - first)
+        byteCount += bytes.count - slots[index].byteCount
+        slots[index].byteCount = bytes.count
+        slots[index].bytes = bytes
     }
 
     /// Takes the reply at the front, if it is there.
+    ///
+    /// - Complexity: O(1), amortised: what is left moves to the front only when it is the smaller
+    ///   half.
     mutating func nextCompleted() -> [UInt8]? {
-        guard head < slots.count, let bytes = slots[head].bytes else { return nil }
+        guard head < slots.count, let bytes = slots[head].bytes.take() else { return nil }
+        byteCount -= slots[head].byteCount
         head += 1
         first += 1
-        if head == slots.count {
-            slots.removeAll(keepingCapacity: true)
+        if head > slots.count / 2 {
+            slots.removeFirst(head)
             head = 0
         }
         return bytes

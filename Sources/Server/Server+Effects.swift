@@ -102,7 +102,9 @@ extension Server {
         } else if isFinished(index) {
             dropClient(index)
         } else {
-            if clients[index].isStalled {
+            // Who reads slower than it asks waits long before its replies reach the limit.
+            let resumesBelow = configuration.limits.clientOutputBytesMax / 2
+            if clients[index].isStalled, clients[index].output.count < resumesBelow {
                 settlements.append(.replied(index, generation: clients[index].generation))
             }
             watchClient(index)
