@@ -35,6 +35,7 @@ extension Node {
         counters.writes += 1
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
+        guard !writes.isFull else { return overload(target, &effects) }
         if n == 1, case .delete = intent.change {
             return remove(intent, keyspace, address, target, &effects)
         }
@@ -48,7 +49,6 @@ extension Node {
             reply(intent.success, target, &effects)
             return
         }
-        guard !writes.isFull else { return overload(target, &effects) }
         let id = startWrite(intent, dot, address, n, target)
         if n > 1 {
             if intent.derivedFrom == nil,
@@ -74,7 +74,6 @@ extension Node {
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
             return reply(intent.success, target, &effects)
         }
-        guard !writes.isFull else { return overload(target, &effects) }
         let dot = Dot(identity: identity, stamp: clock.last)
         let id = startWrite(intent, dot, address, 1, target)
         let start = effects.bytes.count

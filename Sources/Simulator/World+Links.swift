@@ -53,7 +53,7 @@ extension World {
         let end = network.end(from, to)
         guard end.isOpen else { return }
         let event = Event.frame(from: from, to: to, generation: end.generation, frame)
-        guard plan.isDatagram else { return carry(event, from, to) }
+        guard plan.isDatagram, phase == .safety else { return carry(event, from, to) }
         if network[from, to].isCut || network.random.chance(perMille: plan.dropPerMille) { return }
         schedule(event, after: delay())
         // A command that arrives twice would run twice: whatever carries frames must not double these.
@@ -124,6 +124,8 @@ extension World {
         guard let process = machine.process else {
             return loseLater(way.from, way.to, generation)
         }
+        // A link that is known to be broken must not stand in the way of its successor.
+        if !process.settlements.isEmpty { turn(machine, process) }
         guard end.generation == (isAnswer ? generation : 0), !end.isOpen else {
             counters.linksRefused += 1
             return loseLater(way.from, way.to, generation)

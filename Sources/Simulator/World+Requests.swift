@@ -176,6 +176,11 @@ extension World {
 extension World {
     func settle(_ request: Client.Request, _ reply: RedisReply, _ index: Int) {
         if isLive, let failure = reply.failure {
+            if failure.hasPrefix("OVERLOADED"), let operation = request.operations.first {
+                settle(operation, .failed)
+                clients[index].script.append(history.operations[operation].key)
+                return scheduleClient(index, after: 20_000_000)
+            }
             return violate("everything is healed, and a request fails: -\(failure)")
         }
         switch request.answer {

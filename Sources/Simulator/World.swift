@@ -41,6 +41,9 @@ final class World {
     var transcript: [String]?
     var repairsBefore = 0
 
+    /// A run that needs more than this does not come to an end.
+    private static let eventsMax = 2_000_000
+
     init(seed: UInt64, plant: PlantedBug?, explains: Bool) {
         self.seed = seed
         self.plant = plant
@@ -70,8 +73,11 @@ final class World {
         for client in clients { schedule(.clientTurn(client: client.index), after: 300_000_000) }
         scheduleFaults()
         queue.insert(.phase(.healing), at: plan.safetyNanoseconds)
+        var events = 0
         while phase != .end, violation == nil, let next = queue.removeFirst() {
             time = next.time
+            events += 1
+            if events > World.eventsMax { violate("no end after \(events) events") }
             handle(next.event)
         }
         for machine in machines {
