@@ -36,10 +36,14 @@ extension Node {
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
         guard !writes.isFull else { return overload(target, &effects) }
-        if n == 1, case .delete = intent.change {
+        if n == 1, case .delete = intent.change, replacesAll(intent, keyspace) {
             return remove(intent, keyspace, address, target, &effects)
         }
-        let place = store.locate(address, intent.key)
+        var place = store.locate(address, intent.key)
+        if let stored = place.record, isAhead(stored.dot.stamp) {
+            _ = believableState(address, intent.key, keyspace, &effects)
+            place = store.locate(address, intent.key)
+        }
         guard let dot = mint(intent, keyspace, place.record, target, &effects),
             let record = merge(intent, dot, keyspace, address, place, target, &effects)
         else { return }
@@ -59,6 +63,11 @@ extension Node {
             refuseUnreachable(id, address.range, n, &effects)
         }
         keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+
+    /// Whether a write leaves nothing of what is there, seen or not by whoever asked for it.
+    private func replacesAll(_ intent: WriteIntent, _ keyspace: Int) -> Bool {
+        intent.context == nil || catalog.active[keyspace].settings.conflict == .lww
     }
 
     /// Deletes a key from its only replica: nobody else could bring it back, so no tombstone stays.
@@ -123,9 +132,11 @@ extension Node {
         if let from = intent.derivedFrom {
             return Dot(identity: identity, stamp: Stamp(rawValue: from.stamp.rawValue + 1))
         }
-        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds),
-            catalog.active[keyspace].settings.conflict == .siblings {
-            fail(target, "CLOCK the key was written by a clock far ahead of this node's", &effects)
+        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
+            fail(
+                target,
+                "CLOCK the key was written by a clock far ahead of this node's; nothing was written",
+                &effects)
             return nil
         }
         if let seen = intent.context?.newest,
@@ -143,10 +154,7 @@ extension Node {
         while true {
             switch clock.tick(wallMilliseconds: now.wallMilliseconds) {
             case .stamp(let stamp): return stamp
-            case .wentBack:
-                identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
-                clock.restart(wallMilliseconds: now.wallMilliseconds)
-                counters.identitiesRenewed += 1
+            case .wentBack: renewIdentity()
             }
         }
     }
@@ -162,11 +170,8 @@ extension Node {
             guard addSibling(intent, dot, keyspace, address, target, &effects) else { return nil }
             return store.find(address, intent.key)
         }
-        if let stored = place.record, dot < stored.dot {
-            // A later write came between what was read and what derives from it.
-            if intent.derivedFrom != nil { return stored }
-            forget(intent.key, keyspace, &effects)
-        }
+        // A later write, or another one that derives from the same, came between.
+        if intent.derivedFrom != nil, let stored = place.record, dot <= stored.dot { return stored }
         return storePlain(intent, dot, keyspace, address, place)
     }
 
@@ -379,6 +384,9 @@ extension Node {
             fail(write.head.target, text: reason.text, &effects)
         case .unknown(let acknowledged, let required):
             counters.unknown += 1
+            if configuration.plantedBug == .unknownToldAsFailed {
+                return fail(write.head.target, text: Refusal.unreachable.text, &effects)
+            }
             fail(
                 write.head.target,
                 text: "UNKNOWN \(acknowledged) of \(required) acknowledgements in time; "

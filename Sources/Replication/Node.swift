@@ -32,6 +32,10 @@ public struct Node: ~Copyable {
     /// Who the node is in this life; the epoch rises when the wall clock goes back while it runs.
     public internal(set) var identity: ReplicaIdentity
     var clock: HybridLogicalClock
+    /// Where the clock stood when it was first found to agree with another node's; nil while none agrees.
+    var rightSince: Stamp?
+    /// The latest stamp that another node's record brought.
+    var newestTaken = Stamp(rawValue: 0)
     var random: PRNG
 
     var catalog: KeyspaceCatalog
@@ -86,6 +90,7 @@ public struct Node: ~Copyable {
         ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
         clock = HybridLogicalClock(
             wallMilliseconds: now.wallMilliseconds, forwardDriftMax: configuration.clockDriftMax)
+        rightSince = configuration.members.count == 1 ? clock.last : nil
         catalog = KeyspaceCatalog(hashKey: hashKey)
         store = RecordStore(hashKey: hashKey)
         parser = RequestParser(limits: configuration.requestLimits)
@@ -103,6 +108,7 @@ public struct Node: ~Copyable {
     public mutating func step(_ input: NodeInput, now: Instant, into effects: inout Effects) {
         self.now = now
         effects.beginStep()
+        keepTime()
         switch input {
         case .opened(let connection): opened(connection)
         case .received(let connection, let bytes): received(connection, bytes, &effects)
@@ -137,6 +143,8 @@ struct Link {
     var identity: ReplicaIdentity?
     /// The highest identity ever admitted.
     var highest = ReplicaIdentity(rawValue: 0)
+    /// What the other node's wall clock shows when this node's monotonic one shows 0, in milliseconds, as last heard.
+    var wallBase: Int64?
     /// A fault was injected: nothing passes either way until then.
     var cutUntil: Deadline?
 

@@ -73,7 +73,7 @@ extension World {
 
     func delay() -> UInt64 {
         var delay = plan.delayMin + UInt64(network.random.below(Int(plan.delaySpread)))
-        if network.random.chance(perMille: plan.delayTailPerMille) { delay *= 20 }
+        if phase == .safety, network.random.chance(perMille: plan.delayTailPerMille) { delay *= 20 }
         return delay
     }
 
