@@ -52,6 +52,7 @@ extension Node {
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
+        links[index].wallBase = nil
         for slot in 0..<writes.indexEnd {
             if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
         }
@@ -179,15 +180,17 @@ extension Node {
     }
 
     private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
+        let reading = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
         withUnsafeBytes(of: catalog.digest.littleEndian) {
             send(
-                to: links[index].node, kind: 9, number: clock.last.rawValue, $0, &effects)
+                to: links[index].node, kind: 9, number: reading.rawValue, $0, &effects)
         }
     }
 
     private mutating func heard(
         _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
     ) {
+        noteClock(stamp, of: node)
         if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
             counters.refusedAhead += 1
         }

@@ -22,7 +22,7 @@ extension Node {
         guard levels.readQuorum == 1, isReplica(of: location) else {
             return ask(key, location, levels, purpose, target, &effects)
         }
-        let record = liveState(address, key, keyspace)
+        let record = believableState(address, key, keyspace, &effects)
         finish(purpose, key, keyspace, record, target, &effects)
         guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
         let background = ReadLevels(
@@ -82,7 +82,8 @@ extension Node {
         let rank = Int(ranks[Int(address.range.rawValue)])
         guard rank < read.tally.replicaCount else { return }
         reads[id]?.everAsked |= 1 << UInt64(rank)
-        record(liveState(address, key, read.keyspace), from: rank, of: id, &effects)
+        let own = believableState(address, key, read.keyspace, &effects)
+        record(own, from: rank, of: id, &effects)
     }
 
     /// Asks reachable replicas until so many have answered or may still answer.
@@ -135,10 +136,26 @@ extension Node {
         }
         guard let record else { return self.record(nil, from: replica, of: id, &effects) }
         guard bytesMatch(record.key, read.key), !isAhead(record.dot.stamp) else {
-            counters.refusedAhead += 1
-            return self.record(nil, from: replica, of: id, &effects)
+            return disbelieve(id, replica, &effects)
         }
         self.record(record, from: replica, of: id, &effects)
+    }
+
+    /// An answer by a clock that is ahead, this node's or the other's, says nothing of what the
+    /// replica had acknowledged before: it does not count, and another replica is asked.
+    private mutating func disbelieve(
+        _ id: OperationID, _ replica: Int, _ effects: inout Effects
+    ) {
+        counters.refusedAhead += 1
+        if configuration.plantedBug == .refusalCountsAsAnswer {
+            return record(nil, from: replica, of: id, &effects)
+        }
+        reads[id]?.asked &= ~(1 << UInt64(replica))
+        let decision = reads[id]?.tally.record(.refused(.clockAhead), from: replica)
+        settle(id, decision, &effects)
+        if let read = reads[id], read.tally.decision == nil {
+            askMore(id, read.tally.readQuorum, &effects)
+        }
     }
 
     private func bytesMatch(_ a: UnsafeRawBufferPointer, _ b: [UInt8]) -> Bool {
@@ -218,8 +235,9 @@ extension Node {
     private mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
         guard read.answers.count > 1 else { return }
         withSum(of: read) { node, sum, stale, _ in
-            guard let sum, !stale.isEmpty else { return }
+            guard var sum, !stale.isEmpty else { return }
             node.counters.readRepairs += 1
+            if node.configuration.plantedBug == .repairWithFreshStamp { node.stampAnew(&sum) }
             let frame = effects.bytes.appendMessage(kind: 1, number: 0, sum.bytes)
             let replicas = node.ring.primaries(
                 of: read.range, replicationFactor: read.tally.replicaCount)
@@ -232,6 +250,15 @@ extension Node {
                 }
             }
         }
+    }
+
+    /// The planted bug `repairWithFreshStamp`.
+    private mutating func stampAnew(_ record: inout Record) {
+        guard !record.isSiblingSet else { return }
+        merged.removeAll()
+        merged.append(record.bytes)
+        Record.stamp(merged.mutableBytes, Dot(identity: identity, stamp: tick()))
+        if let base = merged.bytes.baseAddress { record = Record(at: base) }
     }
 
     private mutating func repairOwn(

@@ -67,7 +67,9 @@ extension Node {
         }
         guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
         let address = store.address(of: incoming.key)
+        newestTaken = max(newestTaken, incoming.dot.stamp)
         let stored = believableState(address, incoming.key, keyspace, &effects)
+        if let stored, isAhead(stored.dot.stamp) { return .clockAhead }
         merged.removeAll()
         let merge = RecordMerge.merge(
             stored: stored, incoming: incoming, policy: active.settings.conflict, into: &merged)
@@ -78,28 +80,13 @@ extension Node {
                 && stored.map { incoming.dot < $0.dot } ?? false
             return isOvertaken ? .superseded : .acknowledged
         case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
+        case .merged where configuration.plantedBug == .mergeKeepsStored: break
         case .merged(let range):
             guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }
             replaceStored(merged[range], keyspace, address)
         case .refused: return .tooManySiblings
         }
         return .acknowledged
-    }
-
-    /// The stored state, unless it is a last-writer-wins record whose stamp is ahead of all reason:
-    /// this node's clock was wrong when it took it, no other node did, and it must not win against
-    /// writes that come later.
-    private mutating func believableState(
-        _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
-        _ effects: inout Effects
-    ) -> Record? {
-        guard let stored = liveState(address, key, keyspace) else { return nil }
-        guard catalog.active[keyspace].settings.conflict == .lww, isAhead(stored.dot.stamp) else {
-            return stored
-        }
-        counters.overruledAhead += 1
-        forget(key, keyspace, &effects)
-        return nil
     }
 
     /// Has a replay forget what it has of a key by then, so that an earlier stamp may follow a
@@ -110,10 +97,6 @@ extension Node {
         effects.bytes.append(JournalKind.removal.rawValue)
         effects.bytes.append(key)
         effects.add(.append(start..<effects.bytes.count))
-    }
-
-    func isAhead(_ stamp: Stamp) -> Bool {
-        stamp.milliseconds > now.wallMilliseconds + configuration.clockDriftMax
     }
 
     /// Puts a whole record in the place of what is stored for its key.
@@ -169,7 +152,7 @@ extension Node {
         _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: key)
-        guard let record = liveState(store.address(of: key), key, keyspace) else {
+        guard let record = believableState(store.address(of: key), key, keyspace, &effects) else {
             return send(
                 to: node, kind: 4, flag: ReplicaStatus.absent.rawValue, number: number, &effects)
         }

@@ -36,10 +36,15 @@ extension Node {
         counters.writes += 1
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
-        if n == 1, case .delete = intent.change {
+        guard !writes.isFull else { return overload(target, &effects) }
+        if n == 1, case .delete = intent.change, replacesAll(intent, keyspace) {
             return remove(intent, location, target, &effects)
         }
-        let place = store.locate(address, intent.key)
+        var place = store.locate(address, intent.key)
+        if let stored = place.record, isAhead(stored.dot.stamp) {
+            _ = believableState(address, intent.key, keyspace, &effects)
+            place = store.locate(address, intent.key)
+        }
         guard let dot = mint(intent, keyspace, place.record, target, &effects),
             let record = merge(intent, dot, location, place, target, &effects)
         else { return }
@@ -49,7 +54,6 @@ extension Node {
             reply(intent.success, target, &effects)
             return
         }
-        guard !writes.isFull else { return overload(target, &effects) }
         let id = startWrite(intent, dot, address, n, target)
         if n > 1 {
             if intent.derivedFrom == nil,
@@ -60,6 +64,11 @@ extension Node {
             refuseUnreachable(id, address.range, n, &effects)
         }
         keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+
+    /// Whether a write leaves nothing of what is there, seen or not by whoever asked for it.
+    private func replacesAll(_ intent: WriteIntent, _ keyspace: Int) -> Bool {
+        intent.context == nil || catalog.active[keyspace].settings.conflict == .lww
     }
 
     /// Deletes a key from its only replica: nobody else could bring it back, so no tombstone stays.
@@ -76,7 +85,6 @@ extension Node {
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
             return reply(intent.success, target, &effects)
         }
-        guard !writes.isFull else { return overload(target, &effects) }
         let dot = Dot(identity: identity, stamp: clock.last)
         let id = startWrite(intent, dot, address, 1, target)
         let start = effects.bytes.count
@@ -126,9 +134,11 @@ extension Node {
         if let from = intent.derivedFrom {
             return Dot(identity: identity, stamp: Stamp(rawValue: from.stamp.rawValue + 1))
         }
-        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds),
-            catalog.active[keyspace].settings.conflict == .siblings {
-            fail(target, "CLOCK the key was written by a clock far ahead of this node's", &effects)
+        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
+            fail(
+                target,
+                "CLOCK the key was written by a clock far ahead of this node's; nothing was written",
+                &effects)
             return nil
         }
         let truncatedAt = catalog.active[keyspace].truncatedAt
@@ -153,10 +163,7 @@ extension Node {
         while true {
             switch clock.tick(wallMilliseconds: now.wallMilliseconds) {
             case .stamp(let stamp): return stamp
-            case .wentBack:
-                identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
-                clock.restart(wallMilliseconds: now.wallMilliseconds)
-                counters.identitiesRenewed += 1
+            case .wentBack: renewIdentity()
             }
         }
     }
@@ -173,11 +180,8 @@ extension Node {
             guard addSibling(intent, dot, location, target, &effects) else { return nil }
             return store.find(address, intent.key)
         }
-        if let stored = place.record, dot < stored.dot {
-            // A later write came between what was read and what derives from it.
-            if intent.derivedFrom != nil { return stored }
-            forget(intent.key, keyspace, &effects)
-        }
+        // A later write, or another one that derives from the same, came between.
+        if intent.derivedFrom != nil, let stored = place.record, dot <= stored.dot { return stored }
         return storePlain(intent, dot, keyspace, address, place)
     }
 

@@ -131,6 +131,9 @@ extension Node {
             fail(write.head.target, text: reason.text, &effects)
         case .unknown(let acknowledged, let required):
             counters.unknown += 1
+            if configuration.plantedBug == .unknownToldAsFailed {
+                return fail(write.head.target, text: Refusal.unreachable.text, &effects)
+            }
             fail(
                 write.head.target,
                 text: "UNKNOWN \(acknowledged) of \(required) acknowledgements in time; "

@@ -37,6 +37,11 @@ public struct Node: ~Copyable {
     /// Who the node is in this life; the epoch rises when the wall clock goes back while it runs.
     public internal(set) var identity: ReplicaIdentity
     var clock: HybridLogicalClock
+    /// Where the clock stood when it was first found to agree with another node's; nil while none
+    /// agrees.
+    var rightSince: Stamp?
+    /// The latest stamp that another node's record brought.
+    var newestTaken = Stamp(rawValue: 0)
     var random: PRNG
 
     var catalog: KeyspaceCatalog
@@ -91,6 +96,7 @@ public struct Node: ~Copyable {
         ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
         clock = HybridLogicalClock(
             wallMilliseconds: now.wallMilliseconds, forwardDriftMax: configuration.clockDriftMax)
+        rightSince = configuration.members.count == 1 ? clock.last : nil
         catalog = KeyspaceCatalog(hashKey: hashKey)
         store = RecordStore(hashKey: hashKey)
         parser = RequestParser(limits: configuration.requestLimits)
@@ -108,6 +114,7 @@ public struct Node: ~Copyable {
     public mutating func step(_ input: NodeInput, now: Instant, into effects: inout Effects) {
         self.now = now
         effects.beginStep()
+        keepTime()
         switch input {
         case .opened(let connection): opened(connection)
         case .received(let connection, let bytes): received(connection, bytes, &effects)
@@ -144,6 +151,9 @@ struct Link {
     var highest = ReplicaIdentity(rawValue: 0)
     /// When anything came from the other end last, in nanoseconds of the monotonic clock.
     var heardAt: Deadline = 0
+    /// What the other node's wall clock shows when this node's monotonic one shows 0, in
+    /// milliseconds, as last heard.
+    var wallBase: Int64?
     /// A fault was injected: nothing passes either way until then.
     var cutUntil: Deadline?
 

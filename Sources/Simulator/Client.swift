@@ -1,6 +1,7 @@
 import Base
 
-/// A client of the cluster: one connection at a time to one node, a few requests in a row without waiting.
+/// A client of the cluster: one connection at a time to one node, a few requests in a row without
+/// waiting.
 struct Client {
     /// A request that waits for its answer.
     struct Request {

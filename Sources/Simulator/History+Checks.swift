@@ -3,17 +3,24 @@ import Causality
 
 // What was promised.
 //
-// 1. A value that is read was written, and not by a write that was answered with "nothing was written".
-// 2. A read of r replicas that began after a write was acknowledged by w replicas returns it, or a state that comes later in
+// 1. A value that is read was written, and not by a write that was answered with "nothing was
+// written".
+// 2. A read of r replicas that began after a write was acknowledged by w replicas returns it, or a
+// state that comes later in
 //    last-writer-wins order, if r + w > n and neither replica forgot: so in `fsync` keyspaces always, in others until the
 //    first process stops. Rot takes the promise back for the rest of the run: replicas that acknowledged are no longer
 //    replicas that have it, and recovery has said so.
-// 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has the later stamp. Clocks that
+//    A write that only a clock an hour ahead acknowledged (w = 1) is left out: what it wrote is brought back to the present
+//    once the clock is right again, behind what others wrote meanwhile.
+// 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
+// the later stamp. Clocks that
 //    jump by an hour take that back: the write of a slow clock loses to the past, which is last-writer-wins' known price.
-// 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may have happened replaces it.
+// 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may
+// have happened replaces it.
 //
-// With one replica there is no tombstone, and stamps restart with a clock that goes back: there the order is the order of
-// real time, and a value is stale if its write ended before another acknowledged write began.
+// With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
+// order is the order of real time, and a value is stale if its write ended before another
+// acknowledged write began.
 extension History {
     /// Whether a read must see a write.
     private func binds(_ write: Operation, _ read: Operation) -> Bool {
@@ -35,7 +42,7 @@ extension History {
         let operation = operations[read]
         if let value, let problem = checkOrigin(value, of: operation) { return problem }
         if plan.keyspaces[operation.keyspace].n == 1 {
-            return checkByTime(operation, value, wallMax)
+            return checkByTime(operation, value)
         }
         guard let floor = floor(of: operation) else { return nil }
         counters.binding += 1
@@ -53,7 +60,9 @@ extension History {
     private func floor(of read: Operation) -> (dot: Dot, write: Int)? {
         var floor: (dot: Dot, write: Int)?
         for index in keys[read.key].writes {
-            guard let dot = operations[index].dot, binds(operations[index], read) else { continue }
+            guard let dot = operations[index].dot, binds(operations[index], read),
+                dot.stamp.milliseconds < Machine.wallBase + read.invoked / 1_000_000 + 1_000
+            else { continue }
             if floor.map({ $0.dot < dot }) ?? true { floor = (dot, index) }
         }
         return floor
@@ -72,7 +81,7 @@ extension History {
         return nil
     }
 
-    private func checkByTime(_ read: Operation, _ value: Int?, _ wallMax: UInt64) -> String? {
+    private func checkByTime(_ read: Operation, _ value: Int?) -> String? {
         for index in keys[read.key].writes where index != value {
             let write = operations[index]
             guard binds(write, read) else { continue }
@@ -81,7 +90,7 @@ extension History {
                 if shown.outcome == .acknowledged, shown.completed < write.invoked {
                     return "\(describe(read)) returned \(describe(value)), older than \(describe(index))"
                 }
-            } else if write.kind == .write, !mayBeGone(index, wallMax) {
+            } else if write.kind == .write, !mayBeGone(index) {
                 return "\(describe(read)) returned nothing although \(describe(index)) was acknowledged"
             }
         }
@@ -89,10 +98,9 @@ extension History {
     }
 
     /// Whether a delete or an expiry explains that a value is not there.
-    private func mayBeGone(_ write: Int, _ wallMax: UInt64) -> Bool {
+    private func mayBeGone(_ write: Int) -> Bool {
         let key = keys[operations[write].key]
-        if key.states.contains(where: { $0.expiry != 0 && $0.expiry <= wallMax }) { return true }
-        return key.writes.contains { index in
+        return key.mayExpire || key.writes.contains { index in
             let delete = operations[index]
             guard delete.kind == .delete, delete.outcome != .failed else { return false }
             return delete.outcome != .acknowledged || operations[write].invoked < delete.completed

@@ -2,9 +2,11 @@ import Base
 import Causality
 import Ring
 
-/// What clients asked, when, and what they were told; beside it every state of a key that any node ever wrote down or sent.
+/// What clients asked, when, and what they were told; beside it every state of a key that any node
+/// ever wrote down or sent.
 ///
-/// Values are unique, so a value read names the write that it came from, and the records that pass by name its dot.
+/// Values are unique, so a value read names the write that it came from, and the records that pass
+/// by name its dot.
 struct History {
     enum Kind { case write, delete, read }
 
@@ -25,6 +27,8 @@ struct History {
         var replaces: [Int] = []
         /// Where it stands in last-writer-wins order, once known.
         var dot: Dot?
+        /// Wall-clock milliseconds, 0 for never.
+        var expiry: UInt64 = 0
         /// Somebody read what it wrote.
         var isSeen = false
     }
@@ -46,6 +50,8 @@ struct History {
         var writes: [Int] = []
         /// A delete whose dot is the next new tombstone's.
         var openDelete: Int?
+        /// Somebody asked for an expiry.
+        var mayExpire = false
         /// A delete of unknown outcome may mint its tombstone at any time.
         var hasLostDelete = false
     }
@@ -121,11 +127,23 @@ struct History {
         let value = record.isTombstone ? nil : operation(of: record.body)
         keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
         if let value {
-            if operations[value].dot == nil { operations[value].dot = dot }
+            name(value, dot, expiry: record.expiry)
         } else if let delete = keys[key].openDelete {
-            operations[delete].dot = dot
-            keys[key].openDelete = nil
+            operations[delete].dot = max(operations[delete].dot ?? dot, dot)
         }
+    }
+
+    /// A write's dot is its last one: a coordinator stamps it anew when a replica has a later one.
+    /// A change of expiry has the value too, but is another write.
+    private mutating func name(_ write: Int, _ dot: Dot, expiry: UInt64) {
+        if operations[write].dot == nil { operations[write].expiry = expiry }
+        if let first = operations[write].dot, dot < first {
+            // A clock that was ahead went back: what it wrote is brought back to the present.
+            operations[write].dot = dot
+            return
+        }
+        guard operations[write].expiry == expiry, operations[write].outcome == .pending else { return }
+        operations[write].dot = max(operations[write].dot ?? dot, dot)
     }
 
     /// - Parameter delete: has its answer, or never will.
@@ -134,6 +152,8 @@ struct History {
         if keys[key].openDelete == delete { keys[key].openDelete = nil }
         if isLost { keys[key].hasLostDelete = true }
     }
+
+    mutating func noteExpiry(of key: Int) { keys[key].mayExpire = true }
 
     /// The nodes, by index, that keep a key.
     func replicas(of key: Int) -> [Int] {

@@ -26,7 +26,7 @@ final class Machine {
     var lastIdentity: ReplicaIdentity?
 
     /// 2025-01-01T00:00Z in milliseconds.
-    private static let wallBase = 1_735_689_600_000
+    static let wallBase: UInt64 = 1_735_689_600_000
 
     init(index: Int, skewMax: Int, random: inout PRNG) {
         self.index = index
@@ -43,7 +43,7 @@ final class Machine {
         return Instant(
             monotonic: time,
             wallMilliseconds: UInt64(
-                Machine.wallBase + elapsed + drift + skewMilliseconds + jumpMilliseconds))
+                Int(Machine.wallBase) + elapsed + drift + skewMilliseconds + jumpMilliseconds))
     }
 }
 

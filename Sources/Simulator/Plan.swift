@@ -9,7 +9,8 @@ struct Plan {
     let requestsPerClient: Int
     let keyspaces: [PlannedKeyspace]
     let safetyNanoseconds: UInt64
-    /// Messages are datagrams that get lost, doubled and overtaken; otherwise links behave like TCP.
+    /// Messages are datagrams that get lost, doubled and overtaken; otherwise links behave like
+    /// TCP.
     let isDatagram: Bool
     let dropPerMille: Int
     let duplicatePerMille: Int

@@ -31,7 +31,8 @@ public enum Simulation {
             simulatedNanoseconds: first.simulatedNanoseconds, counters: first.counters)
     }
 
-    /// Runs a seed again and tells what happened: the configuration, then the last lines of the transcript.
+    /// Runs a seed again and tells what happened: the configuration, then the last lines of the
+    /// transcript.
     ///
     /// - Parameter lines: how many lines of the transcript's end.
     public static func explain(

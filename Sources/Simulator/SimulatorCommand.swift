@@ -13,7 +13,8 @@ public struct SimulatorCommand {
     /// - Parameters:
     ///   - plant: the name of a planted bug, as `PlantedBug` spells it.
     ///   - json: one JSON object on standard output in place of prose.
-    /// - Returns: the exit status: 0 when all promises held, 1 when one was broken, 3 for an unknown bug's name.
+    /// - Returns: the exit status: 0 when all promises held, 1 when one was broken, 3 for an
+    ///   unknown bug's name.
     public static func run(seeds: ClosedRange<UInt64>, plant: String?, json: Bool) -> Int32 {
         let bug = plant.flatMap { PlantedBug(rawValue: $0) }
         if let plant, bug == nil {

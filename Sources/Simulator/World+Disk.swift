@@ -3,7 +3,8 @@ import Coding
 import Replication
 import Storage
 
-// The journal's jobs, starts and crashes: `Server+Journal`, `Server+Checkpoint` and `Server+Start` in virtual time.
+// The journal's jobs, starts and crashes: `Server+Journal`, `Server+Checkpoint` and `Server+Start`
+// in virtual time.
 extension World {
     private static let retryNanoseconds: UInt64 = 1_000_000_000
 

@@ -82,7 +82,12 @@ extension World {
         }
         if !process.settlements.isEmpty { scheduleTurn(machine, process) }
         var next = process.node.nextDeadline ?? .max
-        next = min(next, process.syncBy ?? .max, process.retryAt ?? .max)
+        if process.job == nil {
+            // What is due and has not started waits for something else.
+            for due in [process.syncBy, process.retryAt] {
+                if let due, due > time { next = min(next, due) }
+            }
+        }
         guard next < process.wakeAt else { return }
         process.wakeAt = max(next, time + 1)
         queue.insert(.wake(machine: machine.index, life: machine.life), at: process.wakeAt)

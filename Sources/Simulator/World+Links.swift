@@ -42,7 +42,8 @@ struct Network {
     }
 }
 
-// Links: the node with the higher number calls; `Server+Handshake` and `Server+Links` in virtual time.
+// Links: the node with the higher number calls; `Server+Handshake` and `Server+Links` in virtual
+// time.
 extension World {
     private static let handshakeNanoseconds: UInt64 = 500_000_000
 
@@ -53,10 +54,11 @@ extension World {
         let end = network.end(from, to)
         guard end.isOpen else { return }
         let event = Event.frame(from: from, to: to, generation: end.generation, frame)
-        guard plan.isDatagram else { return carry(event, from, to) }
+        guard plan.isDatagram, phase == .safety else { return carry(event, from, to) }
         if network[from, to].isCut || network.random.chance(perMille: plan.dropPerMille) { return }
         schedule(event, after: delay())
-        // A command that arrives twice would run twice: whatever carries frames must not double these.
+        // A command that arrives twice would run twice: whatever carries frames must not double
+        // these.
         let isCommand = frame.count > Frame.headerBytes && frame[Frame.headerBytes] == 5
         if !isCommand, network.random.chance(perMille: plan.duplicatePerMille) {
             schedule(event, after: delay())
@@ -73,7 +75,7 @@ extension World {
 
     func delay() -> UInt64 {
         var delay = plan.delayMin + UInt64(network.random.below(Int(plan.delaySpread)))
-        if network.random.chance(perMille: plan.delayTailPerMille) { delay *= 20 }
+        if phase == .safety, network.random.chance(perMille: plan.delayTailPerMille) { delay *= 20 }
         return delay
     }
 
@@ -124,6 +126,8 @@ extension World {
         guard let process = machine.process else {
             return loseLater(way.from, way.to, generation)
         }
+        // A link that is known to be broken must not stand in the way of its successor.
+        if !process.settlements.isEmpty { turn(machine, process) }
         guard end.generation == (isAnswer ? generation : 0), !end.isOpen else {
             counters.linksRefused += 1
             return loseLater(way.from, way.to, generation)

@@ -75,6 +75,7 @@ extension World {
         let write = operation(.write, key, level: level ?? usual)
         let value = History.value(write, filling: filling(index))
         var command = words("SET") + [history.keys[key].name, value]
+        if expires { history.noteExpiry(of: key) }
         if expires { command += words("PX", "\(50 + clients[index].random.below(3_000))") }
         if let level { command += words("W", "\(level)") }
         ask(index, .write, [write], command)
@@ -90,6 +91,7 @@ extension World {
     }
 
     private func expire(_ index: Int, _ key: Int) {
+        history.noteExpiry(of: key)
         let milliseconds = 50 + clients[index].random.below(3_000)
         ask(
             index, .expire, [],
@@ -176,6 +178,11 @@ extension World {
 extension World {
     func settle(_ request: Client.Request, _ reply: RedisReply, _ index: Int) {
         if isLive, let failure = reply.failure {
+            if failure.hasPrefix("OVERLOADED"), let operation = request.operations.first {
+                settle(operation, .failed)
+                clients[index].script.append(history.operations[operation].key)
+                return scheduleClient(index, after: 20_000_000)
+            }
             return violate("everything is healed, and a request fails: -\(failure)")
         }
         switch request.answer {

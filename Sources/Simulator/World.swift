@@ -2,22 +2,25 @@ import Base
 import Coding
 import Replication
 
-/// One simulated cluster with its clients, its network and its misfortunes, all of it drawn from one seed.
+/// One simulated cluster with its clients, its network and its misfortunes, all of it drawn from
+/// one seed.
 ///
-/// Every node is the `Node` that ships, and every disk runs the `Journal` and `Recovery` that ship; only their
-/// interpreter is another one than `Server`: virtual time, a network of rules, a disk that loses and tears. What it owes the
-/// node (`Node`, "What the driver owes the node") it keeps as `Server` does, and a planted bug is one way of not keeping it.
+/// Every node is the `Node` that ships, and every disk runs the `Journal` and `Recovery` that ship;
+/// only their interpreter is another one than `Server`: virtual time, a network of rules, a disk
+/// that loses and tears. What it owes the node (`Node`, "What the driver owes the node") it keeps
+/// as `Server` does, and a planted bug is one way of not keeping it.
 ///
-/// A run has phases: `safety` with faults; `healing`, in which everything comes back; then requests that must all succeed,
-/// with reads at R = ALL in between, after which all replicas must hold the same bytes.
+/// A run has phases: `safety` with faults; `healing`, in which everything comes back; then requests
+/// that must all succeed, with reads at R = ALL in between, after which all replicas must hold the
+/// same bytes.
 ///
-/// Determinism: one event at a time by (time, order of insertion); each part draws from a generator of its own; nothing
-/// iterates over a hash table. `digest` covers every input and every effect.
+/// Determinism: one event at a time by (time, order of insertion); each part draws from a generator
+/// of its own; nothing iterates over a hash table. `digest` covers every input and every effect.
 ///
 /// Invariant: a machine's events of an earlier life are dropped.
 ///
-/// Reading order: `Plan`, this file, `World+Interpreter`, `World+Disk`, `World+Links`, `World+Clients`, `World+Faults`,
-/// `History`, `History+Checks`.
+/// Reading order: `Plan`, this file, `World+Interpreter`, `World+Disk`, `World+Links`,
+/// `World+Clients`, `World+Faults`, `History`, `History+Checks`.
 final class World {
     let seed: UInt64
     let plan: Plan
@@ -40,6 +43,9 @@ final class World {
     /// Lines for a reader, kept only when a run is repeated to explain it.
     var transcript: [String]?
     var repairsBefore = 0
+
+    /// A run that needs more than this does not come to an end.
+    private static let eventsMax = 2_000_000
 
     init(seed: UInt64, plant: PlantedBug?, explains: Bool) {
         self.seed = seed
@@ -70,8 +76,11 @@ final class World {
         for client in clients { schedule(.clientTurn(client: client.index), after: 300_000_000) }
         scheduleFaults()
         queue.insert(.phase(.healing), at: plan.safetyNanoseconds)
+        var events = 0
         while phase != .end, violation == nil, let next = queue.removeFirst() {
             time = next.time
+            events += 1
+            if events > World.eventsMax { violate("no end after \(events) events") }
             handle(next.event)
         }
         for machine in machines {

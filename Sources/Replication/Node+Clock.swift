@@ -1,0 +1,110 @@
+import Base
+import Causality
+import Coding
+
+// Clocks that are wrong: this node's own, and what it wrote by it.
+//
+// A stamp further ahead of a clock than the bound was written by a wrong clock, or is read by one.
+// Which of the two? One node alone cannot tell, and to guess is to lose a write: a node whose clock
+// went back an hour would take everything it holds for the future's and put its own late stamps in
+// their place. So a stored state is only doubted while the clock of another node agrees with this
+// one's; until then the key takes no writes here. What is doubted was refused by every other node.
+// It is not thrown away either, because this node has acknowledged earlier writes that the state
+// covers: it is stamped anew, at the moment from which the clocks agree, later than all that it
+// covers and earlier than what comes next.
+extension Node {
+    /// Notices that the wall clock went back, before anything else happens in a step.
+    @inline(__always)
+    mutating func keepTime() {
+        if isAhead(clock.last) { renewIdentity() }
+    }
+
+    /// Goes on from where the wall clock stands, under a name of its own: stamps may repeat now,
+    /// dots must not.
+    mutating func renewIdentity() {
+        identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
+        clock.restart(wallMilliseconds: now.wallMilliseconds)
+        _ = clock.observe(newestTaken, wallMilliseconds: now.wallMilliseconds)
+        rightSince = links.count == 1 ? clock.last : nil
+        counters.identitiesRenewed += 1
+    }
+
+    func isAhead(_ stamp: Stamp) -> Bool {
+        stamp.milliseconds > now.wallMilliseconds + configuration.clockDriftMax
+    }
+
+    /// Whether a stamp is ahead of this node's clock although another node's agrees with it. Twice
+    /// the bound, because the two may differ by the bound.
+    func isDoubted(_ stamp: Stamp) -> Bool {
+        rightSince != nil
+            && stamp.milliseconds > now.wallMilliseconds + 2 * configuration.clockDriftMax
+    }
+
+    /// Compares clocks with a node that says what its own reads.
+    mutating func noteClock(_ stamp: Stamp, of node: NodeID) {
+        guard let index = linkIndex(of: node) else { return }
+        let elapsed = Int64(now.monotonic / 1_000_000)
+        links[index].wallBase = Int64(stamp.milliseconds) - elapsed
+        let bound = Int64(configuration.clockDriftMax)
+        let own = Int64(now.wallMilliseconds) - elapsed
+        let agrees = links.contains { link in
+            guard link.isUp, let base = link.wallBase else { return false }
+            return abs(base - own) <= bound
+        }
+        guard agrees != (rightSince != nil) else { return }
+        for taken in [Stamp(milliseconds: now.wallMilliseconds), stamp, newestTaken] {
+            _ = clock.observe(taken, wallMilliseconds: now.wallMilliseconds)
+        }
+        rightSince = agrees ? clock.last : nil
+    }
+
+    /// The stored state of a key after whatever is doubted in it was stamped anew.
+    @inline(__always)
+    mutating func believableState(
+        _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
+        _ effects: inout Effects
+    ) -> Record? {
+        guard let stored = liveState(address, key, keyspace) else { return nil }
+        guard isDoubted(stored.dot.stamp), let rightSince else { return stored }
+        restampDoubted(stored, at: rightSince, address, keyspace, &effects)
+        return liveState(address, key, keyspace)
+    }
+
+    private mutating func restampDoubted(
+        _ stored: Record, at rightSince: Stamp, _ address: RecordStore.Address, _ keyspace: Int,
+        _ effects: inout Effects
+    ) {
+        counters.overruledAhead += 1
+        let key = Array(stored.key)
+        merged.removeAll()
+        let range: Range<Int>
+        if catalog.active[keyspace].settings.conflict == .lww, !stored.isSiblingSet {
+            var bytes = Array(stored.bytes)
+            bytes.withUnsafeMutableBytes {
+                Record.stamp($0, Dot(identity: identity, stamp: rightSince))
+            }
+            merged.append(bytes)
+            range = 0..<bytes.count
+        } else {
+            var set = SiblingSet(valid: stored)
+            for entry in set.context.entries
+            where entry.identity.node == identity.node && isAhead(entry.stamp) {
+                set.restamp(retired: entry.identity, after: rightSince) {
+                    Dot(identity: identity, stamp: tick())
+                }
+            }
+            range = key.withUnsafeBytes { set.encodeRecord(key: $0, into: &merged) }
+        }
+        replaceStored(merged[range], keyspace, address)
+        key.withUnsafeBytes { forget($0, keyspace, &effects) }
+        keepRestamped(range, keyspace, &effects)
+    }
+
+    private func keepRestamped(_ range: Range<Int>, _ keyspace: Int, _ effects: inout Effects) {
+        guard catalog.active[keyspace].settings.durability != .memory else { return }
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.record.rawValue)
+        effects.bytes.append(merged[range])
+        effects.add(.append(start..<effects.bytes.count))
+    }
+}
