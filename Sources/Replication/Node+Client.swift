@@ -222,6 +222,9 @@ extension Node {
 
 // Requests with several keys.
 extension Node {
+    /// Bytes that the reply to one request may have.
+    private static let gatherBytesMax = 64 << 20
+
     /// Starts a request that is answered when all its parts are; nil, and an error reply, when
     /// there is no room.
     mutating func gather(
@@ -242,10 +245,16 @@ extension Node {
     private mutating func gathered(
         _ id: OperationID, _ part: Int, _ bytes: [UInt8], _ effects: inout Effects
     ) {
-        guard gathers.contains(id) else { return }
-        gathers[id]?.parts[part] = bytes
+        guard let byteCount = gathers[id]?.byteCount else { return }
+        let isTooLarge = byteCount + bytes.count > Node.gatherBytesMax
+        gathers[id]?.parts[part] = isTooLarge ? [] : bytes
+        gathers[id]?.byteCount += bytes.count
         gathers[id]?.missing -= 1
         guard gathers[id]?.missing == 0, let whole = gathers.remove(id) else { return }
+        guard whole.byteCount <= Node.gatherBytesMax else {
+            return fail(
+                whole.head.target, "ERR the values together are too large for one reply", &effects)
+        }
         let start = effects.bytes.count
         switch whole.combination {
         case .array:
@@ -255,7 +264,8 @@ extension Node {
             if let error = whole.parts.first(where: { $0.first != UInt8(ascii: ":") }) {
                 effects.bytes.append(error)
             } else {
-                effects.bytes.writeInteger(whole.parts.reduce(0) { $0 + integerReply($1) })
+                let numbers = whole.parts.map { integerReply($0) }
+                effects.bytes.writeInteger(Int(clamping: numbers.reduce(0, +)))
             }
         case .allOK:
             let error = whole.parts.first { $0.first != UInt8(ascii: "+") }
@@ -264,8 +274,10 @@ extension Node {
         deliver(whole.head.target, from: start, &effects)
     }
 
-    private func integerReply(_ bytes: [UInt8]) -> Int {
-        bytes.dropFirst().prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int($1 - 48) }
+    private func integerReply(_ bytes: [UInt8]) -> Int128 {
+        bytes.withUnsafeBytes { line in
+            Int128(Int64(decimal: UnsafeRawBufferPointer(rebasing: line.dropFirst().dropLast(2))) ?? 0)
+        }
     }
 
     mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {

@@ -33,7 +33,8 @@ extension Node {
         let dot = Dot(
             identity: ReplicaIdentity(rawValue: hash & 0xFFFF_FFFF_FFFF), stamp: Stamp(rawValue: 1))
         do throws(DecodeError) {
-            _ = try catalog.join(name: name, SiblingSet(dot: dot, value: value))
+            let changes = SiblingSet(dot: dot, value: value)
+            _ = try catalog.join(KeyspaceDefinition(name: name, changes: changes))
         } catch {
             preconditionFailure("configured keyspaces are checked before a node is made of them")
         }
@@ -152,21 +153,51 @@ extension Node {
         _ name: [UInt8], to settings: KeyspaceSettings?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        guard followsDefinitions(target, &effects) else { return }
+        var changed = catalog
         do throws(DecodeError) {
             let dot = Dot(identity: identity, stamp: tick())
-            if catalog.position(named: name) == nil {
+            if let index = catalog.position(named: name) {
+                try changed.change(index, to: settings, dot: dot)
+            } else {
                 let value = KeyspaceChange(
                     dropped: settings == nil, settings: settings ?? KeyspaceSettings()
                 ).encoded()
-                _ = try catalog.join(name: name, SiblingSet(dot: dot, value: value))
-            } else if let index = catalog.position(named: name) {
-                try catalog.change(index, to: settings, dot: dot)
+                let changes = SiblingSet(dot: dot, value: value)
+                _ = try changed.join(KeyspaceDefinition(name: name, changes: changes))
             }
         } catch {
             return fail(target, "ERR too many keyspaces", &effects)
         }
+        guard changed.encodedBytes <= configuration.recordBytesMax else {
+            return fail(target, "ERR too many keyspaces", &effects)
+        }
+        catalog = changed
         recountKeys()
         spread(target, &effects)
+    }
+
+    /// Brings the clock behind every change that is known, so that the next one is later.
+    private mutating func followsDefinitions(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        let newest = catalog.definitions.lazy.map(\.newest).max() ?? Stamp(rawValue: 0)
+        if clock.observe(newest, wallMilliseconds: now.wallMilliseconds) { return true }
+        fail(
+            target, "CLOCK the keyspaces were changed by a clock far ahead of this node's",
+            &effects)
+        return false
+    }
+
+    /// What empties a keyspace must not do so for the time to come.
+    private mutating func agreesOnTime(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        if rightSince != nil { return true }
+        fail(
+            target, "CLOCK no other node's clock agrees with this one's; nothing was changed",
+            &effects)
+        return false
     }
 
     private mutating func spread(_ target: ReplyTarget, _ effects: inout Effects) {
@@ -220,7 +251,20 @@ extension Node {
         _ effects: inout Effects
     ) throws(DecodeError) {
         var reader = ByteReader(bytes)
-        if try catalog.join(decoding: &reader) {
+        let definitions = try KeyspaceCatalog.definitions(decoding: &reader)
+        let newest = definitions.lazy.map(\.newest).max() ?? Stamp(rawValue: 0)
+        guard clock.observe(newest, wallMilliseconds: now.wallMilliseconds) else {
+            counters.refusedAhead += 1
+            return
+        }
+        var joined = catalog
+        var isNew = false
+        for definition in definitions where try joined.join(definition) { isNew = true }
+        if isNew {
+            guard joined.encodedBytes <= configuration.recordBytesMax else {
+                throw .invalid("definitions exceed what the journal takes")
+            }
+            catalog = joined
             recountKeys()
             persistDefinitions(token: nil, &effects)
         }
@@ -237,7 +281,8 @@ extension Node {
     mutating func definitionsLearned(
         _ id: OperationID, by node: NodeID, _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node) else { return }
+        guard let index = linkIndex(of: node), case .spreading = administrations[id]?.stage
+        else { return }
         strike(id, index, &effects)
     }
 
@@ -345,8 +390,11 @@ extension Node {
     mutating func surveyed(
         _ id: OperationID, _ keys: UInt64, by node: NodeID, _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node), administrations.contains(id) else { return }
-        administrations[id]?.keys += Int(clamping: keys)
+        guard let index = linkIndex(of: node), let survey = administrations[id],
+            case .surveying = survey.stage, survey.waiting.isSet(index)
+        else { return }
+        let (sum, isTooMuch) = survey.keys.addingReportingOverflow(Int(clamping: keys))
+        administrations[id]?.keys = isTooMuch ? .max : sum
         strike(id, index, &effects)
     }
 
@@ -357,14 +405,16 @@ extension Node {
         guard index != 0 else {
             return fail(target, "ERR the default keyspace is always there", &effects)
         }
-        guard everyNodeIsUp(target, &effects) else { return }
+        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects) else { return }
         change(Array(request[2]), to: nil, target, &effects)
     }
 
     /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
     /// it.
     mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard everyNodeIsUp(target, &effects) else { return }
+        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects),
+            followsDefinitions(target, &effects)
+        else { return }
         do throws(DecodeError) {
             for index in catalog.definitions.indices where !catalog.active[index].isDropped {
                 let dot = Dot(identity: identity, stamp: tick())
