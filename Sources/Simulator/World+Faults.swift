@@ -206,8 +206,8 @@ extension World {
                 var piece = ByteBuffer(capacity: 65_536)
                 cursor = process.node.exportState(from: cursor, bytesMax: 65_536, into: &piece)
                 World.eachPayload(of: piece) { payload in
-                    if payload[0] == 1, let key = World.key(of: payload) { held[key] = Array(payload) }
-                    if payload[0] == 3 { held[[]] = Array(payload) }
+                    guard payload[0] == 1, let key = World.key(of: payload) else { return }
+                    held[key] = Array(payload)
                 }
             } while cursor != nil
             states.append(held)

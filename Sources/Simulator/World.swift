@@ -122,7 +122,8 @@ final class World {
         case .greetingOver(let at, let from, let generation):
             let end = network.end(at, from)
             if end.generation == generation, !end.isOpen { dropEnd(at, from) }
-        case .toNode(let client, let generation, let bytes): takeFromClient(client, generation, bytes)
+        case .toNode(let client, let generation, let bytes):
+            takeFromClient(client, generation, bytes)
         case .toClient(let client, let generation, let bytes): takeReply(client, generation, bytes)
         case .hungUp(let client, let generation):
             if clients[client].generation == generation { disconnected(client) }
