@@ -38,7 +38,7 @@ public enum Simulation {
     ///
     /// - Parameter lines: how many lines of the transcript's end.
     public static func explain(
-        seed: UInt64, plant: PlantedBug? = nil, lines: Int = 50
+        seed: UInt64, plant: PlantedBug? = nil, lines: Int
     ) -> [String] {
         let world = world(seed, plant, explains: true)
         return world.plan.words + (world.transcript ?? []).suffix(lines)

@@ -5,6 +5,7 @@ import Glibc
 public struct SimulatorCommand {
     private let plant: PlantedBug?
     private let json: Bool
+    private let lines: Int
     private let print: (String) -> Void
     private var seeds = 0
     private var simulatedNanoseconds: UInt64 = 0
@@ -13,10 +14,12 @@ public struct SimulatorCommand {
     /// - Parameters:
     ///   - plant: the bug to turn on; nil for the node that ships.
     ///   - json: one JSON object in place of prose.
+    ///   - lines: how much of a violation's transcript is told, from its end.
     ///   - print: takes each line of the result.
-    public init(plant: PlantedBug?, json: Bool, print: @escaping (String) -> Void) {
+    public init(plant: PlantedBug?, json: Bool, lines: Int, print: @escaping (String) -> Void) {
         self.plant = plant
         self.json = json
+        self.lines = lines
         self.print = print
     }
 
@@ -53,7 +56,7 @@ public struct SimulatorCommand {
 
     private func report(_ violation: String, seed: UInt64) {
         guard !json else { return }
-        for line in Simulation.explain(seed: seed, plant: plant) { print(line) }
+        for line in Simulation.explain(seed: seed, plant: plant, lines: lines) { print(line) }
         print("\nseed \(seed) breaks a promise: \(violation)")
         print("replay: \(Simulation.replay(seed: seed, plant: plant))")
     }

@@ -155,10 +155,6 @@ extension World {
 
     func takeReply(_ index: Int, _ generation: Int, _ bytes: [UInt8]) {
         guard clients[index].generation == generation else { return }
-        if clients[index].deafUntil > time {
-            let event = Event.toClient(client: index, generation: generation, bytes)
-            return queue.insert(event, at: clients[index].deafUntil)
-        }
         clients[index].received += bytes
         var position = 0
         do throws(MalformedReply) {

@@ -14,7 +14,8 @@ enum SimulateCommand {
                 hint: "for example --seeds 1..100 or --seeds 7")
         }
         let plant = try arguments.value("plant").map(plant)
-        var command = SimulatorCommand(plant: plant, json: arguments.has("json")) {
+        let lines = try arguments.integer("lines", in: 0...10_000_000) ?? 50
+        var command = SimulatorCommand(plant: plant, json: arguments.has("json"), lines: lines) {
             Terminal.clearProgress()
             Terminal.result($0)
         }
