@@ -137,7 +137,7 @@ extension Node {
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
                 target,
-                "CLOCK the key was written by a clock far ahead of this node's; nothing was written",
+                "CLOCK the key was written by a clock far ahead of this node's; nothing is written",
                 &effects)
             return nil
         }

@@ -29,12 +29,13 @@ enum Event {
 
 /// Events by time, and by the order in which they were put in where times are equal.
 struct EventQueue {
-    private struct Entry {
+    /// An event and its place in the order.
+    struct Entry {
         let time: UInt64
-        let sequence: UInt64
+        fileprivate let sequence: UInt64
         let event: Event
 
-        func precedes(_ other: Entry) -> Bool {
+        fileprivate func precedes(_ other: Entry) -> Bool {
             time == other.time ? sequence < other.sequence : time < other.time
         }
     }
@@ -43,8 +44,17 @@ struct EventQueue {
     private var nextSequence: UInt64 = 0
 
     mutating func insert(_ event: Event, at time: UInt64) {
-        heap.append(Entry(time: time, sequence: nextSequence, event: event))
+        insert(Entry(time: time, sequence: nextSequence, event: event))
         nextSequence += 1
+    }
+
+    /// Puts an event off; it stays ahead of what was put in after it.
+    mutating func postpone(_ entry: Entry, to time: UInt64) {
+        insert(Entry(time: time, sequence: entry.sequence, event: entry.event))
+    }
+
+    private mutating func insert(_ entry: Entry) {
+        heap.append(entry)
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
@@ -54,13 +64,13 @@ struct EventQueue {
         }
     }
 
-    mutating func removeFirst() -> (time: UInt64, event: Event)? {
+    mutating func removeFirst() -> Entry? {
         guard let first = heap.first else { return nil }
         let last = heap.removeLast()
-        guard !heap.isEmpty else { return (first.time, first.event) }
+        guard !heap.isEmpty else { return first }
         heap[0] = last
         sink()
-        return (first.time, first.event)
+        return first
     }
 
     private mutating func sink() {

@@ -4,19 +4,19 @@ import Causality
 // What was promised.
 //
 // 1. A value that is read was written, and not by a write that was answered with "nothing was
-// written".
+//    written".
 // 2. A read of r replicas that began after a write was acknowledged by w replicas returns it, or a
-// state that comes later in
-//    last-writer-wins order, if r + w > n and neither replica forgot: so in `fsync` keyspaces always, in others until the
-//    first process stops. Rot takes the promise back for the rest of the run: replicas that acknowledged are no longer
-//    replicas that have it, and recovery has said so.
-//    A write that only a clock an hour ahead acknowledged (w = 1) is left out: what it wrote is brought back to the present
-//    once the clock is right again, behind what others wrote meanwhile.
+//    state that comes later in last-writer-wins order, if r + w > n and neither replica forgot: so
+//    in `fsync` keyspaces always, in others until the first process stops. Rot takes the promise
+//    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
+//    and recovery has said so. A write that only a clock an hour ahead acknowledged (w = 1) is left
+//    out: what it wrote is brought back to the present once the clock is right again, behind what
+//    others wrote meanwhile.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
-// the later stamp. Clocks that
-//    jump by an hour take that back: the write of a slow clock loses to the past, which is last-writer-wins' known price.
+//    the later stamp. Clocks that jump by an hour take that back: the write of a slow clock loses
+//    to the past, which is last-writer-wins' known price.
 // 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may
-// have happened replaces it.
+//    have happened replaces it.
 //
 // With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
 // order is the order of real time, and a value is stale if its write ended before another
@@ -52,8 +52,9 @@ extension History {
             return value == nil && state.expiry != 0 && state.expiry <= wallMax
         }
         if isLegal { return nil }
-        return "\(describe(operation)) returned \(describe(value)), older than \(describe(floor.write))"
-            + ", which \(operations[floor.write].level) replicas had acknowledged before"
+        return "\(describe(operation)) returned \(describe(value)), older than "
+            + "\(describe(floor.write)), which \(operations[floor.write].level) replicas had "
+            + "acknowledged before"
     }
 
     /// The latest write, in last-writer-wins order, that a read must see.
@@ -75,8 +76,8 @@ extension History {
             return "\(describe(read)) returned a value of another key"
         }
         guard write.outcome != .failed else {
-            return "\(describe(read)) returned \(describe(value)), of which the client was told that "
-                + "nothing was written"
+            return "\(describe(read)) returned \(describe(value)), of which the client was told "
+                + "that nothing was written"
         }
         return nil
     }
@@ -88,10 +89,12 @@ extension History {
             if let value {
                 let shown = operations[value]
                 if shown.outcome == .acknowledged, shown.completed < write.invoked {
-                    return "\(describe(read)) returned \(describe(value)), older than \(describe(index))"
+                    return "\(describe(read)) returned \(describe(value)), older than "
+                        + describe(index)
                 }
             } else if write.kind == .write, !mayBeGone(index) {
-                return "\(describe(read)) returned nothing although \(describe(index)) was acknowledged"
+                return "\(describe(read)) returned nothing although \(describe(index)) was "
+                    + "acknowledged"
             }
         }
         return nil
@@ -141,7 +144,8 @@ extension History {
     func checkOutcome(of write: Int, gap: UInt64) -> String? {
         let operation = operations[write]
         if operation.outcome == .failed, operation.isSeen {
-            return "\(describe(write)) was answered with \"nothing was written\", and was read before"
+            return "\(describe(write)) was answered with \"nothing was written\", and was read "
+                + "before"
         }
         guard operation.outcome == .acknowledged, !plan.mayJumpClocks, let dot = operation.dot,
             plan.keyspaces[operation.keyspace].n > 1

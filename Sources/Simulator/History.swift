@@ -142,7 +142,9 @@ struct History {
             operations[write].dot = dot
             return
         }
-        guard operations[write].expiry == expiry, operations[write].outcome == .pending else { return }
+        guard operations[write].expiry == expiry, operations[write].outcome == .pending else {
+            return
+        }
         operations[write].dot = max(operations[write].dot ?? dot, dot)
     }
 

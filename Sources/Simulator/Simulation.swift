@@ -3,6 +3,7 @@ import Replication
 
 /// What one seed came to.
 public struct SimulationOutcome: Sendable {
+    /// What the whole run was drawn from.
     public let seed: UInt64
     /// The first promise that was found broken; nil when all held.
     public let violation: String?
@@ -24,8 +25,9 @@ public enum Simulation {
     /// Runs a seed twice: a run that cannot be repeated counts as a violation of its own.
     public static func check(seed: UInt64, plant: PlantedBug? = nil) -> SimulationOutcome {
         let first = run(seed: seed, plant: plant)
-        let second = run(seed: seed, plant: plant)
-        guard first.violation == nil, first.digest != second.digest else { return first }
+        guard first.violation == nil, run(seed: seed, plant: plant).digest != first.digest else {
+            return first
+        }
         return SimulationOutcome(
             seed: seed, violation: "two runs of one seed differ", digest: first.digest,
             simulatedNanoseconds: first.simulatedNanoseconds, counters: first.counters)
@@ -36,10 +38,16 @@ public enum Simulation {
     ///
     /// - Parameter lines: how many lines of the transcript's end.
     public static func explain(
-        seed: UInt64, plant: PlantedBug? = nil, lines: Int = 50
+        seed: UInt64, plant: PlantedBug? = nil, lines: Int
     ) -> [String] {
         let world = world(seed, plant, explains: true)
         return world.plan.words + (world.transcript ?? []).suffix(lines)
+    }
+
+    /// The command line that runs a seed again.
+    public static func replay(seed: UInt64, plant: PlantedBug? = nil) -> String {
+        let bug = plant.map { " --plant \($0.rawValue)" } ?? ""
+        return "quorate simulate --seeds \(seed)..\(seed)\(bug)"
     }
 
     private static func world(_ seed: UInt64, _ plant: PlantedBug?, explains: Bool) -> World {
@@ -62,7 +70,8 @@ extension Plan {
             mean(of: kind).map { "\(kind) every \($0 / 1_000_000) ms" }
         }
         let spaces = keyspaces.map { keyspace in
-            "\(keyspace.name) with \(keyspace.keys) keys: \(keyspace.settings.joined(separator: " "))"
+            "\(keyspace.name) with \(keyspace.keys) keys: "
+                + keyspace.settings.joined(separator: " ")
         }
         return [
             "\(nodes) nodes, \(clients) clients with \(requestsPerClient) requests each, "

@@ -1,48 +1,47 @@
 import Glibc
 
-/// What `quorate simulate` does: seeds one after the other, then one line of figures.
+/// What `quorate simulate` does: seeds one after the other until one breaks a promise, then one
+/// line of figures.
 public struct SimulatorCommand {
-    let plant: PlantedBug?
-    let json: Bool
+    private let plant: PlantedBug?
+    private let json: Bool
+    private let lines: Int
+    private let print: (String) -> Void
     private var seeds = 0
     private var simulatedNanoseconds: UInt64 = 0
     private var totals: [(name: String, value: Int)] = []
 
-    /// Runs seeds until one breaks a promise.
-    ///
     /// - Parameters:
-    ///   - plant: the name of a planted bug, as `PlantedBug` spells it.
-    ///   - json: one JSON object on standard output in place of prose.
-    /// - Returns: the exit status: 0 when all promises held, 1 when one was broken, 3 for an
-    ///   unknown bug's name.
-    public static func run(seeds: ClosedRange<UInt64>, plant: String?, json: Bool) -> Int32 {
-        let bug = plant.flatMap { PlantedBug(rawValue: $0) }
-        if let plant, bug == nil {
-            print("there is no planted bug '\(plant)'; there are:")
-            for bug in PlantedBug.allCases { print("  \(bug.rawValue)") }
-            return 3
-        }
-        var command = SimulatorCommand(plant: bug, json: json)
-        return command.run(seeds)
-    }
-
-    private init(plant: PlantedBug?, json: Bool) {
+    ///   - plant: the bug to turn on; nil for the node that ships.
+    ///   - json: one JSON object in place of prose.
+    ///   - lines: how much of a violation's transcript is told, from its end.
+    ///   - print: takes each line of the result.
+    public init(plant: PlantedBug?, json: Bool, lines: Int, print: @escaping (String) -> Void) {
         self.plant = plant
         self.json = json
+        self.lines = lines
+        self.print = print
     }
 
-    private mutating func run(_ range: ClosedRange<UInt64>) -> Int32 {
+    /// Runs seeds until one breaks a promise, and tells what came of it.
+    ///
+    /// - Parameter progress: called before each seed.
+    /// - Returns: whether every promise held.
+    public mutating func run(
+        seeds range: ClosedRange<UInt64>, progress: (String) -> Void
+    ) -> Bool {
         let begin = SimulatorCommand.seconds()
         for seed in range {
+            progress("seed \(seed) of \(range.lowerBound)..\(range.upperBound)")
             let outcome = Simulation.check(seed: seed, plant: plant)
             add(outcome)
             guard let violation = outcome.violation else { continue }
             report(violation, seed: seed)
             finish(SimulatorCommand.seconds() - begin, violation: (seed, violation))
-            return 1
+            return false
         }
         finish(SimulatorCommand.seconds() - begin, violation: nil)
-        return 0
+        return true
     }
 
     private mutating func add(_ outcome: SimulationOutcome) {
@@ -57,10 +56,9 @@ public struct SimulatorCommand {
 
     private func report(_ violation: String, seed: UInt64) {
         guard !json else { return }
-        for line in Simulation.explain(seed: seed, plant: plant) { print(line) }
+        for line in Simulation.explain(seed: seed, plant: plant, lines: lines) { print(line) }
         print("\nseed \(seed) breaks a promise: \(violation)")
-        let bug = plant.map { " --plant \($0.rawValue)" } ?? ""
-        print("replay: quorate simulate --seeds \(seed)..\(seed)\(bug)")
+        print("replay: \(Simulation.replay(seed: seed, plant: plant))")
     }
 
     private func finish(_ elapsed: Double, violation: (seed: UInt64, text: String)?) {

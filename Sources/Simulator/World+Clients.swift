@@ -45,7 +45,8 @@ extension World {
         for argument in command {
             bytes += Array("$\(argument.count)\r\n".utf8) + argument + [13, 10]
         }
-        note("client \(index) asks \(machines[clients[index].machine].node): \(World.text(command))")
+        let asked = machines[clients[index].machine].node
+        note("client \(index) asks \(asked): \(World.text(command))")
         clients[index].outstanding.append(request)
         let generation = clients[index].generation
         var rest = bytes[...]
@@ -145,7 +146,8 @@ extension World {
         guard clients[index].generation == generation,
             clients[index].outstanding.contains(where: { $0.number == number })
         else { return }
-        if isLive || machines.allSatisfy({ $0.process != nil && $0.pausedUntil <= time }) && isCalm {
+        let isAllUp = machines.allSatisfy { $0.process != nil && $0.pausedUntil <= time }
+        if isLive || isAllUp && isCalm {
             violate("client \(index) was not answered within 4 s")
         }
         breakConnection(index)
@@ -153,10 +155,6 @@ extension World {
 
     func takeReply(_ index: Int, _ generation: Int, _ bytes: [UInt8]) {
         guard clients[index].generation == generation else { return }
-        if clients[index].deafUntil > time {
-            let event = Event.toClient(client: index, generation: generation, bytes)
-            return queue.insert(event, at: clients[index].deafUntil)
-        }
         clients[index].received += bytes
         var position = 0
         do throws(MalformedReply) {

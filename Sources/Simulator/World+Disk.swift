@@ -62,7 +62,9 @@ extension World {
     func tendCheckpoint(_ machine: Machine, _ process: Process) {
         if case .idle = process.checkpointStage {
             let grown = process.journal.counters.bytes - process.bytesBeforeCheckpoint
-            guard grown >= plan.checkpointAfterBytes, process.journal.beginCheckpoint() else { return }
+            guard grown >= plan.checkpointAfterBytes, process.journal.beginCheckpoint() else {
+                return
+            }
             process.bytesBeforeCheckpoint = process.journal.counters.bytes
             process.checkpointStage = .begun
         }

@@ -54,12 +54,16 @@ extension World {
             after(1_500, .diskSpeed(machine: machine.index))
         case .clockJump: jumpClock()
         case .pause:
-            counters.pauses += 1
+            let machine = draw()
             let milliseconds = UInt64(1 + faultRandom.below(1_500))
-            draw().pausedUntil = time + .nanoseconds(milliseconds: milliseconds)
+            // What waits for the end of a pause must not be overtaken.
+            guard machine.pausedUntil <= time else { return }
+            counters.pauses += 1
+            machine.pausedUntil = time + .nanoseconds(milliseconds: milliseconds)
         case .clientBreak:
             let index = faultRandom.below(clients.count)
             if faultRandom.below(2) == 0 { return breakConnection(index) }
+            guard clients[index].deafUntil <= time else { return }
             clients[index].deafUntil = time + UInt64(faultRandom.below(800_000_000))
             schedule(.clientTurn(client: index), after: 800_000_001)
         case .rot: rot(draw())
@@ -206,8 +210,8 @@ extension World {
                 var piece = ByteBuffer(capacity: 65_536)
                 cursor = process.node.exportState(from: cursor, bytesMax: 65_536, into: &piece)
                 World.eachPayload(of: piece) { payload in
-                    if payload[0] == 1, let key = World.key(of: payload) { held[key] = Array(payload) }
-                    if payload[0] == 3 { held[[]] = Array(payload) }
+                    guard payload[0] == 1, let key = World.key(of: payload) else { return }
+                    held[key] = Array(payload)
                 }
             } while cursor != nil
             states.append(held)

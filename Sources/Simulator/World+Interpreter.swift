@@ -158,7 +158,8 @@ extension World {
         guard let connection = process.connections[index] else { return }
         sendToClient(connection.client, connection.generation, bytes)
         if connection.isStalled {
-            process.settlements.append(.replied(connection: index, generation: connection.generation))
+            process.settlements.append(
+                .replied(connection: index, generation: connection.generation))
         }
     }
 

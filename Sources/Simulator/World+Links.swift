@@ -137,7 +137,9 @@ extension World {
             let read: Result<Hello?, DecodeError> = bytes.withUnsafeBytes { stream in
                 Result { () throws(DecodeError) in try Hello.next(in: stream) }
             }
-            guard let next = try read.get() else { return violate("a whole greeting is not enough") }
+            guard let next = try read.get() else {
+                return violate("a whole greeting is not enough")
+            }
             hello = next
         } catch { return violate("a greeting cannot be read: \(error)") }
         do throws(LinkRefusal) {
@@ -180,7 +182,8 @@ extension World {
 
     private func loseLater(_ at: Int, _ from: Int, _ generation: Int) {
         let isSilent = network[from, at].isCut || network[at, from].isCut
-        let milliseconds = isSilent ? 200 + network.random.below(2_000) : 1 + network.random.below(30)
+        let milliseconds =
+            isSilent ? 200 + network.random.below(2_000) : 1 + network.random.below(30)
         schedule(
             .linkLost(at: at, from: from, generation: generation),
             after: .nanoseconds(milliseconds: UInt64(milliseconds)))
@@ -193,7 +196,8 @@ extension World {
         network[from, at].parked.removeAll()
         let generation = network.end(at, from).generation
         guard generation != 0 else { return }
-        let milliseconds = isPowerCut ? 50 + network.random.below(1_500) : 1 + network.random.below(20)
+        let milliseconds =
+            isPowerCut ? 50 + network.random.below(1_500) : 1 + network.random.below(20)
         schedule(
             .linkLost(at: at, from: from, generation: generation),
             after: .nanoseconds(milliseconds: UInt64(milliseconds)))

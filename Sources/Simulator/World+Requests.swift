@@ -164,7 +164,8 @@ extension World {
         guard let key = clients[index].script.popLast() else { return false }
         let keyspace = plan.keyspaces[history.keys[key].keyspace]
         if phase == .writes {
-            keyspace.isSiblings ? writeSiblings(index, key) : write(index, key, expires: false, level: nil)
+            keyspace.isSiblings
+                ? writeSiblings(index, key) : write(index, key, expires: false, level: nil)
         } else if keyspace.isSiblings {
             readSiblings(index, key, level: keyspace.n)
         } else {

@@ -50,7 +50,8 @@ extension World {
         guard let base = bytes.baseAddress else { return "no record" }
         let record = Record(at: base)
         let key = String(decoding: record.key, as: UTF8.self)
-        let dot = "\(record.dot.stamp.milliseconds).\(record.dot.stamp.rawValue & 0xFFFF)@\(record.dot.identity)"
+        let stamp = record.dot.stamp
+        let dot = "\(stamp.milliseconds).\(stamp.rawValue & 0xFFFF)@\(record.dot.identity)"
         let what =
             record.isSiblingSet
             ? "\(SiblingSet(valid: record).siblings.map { text($0.value) })"

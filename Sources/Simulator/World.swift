@@ -81,7 +81,11 @@ final class World {
             time = next.time
             events += 1
             if events > World.eventsMax { violate("no end after \(events) events") }
-            handle(next.event)
+            if let end = standstill(of: next.event), end > time {
+                queue.postpone(next, to: end)
+            } else {
+                handle(next.event)
+            }
         }
         for machine in machines {
             if let process = machine.process { counted.add(process.node.counters) }
@@ -104,9 +108,6 @@ final class World {
     }
 
     private func handle(_ event: Event) {
-        if let index = machineOf(event), machines[index].pausedUntil > time {
-            return queue.insert(event, at: machines[index].pausedUntil)
-        }
         switch event {
         case .wake(let machine, let life): living(machine, life).map { wake(machines[machine], $0) }
         case .turn(let machine, let life): living(machine, life).map { turn(machines[machine], $0) }
@@ -122,7 +123,8 @@ final class World {
         case .greetingOver(let at, let from, let generation):
             let end = network.end(at, from)
             if end.generation == generation, !end.isOpen { dropEnd(at, from) }
-        case .toNode(let client, let generation, let bytes): takeFromClient(client, generation, bytes)
+        case .toNode(let client, let generation, let bytes):
+            takeFromClient(client, generation, bytes)
         case .toClient(let client, let generation, let bytes): takeReply(client, generation, bytes)
         case .hungUp(let client, let generation):
             if clients[client].generation == generation { disconnected(client) }
@@ -138,6 +140,12 @@ final class World {
 
     private func living(_ machine: Int, _ life: Int) -> Process? {
         machines[machine].life == life ? machines[machine].process : nil
+    }
+
+    /// Until when whoever has to take an event stands still.
+    private func standstill(of event: Event) -> UInt64? {
+        if case .toClient(let client, _, _) = event { return clients[client].deafUntil }
+        return machineOf(event).map { machines[$0].pausedUntil }
     }
 
     /// Whose process an event needs to run, if any.

@@ -56,7 +56,11 @@ extension Command {
             return [
                 CommandLineOption(
                     "seeds", value: "A..B", "the seeds to run, both ends included; required"),
-                CommandLineOption("plant", value: "NAME", "turn on one planted bug"), .json,
+                CommandLineOption(
+                    "plant", value: "NAME", "turn on one planted bug; a wrong name lists them"),
+                CommandLineOption(
+                    "lines", value: "N", "of a violation's transcript, from its end (default 50)"),
+                .json,
             ]
         case .demo:
             return [

@@ -1,4 +1,5 @@
 import Lab
+import Simulator
 
 /// `quorate simulate`: seeds through the deterministic simulator.
 enum SimulateCommand {
@@ -12,7 +13,15 @@ enum SimulateCommand {
                 .usage, "\"\(text)\" is no range of seeds",
                 hint: "for example --seeds 1..100 or --seeds 7")
         }
-        try simulate(seeds, plant: arguments.value("plant"), json: arguments.has("json"))
+        let plant = try arguments.value("plant").map(plant)
+        let lines = try arguments.integer("lines", in: 0...10_000_000) ?? 50
+        var command = SimulatorCommand(plant: plant, json: arguments.has("json"), lines: lines) {
+            Terminal.clearProgress()
+            Terminal.result($0)
+        }
+        let holds = command.run(seeds: seeds, progress: Terminal.progress)
+        Terminal.clearProgress()
+        guard holds else { throw Failure(.failed, "a promise was broken") }
     }
 
     /// Reads `A..B` or `A`; nil when it is neither or ends before it begins.
@@ -31,10 +40,9 @@ enum SimulateCommand {
         }
     }
 
-    /// The one place where the simulator is called.
-    private static func simulate(
-        _ seeds: ClosedRange<UInt64>, plant: String?, json: Bool
-    ) throws(Failure) {
-        throw Failure(.internalDefect, "this build has no simulator")
+    private static func plant(_ name: String) throws(Failure) -> PlantedBug {
+        if let plant = PlantedBug(rawValue: name) { return plant }
+        let names = PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Failure(.usage, "there is no planted bug \"\(name)\"", hint: "there are \(names)")
     }
 }
