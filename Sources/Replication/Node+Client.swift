@@ -276,7 +276,8 @@ extension Node {
 
     private func integerReply(_ bytes: [UInt8]) -> Int128 {
         bytes.withUnsafeBytes { line in
-            Int128(Int64(decimal: UnsafeRawBufferPointer(rebasing: line.dropFirst().dropLast(2))) ?? 0)
+            let digits = UnsafeRawBufferPointer(rebasing: line.dropFirst().dropLast(2))
+            return Int128(Int64(decimal: digits) ?? 0)
         }
     }
 

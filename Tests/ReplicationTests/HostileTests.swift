@@ -183,9 +183,10 @@ struct HostileTests {
             #expect(cluster.counters(a).malformedMessages == 1)
         }
         let (cluster, owner, other) = waiting()
-        cluster.deliver(HostileMessage.bytes(6, number: number, Array("+OK\r\n".utf8)), from: other, to: a)
+        let reply = HostileMessage.bytes(6, number: number, Array("+OK\r\n".utf8))
+        cluster.deliver(reply, from: other, to: a)
         #expect(cluster.reply(a) == "")
-        cluster.deliver(HostileMessage.bytes(6, number: number, Array("+OK\r\n".utf8)), from: owner, to: a)
+        cluster.deliver(reply, from: owner, to: a)
         #expect(cluster.reply(a) == "+OK\r\n")
     }
 
@@ -196,11 +197,11 @@ struct HostileTests {
         cluster.cut = [[a, b], [a, c]]
         let keys = (0..<20).map { "one:\($0)" }.joined(separator: " ")
         #expect(cluster.run(a, "DEL \(keys)") == "")
+        let reply = Array(":9223372036854775807\r\n".utf8)
         for index in 0..<20 as Range<UInt64> {
             for node in [b, c] {
                 cluster.deliver(
-                    HostileMessage.bytes(
-                        6, number: 1 << 32 | 4 << 28 | index, Array(":9223372036854775807\r\n".utf8)),
+                    HostileMessage.bytes(6, number: 1 << 32 | 4 << 28 | index, reply),
                     from: node, to: a)
             }
         }

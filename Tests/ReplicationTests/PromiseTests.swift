@@ -141,7 +141,8 @@ struct PromiseTests {
         cluster.open(a, connection)
         cluster.replies[a]?[connection] = []
         cluster.deliver(
-            HostileMessage.bytes(2, flag: 1, number: 1 << 32 | 1 << 28, HostileMessage.little(UInt64(0))),
+            HostileMessage.bytes(
+                2, flag: 1, number: 1 << 32 | 1 << 28, HostileMessage.little(UInt64(0))),
             from: b, to: a)
         cluster.send(a, connection, Array("RECEIPT LAST\r\n".utf8))
         #expect(cluster.reply(a, connection) == "*-1\r\n")
@@ -153,7 +154,8 @@ struct PromiseTests {
         let connection = ConnectionID(1)
         cluster.open(a, connection)
         let value = String(repeating: "v", count: 8_000_000)
-        cluster.send(a, connection, Array("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8000000\r\n\(value)\r\n".utf8))
+        let request = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8000000\r\n\(value)\r\n"
+        cluster.send(a, connection, Array(request.utf8))
         cluster.send(a, connection, Array("MGET k k k k k k k k k k\r\n".utf8))
         #expect(cluster.reply(a, connection).hasPrefix("+OK\r\n-ERR the values together"))
     }
