@@ -63,7 +63,9 @@ extension Node {
     ) -> ReplicaStatus {
         let active = catalog.active[keyspace]
         if isDiskFull && active.settings.durability != .memory { return .diskFull }
-        guard store.allocatedBytes < configuration.memoryBytesMax || incoming.isTombstone else {
+        let address = store.address(of: incoming.key)
+        if store.allocatedBytes >= configuration.memoryBytesMax,
+            !incoming.isTombstone || store.find(address, incoming.key) == nil {
             return .overloaded
         }
         guard clock.observe(incoming.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
@@ -72,7 +74,6 @@ extension Node {
         }
         guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
         guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
-        let address = store.address(of: incoming.key)
         newestTaken = max(newestTaken, incoming.dot.stamp)
         let stored = believableState(address, incoming.key, keyspace, &effects)
         if let stored, isAhead(stored.dot.stamp) { return .clockAhead }

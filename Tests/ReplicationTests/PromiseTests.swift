@@ -159,4 +159,17 @@ struct PromiseTests {
         cluster.send(a, connection, Array("MGET k k k k k k k k k k\r\n".utf8))
         #expect(cluster.reply(a, connection).hasPrefix("+OK\r\n-ERR the values together"))
     }
+
+    @Test("deletes of keys that never were stay within the memory limit too")
+    func endlessTombstones() {
+        let empty = Cluster(3).with(NodeID(1)) { $0.store.allocatedBytes }
+        let cluster = Cluster(3) { $0.memoryBytesMax = empty + 20_000 }
+        #expect(cluster.run(a, "SET there v") == "+OK\r\n")
+        for index in 0..<1_000 { _ = cluster.run(a, "QDEL k\(index)") }
+        for node in [a, b, c] {
+            #expect(cluster.with(node) { $0.store.allocatedBytes } < empty + 30_000)
+        }
+        #expect(cluster.run(a, "QDEL another").hasPrefix("-OOM"))
+        #expect(cluster.run(a, "DEL there") == ":1\r\n")
+    }
 }
