@@ -261,17 +261,22 @@ extension Node {
             effects.bytes.writeArrayHeader(count: whole.parts.count)
             for part in whole.parts { effects.bytes.append(part) }
         case .sum:
-            if let error = whole.parts.first(where: { $0.first != UInt8(ascii: ":") }) {
-                effects.bytes.append(error)
+            if let other = otherReply(whole.parts, than: UInt8(ascii: ":")) {
+                effects.bytes.append(other)
             } else {
                 let numbers = whole.parts.map { integerReply($0) }
                 effects.bytes.writeInteger(Int(clamping: numbers.reduce(0, +)))
             }
         case .allOK:
-            let error = whole.parts.first { $0.first != UInt8(ascii: "+") }
-            if let error { effects.bytes.append(error) } else { effects.bytes.writeOK() }
+            let other = otherReply(whole.parts, than: UInt8(ascii: "+"))
+            if let other { effects.bytes.append(other) } else { effects.bytes.writeOK() }
         }
         deliver(whole.head.target, from: start, &effects)
+    }
+
+    /// The first error among the parts, else the first that is not of the kind that is expected.
+    private func otherReply(_ parts: [[UInt8]], than kind: UInt8) -> [UInt8]? {
+        parts.first { $0.first == UInt8(ascii: "-") } ?? parts.first { $0.first != kind }
     }
 
     private func integerReply(_ bytes: [UInt8]) -> Int128 {

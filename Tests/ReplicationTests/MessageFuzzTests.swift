@@ -37,12 +37,14 @@ struct MessageFuzzTests {
             for problem in siege.problems { Issue.record("seed \(seed - 1): \(problem)") }
             guard siege.problems.isEmpty else { return }
         }
-        #expect(total.malformedMessages > sent / 20)
+        #expect(total.malformedMessages > sent / 50)
         #expect(total.lateAnswers > sent / 20)
         #expect(total.refusedAhead > sent / 100)
+        #expect(total.restamped > sent / 1_000)
         #expect(total.unknown > 0 && total.unavailable > 0)
-        #expect(acknowledged > sent / 1_000)
-        #expect(refused > sent / 1_000)
+        print("FUZZ", sent, acknowledged, refused, largest, total)
+        #expect(acknowledged > sent / 200)
+        #expect(refused > sent / 200)
         #expect(largest < 4 << 20)
         let settled = pages[min(pages.count - 1, 5)]
         #expect(pages[pages.count - 1] < settled + 16_384, "resident memory grew: \(pages)")

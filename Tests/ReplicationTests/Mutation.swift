@@ -8,8 +8,9 @@ struct Mutation {
     var random: PRNG
     /// Real messages, by kind.
     let originals: [[[UInt8]]]
-    /// Numbers of operations under way at the node that is attacked.
-    var numbers: [UInt64] = []
+    /// Numbers of operations under way at the node that is attacked: writes, reads, forwarded
+    /// commands, administrations.
+    var numbers: [[UInt64]] = []
     /// The attacked node's wall clock, milliseconds since 1970.
     var wall: UInt64 = 0
 
@@ -27,14 +28,14 @@ struct Mutation {
     mutating func next() -> [UInt8] {
         var message = original()
         if random.chance(perMille: 850) { aim(&message) }
-        if random.chance(perMille: 350) { damage(&message) }
+        if random.chance(perMille: 60) { damage(&message) }
         return message
     }
 
     /// Edits fields, so that the message meets what is under way or lies at a limit.
     private mutating func aim(_ message: inout [UInt8]) {
-        if !numbers.isEmpty, ![1, 9].contains(message[0]) || random.chance(perMille: 200) {
-            var number = numbers[random.below(numbers.count)]
+        if let found = number(for: message[0]) {
+            var number = found
             switch random.below(12) {
             case 0: number ^= UInt64(random.below(16)) << 28
             case 1: number &+= 1 << 32
@@ -43,24 +44,42 @@ struct Mutation {
             }
             put(number, at: 2, in: &message)
         }
-        if random.chance(perMille: 300) { message[1] = UInt8(random.below(10)) }
+        if random.chance(perMille: 40) { message[1] = UInt8(random.below(10)) }
+        if message[0] == 2, random.chance(perMille: 600) {
+            message[1] = [0, 1, 8][random.below(3)]
+        }
         switch message[0] {
         case 1, 4: aimRecord(&message)
         case 2 where random.chance(perMille: 500): put(stamp(), at: 10, in: &message)
         case 9: put(stamp(), at: 2, in: &message)
         case 7 where random.chance(perMille: 30): replaceDefinitions(&message)
-        case 6, 11: if random.chance(perMille: 300) { replaceRest(&message) }
+        case 6, 11: if random.chance(perMille: 100) { replaceRest(&message) }
         default: break
         }
+    }
+
+    /// The number of an operation that waits for such a message, or sometimes of another.
+    private mutating func number(for kind: UInt8) -> UInt64? {
+        let fitting: Int? = switch kind {
+        case 2: 0
+        case 4: 1
+        case 6: 2
+        case 8, 11: 3
+        default: nil
+        }
+        guard random.chance(perMille: fitting == nil ? 200 : 900) else { return nil }
+        let isFitting = random.chance(perMille: 900)
+        let all = isFitting ? fitting.map { numbers[$0] } ?? [] : numbers.flatMap { $0 }
+        return all.isEmpty ? nil : all[random.below(all.count)]
     }
 
     private mutating func aimRecord(_ message: inout [UInt8]) {
         guard message.count >= 42 else { return }
         if random.chance(perMille: 700) { put(stamp(), at: 26, in: &message) }
         if random.chance(perMille: 300) { put(identity(), at: 18, in: &message) }
-        if random.chance(perMille: 100) { put(extreme(), at: 34, in: &message) }
-        if random.chance(perMille: 50) { message[14] = UInt8(random.below(5)) }
-        if random.chance(perMille: 300) { message[43] = UInt8(random.below(256)) }
+        if random.chance(perMille: 30) { put(extreme(), at: 34, in: &message) }
+        if random.chance(perMille: 20) { message[14] = UInt8(random.below(5)) }
+        if random.chance(perMille: 100) { message[43] = UInt8(random.below(256)) }
     }
 
     private mutating func replaceRest(_ message: inout [UInt8]) {
@@ -82,6 +101,7 @@ struct Mutation {
             settings.ttlMilliseconds = extreme()
             settings.durability = [.memory, .fsync, .interval(milliseconds: 9)][random.below(3)]
             settings.siblingsMax = UInt32(random.below(5))
+            settings.timeoutMilliseconds = 60
             settings.truncatedAt = Stamp(rawValue: stamp())
             let change = KeyspaceChange(dropped: random.below(4) == 0, settings: settings)
             let dot = Dot(
@@ -150,11 +170,16 @@ extension Cluster {
     /// The frames of a cluster's ordinary and not so ordinary life, with every kind of message.
     static func recordedFrames() -> [[UInt8]] {
         let (a, b, c) = (NodeID(1), NodeID(2), NodeID(3))
-        let cluster = Cluster(3)
+        let cluster = Cluster(3) { configuration in
+            var settings = KeyspaceSettings()
+            settings.timeoutMilliseconds = 60
+            configuration.keyspaces = [(Array("default".utf8), settings)]
+        }
         cluster.frames = []
         let long = String(repeating: "z", count: 300)
         for line in [
-            "KEYSPACE CREATE s conflict=siblings", "KEYSPACE CREATE one n=1 r=1 w=1",
+            "KEYSPACE CREATE s conflict=siblings timeout=60",
+            "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60",
             "KEYSPACE CREATE m durability=memory ttl=9000", "KEYSPACE ALTER m r=1",
         ] { _ = cluster.run(a, line) }
         for index in 0..<4 {

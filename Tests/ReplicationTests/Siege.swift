@@ -51,9 +51,12 @@ final class Siege {
             configuration.memoryBytesMax = Siege.memoryBytesMax
             configuration.recordBytesMax = Siege.recordBytesMax
             configuration.operationsMax = Siege.operationsMax
+            var settings = KeyspaceSettings()
+            settings.timeoutMilliseconds = 60
+            configuration.keyspaces = [(Array("default".utf8), settings)]
         }
-        _ = cluster.run(NodeID(1), "KEYSPACE CREATE s conflict=siblings")
-        _ = cluster.run(NodeID(1), "KEYSPACE CREATE one n=1 r=1 w=1")
+        _ = cluster.run(NodeID(1), "KEYSPACE CREATE s conflict=siblings timeout=60")
+        _ = cluster.run(NodeID(1), "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60")
         cluster.cut = [[node, attacker], [node, silent], [attacker, node], [silent, node]]
         waiting = Array(repeating: nil, count: 12)
         for index in waiting.indices { cluster.open(node, connection(index)) }
@@ -76,15 +79,20 @@ final class Siege {
 
     private func request(_ index: Int) {
         guard waiting[index] == nil, random.chance(perMille: 400) else { return }
-        let key = random.below(8)
+        let key = random.below(4)
         let lines = [
             "SET k\(key) v W 2", "SET k\(key) v W 3", "GET k\(key) R 3", "GET k\(key) R 2",
             "QDEL k\(key) W 2", "QSET s:\(key) v W 3", "QGET s:\(key) R 2", "EXPIRE k\(key) 100",
-            "SET one:\(key) v", "DEL one:\(key)", "MGET k1 s:1", "KEYSPACE CREATE n\(key)",
-            "KEYSPACE CREATE o\(key) n=2", "KEYSPACE DROP n\(key)", "SET k\(key) v W 2 DW 2",
+            "SET one:\(key) v", "DEL one:\(key)", "MGET k1 s:1", "SET k\(key) v W 2 DW 2",
             "TTL k\(key)", "PEXPIRETIME s:\(key)", "DEL one:1 one:2 one:\(key)",
         ]
-        let line = lines[random.below(lines.count)]
+        let changes = [
+            "KEYSPACE CREATE n\(key)", "KEYSPACE CREATE o\(key) n=2", "KEYSPACE DROP n\(key)",
+            "FLUSHALL",
+        ]
+        // Changes of keyspaces take seconds: two connections are for them.
+        let line = index < 2
+            ? changes[random.below(changes.count)] : lines[random.below(lines.count)]
         let before = numbers(.write) + numbers(.forward)
         cluster.replies[node]?[connection(index)] = []
         cluster.send(node, connection(index), Array("\(line)\r\n".utf8))
@@ -96,7 +104,8 @@ final class Siege {
             let target = cluster.with(node) { $0.forwards[OperationID(rawValue: number)]?.node }
             return target == silent ? .never : .forwarded(number)
         }
-        if line.hasPrefix("KEYSPACE") || line.contains(" W 3") || line.contains(" R 3") {
+        if ["KEYSPACE", "FLUSHALL"].contains(where: { line.hasPrefix($0) })
+            || [" W 3", " R 3"].contains(where: { line.contains($0) }) {
             return .never
         }
         if line.contains(" W 2") {
@@ -152,7 +161,7 @@ final class Siege {
 
     private func attack() {
         mutation.wall = cluster.now(node).wallMilliseconds
-        mutation.numbers = [.write, .read, .forward, .administration].flatMap { numbers($0) }
+        mutation.numbers = [.write, .read, .forward, .administration].map { numbers($0) }
         let message = mutation.next()
         note(message)
         let before = cluster.counters(node)
@@ -217,7 +226,7 @@ final class Siege {
     // MARK: Limits
 
     private func passTime() {
-        let milliseconds: UInt64 = random.chance(perMille: 5) ? 1_200 : 1
+        let milliseconds: UInt64 = random.chance(perMille: 5) ? 1_200 : 2
         cluster.time += milliseconds * 1_000_000
         for id in cluster.ids { cluster.wall[id, default: 0] += milliseconds }
         cluster.step(node, .deadline)
