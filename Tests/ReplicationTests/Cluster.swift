@@ -94,9 +94,9 @@ final class Cluster {
 
     func counters(_ id: NodeID) -> NodeCounters { seats[id]?.node.counters ?? NodeCounters() }
 
-    func with<R>(_ id: NodeID, _ body: (inout Node) -> R) -> R {
+    func with<R>(_ id: NodeID, _ body: (inout Node) throws -> R) rethrows -> R {
         guard let seat = seats[id] else { preconditionFailure("the node runs") }
-        return body(&seat.node)
+        return try body(&seat.node)
     }
 
     /// Lets time pass on every node.

@@ -39,10 +39,13 @@ struct HostileTests {
                 let identity = ReplicaIdentity(rawValue: UInt64(half * 10_000 + index + 1))
                 set.context.insert(Dot(identity: identity, stamp: Stamp(rawValue: 9)))
             }
+            let other = HostileMessage.definition(
+                "n\(half)", SiblingSet(dot: cluster.dot(b), value: change()))
             cluster.deliver(
-                HostileMessage.definitions([HostileMessage.definition("default", set)]),
+                HostileMessage.definitions([other, HostileMessage.definition("default", set)]),
                 from: b, to: a)
             cluster.link(a, b)
+            cluster.with(a) { $0.checkInvariants(recounting: true) }
         }
         #expect(cluster.counters(a).malformedMessages > 0)
         #expect(cluster.run(a, "SET k v W 1") == "+OK\r\n")

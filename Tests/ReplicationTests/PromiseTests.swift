@@ -172,4 +172,42 @@ struct PromiseTests {
         #expect(cluster.run(a, "QDEL another").hasPrefix("-OOM"))
         #expect(cluster.run(a, "DEL there") == ":1\r\n")
     }
+
+    @Test("a full node takes no deletes of unknown keys from other nodes either")
+    func endlessTombstonesElsewhere() {
+        let empty = Cluster(3).with(a) { $0.store.allocatedBytes }
+        let cluster = Cluster(3) { $0.memoryBytesMax = empty + 20_000 }
+        for index in 0..<1_000 as Range<UInt16> {
+            var record = HostileMessage.record("k\(index)", [], cluster.dot(b, logical: index))
+            record[4] = RecordKind.tombstone.rawValue
+            cluster.deliver(HostileMessage.bytes(1, number: 1, record), from: b, to: a)
+        }
+        #expect(cluster.with(a) { $0.store.allocatedBytes } < empty + 30_000)
+    }
+
+    @Test("an EXPIRE under way when n becomes smaller is refused")
+    func expireAcrossSmallerFactor() throws {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE k n=3 readrepair=0") == "+OK\r\n")
+        #expect(cluster.run(a, "SET k:1 v W ALL") == "+OK\r\n")
+        let dot = cluster.dot(b, aheadBy: 1)
+        let smaller = try cluster.with(b) { node in
+            var catalog = node.catalog
+            var settings = KeyspaceSettings()
+            settings.replicationFactor = 1
+            settings.readQuorum = .one
+            settings.writeQuorum = .one
+            let index = try #require(catalog.position(named: Array("k".utf8)))
+            try catalog.change(index, to: settings, dot: dot)
+            var buffer = ByteBuffer()
+            catalog.encode(into: &buffer)
+            return HostileMessage.bytes(7, Array(buffer.bytes))
+        }
+        cluster.cut = [[a, b], [a, c]]
+        #expect(cluster.run(a, "EXPIRE k:1 100") == "")
+        cluster.cut = []
+        cluster.deliver(smaller, from: b, to: a)
+        cluster.pass(milliseconds: 40)
+        #expect(cluster.reply(a).hasPrefix("-UNAVAILABLE the keyspace changed"))
+    }
 }
