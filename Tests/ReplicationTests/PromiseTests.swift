@@ -1,8 +1,8 @@
 import Base
-import Causality
 import Coding
 import Testing
 
+@testable import Causality
 @testable import Replication
 
 @Suite("What was acknowledged holds in rare places too")
@@ -209,5 +209,29 @@ struct PromiseTests {
         cluster.deliver(smaller, from: b, to: a)
         cluster.pass(milliseconds: 40)
         #expect(cluster.reply(a).hasPrefix("-UNAVAILABLE the keyspace changed"))
+    }
+
+    @Test("concurrent values that are too many together are an error, not nothing")
+    func tooManyTogether() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE s conflict=siblings siblings=1000") == "+OK\r\n")
+        for (place, node) in [a, b, c].enumerated() {
+            let siblings = (0..<2_000).map { index in
+                let dot = Dot(
+                    identity: ReplicaIdentity(rawValue: UInt64(place * 2_000 + index + 1)),
+                    stamp: Stamp(rawValue: 9))
+                return Sibling(dot: dot, expiry: 0, value: [1])
+            }
+            var context = CausalContext()
+            for sibling in siblings { context.insert(sibling.dot) }
+            var buffer = ByteBuffer()
+            Array("s:k".utf8).withUnsafeBytes {
+                _ = SiblingSet(context: context, siblings: siblings.sorted { $0.dot < $1.dot })
+                    .encodeRecord(key: $0, into: &buffer)
+            }
+            let message = HostileMessage.bytes(1, Array(buffer.bytes))
+            cluster.deliver(message, from: node == b ? c : b, to: node)
+        }
+        #expect(cluster.run(a, "GET s:k R ALL").hasPrefix("-SIBLINGS"))
     }
 }
