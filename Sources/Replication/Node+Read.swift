@@ -284,7 +284,7 @@ extension Node {
         of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
     ) -> Bool {
         let policy = catalog.active[read.keyspace].settings.conflict
-        read.bytes.withUnsafeBytes { bytes in
+        return read.bytes.withUnsafeBytes { bytes in
             let records = read.answers.map { answer in
                 answer.record.flatMap { range in
                     bytes.baseAddress.map { Record(at: $0 + range.lowerBound) }
