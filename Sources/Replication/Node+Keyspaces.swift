@@ -172,8 +172,7 @@ extension Node {
         guard changed.encodedBytes <= configuration.recordBytesMax else {
             return fail(target, "ERR too many keyspaces", &effects)
         }
-        catalog = changed
-        recountKeys()
+        adopt(changed)
         spread(target, &effects)
     }
 
@@ -264,8 +263,7 @@ extension Node {
             guard joined.encodedBytes <= configuration.recordBytesMax else {
                 throw .invalid("definitions exceed what the journal takes")
             }
-            catalog = joined
-            recountKeys()
+            adopt(joined)
             persistDefinitions(token: nil, &effects)
         }
         if number != 0 { send(to: node, kind: 8, number: number, &effects) }

@@ -250,6 +250,7 @@ final class Siege {
             if node.catalog.encodedBytes > Siege.recordBytesMax {
                 problems.append("definitions take \(node.catalog.encodedBytes) bytes")
             }
+            if node.fences.count > 64 { problems.append("\(node.fences.count) fences") }
             if node.sessions.count > 10 + waiting.count {
                 problems.append("\(node.sessions.count) sessions")
             }
