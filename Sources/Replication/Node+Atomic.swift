@@ -183,8 +183,12 @@ extension Node {
             } else {
                 intent.derivedFrom = sibling.dot
             }
+            let place = place(of: key)
+            guard isReplica(of: place),
+                change.levels.writeQuorum <= catalog.active[keyspace].n
+            else { return fail(target, "UNAVAILABLE the keyspace changed meanwhile", &effects) }
             effects.beginStep()
-            write(intent, at: place(of: key), target, &effects)
+            write(intent, at: place, target, &effects)
         }
     }
 }

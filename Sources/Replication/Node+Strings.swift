@@ -63,7 +63,8 @@ extension Node {
         _ record: Record?, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         guard let record, record.isSiblingSet else {
-            let live = record.flatMap { isLive($0) ? $0 : nil }
+            let truncatedAt = catalog.active[keyspace].truncatedAt
+            let live = record.flatMap { isLive($0) && $0.dot.stamp > truncatedAt ? $0 : nil }
             if case .get = purpose, !client.wantsReceipt {
                 let start = effects.bytes.count
                 if let live {
