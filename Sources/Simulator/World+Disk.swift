@@ -10,13 +10,9 @@ extension World {
 
     func startJob(_ machine: Machine, _ process: Process) {
         guard process.job == nil else { return }
-        if process.journal.isFull {
-            if process.retryAt.map({ $0 <= time }) ?? true {
-                process.journal.retryPreparing()
-                process.retryAt = time + World.retryNanoseconds
-            }
-        } else {
-            process.retryAt = nil
+        if process.retryAt.map({ $0 <= time }) ?? true {
+            process.retryAt = process.journal.lacksRoom ? time + World.retryNanoseconds : nil
+            process.journal.retryPreparing()
         }
         let isDue = process.isGating || process.syncBy.map { $0 <= time } == true
         guard let job = process.journal.nextJob(flush: isDue) else { return }
