@@ -55,6 +55,7 @@ public struct NodeCounters: Equatable, Sendable {
         identitiesRenewed += other.identitiesRenewed
         malformedMessages += other.malformedMessages
         lateAnswers += other.lateAnswers
+        restamped += other.restamped
         messagesReceived += other.messagesReceived
     }
 
