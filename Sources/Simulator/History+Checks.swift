@@ -9,7 +9,7 @@ import Causality
 //    state that comes later in last-writer-wins order, if r + w > n and neither replica forgot: so
 //    in `fsync` keyspaces always, in others until the first process stops. Rot takes the promise
 //    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
-//    and recovery has said so. A write that only a clock an hour ahead acknowledged (w = 1) is left
+//    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
 //    out: what it wrote is brought back to the present once the clock is right again, behind what
 //    others wrote meanwhile.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
@@ -62,11 +62,16 @@ extension History {
         var floor: (dot: Dot, write: Int)?
         for index in keys[read.key].writes {
             guard let dot = operations[index].dot, binds(operations[index], read),
-                dot.stamp.milliseconds < Machine.wallBase + read.invoked / 1_000_000 + 1_000
+                !isAhead(dot, of: operations[index])
             else { continue }
             if floor.map({ $0.dot < dot }) ?? true { floor = (dot, index) }
         }
         return floor
+    }
+
+    /// Whether a write was stamped so far ahead of its own time that its stamp is doubted.
+    private func isAhead(_ dot: Dot, of write: Operation) -> Bool {
+        dot.stamp.milliseconds > Machine.wallBase + write.completed / 1_000_000 + 1_000
     }
 
     private mutating func checkOrigin(_ value: Int, of read: Operation) -> String? {
