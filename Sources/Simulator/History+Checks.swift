@@ -18,6 +18,8 @@ import Causality
 // 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may
 //    have happened replaces it.
 //
+// 5. One dot names one value, for ever.
+//
 // With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
 // order is the order of real time, and a value is stale if its write ended before another
 // acknowledged write began.
