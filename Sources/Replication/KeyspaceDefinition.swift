@@ -35,12 +35,22 @@ struct KeyspaceDefinition {
     var isConflicted: Bool { changes.siblings.count > 1 }
 
     /// Replaces everything that is known by one change; nil drops the keyspace.
+    ///
+    /// What is known may have come from a clock far ahead. A definition's dots only say what
+    /// replaces what, so the change then comes right behind it, while a drop still empties the
+    /// keyspace up to the moment at which it happened.
+    ///
+    /// - Parameter dot: stamped by this node's clock.
     mutating func change(to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
         var change =
             KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
         if settings == nil { change.settings.truncatedAt = dot.stamp }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
-        changes.update(dot: dot, value: change.encoded(), expiry: 0, context: changes.context)
+        let newest = changes.context.newest?.stamp.rawValue ?? 0
+        let next = Stamp(rawValue: max(dot.stamp.rawValue, newest + 1))
+        changes.update(
+            dot: Dot(identity: dot.identity, stamp: next), value: change.encoded(), expiry: 0,
+            context: changes.context)
         try fold()
     }
 

@@ -243,7 +243,7 @@ extension Node {
     }
 
     /// When a value that is written now expires.
-    private func absolute(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
+    func absolute(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
         switch expiry {
         case .at(let milliseconds): return milliseconds
         case .after(let milliseconds): return now.wallMilliseconds + milliseconds

@@ -143,7 +143,10 @@ extension Node {
         _ effects: inout Effects
     ) -> Dot? {
         if let from = intent.derivedFrom {
-            return Dot(identity: identity, stamp: Stamp(rawValue: from.stamp.rawValue + 1))
+            let stamp = Stamp(rawValue: from.stamp.rawValue + 1)
+            // The clock must not give this stamp to another write.
+            _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
+            return Dot(identity: identity, stamp: stamp)
         }
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(

@@ -52,7 +52,7 @@ struct JournalLane: ~Copyable {
     /// Hands the next job over if the thread is free and something is due.
     mutating func startJob(now: UInt64) {
         guard !thread.isBusy else { return }
-        retryWhenFull(now)
+        retryPreparing(now)
         let isDue =
             isGating || syncBy.map { $0 <= now } == true
             || journal.gatheredBytes >= JournalLane.batchBytesWanted
@@ -64,16 +64,11 @@ struct JournalLane: ~Copyable {
         thread.start(job)
     }
 
-    private mutating func retryWhenFull(_ now: UInt64) {
-        guard journal.isFull else {
-            retryAt = nil
-            return
-        }
-        guard let retryAt, retryAt > now else {
-            journal.retryPreparing()
-            retryAt = now + JournalLane.retryNanoseconds
-            return
-        }
+    /// Tries a full disk again once a second, before a write has to be refused if there is time.
+    private mutating func retryPreparing(_ now: UInt64) {
+        if let retryAt, retryAt > now { return }
+        retryAt = journal.lacksRoom ? now + JournalLane.retryNanoseconds : nil
+        journal.retryPreparing()
     }
 
     /// Takes the outcome of the job under way, if it is done.

@@ -9,7 +9,7 @@ import Causality
 //    state that comes later in last-writer-wins order, if r + w > n and neither replica forgot: so
 //    in `fsync` keyspaces always, in others until the first process stops. Rot takes the promise
 //    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
-//    and recovery has said so. A write that only a clock an hour ahead acknowledged (w = 1) is left
+//    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
 //    out: what it wrote is brought back to the present once the clock is right again, behind what
 //    others wrote meanwhile.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
@@ -17,6 +17,8 @@ import Causality
 //    to the past, which is last-writer-wins' known price.
 // 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may
 //    have happened replaces it.
+//
+// 5. One dot names one value, for ever.
 //
 // With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
 // order is the order of real time, and a value is stale if its write ended before another
@@ -62,11 +64,16 @@ extension History {
         var floor: (dot: Dot, write: Int)?
         for index in keys[read.key].writes {
             guard let dot = operations[index].dot, binds(operations[index], read),
-                dot.stamp.milliseconds < Machine.wallBase + read.invoked / 1_000_000 + 1_000
+                !isAhead(dot, of: operations[index])
             else { continue }
             if floor.map({ $0.dot < dot }) ?? true { floor = (dot, index) }
         }
         return floor
+    }
+
+    /// Whether a write was stamped so far ahead of its own time that its stamp is doubted.
+    private func isAhead(_ dot: Dot, of write: Operation) -> Bool {
+        dot.stamp.milliseconds > Machine.wallBase + write.completed / 1_000_000 + 1_000
     }
 
     private mutating func checkOrigin(_ value: Int, of read: Operation) -> String? {

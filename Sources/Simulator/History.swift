@@ -65,6 +65,8 @@ struct History {
     /// A disk rotted: what it had acknowledged is gone.
     var isAnythingLost = false
     private var keyOfName: [[UInt8]: Int] = [:]
+    /// The value that each dot of a sibling names.
+    private var valueOfSibling: [Dot: Int] = [:]
 
     init(_ plan: Plan, members: [Member]) {
         self.plan = plan
@@ -111,26 +113,50 @@ struct History {
 
     // MARK: What nodes write down and send
 
-    mutating func observe(journalPayload payload: UnsafeRawBufferPointer) {
-        guard payload.count > 1, payload[0] == 1 else { return }
-        observe(record: UnsafeRawBufferPointer(rebasing: payload[1...]))
+    /// - Returns: what is wrong; nil when nothing is.
+    mutating func observe(journalPayload payload: UnsafeRawBufferPointer) -> String? {
+        guard payload.count > 1, payload[0] == 1 else { return nil }
+        return observe(record: UnsafeRawBufferPointer(rebasing: payload[1...]))
     }
 
-    mutating func observe(record bytes: UnsafeRawBufferPointer) {
-        guard let base = bytes.baseAddress, bytes.count >= Record.headerBytes else { return }
+    /// - Returns: what is wrong; nil when nothing is.
+    mutating func observe(record bytes: UnsafeRawBufferPointer) -> String? {
+        guard let base = bytes.baseAddress, bytes.count >= Record.headerBytes else { return nil }
         let record = Record(at: base)
-        guard !record.isSiblingSet, let key = keyOfName[Array(record.key)],
-            !plan.keyspaces[keys[key].keyspace].isSiblings
-        else { return }
+        guard let key = keyOfName[Array(record.key)] else { return nil }
+        if plan.keyspaces[keys[key].keyspace].isSiblings {
+            return record.isSiblingSet ? observe(SiblingSet(valid: record), of: key) : nil
+        }
+        return record.isSiblingSet ? nil : observe(record, of: key)
+    }
+
+    private mutating func observe(_ record: Record, of key: Int) -> String? {
         let dot = record.dot
-        if keys[key].states.contains(where: { $0.dot == dot }) { return }
         let value = record.isTombstone ? nil : operation(of: record.body)
+        if let known = keys[key].states.first(where: { $0.dot == dot }) {
+            // Where a key has one replica nobody compares dots, and its tombstones leave no trace.
+            guard known.value != value, plan.keyspaces[keys[key].keyspace].n > 1 else { return nil }
+            return "\(dot) names \(describe(known.value)) as well as \(describe(value))"
+        }
         keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
         if let value {
             name(value, dot, expiry: record.expiry)
         } else if let delete = keys[key].openDelete {
             operations[delete].dot = max(operations[delete].dot ?? dot, dot)
         }
+        return nil
+    }
+
+    private mutating func observe(_ set: SiblingSet, of key: Int) -> String? {
+        for sibling in set.siblings {
+            guard let value = operation(of: sibling.value) else { continue }
+            let known = valueOfSibling[sibling.dot] ?? value
+            valueOfSibling[sibling.dot] = value
+            if known != value, operations[known].key == operations[value].key {
+                return "\(sibling.dot) names \(describe(known)) as well as \(describe(value))"
+            }
+        }
+        return nil
     }
 
     /// A write's dot is its last one: a coordinator stamps it anew when a replica has a later one.

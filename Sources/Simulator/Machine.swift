@@ -22,7 +22,9 @@ final class Machine {
     var isRotten = false
     /// Rot was found here: the next start leaves out what is damaged.
     var quarantines = false
-    /// Who the last process was, for the bug that keeps an identity.
+    /// What its disk held at some earlier time.
+    var backup: SimulatedDisk?
+    /// Who the last process was.
     var lastIdentity: ReplicaIdentity?
 
     /// 2025-01-01T00:00Z in milliseconds.

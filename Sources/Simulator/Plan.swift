@@ -59,7 +59,7 @@ struct Plan {
 /// What can go wrong.
 enum FaultKind: Int, CaseIterable {
     case powerCut, kill, killAll, oneWayCut, partition, linkBreak, syncFailure, diskFull, slowDisk
-    case clockJump, pause, clientBreak, rot
+    case clockJump, pause, clientBreak, rot, restore
 
     /// Out of a thousand seeds, in how many it happens at all.
     var seedsPerMille: Int {
@@ -67,7 +67,8 @@ enum FaultKind: Int, CaseIterable {
         case .powerCut, .kill, .oneWayCut, .partition, .linkBreak: 500
         case .killAll, .syncFailure, .diskFull, .slowDisk, .pause, .clientBreak: 300
         case .clockJump: 250
-        case .rot: 150
+        case .rot: 250
+        case .restore: 100
         }
     }
 
@@ -75,7 +76,7 @@ enum FaultKind: Int, CaseIterable {
     var meanMilliseconds: Int {
         switch self {
         case .killAll: 3_000
-        case .clockJump, .diskFull, .rot: 2_000
+        case .clockJump, .diskFull, .rot, .restore: 2_000
         case .powerCut, .kill, .oneWayCut, .partition, .linkBreak, .syncFailure, .slowDisk, .pause,
             .clientBreak: 1_000
         }

@@ -61,14 +61,18 @@ public final class SimulatedDisk: Disk {
         durable[name]?.flip(bit: bit)
     }
 
-    /// Rots a random bit of a random durable file that is not empty.
+    /// Rots a random bit of a random durable file that is not empty, where something is written
+    /// rather than where zeros wait for it.
     ///
     /// - Returns: where, or nil when there is no such file.
     @discardableResult public func flipRandomBit() -> (name: String, bit: Int)? {
         let names = durable.filter { !$0.1.durable.isEmpty }.map(\.0)
         guard !names.isEmpty else { return nil }
         let name = names[prng.below(names.count)]
-        let bit = prng.below((durable[name]?.durable.count ?? 1) * 8)
+        let bytes = durable[name]?.durable ?? [0]
+        var place = prng.below(bytes.count)
+        for _ in 0..<100 where bytes[place] == 0 { place = prng.below(bytes.count) }
+        let bit = place * 8 + prng.below(8)
         flip(name, bit: bit)
         return (name, bit)
     }

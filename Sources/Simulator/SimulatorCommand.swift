@@ -33,6 +33,7 @@ public struct SimulatorCommand {
         let begin = SimulatorCommand.seconds()
         for seed in range {
             progress("seed \(seed) of \(range.lowerBound)..\(range.upperBound)")
+            TrapNote.begin(seed: seed)
             let outcome = Simulation.check(seed: seed, plant: plant)
             add(outcome)
             guard let violation = outcome.violation else { continue }

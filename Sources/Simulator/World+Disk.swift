@@ -10,13 +10,9 @@ extension World {
 
     func startJob(_ machine: Machine, _ process: Process) {
         guard process.job == nil else { return }
-        if process.journal.isFull {
-            if process.retryAt.map({ $0 <= time }) ?? true {
-                process.journal.retryPreparing()
-                process.retryAt = time + World.retryNanoseconds
-            }
-        } else {
-            process.retryAt = nil
+        if process.retryAt.map({ $0 <= time }) ?? true {
+            process.retryAt = process.journal.lacksRoom ? time + World.retryNanoseconds : nil
+            process.journal.retryPreparing()
         }
         let isDue = process.isGating || process.syncBy.map { $0 <= time } == true
         guard let job = process.journal.nextJob(flush: isDue) else { return }
@@ -192,7 +188,14 @@ extension World {
         counters.rotNamed += 1
         history.isAnythingLost = true
         machine.disk = SimulatedDisk(prng: machine.random.split())
-        restart(machine, after: 100)
+        restart(machine, after: 100 + foreignDiskDelay(machine))
+    }
+
+    /// Milliseconds until a disk that does not know the node's last epoch leads to a later one: the
+    /// wall clock is all that such a disk has to go by, and until then the other nodes refuse it.
+    func foreignDiskDelay(_ machine: Machine) -> Int {
+        let spoken = (machine.lastIdentity?.epoch ?? 0) + IdentityFile.epochsPerStart
+        return max(0, Int(spoken) - Int(machine.now(time).wallMilliseconds))
     }
 
     func restart(_ machine: Machine, after milliseconds: Int) {

@@ -67,6 +67,7 @@ extension World {
             clients[index].deafUntil = time + UInt64(faultRandom.below(800_000_000))
             schedule(.clientTurn(client: index), after: 800_000_001)
         case .rot: rot(draw())
+        case .restore: restore(draw())
         }
     }
 
@@ -113,8 +114,28 @@ extension World {
         after(2_000, .clock(machine: 0))
     }
 
+    /// Copies a disk; the next time, puts the copy in its place.
+    private func restore(_ machine: Machine) {
+        guard machine.process != nil, hasRightClock(machine) else { return }
+        guard let backup = machine.backup else {
+            machine.backup = machine.disk.copy(prng: machine.random.split())
+            return note("\(machine.node) is backed up")
+        }
+        note("\(machine.node) gets its disk of then")
+        counters.restores += 1
+        history.isAnythingLost = true
+        machine.backup = nil
+        stop(machine, isPowerCut: true, restartAfter: 100 + foreignDiskDelay(machine))
+        machine.disk = backup
+    }
+
+    /// Where clocks jump, a node that lost its epochs may be refused for as long as a jump.
+    private func hasRightClock(_ machine: Machine) -> Bool {
+        machine.index > 0 || !plan.mayJumpClocks
+    }
+
     private func rot(_ machine: Machine) {
-        guard machine.process != nil, !machine.isRotten else { return }
+        guard machine.process != nil, !machine.isRotten, hasRightClock(machine) else { return }
         stop(machine, isPowerCut: true, restartAfter: 200)
         machine.isRotten = true
         if let place = machine.disk.flipRandomBit() { note("\(machine.node) rots: \(place)") }

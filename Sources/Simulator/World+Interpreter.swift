@@ -106,10 +106,10 @@ extension World {
             observeFrame(bytes[range])
         case .persist(let range):
             tag = keyHash(bytes[range], key: tag ^ 4)
-            history.observe(journalPayload: bytes[range])
+            complain(history.observe(journalPayload: bytes[range]))
         case .append(let range):
             tag = keyHash(bytes[range], key: tag ^ 5)
-            history.observe(journalPayload: bytes[range])
+            complain(history.observe(journalPayload: bytes[range]))
         case .notify(let token): tag ^= token << 8 ^ 6
         case .disconnect(let node): tag ^= UInt64(node.rawValue) << 8 ^ 7
         }
@@ -120,7 +120,11 @@ extension World {
     private func observeFrame(_ frame: UnsafeRawBufferPointer) {
         let payload = UnsafeRawBufferPointer(rebasing: frame[Frame.headerBytes...])
         guard payload.count > 10, payload[0] == 1 else { return }
-        history.observe(record: UnsafeRawBufferPointer(rebasing: payload[10...]))
+        complain(history.observe(record: UnsafeRawBufferPointer(rebasing: payload[10...])))
+    }
+
+    private func complain(_ problem: String?) {
+        if let problem { violate(problem) }
     }
 
     private func perform(_ machine: Machine, _ process: Process, _ effect: Effect) {

@@ -178,6 +178,7 @@ extension World {
 // Answers.
 extension World {
     func settle(_ request: Client.Request, _ reply: RedisReply, _ index: Int) {
+        if reply.failure?.hasPrefix("DISKFULL") == true { counters.diskFullRefusals += 1 }
         if isLive, let failure = reply.failure {
             if failure.hasPrefix("OVERLOADED"), let operation = request.operations.first {
                 settle(operation, .failed)

@@ -185,6 +185,7 @@ struct WorldCounters {
     var siblingReads = 0
     var pauses = 0
     var clockJumps = 0
+    var restores = 0
 
     var named: [(name: String, value: Int)] {
         [
@@ -197,7 +198,7 @@ struct WorldCounters {
             ("requests_failed", failed), ("reads_checked", readsChecked),
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
-            ("clock_jumps", clockJumps),
+            ("clock_jumps", clockJumps), ("disks_restored", restores),
         ]
     }
 }

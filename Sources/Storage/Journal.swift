@@ -21,7 +21,8 @@ public typealias JournalPosition = UInt64
 ///    `isFull` is false.
 /// 3. Refuse new work while `isFull` (no room on disk) or while `gatheredBytes` is above the
 ///    caller's limit (a slow disk).
-/// 4. When `isFull`, call `retryPreparing` from time to time. When `failure` is set, stop the node.
+/// 4. While `lacksRoom`, call `retryPreparing` from time to time. When `failure` is set, stop the
+///    node.
 ///
 /// Files of the directory: `journal-<first position>.segment`, zero-filled ahead under the name
 /// `prepared.segment` and renamed together with the first batch;
@@ -117,6 +118,10 @@ public struct Journal: ~Copyable {
         if needed <= limits.segmentBytes - activeUsed { return false }
         return !isPrepared || needed > limits.segmentBytes - SegmentFormat.headerBytes
     }
+
+    /// True from when the disk was too full for the next segment until a retry: this segment may
+    /// still have room for a while, and by the time it has not the next one must be there.
+    public var lacksRoom: Bool { preparingRefused }
 
     /// Lets the next jobs try again to extend the next segment after the disk had been full.
     public mutating func retryPreparing() { preparingRefused = false }

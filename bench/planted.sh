@@ -1,0 +1,19 @@
+#!/bin/sh
+# How many seeds the simulator needs to find each planted bug (`PlantedBug`): its power, measured.
+# usage: bench/planted.sh [SEEDS]   seeds 1..SEEDS, 1000 unless told otherwise
+set -u
+cd "$(dirname "$0")/.."
+last=${1:-1000}
+swift build -c release --product quorate >&2 || exit 1
+quorate=.build/release/quorate
+names=$($quorate simulate --seeds 1 --plant '?' 2>&1 | sed -n 's/^ *there are //p' | tr -d ',')
+[ -n "$names" ] || { echo "no planted bugs are listed" >&2; exit 1; }
+status=0
+printf '%-32s %s\n' 'planted bug' 'seeds needed'
+for name in $names; do
+    found=$($quorate simulate --seeds "1..$last" --plant "$name" --json 2>/dev/null |
+        sed -n 's/.*"seed":\([0-9]*\).*/\1/p')
+    [ -n "$found" ] || status=1
+    printf '%-32s %s\n' "$name" "${found:-more than $last}"
+done
+exit $status
