@@ -19,9 +19,6 @@ struct KeyspaceDefinition {
     /// What was written up to this stamp is gone, also when the keyspace is defined again.
     private(set) var truncatedAt = Stamp(rawValue: 0)
 
-    /// The latest stamp that any change of the keyspace brought.
-    var newest: Stamp { max(truncatedAt, changes.context.newest?.stamp ?? truncatedAt) }
-
     /// - Throws: `invalid` for settings that contradict each other or nothing at all.
     init(name: [UInt8], changes: SiblingSet) throws(DecodeError) {
         guard !changes.isTombstone else { throw .invalid("a keyspace has no settings") }
@@ -41,10 +38,14 @@ struct KeyspaceDefinition {
     /// keyspace up to the moment at which it happened.
     ///
     /// - Parameter dot: stamped by this node's clock.
-    mutating func change(to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
+    ///
+    /// - Parameter emptied: the moment up to which what was written is gone.
+    mutating func change(
+        to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil
+    ) throws(DecodeError) {
         var change =
             KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
-        if settings == nil { change.settings.truncatedAt = dot.stamp }
+        if let emptied { change.settings.truncatedAt = emptied }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
         let newest = changes.context.newest?.stamp.rawValue ?? 0
         let next = Stamp(rawValue: max(dot.stamp.rawValue, newest + 1))
