@@ -171,8 +171,6 @@ extension Node {
     }
 
     /// The next stamp; when the wall clock went back beyond the bound, under a new identity.
-    ///
-    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`).
     mutating func tick() -> Stamp {
         while true {
             switch clock.tick(wallMilliseconds: now.wallMilliseconds) {
