@@ -121,7 +121,9 @@ final class Siege {
             let reply = cluster.reply(node, connection(index))
             guard !reply.isEmpty else { continue }
             waiting[index] = nil
-            if !isOneReply(cluster.replies[node]?[connection(index)] ?? []) { problems.append("\(request.line) was told \(reply)") }
+            if !isOneReply(cluster.replies[node]?[connection(index)] ?? []) {
+                problems.append("\(request.line) was told \(reply)")
+            }
             if reply.hasPrefix("-") {
                 refused += 1
                 continue
