@@ -219,7 +219,7 @@ extension World {
     }
 
     /// All replicas of a key hold the same bytes.
-    private func checkConvergence() {
+    func checkConvergence() {
         var states: [[[UInt8]: [UInt8]]] = []
         for machine in machines {
             var held: [[UInt8]: [UInt8]] = [:]
