@@ -175,7 +175,11 @@ extension World {
         case .safety: break
         case .healing:
             healAll()
-            schedule(.phase(.firstReads), after: World.healing)
+            let late = machines.filter { $0.process == nil && hasRightClock($0) }
+            let delay = late.map { foreignDiskDelay($0) }.max() ?? 0
+            schedule(
+                .phase(.firstReads),
+                after: World.healing + .nanoseconds(milliseconds: UInt64(delay)))
         case .firstReads, .writes, .secondReads, .lastReads: assign()
         case .end:
             let repaired = repairs - repairsBefore
