@@ -140,7 +140,7 @@ extension Node {
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
                 target,
-                "CLOCK the key was written by a clock far ahead of this node's; nothing was written",
+                "CLOCK a clock far ahead of this node's wrote the key; nothing was written",
                 &effects)
             return nil
         }

@@ -51,7 +51,9 @@ final class Scenario {
     }
 
     /// As a client library would show it.
-    func text(_ node: Int, _ words: String...) -> String? { ask(node, words).map { World.text($0) } }
+    func text(_ node: Int, _ words: String...) -> String? {
+        ask(node, words).map { World.text($0) }
+    }
 
     /// The values that a `QGET` at R = ALL finds.
     func siblings(_ node: Int) -> [String] {
