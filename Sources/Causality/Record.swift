@@ -27,6 +27,8 @@ import Coding
 public struct Record {
     public static let headerBytes = 32
     public static let keyBytesMax = 65_535
+    /// The latest expiry, so that it can be told as a signed number.
+    public static let expiryMax = UInt64(Int64.max)
 
     public let base: UnsafeRawPointer
 
@@ -46,6 +48,7 @@ public struct Record {
         guard Record.headerBytes + keyBytes <= length, keyBytes > 0 else {
             throw .invalid("record key does not fit")
         }
+        guard expiry <= Record.expiryMax else { throw .invalid("record expires too late") }
         if isSiblingSet {
             try checkSiblings(SiblingSet(encoded: body))
         } else if isTombstone {

@@ -68,6 +68,7 @@ extension Sibling {
     init(decoding reader: inout ByteReader) throws(DecodeError) {
         dot = try Dot(decoding: &reader)
         expiry = try reader.integer()
+        guard expiry <= Record.expiryMax else { throw .invalid("sibling expires too late") }
         value = Array(try reader.slice(Int(try reader.integer(UInt32.self))))
     }
 }

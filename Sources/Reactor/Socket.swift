@@ -75,7 +75,8 @@ public struct Socket: ~Copyable, Sendable {
         (try? SocketAddress(of: descriptor, getpeername))?.description ?? "unknown"
     }
 
-    /// Breaks the connection when the other end stays silent, although asked, for `milliseconds`.
+    /// Breaks the connection when the other end stays silent, although asked, or takes nothing of
+    /// what waits for it, for `milliseconds`.
     public func detectDeadPath(within milliseconds: UInt32) {
         let seconds = max(1, Int32(milliseconds / 4000))
         set(SOL_SOCKET, SO_KEEPALIVE, 1)

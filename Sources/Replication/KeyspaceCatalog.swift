@@ -71,19 +71,16 @@ struct KeyspaceCatalog {
     /// Takes a definition in, or joins it with what is known.
     ///
     /// - Returns: whether anything changed.
-    mutating func join(name: [UInt8], _ changes: SiblingSet) throws(DecodeError) -> Bool {
-        guard let index = position(named: name) else {
+    mutating func join(_ definition: KeyspaceDefinition) throws(DecodeError) -> Bool {
+        guard let index = position(named: definition.name) else {
             guard definitions.count < KeyspaceCatalog.keyspacesMax else {
                 throw .invalid("more keyspaces than the limit")
             }
-            guard KeyspaceCatalog.isValid(name) else {
-                throw .invalid("keyspace name is malformed")
-            }
-            definitions.append(try KeyspaceDefinition(name: name, changes: changes))
+            definitions.append(definition)
             active.append(resolve(definitions.count - 1))
             return true
         }
-        guard try definitions[index].join(changes) else { return false }
+        guard try definitions[index].join(definition.changes) else { return false }
         update(index)
         return true
     }
@@ -91,24 +88,30 @@ struct KeyspaceCatalog {
     /// Puts definitions from the journal in the place of what the configuration said under their
     /// names.
     mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
-        for _ in 0..<(try reader.integer(UInt16.self)) {
-            let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
-            if let index = position(named: name) {
-                definitions[index] = try KeyspaceDefinition(name: name, changes: changes)
+        for definition in try KeyspaceCatalog.definitions(decoding: &reader) {
+            if let index = position(named: definition.name) {
+                definitions[index] = definition
                 update(index)
             } else {
-                _ = try join(name: name, changes)
+                _ = try join(definition)
             }
         }
-        try reader.end()
     }
 
-    private static func definition(
+    /// All definitions that `encode` wrote.
+    static func definitions(
         decoding reader: inout ByteReader
-    ) throws(DecodeError) -> (name: [UInt8], changes: SiblingSet) {
-        let name = Array(try reader.slice(Int(try reader.integer(UInt8.self))))
-        let length: UInt32 = try reader.integer()
-        return (name, try SiblingSet(encoded: try reader.slice(Int(length))))
+    ) throws(DecodeError) -> [KeyspaceDefinition] {
+        var definitions: [KeyspaceDefinition] = []
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            let name = Array(try reader.slice(Int(try reader.integer(UInt8.self))))
+            guard isValid(name) else { throw .invalid("keyspace name is malformed") }
+            let length: UInt32 = try reader.integer()
+            let changes = try SiblingSet(encoded: try reader.slice(Int(length)))
+            definitions.append(try KeyspaceDefinition(name: name, changes: changes))
+        }
+        try reader.end()
+        return definitions
     }
 
     /// Changes or drops the keyspace at an index.
@@ -194,16 +197,8 @@ struct KeyspaceCatalog {
         buffer.store(UInt32(buffer.count - start - 4), at: start)
     }
 
-    /// Learns all definitions that another node, or the journal, encoded.
-    ///
-    /// - Returns: whether anything changed.
-    mutating func join(decoding reader: inout ByteReader) throws(DecodeError) -> Bool {
-        var changed = false
-        for _ in 0..<(try reader.integer(UInt16.self)) {
-            let (name, changes) = try KeyspaceCatalog.definition(decoding: &reader)
-            if try join(name: name, changes) { changed = true }
-        }
-        try reader.end()
-        return changed
+    /// How many bytes `encode` appends.
+    var encodedBytes: Int {
+        definitions.reduce(2) { $0 + 5 + $1.name.count + $1.changes.encodedBytes }
     }
 }

@@ -19,7 +19,12 @@ struct KeyspaceDefinition {
     /// What was written up to this stamp is gone, also when the keyspace is defined again.
     private(set) var truncatedAt = Stamp(rawValue: 0)
 
+    /// The latest stamp that any change of the keyspace brought.
+    var newest: Stamp { max(truncatedAt, changes.context.newest?.stamp ?? truncatedAt) }
+
+    /// - Throws: `invalid` for settings that contradict each other or nothing at all.
     init(name: [UInt8], changes: SiblingSet) throws(DecodeError) {
+        guard !changes.isTombstone else { throw .invalid("a keyspace has no settings") }
         self.name = name
         self.changes = changes
         try fold()
@@ -52,10 +57,14 @@ struct KeyspaceDefinition {
     /// Learns what another node knows of this keyspace.
     ///
     /// - Returns: whether anything changed.
+    /// - Throws: `invalid` when the two together exceed the limits; nothing has changed then.
     mutating func join(_ other: SiblingSet) throws(DecodeError) -> Bool {
         var joined = changes
         joined.join(other)
         guard joined != changes else { return false }
+        guard joined.isWithinLimits, !joined.isTombstone else {
+            throw .invalid("changes of a keyspace exceed the limits or cancel each other")
+        }
         changes = joined
         try fold()
         return true

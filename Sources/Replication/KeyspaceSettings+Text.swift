@@ -124,7 +124,7 @@ extension KeyspaceSettings {
 
 extension String {
     /// The largest number that the setting of this name may hold: a TTL has the 48 bits of a stamp.
-    fileprivate var maximum: UInt64 { self == "ttl" ? 1 << 47 : UInt64(UInt32.max) }
+    fileprivate var maximum: UInt64 { self == "ttl" ? KeyspaceSettings.ttlMax : UInt64(UInt32.max) }
 }
 
 extension QuorumLevel {

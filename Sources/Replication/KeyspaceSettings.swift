@@ -66,6 +66,8 @@ public struct KeyspaceSettings: Equatable, Sendable {
     /// What was written up to this stamp is gone: the keyspace was emptied then.
     public var truncatedAt = Stamp(rawValue: 0)
 
+    static let ttlMax: UInt64 = 1 << 47
+
     public init() {}
 
     /// Why these settings cannot be honoured; nil when they can.
@@ -102,6 +104,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         if case .interval(let milliseconds) = durability, !(1...60_000 ~= milliseconds) {
             return "interval must be 1 to 60000 ms"
         }
+        guard ttlMilliseconds <= KeyspaceSettings.ttlMax else { return "ttl is beyond all clocks" }
         guard 1...600_000 ~= timeoutMilliseconds else { return "timeout must be 1 to 600000 ms" }
         guard 1...65_535 ~= keyBytesMax else { return "keybytes must be 1 to 65535" }
         guard 1...(64 << 20) ~= valueBytesMax else { return "valuebytes must be 1 to 67108864" }

@@ -32,7 +32,8 @@ enum Message {
     /// instead.
     case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
-    case answer(UInt64, ReplicaStatus, Record?)
+    /// What a replica has of a key; nil for nothing.
+    case answer(UInt64, Record?)
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion:
         UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
@@ -65,8 +66,11 @@ enum Message {
             }
             self = .replicate(number, try Record(validating: reader.rest()), durability)
         case 2:
-            self = .replicated(
-                number, try Message.status(flag), Stamp(rawValue: try reader.integer()))
+            let status = try Message.status(flag)
+            guard status != .found, status != .absent else {
+                throw .invalid("status is none of a write")
+            }
+            self = .replicated(number, status, Stamp(rawValue: try reader.integer()))
             try reader.end()
         case 3: self = .read(number, key: try Message.key(reader.rest()))
         case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())
@@ -108,10 +112,11 @@ enum Message {
         _ number: UInt64, _ status: ReplicaStatus, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
         guard status == .found else {
+            guard status == .absent else { throw .invalid("status is none of a read") }
             guard rest.isEmpty else { throw .invalid("answer carries a record that it denies") }
-            return .answer(number, status, nil)
+            return .answer(number, nil)
         }
-        return .answer(number, status, try Record(validating: rest))
+        return .answer(number, try Record(validating: rest))
     }
 }
 

@@ -62,21 +62,11 @@ extension Node {
         }
         let met: WriteReply = options.returnsPrevious ? previous : .ok
         let expiry = options.expiry == .keep
-            ? before?.expiry ?? 0 : expiryOfWrite(options.expiry, spot.keyspace)
+            ? before?.expiry ?? 0 : absolute(options.expiry, spot.keyspace)
         let intent = WriteIntent(
             key: request[1], change: .value(request[options.value]), expiry: expiry,
             levels: levels, success: isSetnx ? .integer(1) : met)
         write(intent, at: spot, target, &effects)
-    }
-
-    private func expiryOfWrite(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
-        switch expiry {
-        case .at(let milliseconds): return milliseconds
-        case .after(let milliseconds): return now.wallMilliseconds + milliseconds
-        case .unset, .keep:
-            let ttl = catalog.active[keyspace].settings.ttlMilliseconds
-            return ttl == 0 ? 0 : now.wallMilliseconds + ttl
-        }
     }
 
     mutating func append(
@@ -121,7 +111,7 @@ extension Node {
             decidesAlone(spot, "GETEX", levels.timeoutMilliseconds, target, &effects)
         else { return }
         guard let before = current(spot, request[1]) else { return reply(.null, target, &effects) }
-        let expiry = options.expiry == .unset ? 0 : expiryOfWrite(options.expiry, spot.keyspace)
+        let expiry = options.expiry == .unset ? 0 : absolute(options.expiry, spot.keyspace)
         before.value.withUnsafeBytes { bytes in
             let intent = WriteIntent(
                 key: request[1], change: .value(bytes), expiry: expiry, levels: levels,
@@ -193,8 +183,12 @@ extension Node {
             } else {
                 intent.derivedFrom = sibling.dot
             }
+            let place = place(of: key)
+            guard isReplica(of: place),
+                change.levels.writeQuorum <= catalog.active[keyspace].n
+            else { return fail(target, "UNAVAILABLE the keyspace changed meanwhile", &effects) }
             effects.beginStep()
-            write(intent, at: place(of: key), target, &effects)
+            write(intent, at: place, target, &effects)
         }
     }
 }

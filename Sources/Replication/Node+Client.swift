@@ -222,6 +222,9 @@ extension Node {
 
 // Requests with several keys.
 extension Node {
+    /// Bytes that the reply to one request may have.
+    private static let gatherBytesMax = 64 << 20
+
     /// Starts a request that is answered when all its parts are; nil, and an error reply, when
     /// there is no room.
     mutating func gather(
@@ -242,30 +245,45 @@ extension Node {
     private mutating func gathered(
         _ id: OperationID, _ part: Int, _ bytes: [UInt8], _ effects: inout Effects
     ) {
-        guard gathers.contains(id) else { return }
-        gathers[id]?.parts[part] = bytes
+        guard let byteCount = gathers[id]?.byteCount else { return }
+        let isTooLarge = byteCount + bytes.count > Node.gatherBytesMax
+        gathers[id]?.parts[part] = isTooLarge ? [] : bytes
+        gathers[id]?.byteCount += bytes.count
         gathers[id]?.missing -= 1
         guard gathers[id]?.missing == 0, let whole = gathers.remove(id) else { return }
+        guard whole.byteCount <= Node.gatherBytesMax else {
+            return fail(
+                whole.head.target, "ERR the values together are too large for one reply", &effects)
+        }
         let start = effects.bytes.count
         switch whole.combination {
         case .array:
             effects.bytes.writeArrayHeader(count: whole.parts.count)
             for part in whole.parts { effects.bytes.append(part) }
         case .sum:
-            if let error = whole.parts.first(where: { $0.first != UInt8(ascii: ":") }) {
-                effects.bytes.append(error)
+            if let other = otherReply(whole.parts, than: UInt8(ascii: ":")) {
+                effects.bytes.append(other)
             } else {
-                effects.bytes.writeInteger(whole.parts.reduce(0) { $0 + integerReply($1) })
+                let numbers = whole.parts.map { integerReply($0) }
+                effects.bytes.writeInteger(Int(clamping: numbers.reduce(0, +)))
             }
         case .allOK:
-            let error = whole.parts.first { $0.first != UInt8(ascii: "+") }
-            if let error { effects.bytes.append(error) } else { effects.bytes.writeOK() }
+            let other = otherReply(whole.parts, than: UInt8(ascii: "+"))
+            if let other { effects.bytes.append(other) } else { effects.bytes.writeOK() }
         }
         deliver(whole.head.target, from: start, &effects)
     }
 
-    private func integerReply(_ bytes: [UInt8]) -> Int {
-        bytes.dropFirst().prefix { $0 >= 48 && $0 <= 57 }.reduce(0) { $0 * 10 + Int($1 - 48) }
+    /// The first error among the parts, else the first that is not of the kind that is expected.
+    private func otherReply(_ parts: [[UInt8]], than kind: UInt8) -> [UInt8]? {
+        parts.first { $0.first == UInt8(ascii: "-") } ?? parts.first { $0.first != kind }
+    }
+
+    private func integerReply(_ bytes: [UInt8]) -> Int128 {
+        bytes.withUnsafeBytes { line in
+            let digits = UnsafeRawBufferPointer(rebasing: line.dropFirst().dropLast(2))
+            return Int128(Int64(decimal: digits) ?? 0)
+        }
     }
 
     mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {

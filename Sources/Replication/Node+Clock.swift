@@ -21,7 +21,12 @@ extension Node {
 
     /// Goes on from where the wall clock stands, under a name of its own: stamps may repeat now,
     /// dots must not.
+    ///
+    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`). A
+    /// machine that needs more has no clock; the process ends and its next start claims anew.
     mutating func renewIdentity() {
+        precondition(
+            counters.identitiesRenewed < 1_023, "the wall clock went back a thousand times")
         identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
         clock.restart(wallMilliseconds: now.wallMilliseconds)
         _ = clock.observe(newestTaken, wallMilliseconds: now.wallMilliseconds)

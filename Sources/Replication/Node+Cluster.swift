@@ -126,6 +126,8 @@ extension Node {
         return fields.map { "\($0.0):\($0.1)\r\n" }.joined()
     }
 
+    private static let wholeInfo = ["all", "default", "everything"]
+
     func writeInfo(_ effects: inout Effects) {
         var sections: [(String, [(String, String)])] = [
             ("Server", [
@@ -153,7 +155,12 @@ extension Node {
             keys.append(("keyspace_\(name)", "keys=\(keyCounts[index])"))
         }
         sections.append(("Keyspace", keys))
-        let text = sections.map { section in
+        let named = (1..<max(1, request.count)).map {
+            String(decoding: request[$0], as: UTF8.self).lowercased()
+        }
+        let isWhole = named.isEmpty || named.contains { Node.wholeInfo.contains($0) }
+        let chosen = sections.filter { isWhole || named.contains($0.0.lowercased()) }
+        let text = chosen.map { section in
             "# \(section.0)\r\n" + section.1.map { "\($0.0):\($0.1)\r\n" }.joined()
         }.joined(separator: "\r\n")
         effects.bytes.writeBulk(text: text)

@@ -106,12 +106,15 @@ extension Node {
     }
 
     mutating func forwardAnswered(
-        _ id: OperationID, _ reply: UnsafeRawBufferPointer, _ effects: inout Effects
-    ) {
-        guard let forward = forwards.remove(id) else {
+        _ id: OperationID, _ reply: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) throws(DecodeError) {
+        guard forwards[id]?.node == node else {
             counters.lateAnswers += 1
             return
         }
+        guard reply.isOneScalarReply else { throw .invalid("reply is not exactly one") }
+        guard let forward = forwards.remove(id) else { return }
         let start = effects.bytes.count
         effects.bytes.append(reply)
         deliver(forward.head.target, from: start, &effects)
@@ -130,6 +133,29 @@ extension Node {
             forward.head.target,
             text: "UNKNOWN \(forward.node) did not answer in time; "
                 + "the write may or may not take effect", &effects)
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether these bytes are exactly one reply, in RESP, as commands that are forwarded have
+    /// them: more or less of it would shift every later reply of the connection.
+    var isOneScalarReply: Bool {
+        let end = firstIndex(of: UInt8(ascii: "\r")) ?? count
+        guard end > 0, end + 2 <= count, self[end + 1] == UInt8(ascii: "\n") else { return false }
+        let line = UnsafeRawBufferPointer(rebasing: self[1..<end])
+        let isOneLine = end + 2 == count && !line.contains(UInt8(ascii: "\n"))
+        switch self[0] {
+        case UInt8(ascii: "+"), UInt8(ascii: "-"): return isOneLine
+        case UInt8(ascii: ":"): return isOneLine && Int64(decimal: line) != nil
+        case UInt8(ascii: "_"): return isOneLine && line.isEmpty
+        case UInt8(ascii: "$"):
+            guard let bytes = Int64(decimal: line), bytes >= 0 else {
+                return isOneLine && line.elementsEqual("-1".utf8)
+            }
+            return bytes == count - end - 4 && self[count - 2] == UInt8(ascii: "\r")
+                && self[count - 1] == UInt8(ascii: "\n")
+        default: return false
+        }
     }
 }
 

@@ -5,8 +5,8 @@ import RESP
 
 // Defining keyspaces, and spreading definitions among the nodes.
 extension Node {
-    private static let defaultName = Array("default".utf8)
-    private static let administrationMilliseconds: UInt64 = 5_000
+    static let defaultName = Array("default".utf8)
+    static let administrationMilliseconds: UInt64 = 5_000
 
     /// What the configuration defines, under dots that depend on nothing but the definition, so
     /// that nodes with one configuration agree without a word, and nodes with different ones meet
@@ -33,7 +33,8 @@ extension Node {
         let dot = Dot(
             identity: ReplicaIdentity(rawValue: hash & 0xFFFF_FFFF_FFFF), stamp: Stamp(rawValue: 1))
         do throws(DecodeError) {
-            _ = try catalog.join(name: name, SiblingSet(dot: dot, value: value))
+            let changes = SiblingSet(dot: dot, value: value)
+            _ = try catalog.join(KeyspaceDefinition(name: name, changes: changes))
         } catch {
             preconditionFailure("configured keyspaces are checked before a node is made of them")
         }
@@ -148,25 +149,55 @@ extension Node {
     }
 
     /// Makes a change here and waits until every reachable node has learned it.
-    private mutating func change(
+    mutating func change(
         _ name: [UInt8], to settings: KeyspaceSettings?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        guard followsDefinitions(target, &effects) else { return }
+        var changed = catalog
         do throws(DecodeError) {
             let dot = Dot(identity: identity, stamp: tick())
-            if catalog.position(named: name) == nil {
+            if let index = catalog.position(named: name) {
+                try changed.change(index, to: settings, dot: dot)
+            } else {
                 let value = KeyspaceChange(
                     dropped: settings == nil, settings: settings ?? KeyspaceSettings()
                 ).encoded()
-                _ = try catalog.join(name: name, SiblingSet(dot: dot, value: value))
-            } else if let index = catalog.position(named: name) {
-                try catalog.change(index, to: settings, dot: dot)
+                let changes = SiblingSet(dot: dot, value: value)
+                _ = try changed.join(KeyspaceDefinition(name: name, changes: changes))
             }
         } catch {
             return fail(target, "ERR too many keyspaces", &effects)
         }
+        guard changed.encodedBytes <= configuration.recordBytesMax else {
+            return fail(target, "ERR too many keyspaces", &effects)
+        }
+        catalog = changed
         recountKeys()
         spread(target, &effects)
+    }
+
+    /// Brings the clock behind every change that is known, so that the next one is later.
+    private mutating func followsDefinitions(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        let newest = catalog.definitions.lazy.map(\.newest).max() ?? Stamp(rawValue: 0)
+        if clock.observe(newest, wallMilliseconds: now.wallMilliseconds) { return true }
+        fail(
+            target, "CLOCK the keyspaces were changed by a clock far ahead of this node's",
+            &effects)
+        return false
+    }
+
+    /// What empties a keyspace must not do so for the time to come.
+    private mutating func agreesOnTime(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        if rightSince != nil { return true }
+        fail(
+            target, "CLOCK no other node's clock agrees with this one's; nothing was changed",
+            &effects)
+        return false
     }
 
     private mutating func spread(_ target: ReplyTarget, _ effects: inout Effects) {
@@ -178,7 +209,7 @@ extension Node {
     }
 
     /// Starts an operation that waits for every node that is up, and for this node's own disk.
-    private mutating func administer(
+    mutating func administer(
         _ stage: AdministrationOperation.Stage, _ target: ReplyTarget, _ effects: inout Effects
     ) -> OperationID? {
         guard !administrations.isFull else {
@@ -220,7 +251,20 @@ extension Node {
         _ effects: inout Effects
     ) throws(DecodeError) {
         var reader = ByteReader(bytes)
-        if try catalog.join(decoding: &reader) {
+        let definitions = try KeyspaceCatalog.definitions(decoding: &reader)
+        let newest = definitions.lazy.map(\.newest).max() ?? Stamp(rawValue: 0)
+        guard clock.observe(newest, wallMilliseconds: now.wallMilliseconds) else {
+            counters.refusedAhead += 1
+            return
+        }
+        var joined = catalog
+        var isNew = false
+        for definition in definitions where try joined.join(definition) { isNew = true }
+        if isNew {
+            guard joined.encodedBytes <= configuration.recordBytesMax else {
+                throw .invalid("definitions exceed what the journal takes")
+            }
+            catalog = joined
             recountKeys()
             persistDefinitions(token: nil, &effects)
         }
@@ -228,128 +272,8 @@ extension Node {
     }
 }
 
-// What waits for other nodes.
+// Emptying keyspaces.
 extension Node {
-    mutating func reachedDefinitions(_ id: OperationID, _ effects: inout Effects) {
-        definitionsLearned(id, by: configuration.node, &effects)
-    }
-
-    mutating func definitionsLearned(
-        _ id: OperationID, by node: NodeID, _ effects: inout Effects
-    ) {
-        guard let index = linkIndex(of: node) else { return }
-        strike(id, index, &effects)
-    }
-
-    mutating func administrationLost(
-        _ id: OperationID, _ index: Int, _ effects: inout Effects
-    ) {
-        guard administrations[id]?.waiting.isSet(index) == true else { return }
-        expireAdministration(id, &effects)
-    }
-
-    private mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
-        guard let operation = administrations[id], operation.waiting.isSet(index) else { return }
-        administrations[id]?.waiting &= ~(1 << UInt64(index))
-        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else {
-            return
-        }
-        client = done.head.client
-        switch done.stage {
-        case .spreading: reply(.ok, done.head.target, &effects)
-        case .surveying(let request):
-            guard done.keys == 0 else {
-                return fail(
-                    done.head.target,
-                    text: "ERR n can only change while the keyspace is empty; it holds "
-                        + "\(done.keys) keys, tombstones included", &effects)
-            }
-            change(request.name, to: request.settings, done.head.target, &effects)
-        }
-    }
-
-    mutating func expireAdministration(_ id: OperationID, _ effects: inout Effects) {
-        guard let operation = administrations.remove(id) else { return }
-        client = operation.head.client
-        switch operation.stage {
-        case .spreading:
-            counters.unknown += 1
-            fail(
-                operation.head.target,
-                "UNKNOWN the change is made here and spreads to the nodes that did not answer",
-                &effects)
-        case .surveying:
-            counters.unavailable += 1
-            fail(
-                operation.head.target, "UNAVAILABLE a node did not answer; nothing was changed",
-                &effects)
-        }
-    }
-
-    /// Asks every node how many keys it holds before a change that would lose sight of some.
-    private mutating func survey(
-        _ change: KeyspaceChangeRequest, _ target: ReplyTarget, _ effects: inout Effects
-    ) {
-        guard everyNodeIsUp(target, &effects) else { return }
-        guard let id = administer(.surveying(change), target, &effects) else { return }
-        let frame = change.name.withUnsafeBytes {
-            effects.bytes.appendMessage(kind: 10, number: id.rawValue, $0)
-        }
-        for link in links where link.isUp { send(frame, to: link.node, &effects) }
-        surveyed(id, UInt64(recordsHeld(under: change.name)), by: configuration.node, &effects)
-    }
-
-    private mutating func everyNodeIsUp(
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) -> Bool {
-        guard let away = links.first(where: { !$0.isUp && $0.node != configuration.node }) else {
-            return true
-        }
-        counters.unavailable += 1
-        fail(
-            target, text: "UNAVAILABLE this needs every node, and \(away.node) is not reachable",
-            &effects)
-        return false
-    }
-
-    /// Records whose key begins with the name and a colon, tombstones included; for `default`,
-    /// those of no keyspace.
-    private func recordsHeld(under name: [UInt8]) -> Int {
-        var held = 0
-        var next: UInt64? = 0
-        while let place = next {
-            next = store.visit(from: place) { record in
-                let key = record.key
-                let index = catalog.index(of: key)
-                guard record.dot.stamp > catalog.active[index].truncatedAt else { return }
-                let isUnder = name == Node.defaultName
-                    ? index == 0 || catalog.active[index].isDropped
-                    : key.count > name.count && key[name.count] == UInt8(ascii: ":")
-                        && key.prefix(name.count).elementsEqual(name)
-                if isUnder { held += 1 }
-            }
-        }
-        return held
-    }
-
-    mutating func survey(
-        _ number: UInt64, _ name: UnsafeRawBufferPointer, from node: NodeID,
-        _ effects: inout Effects
-    ) {
-        let held = UInt64(recordsHeld(under: Array(name)))
-        withUnsafeBytes(of: held.littleEndian) {
-            send(to: node, kind: 11, number: number, $0, &effects)
-        }
-    }
-
-    mutating func surveyed(
-        _ id: OperationID, _ keys: UInt64, by node: NodeID, _ effects: inout Effects
-    ) {
-        guard let index = linkIndex(of: node), administrations.contains(id) else { return }
-        administrations[id]?.keys += Int(clamping: keys)
-        strike(id, index, &effects)
-    }
-
     private mutating func dropKeyspace(_ target: ReplyTarget, _ effects: inout Effects) {
         guard let index = catalog.index(named: request[2]) else {
             return fail(target, "ERR no such keyspace", &effects)
@@ -357,14 +281,16 @@ extension Node {
         guard index != 0 else {
             return fail(target, "ERR the default keyspace is always there", &effects)
         }
-        guard everyNodeIsUp(target, &effects) else { return }
+        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects) else { return }
         change(Array(request[2]), to: nil, target, &effects)
     }
 
     /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
     /// it.
     mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard everyNodeIsUp(target, &effects) else { return }
+        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects),
+            followsDefinitions(target, &effects)
+        else { return }
         do throws(DecodeError) {
             for index in catalog.definitions.indices where !catalog.active[index].isDropped {
                 let dot = Dot(identity: identity, stamp: tick())
@@ -378,8 +304,4 @@ extension Node {
         recountKeys()
         spread(target, &effects)
     }
-}
-
-extension UInt64 {
-    func isSet(_ index: Int) -> Bool { self & 1 << UInt64(index) != 0 }
 }

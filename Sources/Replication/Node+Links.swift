@@ -134,12 +134,12 @@ extension Node {
         case .replicated(let number, let status, _):
             replicated(OperationID(rawValue: number), status, from: node, &effects)
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
-        case .answer(let number, _, let record):
+        case .answer(let number, let record):
             answered(OperationID(rawValue: number), record, from: node, &effects)
         case .command(let number, let dialect, _, let bytes):
             executeForwarded(number, dialect, bytes, from: node, &effects)
         case .commandReply(let number, let bytes):
-            forwardAnswered(OperationID(rawValue: number), bytes, &effects)
+            try forwardAnswered(OperationID(rawValue: number), bytes, from: node, &effects)
         case .definitions(let number, let bytes):
             try learnDefinitions(number, bytes, from: node, &effects)
         case .definitionsLearned(let number):

@@ -27,13 +27,18 @@ extension Node {
         let keyspace = catalog.index(of: record.key)
         let status = mergeIn(record, keyspace, &effects)
         let settings = catalog.active[keyspace].settings
-        let stored = store.find(store.address(of: record.key), record.key)
-        guard status == .acknowledged else {
-            return acknowledge(number, status, stored?.dot.stamp, to: node, &effects)
+        guard status == .acknowledged || status == .superseded && number != 0 else {
+            return acknowledge(number, status, nil, to: node, &effects)
         }
+        // What is vouched for must be durable, be it the record that came or the one that wins
+        // over it.
+        let stored = store.find(store.address(of: record.key), record.key)
         let needsSync = settings.durability == .fsync || durability == .synced
         if let stored {
             keep(stored, settings.durability, synced: needsSync, token: nil, &effects)
+        }
+        if status == .superseded {
+            return acknowledge(number, status, stored?.dot.stamp, to: node, &effects)
         }
         guard number != 0 else {
             counters.repaired += 1
@@ -58,7 +63,9 @@ extension Node {
     ) -> ReplicaStatus {
         let active = catalog.active[keyspace]
         if isDiskFull && active.settings.durability != .memory { return .diskFull }
-        guard store.allocatedBytes < configuration.memoryBytesMax || incoming.isTombstone else {
+        let address = store.address(of: incoming.key)
+        if store.allocatedBytes >= configuration.memoryBytesMax,
+            !incoming.isTombstone || store.find(address, incoming.key) == nil {
             return .overloaded
         }
         guard clock.observe(incoming.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
@@ -66,7 +73,7 @@ extension Node {
             return .clockAhead
         }
         guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
-        let address = store.address(of: incoming.key)
+        guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
         newestTaken = max(newestTaken, incoming.dot.stamp)
         let stored = believableState(address, incoming.key, keyspace, &effects)
         if let stored, isAhead(stored.dot.stamp) { return .clockAhead }

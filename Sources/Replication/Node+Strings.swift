@@ -63,7 +63,8 @@ extension Node {
         _ record: Record?, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         guard let record, record.isSiblingSet else {
-            let live = record.flatMap { isLive($0) ? $0 : nil }
+            let truncatedAt = catalog.active[keyspace].truncatedAt
+            let live = record.flatMap { isLive($0) && $0.dot.stamp > truncatedAt ? $0 : nil }
             if case .get = purpose, !client.wantsReceipt {
                 let start = effects.bytes.count
                 if let live {
@@ -242,7 +243,7 @@ extension Node {
     }
 
     /// When a value that is written now expires.
-    private func absolute(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
+    func absolute(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
         switch expiry {
         case .at(let milliseconds): return milliseconds
         case .after(let milliseconds): return now.wallMilliseconds + milliseconds

@@ -35,7 +35,7 @@ extension Node {
         let (keyspace, address) = (location.keyspace, location.address)
         counters.writes += 1
         let n = catalog.active[keyspace].n
-        guard mayWrite(intent, keyspace, address.range, target, &effects) else { return }
+        guard mayWrite(intent, keyspace, address, target, &effects) else { return }
         guard !writes.isFull else { return overload(target, &effects) }
         if n == 1, case .delete = intent.change, replacesAll(intent, keyspace) {
             return remove(intent, location, target, &effects)
@@ -96,20 +96,20 @@ extension Node {
 
     /// Refuses what is known not to work before anything has happened.
     private mutating func mayWrite(
-        _ intent: WriteIntent, _ keyspace: Int, _ range: KeyRange, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         let n = catalog.active[keyspace].n
         if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
             fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
             return false
         }
-        if case .value = intent.change, store.allocatedBytes >= configuration.memoryBytesMax {
+        if store.allocatedBytes >= configuration.memoryBytesMax, grows(intent, address) {
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
         }
         guard n > 1 else { return true }
-        let reachable = reachableReplicas(of: range, n)
+        let reachable = reachableReplicas(of: address.range, n)
         guard reachable < intent.levels.writeQuorum else { return true }
         counters.unavailable += 1
         fail(
@@ -117,6 +117,12 @@ extension Node {
             text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
                 + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
         return false
+    }
+
+    /// Whether a write takes memory; the delete of a key that is there gives some back.
+    private func grows(_ intent: WriteIntent, _ address: RecordStore.Address) -> Bool {
+        guard case .delete = intent.change else { return true }
+        return store.find(address, intent.key) == nil
     }
 
     /// Replicas that a request could go to now, this node included if it is one.
@@ -140,7 +146,7 @@ extension Node {
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
                 target,
-                "CLOCK a clock far ahead of this node's wrote the key; nothing was written",
+                "CLOCK the key was written by a clock far ahead of this node's; nothing is written",
                 &effects)
             return nil
         }
@@ -160,8 +166,6 @@ extension Node {
     }
 
     /// The next stamp; when the wall clock went back beyond the bound, under a new identity.
-    ///
-    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`).
     mutating func tick() -> Stamp {
         while true {
             switch clock.tick(wallMilliseconds: now.wallMilliseconds) {

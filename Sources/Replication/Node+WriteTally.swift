@@ -49,9 +49,19 @@ extension Node {
     mutating func superseded(
         _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
     ) {
-        guard let write = writes[id], write.tally.decision == nil, !write.record.isEmpty,
-            write.stampings < Node.stampingsMax,
-            clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
+        guard let write = writes[id], let replica = replica(of: id, node),
+            write.tally.outstanding.contains(replica)
+        else {
+            counters.lateAnswers += 1
+            return
+        }
+        // What is that late by a clock that is wrong gives way one day, and then this write is
+        // missing there.
+        guard clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+            return replicated(id, .clockAhead, from: node, &effects)
+        }
+        guard write.tally.decision == nil, !write.record.isEmpty,
+            write.stampings < Node.stampingsMax
         else { return replicated(id, .acknowledged, from: node, &effects) }
         counters.restamped += 1
         writes.remove(id)
@@ -79,9 +89,12 @@ extension Node {
             guard let base = bytes.baseAddress else { return }
             let record = Record(at: base)
             let keyspace = catalog.index(of: record.key)
-            _ = mergeIn(record, keyspace, &effects)
+            let status = mergeIn(record, keyspace, &effects)
             sendReplicas(record, id, write.range, again.tally.replicaCount, needsSync, &effects)
             refuseUnreachable(id, write.range, again.tally.replicaCount, &effects)
+            guard status == .acknowledged else {
+                return replicated(id, status, from: configuration.node, &effects)
+            }
             keep(
                 record, catalog.active[keyspace].settings.durability, synced: needsSync, token: id,
                 &effects)

@@ -104,6 +104,8 @@ struct GatherOperation {
     let combination: Combination
     var parts: [[UInt8]]
     var missing: Int
+    /// Of all parts that have come.
+    var byteCount = 0
 }
 
 /// A command that another node executes for this one's client.

@@ -81,8 +81,12 @@ extension Node {
     /// reply.
     mutating func tell(_ receipt: Receipt, _ target: ReplyTarget, _ effects: inout Effects) {
         switch target {
-        case .direct(let connection), .outstanding(let connection, _, _):
+        case .direct(let connection):
             sessions[Int(connection.rawValue)].lastReceipt = receipt
+        case .outstanding(let connection, let serial, _):
+            let index = Int(connection.rawValue)
+            guard sessions[index].serial == serial else { return }
+            sessions[index].lastReceipt = receipt
         case .node, .gather, .nobody: return
         }
         guard client.dialect == .resp3 else { return }

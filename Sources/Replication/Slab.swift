@@ -62,8 +62,8 @@ struct Slab<Element> {
     }
 
     func contains(_ id: OperationID) -> Bool {
-        id.index < elements.count && generations[id.index] == id.generation
-            && elements[id.index] != nil
+        id.kind == kind && id.index < elements.count
+            && generations[id.index] == id.generation && elements[id.index] != nil
     }
 
     func id(at index: Int) -> OperationID? {

@@ -44,8 +44,11 @@ extension Server {
     public struct Limits: Equatable, Sendable {
         /// Client connections at one time.
         public var clientsMax = 10_000
-        /// Replies that wait for one client; a client that falls further behind is disconnected.
+        /// Replies that wait for one client: a client's requests wait from half of it on, and one
+        /// whose replies exceed it all the same is disconnected.
         public var clientOutputBytesMax = 64 << 20
+        /// How long a client may stay silent, although asked, or take none of its replies.
+        public var clientSilenceMilliseconds: UInt32 = 60_000
         /// Connections of other nodes without a completed handshake, at one time.
         public var strangersMax = 64
         /// Until when a handshake must be complete.

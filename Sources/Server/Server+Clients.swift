@@ -29,6 +29,7 @@ extension Server {
         counters.clientsAccepted += 1
         generation += 1
         let descriptor = socket.descriptor
+        socket.detectDeadPath(within: configuration.limits.clientSilenceMilliseconds)
         let index = clients.insert(ClientConnection(socket: socket, generation: generation))
         do throws(SocketError) {
             try poller.add(descriptor, token: TokenKind.client.token(index), .readable)

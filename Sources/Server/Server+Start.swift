@@ -51,8 +51,9 @@ extension Server {
         } catch { throw ServerError(error) }
         var node = Node(
             configuration.nodeWithinJournal, identity: identity, seed: random.next(), now: now)
+        let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
-        log.recovered(report)
+        log.recovered(report, nanoseconds: SystemClock.monotonic() - begin)
         let journal = Journal(
             resuming: report, limits: configuration.limits.journal, salt: random.next())
         do throws(SocketError) {
@@ -125,9 +126,12 @@ extension Server {
 
 extension Log {
     /// What the start found on the disk.
-    func recovered(_ report: RecoveryReport) {
+    func recovered(_ report: RecoveryReport, nanoseconds: UInt64) {
         let records = report.checkpointRecords + report.journalRecords
-        info("recovered \(records) records from \(report.bytesRead) bytes")
+        let microseconds = max(1, nanoseconds / 1_000)
+        info(
+            "recovered \(records) records from \(report.bytesRead) bytes "
+                + "in \(microseconds / 1_000) ms, \(UInt64(report.bytesRead) / microseconds) MB/s")
         if report.droppedBytes > 0 {
             info("dropped a torn tail of \(report.droppedBytes) bytes, never acknowledged")
         }

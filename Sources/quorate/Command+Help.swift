@@ -53,21 +53,25 @@ extension Command {
         case .keyspaceCreate, .keyspaceList, .keyspaceAlter, .keyspaceDrop:
             return [address, directory, .json]
         case .simulate:
-            return [
-                CommandLineOption(
-                    "seeds", value: "A..B", "the seeds to run, both ends included; required"),
-                CommandLineOption(
-                    "plant", value: "NAME", "turn on one planted bug; a wrong name lists them"),
-                CommandLineOption(
-                    "lines", value: "N", "of a violation's transcript, from its end (default 50)"),
-                .json,
-            ]
+            return simulationOptions
         case .demo:
             return [
                 CommandLineOption(
                     "seconds", value: "S", "how long to load, 6 to 3600 (default 20)"), .json,
             ]
         }
+    }
+
+    private var simulationOptions: [CommandLineOption] {
+        [
+            CommandLineOption(
+                "seeds", value: "A..B", "the seeds to run, both ends included; required"),
+            CommandLineOption(
+                "plant", value: "NAME", "turn on one planted bug; a wrong name lists them"),
+            CommandLineOption(
+                "lines", value: "N", "of a violation's transcript, from its end (default 50)"),
+            .json,
+        ]
     }
 
     private var details: String {

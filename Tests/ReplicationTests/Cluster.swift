@@ -17,6 +17,8 @@ final class Cluster {
     var journals: [NodeID: [[UInt8]]] = [:]
     var replies: [NodeID: [ConnectionID: [UInt8]]] = [:]
     var closed: [NodeID: Set<ConnectionID>] = [:]
+    /// Every frame that was sent, while this is not nil.
+    var frames: [[UInt8]]?
     private var seats: [NodeID: Seat] = [:]
     private var queue: [(to: NodeID, from: NodeID, payload: [UInt8])] = []
     private let configuration: (NodeID) -> NodeConfiguration
@@ -71,11 +73,30 @@ final class Cluster {
         settle()
     }
 
+    /// Ends a node's process and starts it again on what is left of its journal.
+    func restart(_ id: NodeID, epoch: UInt64, on journal: [[UInt8]]) throws {
+        for other in ids where other != id { step(other, .unlinked(id)) }
+        start(id, epoch: epoch)
+        replies[id] = nil
+        journals[id] = journal
+        for payload in journal {
+            try payload.withUnsafeBytes { payload in
+                guard let seat = seats[id] else { return }
+                try seat.node.restore(payload)
+            }
+        }
+        for other in ids where other != id {
+            link(id, other)
+            link(other, id)
+        }
+        settle()
+    }
+
     func counters(_ id: NodeID) -> NodeCounters { seats[id]?.node.counters ?? NodeCounters() }
 
-    func with<R>(_ id: NodeID, _ body: (inout Node) -> R) -> R {
+    func with<R>(_ id: NodeID, _ body: (inout Node) throws -> R) rethrows -> R {
         guard let seat = seats[id] else { preconditionFailure("the node runs") }
-        return body(&seat.node)
+        return try body(&seat.node)
     }
 
     /// Lets time pass on every node.
@@ -132,7 +153,9 @@ final class Cluster {
         switch effect {
         case .reply(let connection, _): replies[id, default: [:]][connection, default: []] += bytes
         case .close(let connection): closed[id, default: []].insert(connection)
-        case .send(let to, _): queue.append((to, id, Array(bytes.dropFirst(Frame.headerBytes))))
+        case .send(let to, _):
+            frames?.append(bytes)
+            queue.append((to, id, Array(bytes.dropFirst(Frame.headerBytes))))
         case .persist, .append: journals[id, default: []].append(bytes)
         case .notify(let token): step(id, .reached(token))
         case .disconnect(let node): unlink(id, node)

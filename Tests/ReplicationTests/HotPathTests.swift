@@ -25,8 +25,10 @@ struct HotPathTests {
         let general = cluster()
         var random = PRNG(seed: 11)
         for _ in 0..<2_000 {
-            let key = random.below(50) == 0 ? String(repeating: "k", count: 21) : "k\(random.below(9))"
-            let value = String(repeating: "v", count: random.below(40) == 0 ? 101 : random.below(90))
+            let isLongKey = random.below(50) == 0
+            let key = isLongKey ? String(repeating: "k", count: 21) : "k\(random.below(9))"
+            let length = random.below(40) == 0 ? 101 : random.below(90)
+            let value = String(repeating: "v", count: length)
             let (plain, spelled): (String, String) =
                 switch random.below(4) {
                 case 0: ("SET \(key) x\(value)", "SET \(key) x\(value) W 1")

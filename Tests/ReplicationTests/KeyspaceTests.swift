@@ -12,7 +12,8 @@ struct KeyspaceTests {
     @Test("a definition made on one node holds on all")
     func spreads() {
         let cluster = Cluster(3)
-        #expect(cluster.run(a, "KEYSPACE CREATE orders r=1 w=all durability=interval(50)") == "+OK\r\n")
+        let create = "KEYSPACE CREATE orders r=1 w=all durability=interval(50)"
+        #expect(cluster.run(a, create) == "+OK\r\n")
         #expect(cluster.run(c, "KEYSPACE GET orders").contains("interval(50)"))
         #expect(cluster.run(b, "KEYSPACE ALTER orders r=quorum") == "+OK\r\n")
         #expect(cluster.run(a, "KEYSPACE LIST").contains("orders"))

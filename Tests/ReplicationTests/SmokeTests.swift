@@ -35,6 +35,8 @@ struct SingleNodeTests {
         #expect(cluster.run(node, "DBSIZE") == ":0\r\n")
         #expect(cluster.run(node, "SCAN 0") == "*2\r\n$1\r\n0\r\n*0\r\n")
         #expect(cluster.run(node, "INFO").contains("links_up:0"))
+        let persistence = cluster.run(node, "INFO persistence")
+        #expect(persistence.contains("disk_full:0") && !persistence.contains("links_up"))
         #expect(cluster.run(node, "KEYSPACE CREATE x n=1 conflict=siblings") == "+OK\r\n")
         #expect(cluster.run(node, "KEYSPACE CREATE y n=2").hasPrefix("-ERR n=2 exceeds"))
         #expect(cluster.run(node, "CLUSTER KEYSLOT foo") == ":12182\r\n")

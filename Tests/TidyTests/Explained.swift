@@ -19,37 +19,47 @@ struct Explained {
     /// The list may only shrink.
     static let all: [Explained] = [
         Explained(
-            place: "Sources/Replication/Node+Commands.swift isAllowed", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Commands.swift isAllowed",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Links.swift send", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Links.swift send",
+            quantity: .parameters, size: 6,
             reason: "the fields of a message, in their order"),
         Explained(
-            place: "Sources/Replication/Node+Read.swift read", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Read.swift read",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Read.swift ask", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Read.swift ask",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Strings.swift finish", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Strings.swift finish",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Strings.swift deleteOne", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Strings.swift deleteOne",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Atomic.swift rewrite", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Atomic.swift rewrite",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Write.swift merge", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Write.swift merge",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Write.swift sendReplicas", quantity: .parameters, size: 6,
+            place: "Sources/Replication/Node+Write.swift sendReplicas",
+            quantity: .parameters, size: 6,
             reason: along),
         Explained(
             place: "Sources/RESP/RequestParser.swift bulks", quantity: .functionLines, size: 42,
             reason: "one loop over the arguments whose state lives in registers"),
         Explained(
-            place: "Sources/Causality/Record.swift write", quantity: .parameters, size: 6,
+            place: "Sources/Causality/Record.swift write",
+            quantity: .parameters, size: 6,
             reason: "the fields of a record's layout, in their order")
     ]
 }

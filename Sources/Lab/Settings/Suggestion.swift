@@ -1,14 +1,16 @@
 /// Finds what someone meant who typed a name that does not exist.
 public enum Suggestion {
     /// The candidate nearest to `name`, or nil when none is near enough to be worth saying: at most
-    /// a third of the letters, and at least one, may differ.
+    /// a third of the letters, and at least one, may differ; or the end, after three, is missing.
     ///
     /// - Complexity: O(candidates × letters²).
     public static func nearest(to name: String, among candidates: [String]) -> String? {
-        let near = candidates.map {
-            (name: $0, distance: distance(name.lowercased(), $0.lowercased()))
-        }
-        .filter { $0.distance <= max(1, max(name.count, $0.name.count) / 3) }
+        let name = name.lowercased()
+        let near = candidates.map { (name: $0, distance: distance(name, $0.lowercased())) }
+            .filter {
+                $0.distance <= max(1, max(name.count, $0.name.count) / 3)
+                    || name.count >= 3 && $0.name.lowercased().hasPrefix(name)
+            }
         return near.min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
     }
 

@@ -1,0 +1,133 @@
+import Base
+import Coding
+
+// What waits for other nodes.
+extension Node {
+    mutating func reachedDefinitions(_ id: OperationID, _ effects: inout Effects) {
+        definitionsLearned(id, by: configuration.node, &effects)
+    }
+
+    mutating func definitionsLearned(
+        _ id: OperationID, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node), case .spreading = administrations[id]?.stage
+        else { return }
+        strike(id, index, &effects)
+    }
+
+    mutating func administrationLost(
+        _ id: OperationID, _ index: Int, _ effects: inout Effects
+    ) {
+        guard administrations[id]?.waiting.isSet(index) == true else { return }
+        expireAdministration(id, &effects)
+    }
+
+    private mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
+        guard let operation = administrations[id], operation.waiting.isSet(index) else { return }
+        administrations[id]?.waiting &= ~(1 << UInt64(index))
+        guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else {
+            return
+        }
+        client = done.head.client
+        switch done.stage {
+        case .spreading: reply(.ok, done.head.target, &effects)
+        case .surveying(let request):
+            guard done.keys == 0 else {
+                return fail(
+                    done.head.target,
+                    text: "ERR n can only change while the keyspace is empty; it holds "
+                        + "\(done.keys) keys, tombstones included", &effects)
+            }
+            change(request.name, to: request.settings, done.head.target, &effects)
+        }
+    }
+
+    mutating func expireAdministration(_ id: OperationID, _ effects: inout Effects) {
+        guard let operation = administrations.remove(id) else { return }
+        client = operation.head.client
+        switch operation.stage {
+        case .spreading:
+            counters.unknown += 1
+            fail(
+                operation.head.target,
+                "UNKNOWN the change is made here and spreads to the nodes that did not answer",
+                &effects)
+        case .surveying:
+            counters.unavailable += 1
+            fail(
+                operation.head.target, "UNAVAILABLE a node did not answer; nothing was changed",
+                &effects)
+        }
+    }
+
+    /// Asks every node how many keys it holds before a change that would lose sight of some.
+    mutating func survey(
+        _ change: KeyspaceChangeRequest, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard everyNodeIsUp(target, &effects) else { return }
+        guard let id = administer(.surveying(change), target, &effects) else { return }
+        let frame = change.name.withUnsafeBytes {
+            effects.bytes.appendMessage(kind: 10, number: id.rawValue, $0)
+        }
+        for link in links where link.isUp { send(frame, to: link.node, &effects) }
+        surveyed(id, UInt64(recordsHeld(under: change.name)), by: configuration.node, &effects)
+    }
+
+    mutating func everyNodeIsUp(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        guard let away = links.first(where: { !$0.isUp && $0.node != configuration.node }) else {
+            return true
+        }
+        counters.unavailable += 1
+        fail(
+            target, text: "UNAVAILABLE this needs every node, and \(away.node) is not reachable",
+            &effects)
+        return false
+    }
+
+    /// Records whose key begins with the name and a colon, tombstones included; for `default`,
+    /// those of no keyspace.
+    private func recordsHeld(under name: [UInt8]) -> Int {
+        var held = 0
+        var next: UInt64? = 0
+        while let place = next {
+            next = store.visit(from: place) { record in
+                let key = record.key
+                let index = catalog.index(of: key)
+                guard record.dot.stamp > catalog.active[index].truncatedAt else { return }
+                let isUnder = name == Node.defaultName
+                    ? index == 0 || catalog.active[index].isDropped
+                    : key.count > name.count && key[name.count] == UInt8(ascii: ":")
+                        && key.prefix(name.count).elementsEqual(name)
+                if isUnder { held += 1 }
+            }
+        }
+        return held
+    }
+
+    mutating func survey(
+        _ number: UInt64, _ name: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let held = UInt64(recordsHeld(under: Array(name)))
+        withUnsafeBytes(of: held.littleEndian) {
+            send(to: node, kind: 11, number: number, $0, &effects)
+        }
+    }
+
+    mutating func surveyed(
+        _ id: OperationID, _ keys: UInt64, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node), let survey = administrations[id],
+            case .surveying = survey.stage, survey.waiting.isSet(index)
+        else { return }
+        let (sum, isTooMuch) = survey.keys.addingReportingOverflow(Int(clamping: keys))
+        administrations[id]?.keys = isTooMuch ? .max : sum
+        strike(id, index, &effects)
+    }
+}
+
+extension UInt64 {
+    func isSet(_ index: Int) -> Bool { self & 1 << UInt64(index) != 0 }
+}

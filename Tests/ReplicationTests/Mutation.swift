@@ -1,0 +1,204 @@
+import Base
+import Causality
+
+@testable import Replication
+
+/// Changes to messages: some as damage makes them, some as a hostile node would think of them.
+struct Mutation {
+    var random: PRNG
+    /// Real messages, by kind.
+    let originals: [[[UInt8]]]
+    /// Numbers of operations under way at the node that is attacked: writes, reads, forwarded
+    /// commands, administrations.
+    var numbers: [[UInt64]] = []
+    /// The attacked node's wall clock, milliseconds since 1970.
+    var wall: UInt64 = 0
+
+    init(seed: UInt64, messages: [[UInt8]]) {
+        random = PRNG(seed: seed)
+        originals = (1...11).map { kind in messages.filter { $0[0] == kind } }
+    }
+
+    mutating func original() -> [UInt8] {
+        let kind = originals[random.below(originals.count)]
+        return kind[random.below(kind.count)]
+    }
+
+    /// The next message: most stay well-formed, so that they come past the decoder.
+    mutating func next() -> [UInt8] {
+        var message = original()
+        if random.chance(perMille: 850) { aim(&message) }
+        if random.chance(perMille: 60) { damage(&message) }
+        return message
+    }
+
+    /// Edits fields, so that the message meets what is under way or lies at a limit.
+    private mutating func aim(_ message: inout [UInt8]) {
+        if let found = number(for: message[0]) {
+            var number = found
+            switch random.below(12) {
+            case 0: number ^= UInt64(random.below(16)) << 28
+            case 1: number &+= 1 << 32
+            case 2: number &+= 1
+            default: break
+            }
+            put(number, at: 2, in: &message)
+        }
+        if random.chance(perMille: 40) { message[1] = UInt8(random.below(10)) }
+        if message[0] == 2, random.chance(perMille: 600) {
+            message[1] = [0, 1, 8][random.below(3)]
+        }
+        switch message[0] {
+        case 1, 4: aimRecord(&message)
+        case 2 where random.chance(perMille: 500): put(stamp(), at: 10, in: &message)
+        case 9: put(stamp(), at: 2, in: &message)
+        case 7 where random.chance(perMille: 30): replaceDefinitions(&message)
+        case 6, 11: if random.chance(perMille: 100) { replaceRest(&message) }
+        default: break
+        }
+    }
+
+    /// The number of an operation that waits for such a message, or sometimes of another.
+    private mutating func number(for kind: UInt8) -> UInt64? {
+        let fitting: Int? = switch kind {
+        case 2: 0
+        case 4: 1
+        case 6: 2
+        case 8, 11: 3
+        default: nil
+        }
+        guard random.chance(perMille: fitting == nil ? 200 : 900) else { return nil }
+        let isFitting = random.chance(perMille: 900)
+        let all = isFitting ? fitting.map { numbers[$0] } ?? [] : numbers.flatMap { $0 }
+        return all.isEmpty ? nil : all[random.below(all.count)]
+    }
+
+    private mutating func aimRecord(_ message: inout [UInt8]) {
+        guard message.count >= 42 else { return }
+        if random.chance(perMille: 700) { put(stamp(), at: 26, in: &message) }
+        if random.chance(perMille: 300) { put(identity(), at: 18, in: &message) }
+        if random.chance(perMille: 30) { put(extreme(), at: 34, in: &message) }
+        if random.chance(perMille: 20) { message[14] = UInt8(random.below(5)) }
+        if random.chance(perMille: 100) { message[43] = UInt8(random.below(256)) }
+    }
+
+    private mutating func replaceRest(_ message: inout [UInt8]) {
+        let rests = [
+            "+OK\r\n", ":1\r\n", "", "+OK\r\n+OK\r\n", ":9223372036854775807\r\n", "$1\r\nv\r\n",
+            "-UNKNOWN x\r\n", "$-1\r\n", "_\r\n", "*1\r\n+OK\r\n",
+        ]
+        let text = rests[random.below(rests.count)]
+        message = Array(message[..<10]) + (message[0] == 6 ? Array(text.utf8) : bytes(extreme()))
+    }
+
+    /// Definitions that are well-formed and of a stranger's choice.
+    private mutating func replaceDefinitions(_ message: inout [UInt8]) {
+        let list = (0...random.below(3)).map { _ in
+            var settings = KeyspaceSettings()
+            settings.replicationFactor = 1 + random.below(8)
+            settings.writeQuorum = [.one, .quorum, .all, .count(2), .count(9)][random.below(5)]
+            settings.readQuorum = [.one, .quorum, .all, .count(2)][random.below(4)]
+            settings.ttlMilliseconds = extreme()
+            settings.durability = [.memory, .fsync, .interval(milliseconds: 9)][random.below(3)]
+            settings.siblingsMax = UInt32(random.below(5))
+            settings.timeoutMilliseconds = 60
+            settings.truncatedAt = Stamp(rawValue: stamp())
+            let change = KeyspaceChange(dropped: random.below(4) == 0, settings: settings)
+            let dot = Dot(
+                identity: ReplicaIdentity(rawValue: identity()), stamp: Stamp(rawValue: stamp()))
+            let name = ["default", "one", "s", "n1", "x\(random.below(2_000))"][random.below(5)]
+            return HostileMessage.definition(name, SiblingSet(dot: dot, value: change.encoded()))
+        }
+        message = HostileMessage.definitions(list, number: UInt64(random.below(2)))
+    }
+
+    /// A stamp around the bound of what a clock accepts, or anything.
+    private mutating func stamp() -> UInt64 {
+        let milliseconds: UInt64
+        switch random.below(8) {
+        case 0: milliseconds = wall + 499
+        case 1: milliseconds = wall + 501
+        case 2: milliseconds = wall + 3_600_000
+        case 3: milliseconds = 0
+        case 4: return extreme()
+        default: milliseconds = wall + UInt64(random.below(20)) - 10
+        }
+        return milliseconds << 16 | UInt64(random.below(4))
+    }
+
+    private mutating func identity() -> UInt64 {
+        UInt64(random.below(5)) << 48 | UInt64(random.below(4))
+    }
+
+    private mutating func extreme() -> UInt64 {
+        let values: [UInt64] = [0, 1, .max, .max - 1, 1 << 63, 1 << 63 - 1, 1 << 48, 1 << 32, 255]
+        return values[random.below(values.count)]
+    }
+
+    /// What a wire or a disk does.
+    mutating func damage(_ bytes: inout [UInt8]) {
+        for _ in 0...random.below(3) where !bytes.isEmpty {
+            let place = random.below(bytes.count)
+            switch random.below(8) {
+            case 0: bytes[place] ^= 1 << UInt8(random.below(8))
+            case 1: bytes[place] = UInt8(random.below(256))
+            case 2: bytes.removeLast(random.below(bytes.count - place) + 1)
+            case 3: bytes.insert(UInt8(random.below(256)), at: place)
+            case 4: bytes.remove(at: place)
+            case 5:
+                let other = original()
+                bytes = Array(bytes[..<place]) + other[random.below(other.count)...]
+            case 6: put(UInt32(truncatingIfNeeded: extreme()), at: place, in: &bytes)
+            default:
+                let end = min(bytes.count, place + random.below(16))
+                for offset in place..<end { bytes[offset] = 0 }
+            }
+        }
+    }
+
+    private func bytes(_ value: UInt64) -> [UInt8] { HostileMessage.little(value) }
+
+    private func put<Integer: FixedWidthInteger>(
+        _ value: Integer, at place: Int, in bytes: inout [UInt8]
+    ) {
+        for (offset, byte) in HostileMessage.little(value).enumerated()
+        where place + offset < bytes.count { bytes[place + offset] = byte }
+    }
+}
+
+extension Cluster {
+    /// The frames of a cluster's ordinary and not so ordinary life, with every kind of message.
+    static func recordedFrames() -> [[UInt8]] {
+        let (a, b, c) = (NodeID(1), NodeID(2), NodeID(3))
+        let cluster = Cluster(3) { configuration in
+            var settings = KeyspaceSettings()
+            settings.timeoutMilliseconds = 60
+            configuration.keyspaces = [(Array("default".utf8), settings)]
+        }
+        cluster.frames = []
+        let long = String(repeating: "z", count: 300)
+        for line in [
+            "KEYSPACE CREATE s conflict=siblings timeout=60",
+            "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60",
+            "KEYSPACE CREATE m durability=memory ttl=9000", "KEYSPACE ALTER m r=1",
+        ] { _ = cluster.run(a, line) }
+        for index in 0..<4 {
+            for (node, line) in [
+                (a, "SET k\(index) v\(index) W ALL"), (b, "SET k\(index) other DW 2"),
+                (c, "GET k\(index) R ALL"), (b, "EXPIRE k\(index) 100"), (a, "DEL k\(index)"),
+                (a, "QSET s:\(index) x"), (b, "QSET s:\(index) y"), (c, "QGET s:\(index) R ALL"),
+                (c, "QDEL s:\(index)"), (a, "SET one:\(index) v"), (b, "APPEND one:\(index) w"),
+                (c, "DEL one:\(index)"), (b, "SET m:\(index) \(long)"),
+            ] { _ = cluster.run(node, line) }
+        }
+        cluster.wall[a, default: 0] += 400
+        cluster.cut = [[a, b]]
+        _ = cluster.run(a, "SET k9 first")
+        _ = cluster.run(b, "SET k9 second")
+        cluster.cut = []
+        _ = cluster.run(c, "KEYSPACE DROP m")
+        cluster.pass(milliseconds: 450)
+        _ = cluster.run(c, "FLUSHALL")
+        return cluster.frames ?? []
+    }
+}

@@ -1,0 +1,213 @@
+import Base
+import Causality
+import Coding
+import Testing
+
+@testable import Replication
+
+@Suite("What was acknowledged holds in rare places too")
+struct PromiseTests {
+    let a = NodeID(1)
+    let b = NodeID(2)
+    let c = NodeID(3)
+
+    @Test("a keyspace is changed by a node whose clock is behind the one that defined it")
+    func clockBehindDefinition() {
+        let cluster = Cluster(3)
+        cluster.wall[a, default: 0] += 400
+        #expect(cluster.run(a, "KEYSPACE CREATE k") == "+OK\r\n")
+        #expect(cluster.run(b, "KEYSPACE ALTER k r=1") == "+OK\r\n")
+        #expect(cluster.run(c, "KEYSPACE GET k").contains("r\r\n$1\r\n1\r\n"))
+    }
+
+    @Test("a definition from a clock that is far ahead is refused, and stops nobody")
+    func definitionAhead() {
+        let cluster = Cluster(3)
+        cluster.wall[a, default: 0] += 3_600_000
+        #expect(cluster.run(a, "KEYSPACE CREATE k") == "")
+        #expect(cluster.counters(b).refusedAhead > 0)
+        #expect(cluster.run(b, "KEYSPACE GET k").hasPrefix("-ERR no such keyspace"))
+        cluster.pass(milliseconds: 5_010)
+        #expect(cluster.reply(a).hasPrefix("-UNKNOWN"))
+        #expect(cluster.run(b, "KEYSPACE CREATE k") == "+OK\r\n")
+        #expect(cluster.run(c, "KEYSPACE ALTER k r=1") == "+OK\r\n")
+        cluster.wall[a, default: 0] -= 3_600_000
+        #expect(cluster.run(a, "KEYSPACE ALTER k r=1").hasPrefix("-CLOCK"))
+    }
+
+    @Test("a node whose clock is far ahead empties nothing")
+    func flushAhead() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(b, "SET k v") == "+OK\r\n")
+        cluster.wall[a, default: 0] += 3_600_000
+        cluster.pass(milliseconds: 500)
+        #expect(cluster.run(a, "FLUSHALL").hasPrefix("-CLOCK"))
+        #expect(cluster.run(a, "KEYSPACE DROP default").hasPrefix("-"))
+        #expect(cluster.run(b, "GET k") == "$1\r\nv\r\n")
+        #expect(cluster.run(b, "SET k w") == "+OK\r\n")
+    }
+
+    @Test("what was emptied away is not read from a replica that has not heard of it")
+    func truncatedElsewhere() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        cluster.cut = [[a, b], [a, c]]
+        #expect(cluster.run(a, "FLUSHALL") == "")
+        cluster.cut = []
+        let connection = ConnectionID(1)
+        cluster.open(a, connection)
+        cluster.send(a, connection, Array("GET k R ALL\r\n".utf8))
+        cluster.settle()
+        #expect(cluster.reply(a, connection) == "$-1\r\n")
+    }
+
+    @Test("an EXPIRE under way when its keyspace is dropped ends without harm")
+    func expireAcrossDrop() {
+        let cluster = Cluster(3) { configuration in
+            var settings = KeyspaceSettings()
+            settings.replicationFactor = 1
+            settings.readQuorum = .one
+            settings.writeQuorum = .one
+            configuration.keyspaces = [(Array("default".utf8), settings)]
+        }
+        #expect(cluster.run(a, "KEYSPACE CREATE k n=3 readrepair=0") == "+OK\r\n")
+        for key in 0..<10 {
+            #expect(cluster.run(a, "SET k:\(key) v W ALL") == "+OK\r\n")
+            cluster.cut = [[a, b], [a, c]]
+            #expect(cluster.run(a, "EXPIRE k:\(key) 100") == "")
+            cluster.cut = [[b, a], [c, a]]
+            cluster.open(b, ConnectionID(UInt32(key + 1)))
+            cluster.send(b, ConnectionID(UInt32(key + 1)), Array("KEYSPACE DROP k\r\n".utf8))
+            cluster.cut = []
+            cluster.pass(milliseconds: 1_100)
+            #expect(cluster.reply(a) != "")
+            #expect(cluster.run(a, "KEYSPACE CREATE k n=3 readrepair=0") == "+OK\r\n")
+        }
+    }
+
+    @Test("a write whose own replica refuses the new stamp does not count that replica")
+    func ownRefusal() {
+        let cluster = Cluster(3)
+        let limit = cluster.with(a) { $0.store.allocatedBytes } + 1_000
+        let small = Cluster(3) { configuration in
+            if configuration.node == NodeID(1) { configuration.memoryBytesMax = limit }
+        }
+        small.wall[c, default: 0] += 400
+        small.cut = [[c, a], [c, b]]
+        #expect(small.run(c, "SET k later W 1") == "+OK\r\n")
+        small.cut = [[a, b]]
+        let value = String(repeating: "v", count: 1_200)
+        #expect(small.run(a, "SET k \(value) TIMEOUT 20") != "+OK\r\n")
+        small.pass(milliseconds: 30)
+        #expect(small.reply(a).hasPrefix("-UNKNOWN 1 of 2"))
+        #expect(small.counters(a).restamped == 1)
+    }
+
+    @Test("a later write counts for an earlier one only once it is durable itself")
+    func supersededIsDurable() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        cluster.cut = [[c, a], [c, b], [a, b]]
+        cluster.slowDisks = [c]
+        #expect(cluster.run(c, "SET k w") == "")
+        cluster.cut = [[a, b]]
+        #expect(cluster.run(a, "CONSISTENCY R 1") == "+OK\r\n")
+        #expect(cluster.run(a, "EXPIRE k 100") == "")
+        cluster.finishSyncs(c)
+        #expect(cluster.reply(a) == ":1\r\n")
+    }
+
+    @Test("a replica that has a write from a clock far ahead does not vouch for a later one")
+    func vouchedByTheFuture() {
+        let cluster = Cluster(3)
+        cluster.wall[c, default: 0] += 3_600_000
+        #expect(cluster.run(c, "SET k future TIMEOUT 10").hasPrefix("-UNKNOWN 1 of 2"))
+        cluster.cut = [[a, b]]
+        #expect(cluster.run(a, "SET k now TIMEOUT 10") != "+OK\r\n")
+        cluster.pass(milliseconds: 20)
+        #expect(cluster.reply(a).hasPrefix("-UNKNOWN 1 of 2"))
+    }
+
+    @Test("a new connection is not told the receipt of the one that had its number before")
+    func receiptOfAnother() {
+        let cluster = Cluster(3)
+        let connection = ConnectionID(5)
+        cluster.open(a, connection)
+        cluster.send(a, connection, Array("RECEIPT ON\r\n".utf8))
+        cluster.cut = [[b, a], [c, a]]
+        cluster.send(a, connection, Array("SET k v TIMEOUT 50\r\n".utf8))
+        cluster.settle()
+        cluster.step(a, .closed(connection))
+        cluster.open(a, connection)
+        cluster.replies[a]?[connection] = []
+        cluster.deliver(
+            HostileMessage.bytes(
+                2, flag: 1, number: 1 << 32 | 1 << 28, HostileMessage.little(UInt64(0))),
+            from: b, to: a)
+        cluster.send(a, connection, Array("RECEIPT LAST\r\n".utf8))
+        #expect(cluster.reply(a, connection) == "*-1\r\n")
+    }
+
+    @Test("one request for many large values is refused instead of filling memory")
+    func largeGather() {
+        let cluster = Cluster(1)
+        let connection = ConnectionID(1)
+        cluster.open(a, connection)
+        let value = String(repeating: "v", count: 8_000_000)
+        let request = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$8000000\r\n\(value)\r\n"
+        cluster.send(a, connection, Array(request.utf8))
+        cluster.send(a, connection, Array("MGET k k k k k k k k k k\r\n".utf8))
+        #expect(cluster.reply(a, connection).hasPrefix("+OK\r\n-ERR the values together"))
+    }
+
+    @Test("deletes of keys that never were stay within the memory limit too")
+    func endlessTombstones() {
+        let empty = Cluster(3).with(NodeID(1)) { $0.store.allocatedBytes }
+        let cluster = Cluster(3) { $0.memoryBytesMax = empty + 20_000 }
+        #expect(cluster.run(a, "SET there v") == "+OK\r\n")
+        for index in 0..<1_000 { _ = cluster.run(a, "QDEL k\(index)") }
+        for node in [a, b, c] {
+            #expect(cluster.with(node) { $0.store.allocatedBytes } < empty + 30_000)
+        }
+        #expect(cluster.run(a, "QDEL another").hasPrefix("-OOM"))
+        #expect(cluster.run(a, "DEL there") == ":1\r\n")
+    }
+
+    @Test("a full node takes no deletes of unknown keys from other nodes either")
+    func endlessTombstonesElsewhere() {
+        let empty = Cluster(3).with(a) { $0.store.allocatedBytes }
+        let cluster = Cluster(3) { $0.memoryBytesMax = empty + 20_000 }
+        for index in 0..<1_000 as Range<UInt16> {
+            var record = HostileMessage.record("k\(index)", [], cluster.dot(b, logical: index))
+            record[4] = RecordKind.tombstone.rawValue
+            cluster.deliver(HostileMessage.bytes(1, number: 1, record), from: b, to: a)
+        }
+        #expect(cluster.with(a) { $0.store.allocatedBytes } < empty + 30_000)
+    }
+
+    @Test("an EXPIRE under way when n becomes smaller is refused")
+    func expireAcrossSmallerFactor() throws {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE k n=3 readrepair=0") == "+OK\r\n")
+        #expect(cluster.run(a, "SET k:1 v W ALL") == "+OK\r\n")
+        let dot = cluster.dot(b, aheadBy: 1)
+        let smaller = try cluster.with(b) { node in
+            var catalog = node.catalog
+            var settings = KeyspaceSettings()
+            settings.replicationFactor = 1
+            settings.readQuorum = .one
+            settings.writeQuorum = .one
+            let index = try #require(catalog.position(named: Array("k".utf8)))
+            try catalog.change(index, to: settings, dot: dot)
+            var buffer = ByteBuffer()
+            catalog.encode(into: &buffer)
+            return HostileMessage.bytes(7, Array(buffer.bytes))
+        }
+        cluster.cut = [[a, b], [a, c]]
+        #expect(cluster.run(a, "EXPIRE k:1 100") == "")
+        cluster.cut = []
+        cluster.deliver(smaller, from: b, to: a)
+        cluster.pass(milliseconds: 40)
+        #expect(cluster.reply(a).hasPrefix("-UNAVAILABLE the keyspace changed"))
+    }
+}

@@ -1,0 +1,227 @@
+import Base
+import Causality
+import Coding
+import Testing
+
+@testable import Replication
+
+@Suite("TRAPS.md at the level of the node")
+struct TrapTests {
+    let a = NodeID(1)
+    let b = NodeID(2)
+    let c = NodeID(3)
+    let hour: UInt64 = 3_600_000
+
+    private func siblings(_ cluster: Cluster) {
+        #expect(cluster.run(a, "KEYSPACE CREATE s conflict=siblings") == "+OK\r\n")
+    }
+
+    @Test("3: a coordinator that lost its copy, or one key of it, swallows nothing acknowledged")
+    func lostCopy() throws {
+        for isWhole in [true, false] {
+            let cluster = Cluster(3)
+            siblings(cluster)
+            #expect(cluster.run(a, "QSET s:1 first") == "+OK\r\n")
+            #expect(cluster.run(a, "QSET s:2 kept") == "+OK\r\n")
+            let key = Array("s:1".utf8)
+            let left = cluster.journals[a, default: []].filter { payload in
+                !isWhole && !payload.contains(key)
+            }
+            try cluster.restart(a, epoch: 2, on: left)
+            #expect(cluster.run(a, "QSET s:1 second") == "+OK\r\n")
+            #expect(cluster.run(b, "GET s:1 R ALL").hasPrefix("-SIBLINGS 2"))
+            let dots = cluster.with(b) { node in
+                key.withUnsafeBytes { key in
+                    node.store.find(node.store.address(of: key), key)
+                        .map { SiblingSet(valid: $0).siblings.map(\.dot.identity) }
+                }
+            }
+            let lives = [1, 2].map { ReplicaIdentity(node: a, epoch: $0) }
+            #expect(dots == lives)
+            #expect(cluster.run(a, "GET s:2 R ALL") == "$4\r\nkept\r\n")
+        }
+    }
+
+    @Test("3: under lww what is written after the loss wins over what was lost")
+    func lostCopyLastWriter() throws {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k first") == "+OK\r\n")
+        cluster.wall[a, default: 0] -= 400
+        try cluster.restart(a, epoch: 2, on: [])
+        #expect(cluster.run(a, "SET k second") == "+OK\r\n")
+        for node in [a, b, c] {
+            #expect(cluster.run(node, "GET k R ALL") == "$6\r\nsecond\r\n")
+        }
+    }
+
+    @Test("4: a process under an identity from a backup is refused, also when it comes first")
+    func oldBackup() throws {
+        let cluster = Cluster(3)
+        try cluster.restart(a, epoch: 2, on: cluster.journals[a, default: []])
+        cluster.unlink(a, b)
+        let old = Hello(
+            clusterID: 7, identity: ReplicaIdentity(node: a, epoch: 1), recipient: b)
+        let living = Hello(
+            clusterID: 7, identity: ReplicaIdentity(node: a, epoch: 2), recipient: b)
+        #expect(
+            refusal(cluster, b, old)
+                == .staleIdentity(old.identity, seen: ReplicaIdentity(node: a, epoch: 2)))
+        #expect(refusal(cluster, b, living) == nil)
+    }
+
+    @Test("20: two processes under one number, two clusters, and wrong addresses are refused")
+    func oneNumberTwice() {
+        let cluster = Cluster(3)
+        func hello(
+            _ node: NodeID, epoch: UInt64 = 1, cluster: UInt64 = 7, to: NodeID
+        ) -> Hello {
+            Hello(
+                clusterID: cluster, identity: ReplicaIdentity(node: node, epoch: epoch),
+                recipient: to)
+        }
+        let second = hello(a, epoch: 9, to: b)
+        #expect(
+            refusal(cluster, b, second)
+                == .duplicate(second.identity, linked: ReplicaIdentity(node: a, epoch: 1)))
+        #expect(refusal(cluster, b, hello(a, cluster: 8, to: b)) == .otherCluster)
+        #expect(refusal(cluster, b, hello(b, epoch: 9, to: b)) == .ownNumber)
+        #expect(refusal(cluster, b, hello(a, to: c)) == .otherRecipient(c))
+        #expect(refusal(cluster, b, hello(NodeID(4), to: b)) == .notAMember(NodeID(4)))
+        #expect(refusal(cluster, b, hello(a, to: b), dialled: c) == .otherRecipient(a))
+    }
+
+    private func refusal(
+        _ cluster: Cluster, _ node: NodeID, _ hello: Hello, dialled: NodeID? = nil
+    ) -> LinkRefusal? {
+        cluster.with(node) { node in
+            do throws(LinkRefusal) {
+                try node.admit(hello, dialled: dialled)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
+    @Test("7: what a clock an hour ahead wrote or deleted swallows no later write")
+    func hourAhead() {
+        for command in ["SET k future TIMEOUT 5", "QDEL k TIMEOUT 5"] {
+            let cluster = Cluster(3)
+            #expect(cluster.run(a, "SET k before") == "+OK\r\n")
+            cluster.wall[c, default: 0] += hour
+            cluster.pass(milliseconds: 500)
+            let told = cluster.run(c, command)
+            #expect(told.hasPrefix("-UNKNOWN 1 of 2"), "\(told)")
+            #expect(cluster.run(a, "GET k") == "$6\r\nbefore\r\n")
+            cluster.wall[c, default: 0] -= hour
+            cluster.pass(milliseconds: 500)
+            #expect(cluster.run(a, "SET k after") == "+OK\r\n")
+            for node in [a, b, c] {
+                #expect(cluster.run(node, "GET k R ALL") == "$5\r\nafter\r\n")
+            }
+            for node in [a, b, c] { cluster.wall[node, default: 0] += 2 * hour }
+            cluster.pass(milliseconds: 500)
+            for node in [a, b, c] {
+                #expect(cluster.run(node, "GET k R ALL") == "$5\r\nafter\r\n")
+            }
+            #expect(cluster.counters(c).identitiesRenewed == 1)
+            #expect(cluster.counters(a).refusedAhead > 0)
+        }
+    }
+
+    @Test("7: a restart while the clock is an hour ahead drags no other node along")
+    func restartAhead() throws {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k before") == "+OK\r\n")
+        cluster.wall[c, default: 0] += hour
+        try cluster.restart(c, epoch: 2, on: cluster.journals[c, default: []])
+        #expect(cluster.run(c, "SET k future TIMEOUT 5").hasPrefix("-UNKNOWN"))
+        cluster.wall[c, default: 0] -= hour
+        try cluster.restart(c, epoch: 3, on: cluster.journals[c, default: []])
+        #expect(cluster.run(b, "SET k after") == "+OK\r\n")
+        for node in [a, b, c] {
+            #expect(cluster.run(node, "GET k R ALL") == "$5\r\nafter\r\n")
+        }
+        let last = cluster.with(a) { $0.clock.last.milliseconds }
+        #expect(last <= cluster.now(a).wallMilliseconds + 500)
+    }
+
+    @Test("8: equal stamps are decided alike in every order of arrival")
+    func equalStamps() {
+        let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+        for order in orders {
+            let cluster = Cluster(3)
+            let stamp = cluster.dot(b).stamp
+            let writers = [(b, 1, "low"), (b, 2, "middle"), (c, 1, "high")] as [(_, UInt64, _)]
+            let records = writers.map { node, epoch, text in
+                HostileMessage.record(
+                    "k", Array(text.utf8),
+                    Dot(identity: ReplicaIdentity(node: node, epoch: epoch), stamp: stamp))
+            }
+            for index in order {
+                cluster.deliver(HostileMessage.bytes(1, number: 0, records[index]), from: b, to: a)
+            }
+            #expect(cluster.run(a, "CONSISTENCY R 1") == "+OK\r\n")
+            #expect(cluster.run(a, "GET k") == "$4\r\nhigh\r\n", "\(order)")
+        }
+    }
+
+    @Test("9: after a timeout with one of W a read shows the write or not, and repair settles it")
+    func indeterminate() {
+        let cluster = Cluster(3) { configuration in
+            var settings = KeyspaceSettings()
+            settings.readRepairPerMille = 0
+            configuration.keyspaces = [(Array("default".utf8), settings)]
+        }
+        #expect(cluster.run(a, "SET k old") == "+OK\r\n")
+        cluster.cut = [[a, b], [a, c]]
+        #expect(cluster.run(a, "SET k new TIMEOUT 10") == "")
+        cluster.pass(milliseconds: 20)
+        #expect(cluster.reply(a).hasPrefix("-UNKNOWN 1 of 2"))
+        cluster.cut = [[b, a], [c, a]]
+        #expect(cluster.run(b, "GET k") == "$3\r\nold\r\n" || cluster.reply(b) == "")
+        cluster.cut = []
+        cluster.pass(milliseconds: 1_100)
+        #expect(cluster.run(a, "GET k R ALL") == "$3\r\nnew\r\n")
+        #expect(cluster.counters(a).readRepairs == 1)
+        for node in [a, b, c] { #expect(cluster.run(node, "GET k") == "$3\r\nnew\r\n") }
+    }
+
+    @Test("13: a full disk refuses writes and counts for none, reads go on, room ends it")
+    func fullDisk() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k old") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE CREATE m durability=memory") == "+OK\r\n")
+        for node in [b, c] { cluster.step(node, .diskFull) }
+        let kept = [b, c].map { cluster.journals[$0, default: []].count }
+        #expect(cluster.run(b, "SET k new").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(b, "DEL k").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(b, "GET k R ALL") == "$3\r\nold\r\n")
+        #expect(cluster.run(b, "SET m:1 v") == "+OK\r\n")
+        #expect(cluster.run(a, "SET l v").hasPrefix("-UNKNOWN 1 of 2"))
+        #expect(cluster.run(b, "GET l R 2").hasPrefix("$"))
+        let still = [b, c].map { cluster.journals[$0, default: []].count }
+        #expect(still == kept)
+        cluster.step(b, .diskWritable)
+        #expect(cluster.run(b, "SET k new") == "+OK\r\n")
+        #expect(cluster.run(a, "GET k") == "$3\r\nnew\r\n")
+        cluster.step(c, .diskWritable)
+        #expect(cluster.run(c, "GET k R ALL") == "$3\r\nnew\r\n")
+    }
+
+    @Test("13: the write that met the full disk is refused too, once every replica said so")
+    func allFull() {
+        let cluster = Cluster(3)
+        for node in [a, b, c] { cluster.step(node, .diskFull) }
+        #expect(cluster.run(a, "SET k v").hasPrefix("-DISKFULL"))
+        for node in [a, b, c] { cluster.step(node, .diskWritable) }
+        #expect(cluster.run(a, "GET k R ALL") == "$-1\r\n")
+        #expect(cluster.run(a, "SET k v W ALL") == "+OK\r\n")
+    }
+}
+
+extension [UInt8] {
+    func contains(_ part: [UInt8]) -> Bool {
+        indices.contains { self[$0...].starts(with: part) }
+    }
+}
