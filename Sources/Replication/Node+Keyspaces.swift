@@ -177,14 +177,14 @@ extension Node {
         spread(target, &effects)
     }
 
-    /// Brings the clock behind every change that is known, so that the next one is later.
+    /// Brings the clock behind everything that was emptied, so that what is emptied next is more.
     private mutating func followsDefinitions(
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        let newest = catalog.definitions.lazy.map(\.newest).max() ?? Stamp(rawValue: 0)
-        if clock.observe(newest, wallMilliseconds: now.wallMilliseconds) { return true }
+        let emptied = catalog.definitions.lazy.map(\.truncatedAt).max() ?? Stamp(rawValue: 0)
+        if clock.observe(emptied, wallMilliseconds: now.wallMilliseconds) { return true }
         fail(
-            target, "CLOCK the keyspaces were changed by a clock far ahead of this node's",
+            target, "CLOCK a keyspace was emptied by a clock far ahead of this node's",
             &effects)
         return false
     }
@@ -252,8 +252,8 @@ extension Node {
     ) throws(DecodeError) {
         var reader = ByteReader(bytes)
         let definitions = try KeyspaceCatalog.definitions(decoding: &reader)
-        let newest = definitions.lazy.map(\.newest).max() ?? Stamp(rawValue: 0)
-        guard clock.observe(newest, wallMilliseconds: now.wallMilliseconds) else {
+        let emptied = definitions.lazy.map(\.truncatedAt).max() ?? Stamp(rawValue: 0)
+        guard clock.observe(emptied, wallMilliseconds: now.wallMilliseconds) else {
             counters.refusedAhead += 1
             return
         }

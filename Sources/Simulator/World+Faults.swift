@@ -135,10 +135,12 @@ extension World {
     }
 
     private func rot(_ machine: Machine) {
-        guard machine.process != nil, !machine.isRotten, hasRightClock(machine) else { return }
+        guard machine.process != nil, hasRightClock(machine) else { return }
         stop(machine, isPowerCut: true, restartAfter: 200)
         machine.isRotten = true
-        if let place = machine.disk.flipRandomBit() { note("\(machine.node) rots: \(place)") }
+        for _ in 0...faultRandom.below(8) {
+            if let place = machine.disk.flipRandomBit() { note("\(machine.node) rots: \(place)") }
+        }
     }
 
     func heal(_ mend: Mend) {

@@ -8,7 +8,8 @@ import Replication
 /// Every node is the `Node` that ships, and every disk runs the `Journal` and `Recovery` that ship;
 /// only their interpreter is another one than `Server`: virtual time, a network of rules, a disk
 /// that loses and tears. What it owes the node (`Node`, "What the driver owes the node") it keeps
-/// as `Server` does, and a planted bug is one way of not keeping it.
+/// as `Server` does, and a planted bug is one way of not keeping it (`bench/planted.sh` counts the
+/// seeds that each takes).
 ///
 /// A run has phases: `safety` with faults; `healing`, in which everything comes back; then requests
 /// that must all succeed, with reads at R = ALL in between, after which all replicas must hold the

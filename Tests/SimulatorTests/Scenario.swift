@@ -7,7 +7,7 @@ import Testing
 final class Scenario {
     let world: World
 
-    init(conflictSiblings isSiblings: Bool = false) {
+    init(conflictSiblings isSiblings: Bool = false, plant: PlantedBug? = nil) {
         var plan = Plan(seed: 1)
         plan.nodes = 3
         plan.clients = 3
@@ -22,7 +22,7 @@ final class Scenario {
                 name: "k", n: 3, r: 2, w: 2, durability: .fsync, isSiblings: isSiblings, keys: 1,
                 readRepairPerMille: 0, timeoutMilliseconds: 300)
         ]
-        world = World(seed: 1, plan: plan)
+        world = World(seed: 1, plan: plan, plant: plant)
         for index in 0..<3 { world.clients[index].home = index }
         world.begin()
         pass(1_000)
