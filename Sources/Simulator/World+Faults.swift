@@ -138,8 +138,11 @@ extension World {
         guard machine.process != nil, hasRightClock(machine) else { return }
         stop(machine, isPowerCut: true, restartAfter: 200)
         machine.isRotten = true
-        for _ in 0...faultRandom.below(8) {
-            if let place = machine.disk.flipRandomBit() { note("\(machine.node) rots: \(place)") }
+        // A disk that no longer says whose it is is lost as a whole: one kind of rot among others.
+        let spared = faultRandom.below(4) > 0 ? "identity" : nil
+        for _ in 0...faultRandom.below(4) {
+            guard let place = machine.disk.flipRandomBit(sparing: spared) else { continue }
+            note("\(machine.node) rots: \(place)")
         }
     }
 

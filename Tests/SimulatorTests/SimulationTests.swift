@@ -17,9 +17,9 @@ import Testing
     /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
     private static let found: [(PlantedBug, UInt64)] = [
         (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 11),
-        (.identityReused, 29), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 5),
-        (.rotAccepted, 84), (.syncRetried, 54), (.tombstonesDropped, 4), (.unknownToldAsFailed, 1),
-        (.refusalCountsAsAnswer, 104),
+        (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 5),
+        (.rotAccepted, 528), (.syncRetried, 9), (.tombstonesDropped, 4), (.unknownToldAsFailed, 1),
+        (.refusalCountsAsAnswer, 161),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
