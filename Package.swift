@@ -56,7 +56,7 @@ let package = Package(
         tests("Quorum", ["Base", "Quorum"]),
         tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
-        tests("Simulator", ["Base", "Simulator"]),
+        tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
         tests("Reactor", ["Base", "Reactor", "Storage"]),
         tests("Server", ["Base", "Coding", "Storage", "Ring", "Replication", "Reactor", "Server"]),
     ],

@@ -12,6 +12,8 @@ struct Client {
             case expire
             case definition
             case several
+            /// A scenario's own request: the answer is kept.
+            case told
         }
 
         let number: Int
@@ -24,6 +26,10 @@ struct Client {
     var random: PRNG
     /// Requests that it will still make of its own accord.
     var remaining: Int
+    /// The only node that it connects to, in a scenario.
+    var home: Int?
+    /// Answers to a scenario's requests.
+    var told: [RedisReply] = []
     /// The node it is connected to.
     var machine = 0
     /// Names the connection; 0 for none.

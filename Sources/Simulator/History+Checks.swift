@@ -53,7 +53,7 @@ extension History {
             if state.value == value { return true }
             return value == nil && state.expiry != 0 && state.expiry <= wallMax
         }
-        if isLegal { return nil }
+        if isLegal || value.map({ isUnplaced($0) }) == true { return nil }
         return "\(describe(operation)) returned \(describe(value)), older than "
             + "\(describe(floor.write)), which \(operations[floor.write].level) replicas had "
             + "acknowledged before"
@@ -69,6 +69,13 @@ extension History {
             if floor.map({ $0.dot < dot }) ?? true { floor = (dot, index) }
         }
         return floor
+    }
+
+    /// Whether nobody saw where a write stands: in memory only, at a coordinator that was cut off.
+    private func isUnplaced(_ write: Int) -> Bool {
+        let key = keys[operations[write].key]
+        return plan.keyspaces[key.keyspace].durability == .memory
+            && !key.states.contains { $0.value == write }
     }
 
     /// Whether a write was stamped so far ahead of its own time that its stamp is doubted.

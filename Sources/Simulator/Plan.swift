@@ -4,27 +4,27 @@ import Base
 struct Plan {
     /// Mean nanoseconds between two faults of a kind; nil for never.
     var faultMeans: [UInt64?]
-    let nodes: Int
-    let clients: Int
-    let requestsPerClient: Int
-    let keyspaces: [PlannedKeyspace]
-    let safetyNanoseconds: UInt64
+    var nodes: Int
+    var clients: Int
+    var requestsPerClient: Int
+    var keyspaces: [PlannedKeyspace]
+    var safetyNanoseconds: UInt64
     /// Messages are datagrams that get lost, doubled and overtaken; otherwise links behave like
     /// TCP.
-    let isDatagram: Bool
-    let dropPerMille: Int
-    let duplicatePerMille: Int
-    let delayMin: UInt64
-    let delaySpread: UInt64
-    let delayTailPerMille: Int
-    let diskLatency: UInt64
+    var isDatagram: Bool
+    var dropPerMille: Int
+    var duplicatePerMille: Int
+    var delayMin: UInt64
+    var delaySpread: UInt64
+    var delayTailPerMille: Int
+    var diskLatency: UInt64
     /// Milliseconds that two good clocks differ at most.
-    let skewMax: Int
-    let operationsMax: Int
-    let checkpointAfterBytes: Int
+    var skewMax: Int
+    var operationsMax: Int
+    var checkpointAfterBytes: Int
     /// Out of a thousand steps, how many share their turn with the next.
-    let sharedTurnPerMille: Int
-    let segmentBytes: Int
+    var sharedTurnPerMille: Int
+    var segmentBytes: Int
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)

@@ -64,9 +64,12 @@ public final class SimulatedDisk: Disk {
     /// Rots a random bit of a random durable file that is not empty, where something is written
     /// rather than where zeros wait for it.
     ///
+    /// - Parameter spared: a file that stays as it is.
     /// - Returns: where, or nil when there is no such file.
-    @discardableResult public func flipRandomBit() -> (name: String, bit: Int)? {
-        let names = durable.filter { !$0.1.durable.isEmpty }.map(\.0)
+    @discardableResult public func flipRandomBit(
+        sparing spared: String? = nil
+    ) -> (name: String, bit: Int)? {
+        let names = durable.filter { !$0.1.durable.isEmpty && $0.0 != spared }.map(\.0)
         guard !names.isEmpty else { return nil }
         let name = names[prng.below(names.count)]
         let bytes = durable[name]?.durable ?? [0]

@@ -51,7 +51,7 @@ public enum Simulation {
     }
 
     private static func world(_ seed: UInt64, _ plant: PlantedBug?, explains: Bool) -> World {
-        let world = World(seed: seed, plant: plant, explains: explains)
+        let world = World(seed: seed, plan: Plan(seed: seed), plant: plant, explains: explains)
         world.run()
         return world
     }

@@ -21,7 +21,8 @@ extension World {
     }
 
     private func connect(_ index: Int) {
-        let machine = machines[clients[index].random.below(machines.count)]
+        let drawn = clients[index].random.below(machines.count)
+        let machine = machines[clients[index].home ?? drawn]
         guard let process = machine.process, machine.pausedUntil <= time else {
             return scheduleClient(index, after: 20_000_000)
         }

@@ -135,10 +135,15 @@ extension World {
     }
 
     private func rot(_ machine: Machine) {
-        guard machine.process != nil, !machine.isRotten, hasRightClock(machine) else { return }
+        guard machine.process != nil, hasRightClock(machine) else { return }
         stop(machine, isPowerCut: true, restartAfter: 200)
         machine.isRotten = true
-        if let place = machine.disk.flipRandomBit() { note("\(machine.node) rots: \(place)") }
+        // A disk that no longer says whose it is is lost as a whole: one kind of rot among others.
+        let spared = faultRandom.below(4) > 0 ? "identity" : nil
+        for _ in 0...faultRandom.below(4) {
+            guard let place = machine.disk.flipRandomBit(sparing: spared) else { continue }
+            note("\(machine.node) rots: \(place)")
+        }
     }
 
     func heal(_ mend: Mend) {
@@ -175,7 +180,11 @@ extension World {
         case .safety: break
         case .healing:
             healAll()
-            schedule(.phase(.firstReads), after: World.healing)
+            let late = machines.filter { $0.process == nil && hasRightClock($0) }
+            let delay = late.map { foreignDiskDelay($0) }.max() ?? 0
+            schedule(
+                .phase(.firstReads),
+                after: World.healing + .nanoseconds(milliseconds: UInt64(delay)))
         case .firstReads, .writes, .secondReads, .lastReads: assign()
         case .end:
             let repaired = repairs - repairsBefore
@@ -219,7 +228,7 @@ extension World {
     }
 
     /// All replicas of a key hold the same bytes.
-    private func checkConvergence() {
+    func checkConvergence() {
         var states: [[[UInt8]: [UInt8]]] = []
         for machine in machines {
             var held: [[UInt8]: [UInt8]] = [:]

@@ -46,7 +46,7 @@ extension World {
                 replaces: replaces))
     }
 
-    private func ask(
+    func ask(
         _ index: Int, _ answer: Client.Request.Answer, _ operations: [Int], _ command: [[UInt8]]
     ) {
         clients[index].nextNumber += 1
@@ -193,6 +193,7 @@ extension World {
         case .siblings: settleSiblings(request.operations[0], reply, index)
         case .several: settleSeveral(request.operations, reply)
         case .expire: break
+        case .told: clients[index].told.append(reply)
         case .definition: if case .simple = reply { counters.definitionsChanged += 1 }
         }
         advanceWhenDone()

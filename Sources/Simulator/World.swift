@@ -8,7 +8,8 @@ import Replication
 /// Every node is the `Node` that ships, and every disk runs the `Journal` and `Recovery` that ship;
 /// only their interpreter is another one than `Server`: virtual time, a network of rules, a disk
 /// that loses and tears. What it owes the node (`Node`, "What the driver owes the node") it keeps
-/// as `Server` does, and a planted bug is one way of not keeping it.
+/// as `Server` does, and a planted bug is one way of not keeping it (`bench/planted.sh` counts the
+/// seeds that each takes).
 ///
 /// A run has phases: `safety` with faults; `healing`, in which everything comes back; then requests
 /// that must all succeed, with reads at R = ALL in between, after which all replicas must hold the
@@ -47,11 +48,11 @@ final class World {
     /// A run that needs more than this does not come to an end.
     private static let eventsMax = 2_000_000
 
-    init(seed: UInt64, plant: PlantedBug?, explains: Bool) {
+    /// - Parameter plan: what the seed says, or a scenario instead.
+    init(seed: UInt64, plan: Plan, plant: PlantedBug? = nil, explains: Bool = false) {
         self.seed = seed
         self.plant = plant
         var random = PRNG(seed: seed ^ 0x51_4D_55_4C)
-        let plan = Plan(seed: seed)
         self.plan = plan
         members = (0..<plan.nodes).map {
             ClusterMember(
@@ -72,24 +73,37 @@ final class World {
 
     /// Runs to the end or to the first violation.
     func run() {
-        for machine in machines { schedule(.start(machine: machine.index), after: 0) }
-        for client in clients { schedule(.clientTurn(client: client.index), after: 300_000_000) }
+        begin()
         scheduleFaults()
         queue.insert(.phase(.healing), at: plan.safetyNanoseconds)
         var events = 0
-        while phase != .end, violation == nil, let next = queue.removeFirst() {
-            time = next.time
+        while phase != .end, violation == nil, takeEvent() {
             events += 1
             if events > World.eventsMax { violate("no end after \(events) events") }
-            if let end = standstill(of: next.event), end > time {
-                queue.postpone(next, to: end)
-            } else {
-                handle(next.event)
-            }
         }
         for machine in machines {
             if let process = machine.process { counted.add(process.node.counters) }
         }
+    }
+
+    /// Starts everybody.
+    func begin() {
+        for machine in machines { schedule(.start(machine: machine.index), after: 0) }
+        for client in clients { schedule(.clientTurn(client: client.index), after: 300_000_000) }
+    }
+
+    /// Lets the next thing happen.
+    ///
+    /// - Returns: false when nothing will ever happen again.
+    func takeEvent() -> Bool {
+        guard let next = queue.removeFirst() else { return false }
+        time = next.time
+        if let end = standstill(of: next.event), end > time {
+            queue.postpone(next, to: end)
+        } else {
+            handle(next.event)
+        }
+        return true
     }
 
     func schedule(_ event: Event, after delay: UInt64) { queue.insert(event, at: time + delay) }

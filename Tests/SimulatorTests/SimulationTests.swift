@@ -1,0 +1,64 @@
+import Simulator
+import Testing
+
+@Suite struct SimulationTests {
+    @Test("every promise holds, and a seed's second run is the first one again", arguments: 1...4)
+    func holds(seed: UInt64) {
+        let outcome = Simulation.check(seed: seed)
+        #expect(outcome.violation == nil)
+        #expect(outcome.simulatedNanoseconds > 10_000_000_000)
+    }
+
+    @Test("another seed is another run")
+    func seeds() {
+        #expect(Simulation.run(seed: 1).digest != Simulation.run(seed: 2).digest)
+    }
+
+    /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
+    private static let found: [(PlantedBug, UInt64)] = [
+        (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 11),
+        (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 5),
+        (.rotAccepted, 528), (.syncRetried, 9), (.tombstonesDropped, 4), (.unknownToldAsFailed, 1),
+        (.refusalCountsAsAnswer, 161),
+    ]
+
+    @Test("a planted bug is found at its seed", arguments: found)
+    func planted(bug: PlantedBug, seed: UInt64) {
+        #expect(Simulation.run(seed: seed, plant: bug).violation != nil)
+    }
+
+    @Test("every planted bug has its seed")
+    func complete() {
+        #expect(Set(SimulationTests.found.map(\.0)) == Set(PlantedBug.allCases))
+    }
+
+    @Test("a broken promise is told with its configuration, its last events and how to replay it")
+    func report() {
+        var lines: [String] = []
+        var command = SimulatorCommand(plant: .unknownToldAsFailed, json: false, lines: 3) {
+            lines.append($0)
+        }
+        var begun: [String] = []
+        #expect(!command.run(seeds: 1...9) { begun.append($0) })
+        #expect(begun == ["seed 1 of 1..9"])
+        #expect(lines.contains { $0.hasPrefix("strict with ") })
+        #expect(lines.contains { $0.contains("VIOLATION") })
+        #expect(
+            lines.contains("replay: quorate simulate --seeds 1..1 --plant unknown-told-as-failed"))
+    }
+
+    @Test("what went wrong and what the nodes did about it was really reached")
+    func reached() {
+        var totals: [String: Int] = [:]
+        for seed in UInt64(1)...4 {
+            for (name, value) in Simulation.run(seed: seed).counters {
+                totals[name, default: 0] += value
+            }
+        }
+        for name in [
+            "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
+            "unknown", "unavailable", "restamped", "late_answers", "links_refused",
+            "reads_bound_by_a_write", "reads_of_several_siblings",
+        ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
+    }
+}
