@@ -45,7 +45,8 @@ extension Node {
     /// With 2 W > N any two acknowledged writes have a replica in common, so of two writes in
     /// sequence the second wins, as a client expects, however the clocks within the bound disagree.
     /// Two writes side by side may overtake each other a few times; after that the order is as good
-    /// as any.
+    /// as any. What is given up: a write that is still under way, was read, and was overwritten by
+    /// whoever read it, may come back when its last message arrives only then.
     mutating func superseded(
         _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
     ) {
@@ -133,6 +134,8 @@ extension Node {
     ) {
         guard let write = writes[id] else { return }
         client = write.head.client
+        // Only an undecided write can be stamped anew; late answers need none of its bytes.
+        writes[id]?.record = []
         switch decision {
         case .satisfied:
             let start = effects.bytes.count
