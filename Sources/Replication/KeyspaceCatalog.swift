@@ -116,9 +116,9 @@ struct KeyspaceCatalog {
 
     /// Changes or drops the keyspace at an index.
     mutating func change(
-        _ index: Int, to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError
-    ) {
-        try definitions[index].change(to: settings, dot: dot)
+        _ index: Int, to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil
+    ) throws(DecodeError) {
+        try definitions[index].change(to: settings, dot: dot, emptied: emptied)
         update(index)
     }
 

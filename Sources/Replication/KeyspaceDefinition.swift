@@ -19,18 +19,9 @@ struct KeyspaceDefinition {
     /// What was written up to this stamp is gone, also when the keyspace is defined again.
     private(set) var truncatedAt = Stamp(rawValue: 0)
 
-    /// Milliseconds since 1970 that no clock shows, in the year 6429: the next change's stamp must
-    /// not overflow.
-    private static let stampMillisecondsMax: UInt64 = 1 << 47
-
-    /// - Throws: `invalid` for settings that contradict each other or nothing at all, and for a
-    ///   stamp that no clock can have shown.
+    /// - Throws: `invalid` for settings that contradict each other or nothing at all.
     init(name: [UInt8], changes: SiblingSet) throws(DecodeError) {
         guard !changes.isTombstone else { throw .invalid("a keyspace has no settings") }
-        let newest = changes.context.newest?.stamp.milliseconds ?? 0
-        guard newest < KeyspaceDefinition.stampMillisecondsMax else {
-            throw .invalid("a keyspace was changed after the end of time")
-        }
         self.name = name
         self.changes = changes
         try fold()
@@ -43,15 +34,18 @@ struct KeyspaceDefinition {
     /// Replaces everything that is known by one change; nil drops the keyspace.
     ///
     /// What is known may have come from a clock far ahead. A definition's dots only say what
-    /// replaces what, so the change then comes right behind it, and everybody learns it: refused,
-    /// it would leave one node alone with other settings for as long as its clock was ahead. What a
-    /// drop empties is another matter; that ends at the moment at which it happened.
+    /// replaces what, so the change then comes right behind it, while a drop still empties the
+    /// keyspace up to the moment at which it happened.
     ///
     /// - Parameter dot: stamped by this node's clock.
-    mutating func change(to settings: KeyspaceSettings?, dot: Dot) throws(DecodeError) {
+    ///
+    /// - Parameter emptied: the moment up to which what was written is gone.
+    mutating func change(
+        to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil
+    ) throws(DecodeError) {
         var change =
             KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
-        if settings == nil { change.settings.truncatedAt = dot.stamp }
+        if let emptied { change.settings.truncatedAt = emptied }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
         let newest = changes.context.newest?.stamp.rawValue ?? 0
         let next = Stamp(rawValue: max(dot.stamp.rawValue, newest + 1))

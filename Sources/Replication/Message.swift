@@ -45,6 +45,8 @@ enum Message {
     case heartbeat(Stamp, digest: UInt64)
     /// How many keys do you hold in the keyspace of this name?
     case survey(UInt64, name: UnsafeRawBufferPointer)
+    /// Nothing comes of the survey of this name.
+    case surveyOver(name: UnsafeRawBufferPointer)
     case surveyed(UInt64, keys: UInt64)
 
     /// What must have happened before a replica acknowledges.
@@ -66,11 +68,8 @@ enum Message {
             }
             self = .replicate(number, try Record(validating: reader.rest()), durability)
         case 2:
-            let status = try Message.status(flag)
-            guard status != .found, status != .absent else {
-                throw .invalid("status is none of a write")
-            }
-            self = .replicated(number, status, Stamp(rawValue: try reader.integer()))
+            let stamp = Stamp(rawValue: try reader.integer())
+            self = .replicated(number, try Message.writeStatus(flag), stamp)
             try reader.end()
         case 3: self = .read(number, key: try Message.key(reader.rest()))
         case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())
@@ -86,7 +85,7 @@ enum Message {
         case 9:
             self = .heartbeat(Stamp(rawValue: number), digest: try reader.integer())
             try reader.end()
-        case 10: self = .survey(number, name: reader.rest())
+        case 10: self = try Message.survey(number, flag, name: reader.rest())
         case 11:
             self = .surveyed(number, keys: try reader.integer())
             try reader.end()
@@ -99,6 +98,22 @@ enum Message {
             throw .invalid("status is unknown")
         }
         return status
+    }
+
+    private static func writeStatus(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
+        let status = try status(flag)
+        guard status != .found, status != .absent else {
+            throw .invalid("status is none of a write")
+        }
+        return status
+    }
+
+    private static func survey(
+        _ number: UInt64, _ flag: UInt8, name: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Message {
+        guard flag < 2 else { throw .invalid("survey has an unknown flag") }
+        guard name.count <= KeyspaceCatalog.nameBytesMax else { throw .invalid("name length") }
+        return flag == 0 ? .survey(number, name: name) : .surveyOver(name: name)
     }
 
     private static func key(

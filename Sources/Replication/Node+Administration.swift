@@ -33,6 +33,7 @@ extension Node {
         case .spreading: reply(.ok, done.head.target, &effects)
         case .surveying(let request):
             guard done.keys == 0 else {
+                endSurvey(request.name, &effects)
                 return fail(
                     done.head.target,
                     text: "ERR n can only change while the keyspace is empty; it holds "
@@ -52,8 +53,9 @@ extension Node {
                 operation.head.target,
                 "UNKNOWN the change is made here and spreads to the nodes that did not answer",
                 &effects)
-        case .surveying:
+        case .surveying(let request):
             counters.unavailable += 1
+            endSurvey(request.name, &effects)
             fail(
                 operation.head.target, "UNAVAILABLE a node did not answer; nothing was changed",
                 &effects)
@@ -70,7 +72,8 @@ extension Node {
             effects.bytes.appendMessage(kind: 10, number: id.rawValue, $0)
         }
         for link in links where link.isUp { send(frame, to: link.node, &effects) }
-        surveyed(id, UInt64(recordsHeld(under: change.name)), by: configuration.node, &effects)
+        let held = fence(change.name, for: configuration.node)
+        surveyed(id, held, by: configuration.node, &effects)
     }
 
     mutating func everyNodeIsUp(
@@ -86,9 +89,17 @@ extension Node {
         return false
     }
 
-    /// Records whose key begins with the name and a colon, tombstones included; for `default`,
-    /// those of no keyspace.
-    private func recordsHeld(under name: [UInt8]) -> Int {
+    /// Nothing is changed after all.
+    private mutating func endSurvey(_ name: [UInt8], _ effects: inout Effects) {
+        liftFence(name, of: configuration.node)
+        let frame = name.withUnsafeBytes {
+            effects.bytes.appendMessage(kind: 10, flag: 1, number: 0, $0)
+        }
+        for link in links where link.isUp { send(frame, to: link.node, &effects) }
+    }
+
+    /// Records under a name, tombstones included.
+    func recordsHeld(under name: [UInt8]) -> Int {
         var held = 0
         var next: UInt64? = 0
         while let place = next {
@@ -96,11 +107,7 @@ extension Node {
                 let key = record.key
                 let index = catalog.index(of: key)
                 guard record.dot.stamp > catalog.active[index].truncatedAt else { return }
-                let isUnder = name == Node.defaultName
-                    ? index == 0 || catalog.active[index].isDropped
-                    : key.count > name.count && key[name.count] == UInt8(ascii: ":")
-                        && key.prefix(name.count).elementsEqual(name)
-                if isUnder { held += 1 }
+                if isUnder(name, key) { held += 1 }
             }
         }
         return held
@@ -110,7 +117,7 @@ extension Node {
         _ number: UInt64, _ name: UnsafeRawBufferPointer, from node: NodeID,
         _ effects: inout Effects
     ) {
-        let held = UInt64(recordsHeld(under: Array(name)))
+        let held = fence(Array(name), for: node)
         withUnsafeBytes(of: held.littleEndian) {
             send(to: node, kind: 11, number: number, $0, &effects)
         }

@@ -45,17 +45,22 @@ extension Node {
             && stamp.milliseconds > now.wallMilliseconds + 2 * configuration.clockDriftMax
     }
 
+    /// Whether this node's clock and that of a linked node differ by less than the bound now.
+    var agreesWithAnother: Bool {
+        let bound = Int64(configuration.clockDriftMax)
+        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
+        return links.contains { link in
+            guard link.isUp, let base = link.wallBase else { return false }
+            return abs(base - own) <= bound
+        }
+    }
+
     /// Compares clocks with a node that says what its own reads.
     mutating func noteClock(_ stamp: Stamp, of node: NodeID) {
         guard let index = linkIndex(of: node) else { return }
         let elapsed = Int64(now.monotonic / 1_000_000)
         links[index].wallBase = Int64(stamp.milliseconds) - elapsed
-        let bound = Int64(configuration.clockDriftMax)
-        let own = Int64(now.wallMilliseconds) - elapsed
-        let agrees = links.contains { link in
-            guard link.isUp, let base = link.wallBase else { return false }
-            return abs(base - own) <= bound
-        }
+        let agrees = agreesWithAnother
         guard agrees != (rightSince != nil) else { return }
         for taken in [Stamp(milliseconds: now.wallMilliseconds), stamp, newestTaken] {
             _ = clock.observe(taken, wallMilliseconds: now.wallMilliseconds)

@@ -50,7 +50,7 @@ extension Node {
             key.count <= catalog.active[keyspace].keyBytesMax,
             value.count <= catalog.active[keyspace].valueBytesMax,
             store.allocatedBytes < configuration.memoryBytesMax,
-            clock.last >= catalog.active[keyspace].truncatedAt
+            clock.last >= catalog.active[keyspace].truncatedAt, fences.isEmpty
         else { return false }
         let address = store.address(of: key)
         guard isReplica(of: address.range, keyspace) else { return false }

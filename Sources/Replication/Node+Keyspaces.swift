@@ -153,12 +153,12 @@ extension Node {
         _ name: [UInt8], to settings: KeyspaceSettings?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        guard followsDefinitions(target, &effects) else { return }
+        guard let dot = nextChange(target, &effects) else { return }
         var changed = catalog
         do throws(DecodeError) {
-            let dot = Dot(identity: identity, stamp: tick())
             if let index = catalog.position(named: name) {
-                try changed.change(index, to: settings, dot: dot)
+                let emptied = settings == nil ? tick() : nil
+                try changed.change(index, to: settings, dot: dot, emptied: emptied)
             } else {
                 let value = KeyspaceChange(
                     dropped: settings == nil, settings: settings ?? KeyspaceSettings()
@@ -172,28 +172,33 @@ extension Node {
         guard changed.encodedBytes <= configuration.recordBytesMax else {
             return fail(target, "ERR too many keyspaces", &effects)
         }
-        catalog = changed
-        recountKeys()
+        adopt(changed)
         spread(target, &effects)
     }
 
-    /// Brings the clock behind everything that was emptied, so that what is emptied next is more.
-    private mutating func followsDefinitions(
+    /// Names a change of keyspaces: later than every change that is known, be it from a clock that
+    /// is ahead. Changes are ordered by what their makers had seen, so the name need not be near
+    /// the wall clock.
+    ///
+    /// - Returns: nil, and an error reply, when there is no later name.
+    private mutating func nextChange(
         _ target: ReplyTarget, _ effects: inout Effects
-    ) -> Bool {
-        let emptied = catalog.definitions.lazy.map(\.truncatedAt).max() ?? Stamp(rawValue: 0)
-        if clock.observe(emptied, wallMilliseconds: now.wallMilliseconds) { return true }
-        fail(
-            target, "CLOCK a keyspace was emptied by a clock far ahead of this node's",
-            &effects)
-        return false
+    ) -> Dot? {
+        let newest = catalog.definitions.lazy.compactMap(\.changes.context.newest?.stamp.rawValue)
+            .max() ?? 0
+        let (next, isTooLate) = newest.addingReportingOverflow(1)
+        guard !isTooLate else {
+            fail(target, "CLOCK the keyspaces were changed at the end of time", &effects)
+            return nil
+        }
+        return Dot(identity: identity, stamp: max(tick(), Stamp(rawValue: next)))
     }
 
     /// What empties a keyspace must not do so for the time to come.
     private mutating func agreesOnTime(
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        if rightSince != nil { return true }
+        if links.count == 1 || agreesWithAnother { return true }
         fail(
             target, "CLOCK no other node's clock agrees with this one's; nothing was changed",
             &effects)
@@ -252,6 +257,7 @@ extension Node {
     ) throws(DecodeError) {
         var reader = ByteReader(bytes)
         let definitions = try KeyspaceCatalog.definitions(decoding: &reader)
+        // Who empties a keyspace for the time to come would have this node lose later writes.
         let emptied = definitions.lazy.map(\.truncatedAt).max() ?? Stamp(rawValue: 0)
         guard clock.observe(emptied, wallMilliseconds: now.wallMilliseconds) else {
             counters.refusedAhead += 1
@@ -264,8 +270,7 @@ extension Node {
             guard joined.encodedBytes <= configuration.recordBytesMax else {
                 throw .invalid("definitions exceed what the journal takes")
             }
-            catalog = joined
-            recountKeys()
+            adopt(joined)
             persistDefinitions(token: nil, &effects)
         }
         if number != 0 { send(to: node, kind: 8, number: number, &effects) }
@@ -288,20 +293,18 @@ extension Node {
     /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
     /// it.
     mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects),
-            followsDefinitions(target, &effects)
-        else { return }
+        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects) else { return }
+        var changed = catalog
         do throws(DecodeError) {
             for index in catalog.definitions.indices where !catalog.active[index].isDropped {
-                let dot = Dot(identity: identity, stamp: tick())
-                var settings = catalog.active[index].settings
-                settings.truncatedAt = dot.stamp
-                try catalog.change(index, to: settings, dot: dot)
+                guard let dot = nextChange(target, &effects) else { return }
+                let settings = catalog.active[index].settings
+                try changed.change(index, to: settings, dot: dot, emptied: tick())
             }
         } catch {
             preconditionFailure("settings in force can be encoded and read")
         }
-        recountKeys()
+        adopt(changed)
         spread(target, &effects)
     }
 }

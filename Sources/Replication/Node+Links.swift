@@ -146,6 +146,7 @@ extension Node {
             definitionsLearned(OperationID(rawValue: number), by: node, &effects)
         case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
+        case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
         }

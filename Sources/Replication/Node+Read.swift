@@ -215,11 +215,13 @@ extension Node {
                 read.head.target,
                 text: "UNAVAILABLE \(answered) of \(required) replicas answered in time", &effects)
         case .satisfied:
-            withSum(of: read) { node, sum, _, counted in
+            let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted
                 if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
                 node.read(sum, of: read, &effects)
             }
+            guard !isToldOf else { return }
+            fail(read.head.target, "SIBLINGS more concurrent values than a record holds", &effects)
         }
     }
 
@@ -275,11 +277,14 @@ extension Node {
 
     /// Merges all answers and calls `body` with the sum, which answers fall short of it, and how
     /// many values it dropped.
+    ///
+    /// - Returns: false, without a call, when the sum exceeds what a record holds.
+    @discardableResult
     private mutating func withSum(
         of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
-    ) {
+    ) -> Bool {
         let policy = catalog.active[read.keyspace].settings.conflict
-        read.bytes.withUnsafeBytes { bytes in
+        return read.bytes.withUnsafeBytes { bytes in
             let records = read.answers.map { answer in
                 answer.record.flatMap { range in
                     bytes.baseAddress.map { Record(at: $0 + range.lowerBound) }
@@ -288,12 +293,14 @@ extension Node {
             var sum = ByteBuffer(capacity: 64)
             let merge = AnswerMerge(records, policy: policy, into: &sum)
             switch merge.result {
-            case .nothing, .refused: body(&self, nil, [], merge.droppedValues)
+            case .refused: return false
+            case .nothing: body(&self, nil, [], merge.droppedValues)
             case .answer(let index): body(&self, records[index], merge.stale, merge.droppedValues)
             case .merged(let range):
                 let record = sum[range].baseAddress.map { Record(at: $0) }
                 body(&self, record, merge.stale, merge.droppedValues)
             }
+            return true
         }
     }
 }

@@ -62,6 +62,7 @@ extension Node {
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
         let active = catalog.active[keyspace]
+        if isFenced(incoming.key) { return .overloaded }
         if isDiskFull && active.settings.durability != .memory { return .diskFull }
         let address = store.address(of: incoming.key)
         if store.allocatedBytes >= configuration.memoryBytesMax,

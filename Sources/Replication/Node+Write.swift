@@ -100,6 +100,11 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         let n = catalog.active[keyspace].n
+        if isFenced(intent.key) {
+            counters.unavailable += 1
+            fail(target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
+            return false
+        }
         if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
             fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
             return false

@@ -49,6 +49,8 @@ public struct Node: ~Copyable {
     /// Live records of each keyspace, expired ones included, by the catalog's index.
     var keyCounts: [Int] = []
     var isDiskFull = false
+    /// Keyspaces that take no writes while their n is about to change.
+    var fences: [Fence] = []
 
     /// By connection; closed ones have serial 0.
     var sessions: [Session] = []

@@ -99,6 +99,57 @@ struct KeyspaceTests {
         #expect(cluster.run(a, "GET k:1") == "$1\r\nv\r\n")
     }
 
+    @Test("nothing is written under the old n between the survey and the change")
+    func writeDuringSurvey() {
+        for command in ["KEYSPACE ALTER k n=3 r=quorum w=quorum", "KEYSPACE ALTER k n=2 r=1 w=2"] {
+            let cluster = Cluster(3)
+            #expect(cluster.run(a, "KEYSPACE CREATE k n=1 r=1 w=1") == "+OK\r\n")
+            cluster.cut = [[c, a]]
+            #expect(cluster.run(a, command) == "")
+            for key in 0..<10 {
+                #expect(cluster.run(b, "SET k:\(key) v").hasPrefix("-UNAVAILABLE"))
+                #expect(cluster.run(b, "SET other:\(key) v") == "+OK\r\n")
+            }
+            cluster.cut = []
+            cluster.deliver(
+                HostileMessage.bytes(
+                    11, number: 3 << 32 | 5 << 28, HostileMessage.little(UInt64(0))),
+                from: c, to: a)
+            #expect(cluster.reply(a) == "+OK\r\n")
+            for key in 0..<10 {
+                #expect(cluster.run(b, "SET k:\(key) v") == "+OK\r\n")
+                for node in [a, b, c] {
+                    #expect(cluster.run(node, "GET k:\(key)") == "$1\r\nv\r\n")
+                }
+            }
+        }
+    }
+
+    @Test("a change of n that does not come about leaves the keyspace writable")
+    func surveyWithoutChange() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE k n=1 r=1 w=1") == "+OK\r\n")
+        cluster.cut = [[c, a]]
+        #expect(cluster.run(a, "KEYSPACE ALTER k n=3") == "")
+        #expect(cluster.run(b, "SET k:1 v").hasPrefix("-UNAVAILABLE"))
+        cluster.pass(milliseconds: 5_010)
+        #expect(cluster.reply(a).hasPrefix("-UNAVAILABLE a node did not answer"))
+        cluster.cut = []
+        #expect(cluster.run(b, "SET k:1 v") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE ALTER k n=3").hasPrefix("-ERR n can only change"))
+        for key in 0..<10 { #expect(cluster.run(c, "SET k:\(key) v") == "+OK\r\n") }
+    }
+
+    @Test("a fence ends by itself when the node that asked is gone")
+    func forgottenSurvey() {
+        let cluster = Cluster(3)
+        let name = Array("k".utf8)
+        cluster.deliver(HostileMessage.bytes(10, number: 9, name), from: b, to: a)
+        #expect(cluster.run(a, "SET k:1 v W 1").hasPrefix("-UNAVAILABLE the keyspace is being"))
+        cluster.time += 6_000_000_000
+        #expect(cluster.run(a, "SET k:1 v W 1") == "+OK\r\n")
+    }
+
     @Test("n changes only while the keyspace is empty everywhere")
     func replicationFactorOfData() {
         let cluster = Cluster(3)

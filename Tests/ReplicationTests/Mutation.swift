@@ -52,7 +52,7 @@ struct Mutation {
         case 1, 4: aimRecord(&message)
         case 2 where random.chance(perMille: 500): put(stamp(), at: 10, in: &message)
         case 9: put(stamp(), at: 2, in: &message)
-        case 7 where random.chance(perMille: 30): replaceDefinitions(&message)
+        case 7 where random.chance(perMille: 100): replaceDefinitions(&message)
         case 6, 11: if random.chance(perMille: 100) { replaceRest(&message) }
         default: break
         }
@@ -77,7 +77,11 @@ struct Mutation {
         guard message.count >= 42 else { return }
         if random.chance(perMille: 700) { put(stamp(), at: 26, in: &message) }
         if random.chance(perMille: 300) { put(identity(), at: 18, in: &message) }
-        if random.chance(perMille: 30) { put(extreme(), at: 34, in: &message) }
+        if random.chance(perMille: 80) { put(extreme(), at: 34, in: &message) }
+        if random.chance(perMille: 20), message[14] == 0 {
+            message += [UInt8](repeating: 7, count: 1 << (10 + random.below(8)))
+            put(UInt32(message.count - 10), at: 10, in: &message)
+        }
         if random.chance(perMille: 20) { message[14] = UInt8(random.below(5)) }
         if random.chance(perMille: 100) { message[43] = UInt8(random.below(256)) }
     }

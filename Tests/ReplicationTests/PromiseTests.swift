@@ -1,8 +1,8 @@
 import Base
-import Causality
 import Coding
 import Testing
 
+@testable import Causality
 @testable import Replication
 
 @Suite("What was acknowledged holds in rare places too")
@@ -20,19 +20,50 @@ struct PromiseTests {
         #expect(cluster.run(c, "KEYSPACE GET k").contains("r\r\n$1\r\n1\r\n"))
     }
 
-    @Test("a definition from a clock that is far ahead reaches everybody, and stops nobody")
+    @Test("a definition from a clock that is far ahead stops no later change and no write")
     func definitionAhead() {
         let cluster = Cluster(3)
         cluster.wall[a, default: 0] += 3_600_000
         #expect(cluster.run(a, "KEYSPACE CREATE k") == "+OK\r\n")
-        #expect(cluster.run(b, "KEYSPACE ALTER k r=1") == "+OK\r\n")
-        #expect(cluster.run(a, "KEYSPACE GET k").contains("r\r\n$1\r\n1\r\n"))
-        cluster.wall[a, default: 0] -= 3_600_000
-        #expect(cluster.run(a, "KEYSPACE ALTER k r=2") == "+OK\r\n")
-        #expect(cluster.run(c, "KEYSPACE GET k").contains("r\r\n$1\r\n2\r\n"))
         #expect(cluster.run(c, "SET k:1 v") == "+OK\r\n")
-        #expect(cluster.run(b, "FLUSHALL") == "+OK\r\n")
-        #expect(cluster.run(a, "SET k:1 w") == "+OK\r\n")
+        #expect(cluster.run(b, "KEYSPACE ALTER k r=1") == "+OK\r\n")
+        cluster.wall[a, default: 0] -= 3_600_000
+        #expect(cluster.run(a, "KEYSPACE ALTER k r=all") == "+OK\r\n")
+        #expect(cluster.run(c, "KEYSPACE GET k").contains("r\r\n$3\r\nall\r\n"))
+        #expect(cluster.run(c, "KEYSPACE DROP k") == "+OK\r\n")
+        #expect(cluster.run(b, "SET k:1 w") == "+OK\r\n")
+        #expect(cluster.run(a, "GET k:1 R ALL") == "$1\r\nw\r\n")
+    }
+
+    @Test("word of a keyspace emptied in the time to come is not believed")
+    func emptiedAhead() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        for stamp in [cluster.dot(b, aheadBy: 501).stamp, Stamp(rawValue: .max)] {
+            var settings = KeyspaceSettings()
+            settings.truncatedAt = stamp
+            let change = KeyspaceChange(dropped: false, settings: settings)
+            let set = SiblingSet(dot: cluster.dot(b), value: change.encoded())
+            let definition = HostileMessage.definition("default", set)
+            cluster.deliver(HostileMessage.definitions([definition]), from: b, to: a)
+        }
+        #expect(cluster.counters(a).refusedAhead == 2)
+        #expect(cluster.run(a, "GET k R ALL") == "$1\r\nv\r\n")
+        #expect(cluster.run(a, "SET k w") == "+OK\r\n")
+    }
+
+    @Test("a change named at the end of time is the last one, and traps nothing")
+    func endOfTime() {
+        let cluster = Cluster(3)
+        let dot = Dot(identity: cluster.dot(b).identity, stamp: Stamp(rawValue: .max))
+        let change = KeyspaceChange(dropped: false, settings: KeyspaceSettings())
+        let definition = HostileMessage.definition(
+            "k", SiblingSet(dot: dot, value: change.encoded()))
+        cluster.deliver(HostileMessage.definitions([definition]), from: b, to: a)
+        for line in ["KEYSPACE ALTER k r=1", "KEYSPACE CREATE l", "KEYSPACE DROP k", "FLUSHALL"] {
+            #expect(cluster.run(a, line).hasPrefix("-CLOCK"), "\(line)")
+        }
+        #expect(cluster.run(a, "SET k:1 v") == "+OK\r\n")
     }
 
     @Test("a node whose clock is far ahead empties nothing")
@@ -40,7 +71,6 @@ struct PromiseTests {
         let cluster = Cluster(3)
         #expect(cluster.run(b, "SET k v") == "+OK\r\n")
         cluster.wall[a, default: 0] += 3_600_000
-        cluster.pass(milliseconds: 500)
         #expect(cluster.run(a, "FLUSHALL").hasPrefix("-CLOCK"))
         #expect(cluster.run(a, "KEYSPACE DROP default").hasPrefix("-"))
         #expect(cluster.run(b, "GET k") == "$1\r\nv\r\n")
@@ -209,5 +239,29 @@ struct PromiseTests {
         cluster.deliver(smaller, from: b, to: a)
         cluster.pass(milliseconds: 40)
         #expect(cluster.reply(a).hasPrefix("-UNAVAILABLE the keyspace changed"))
+    }
+
+    @Test("concurrent values that are too many together are an error, not nothing")
+    func tooManyTogether() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE s conflict=siblings siblings=1000") == "+OK\r\n")
+        for (place, node) in [a, b, c].enumerated() {
+            let siblings = (0..<2_000).map { index in
+                let dot = Dot(
+                    identity: ReplicaIdentity(rawValue: UInt64(place * 2_000 + index + 1)),
+                    stamp: Stamp(rawValue: 9))
+                return Sibling(dot: dot, expiry: 0, value: [1])
+            }
+            var context = CausalContext()
+            for sibling in siblings { context.insert(sibling.dot) }
+            var buffer = ByteBuffer()
+            Array("s:k".utf8).withUnsafeBytes {
+                _ = SiblingSet(context: context, siblings: siblings.sorted { $0.dot < $1.dot })
+                    .encodeRecord(key: $0, into: &buffer)
+            }
+            let message = HostileMessage.bytes(1, Array(buffer.bytes))
+            cluster.deliver(message, from: node == b ? c : b, to: node)
+        }
+        #expect(cluster.run(a, "GET s:k R ALL").hasPrefix("-SIBLINGS"))
     }
 }

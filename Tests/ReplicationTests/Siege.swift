@@ -121,7 +121,9 @@ final class Siege {
             let reply = cluster.reply(node, connection(index))
             guard !reply.isEmpty else { continue }
             waiting[index] = nil
-            if !isOneReply(reply) { problems.append("\(request.line) was told \(reply)") }
+            if !isOneReply(cluster.replies[node]?[connection(index)] ?? []) {
+                problems.append("\(request.line) was told \(reply)")
+            }
             if reply.hasPrefix("-") {
                 refused += 1
                 continue
@@ -138,8 +140,8 @@ final class Siege {
     }
 
     /// Whether a reply is a whole one and nothing besides, by its own lengths.
-    private func isOneReply(_ reply: String) -> Bool {
-        var rest = Array(reply.utf8)[...]
+    private func isOneReply(_ reply: [UInt8]) -> Bool {
+        var rest = reply[...]
         var missing = 1
         while missing > 0 {
             guard let end = rest.firstIndex(of: 13), end + 1 < rest.endIndex, rest[end + 1] == 10,
@@ -250,6 +252,7 @@ final class Siege {
             if node.catalog.encodedBytes > Siege.recordBytesMax {
                 problems.append("definitions take \(node.catalog.encodedBytes) bytes")
             }
+            if node.fences.count > 64 { problems.append("\(node.fences.count) fences") }
             if node.sessions.count > 10 + waiting.count {
                 problems.append("\(node.sessions.count) sessions")
             }

@@ -1,0 +1,68 @@
+import Base
+import Causality
+
+/// A keyspace that takes no writes here, because a node that asked whether it is empty is about to
+/// change its n.
+struct Fence {
+    let name: [UInt8]
+    /// Who asked.
+    let node: NodeID
+    /// When the change can no longer come, in nanoseconds of the monotonic clock.
+    let until: Deadline
+}
+
+// Between the answer that a keyspace is empty and the change of its n nothing may be written under
+// the old n: readers under the new one would not see it.
+extension Node {
+    private static let fencesMax = 64
+    private static let fenceMilliseconds = administrationMilliseconds + 1_000
+
+    /// Counts what is held under a name; where that is nothing, nothing comes to it either, until
+    /// the asking node's change or word that there is none.
+    ///
+    /// - Returns: the records held, or more than any when there is no room for another fence.
+    mutating func fence(_ name: [UInt8], for node: NodeID) -> UInt64 {
+        fences.removeAll { $0.until <= now.monotonic }
+        let held = recordsHeld(under: name)
+        guard held == 0 else { return UInt64(held) }
+        guard fences.count < Node.fencesMax else { return .max }
+        let until = now.monotonic + .nanoseconds(milliseconds: Node.fenceMilliseconds)
+        fences.append(Fence(name: name, node: node, until: until))
+        return 0
+    }
+
+    /// There will be no change: the keyspace takes writes again.
+    mutating func liftFence(_ name: [UInt8], of node: NodeID) {
+        fences.removeAll { $0.node == node && $0.name == name }
+    }
+
+    /// Puts changed definitions in force; who fenced a keyspace for a change has made it.
+    mutating func adopt(_ changed: KeyspaceCatalog) {
+        fences.removeAll { fence in
+            guard let index = changed.position(named: fence.name) else { return false }
+            let newest = changed.definitions[index].changes.context.newest
+            guard newest?.identity.node == fence.node else { return false }
+            let before = catalog.position(named: fence.name)
+            return newest != before.flatMap { catalog.definitions[$0].changes.context.newest }
+        }
+        catalog = changed
+        recountKeys()
+    }
+
+    @inline(__always)
+    func isFenced(_ key: UnsafeRawBufferPointer) -> Bool {
+        !fences.isEmpty
+            && fences.contains { now.monotonic < $0.until && isUnder($0.name, key) }
+    }
+
+    /// Whether a key begins with the name and a colon; for `default`, whether it lives in no other
+    /// keyspace.
+    func isUnder(_ name: [UInt8], _ key: UnsafeRawBufferPointer) -> Bool {
+        guard name != Node.defaultName else {
+            let index = catalog.index(of: key)
+            return index == 0 || catalog.active[index].isDropped
+        }
+        return key.count > name.count && key[name.count] == UInt8(ascii: ":")
+            && key.prefix(name.count).elementsEqual(name)
+    }
+}
