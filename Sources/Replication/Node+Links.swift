@@ -44,7 +44,7 @@ extension Node {
     ) {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = identity
-        links[index].heardAt = now.monotonic
+        links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
         sendHeartbeat(to: index, &effects)
     }
@@ -75,12 +75,14 @@ extension Node {
         return links[index].isUp
     }
 
-    /// Whether a node can be expected to answer at once: it is reachable and has been heard of
-    /// within three heartbeats.
+    /// Whether a node can be expected to answer at once.
     func isResponsive(_ node: NodeID) -> Bool {
-        guard let index = linkIndex(of: node), links[index].isUp else { return false }
-        let silence = now.monotonic &- links[index].heardAt
-        return silence < .nanoseconds(milliseconds: 3 * Node.heartbeatMilliseconds)
+        guard let index = linkIndex(of: node) else { return false }
+        return links[index].isUp && !links[index].isSilent
+    }
+
+    mutating func noteSilence(of node: NodeID) {
+        if let index = linkIndex(of: node) { links[index].isSilent = true }
     }
 
     private func isCut(_ index: Int) -> Bool {
@@ -114,7 +116,7 @@ extension Node {
     ) {
         guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
         counters.messagesReceived += 1
-        links[index].heardAt = now.monotonic
+        links[index].isSilent = false
         do throws(DecodeError) {
             try handle(try Message(decoding: payload), from: node, &effects)
         } catch {

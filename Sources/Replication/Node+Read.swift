@@ -119,6 +119,10 @@ extension Node {
         reads[id]?.hedgeAt = .max
         guard read.tally.decision == nil else { return }
         counters.hedgedReads += 1
+        let replicas = ring.primaries(of: read.range, replicationFactor: read.tally.replicaCount)
+        for (rank, node) in replicas.enumerated() where read.asked & 1 << UInt64(rank) != 0 {
+            noteSilence(of: node)
+        }
         askMore(id, read.tally.replicaCount, &effects)
     }
 }

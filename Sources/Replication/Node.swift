@@ -151,8 +151,8 @@ struct Link {
     var identity: ReplicaIdentity?
     /// The highest identity ever admitted.
     var highest = ReplicaIdentity(rawValue: 0)
-    /// When anything came from the other end last, in nanoseconds of the monotonic clock.
-    var heardAt: Deadline = 0
+    /// It left a read waiting for so long that others were asked, and nothing came from it since.
+    var isSilent = false
     /// What the other node's wall clock shows when this node's monotonic one shows 0, in
     /// milliseconds, as last heard.
     var wallBase: Int64?

@@ -116,6 +116,26 @@ struct QuorumTests {
         }
         #expect(cluster.counters(a).forwarded > 0)
     }
+
+    @Test("a node that left one read waiting is asked last until it is heard of again")
+    func silentNode() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        cluster.cut = [[b, a]]
+        while cluster.counters(a).hedgedReads == 0 {
+            _ = cluster.run(a, "GET k R 2")
+            cluster.pass(milliseconds: 30)
+        }
+        for _ in 0..<20 { #expect(cluster.run(a, "GET k R 2") == "$1\r\nv\r\n") }
+        cluster.cut = [[c, a]]
+        cluster.pass(milliseconds: 250)
+        for _ in 0..<20 {
+            _ = cluster.run(a, "GET k R 2")
+            cluster.pass(milliseconds: 30)
+        }
+        #expect(cluster.counters(a).hedgedReads == 2)
+        #expect(cluster.counters(a).unavailable == 0)
+    }
 }
 
 @Suite("Last writer wins in the order that clients see")
