@@ -77,7 +77,7 @@ import Testing
 
     @Test("room that is not there is a full disk, and leaves no file behind")
     func full() throws {
-        // A tmpfs refuses more than it could ever hold without filling up first, which would disturb
+        // A tmpfs refuses more than it could ever hold without filling up, which would disturb
         // whoever else writes there.
         let scratch = try Scratch(in: "/dev/shm")
         let disk = try FileDisk(path: scratch.path)
