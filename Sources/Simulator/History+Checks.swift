@@ -28,9 +28,9 @@ extension History {
     private func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
-            write.level + read.level > keyspace.n
+            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)
         else { return false }
-        return keyspace.durability == .fsync || !isAnyMemoryLost
+        return keyspace.durability == .fsync || write.kind == .emptying || !isAnyMemoryLost
     }
 
     /// - Parameters:
@@ -43,7 +43,7 @@ extension History {
         counters.readsChecked += 1
         let operation = operations[read]
         if let value, let problem = checkOrigin(value, of: operation) { return problem }
-        if plan.keyspaces[operation.keyspace].n == 1 {
+        if isOrderedByTime(operation.keyspace) {
             return checkByTime(operation, value)
         }
         guard let floor = floor(of: operation) else { return nil }
@@ -55,8 +55,7 @@ extension History {
         }
         if isLegal || value.map({ isUnplaced($0) }) == true { return nil }
         return "\(describe(operation)) returned \(describe(value)), older than "
-            + "\(describe(floor.write)), which \(operations[floor.write].level) replicas had "
-            + "acknowledged before"
+            + "\(describe(floor.write)), which was acknowledged before"
     }
 
     /// The latest write, in last-writer-wins order, that a read must see.
@@ -119,6 +118,7 @@ extension History {
         let key = keys[operations[write].key]
         return key.mayExpire || key.writes.contains { index in
             let delete = operations[index]
+            if delete.kind == .emptying { return isEmptiedAway(operations[write], by: delete) }
             guard delete.kind == .delete, delete.outcome != .failed else { return false }
             return delete.outcome != .acknowledged || operations[write].invoked < delete.completed
         }
@@ -134,6 +134,7 @@ extension History {
         let operation = operations[read]
         for value in values {
             if let problem = checkOrigin(value, of: operation) { return problem }
+            if let problem = checkIsNotEmptied(value, operation) { return problem }
         }
         let writes = keys[operation.key].writes
         for index in writes where operations[index].kind == .write {
@@ -141,7 +142,10 @@ extension History {
             counters.binding += 1
             if values.contains(index) { continue }
             let isReplaced = writes.contains { other in
-                operations[other].outcome != .failed && operations[other].replaces.contains(index)
+                if operations[other].kind == .emptying {
+                    return isEmptiedAway(operations[index], by: operations[other])
+                }
+                return operations[other].outcome != .failed && operations[other].replaces.contains(index)
             }
             if !isReplaced {
                 return "\(describe(operation)) returned \(values.map { describe($0) }) without "
@@ -161,7 +165,9 @@ extension History {
             return "\(describe(write)) was answered with \"nothing was written\", and was read "
                 + "before"
         }
-        guard operation.outcome == .acknowledged, !plan.mayJumpClocks, let dot = operation.dot,
+        guard operation.outcome == .acknowledged else { return nil }
+        if let problem = checkAgainstEmptyings(write) { return problem }
+        guard !plan.mayJumpClocks, let dot = operation.dot,
             plan.keyspaces[operation.keyspace].n > 1
         else { return nil }
         for index in keys[operation.key].writes where index != write {
@@ -183,7 +189,12 @@ extension History {
         guard let value else { return "nothing" }
         let operation = operations[value]
         let end = operation.completed == .max ? "…" : "\(operation.completed / 1_000)"
-        let what = operation.kind == .delete ? "the delete d\(value)" : "v\(value)"
+        let what =
+            switch operation.kind {
+            case .delete: "the delete d\(value)"
+            case .emptying: "the emptying e\(value)"
+            case .write, .read: "v\(value)"
+            }
         return "\(what) (\(operation.invoked / 1_000)..\(end) µs, \(operation.outcome))"
     }
 

@@ -25,6 +25,8 @@ struct Plan {
     /// Out of a thousand steps, how many share their turn with the next.
     var sharedTurnPerMille: Int
     var segmentBytes: Int
+    /// Mean nanoseconds between two commands of an operator; nil where there is none.
+    var administrationMean: UInt64?
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -49,6 +51,27 @@ struct Plan {
             return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
+        drawAdministration(seed)
+    }
+
+    /// From a generator of its own, so that seeds without an operator are what they were.
+    private mutating func drawAdministration(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x41_44_4D_49_4E)
+        guard random.chance(perMille: 350) else { return }
+        administrationMean = .nanoseconds(milliseconds: 100 + UInt64(random.below(1_500)))
+        clients += 1
+        let quorums = (n: 3, r: 2, w: 2)
+        keyspaces += [
+            PlannedKeyspace(
+                name: "gone", n: quorums.n, r: quorums.r, w: quorums.w, durability: .fsync,
+                isSiblings: false, keys: 1 + random.below(2),
+                readRepairPerMille: [0, 100, 1_000][random.below(3)], timeoutMilliseconds: 400,
+                life: .dropped),
+            PlannedKeyspace(
+                name: "wide", n: quorums.n, r: quorums.r, w: quorums.w, durability: .fsync,
+                isSiblings: false, keys: 1, readRepairPerMille: [0, 100][random.below(2)],
+                timeoutMilliseconds: 400, life: .resized),
+        ]
     }
 
     var mayJumpClocks: Bool { mean(of: .clockJump) != nil }
@@ -109,6 +132,9 @@ enum Phase: Int {
 struct PlannedKeyspace {
     enum Durability { case fsync, interval, memory }
 
+    /// What the operator does to it besides emptying it with everything else.
+    enum Life { case fixed, dropped, resized }
+
     let name: String
     let n: Int
     let r: Int
@@ -118,9 +144,12 @@ struct PlannedKeyspace {
     let keys: Int
     let readRepairPerMille: Int
     let timeoutMilliseconds: Int
+    var life = Life.fixed
 
     /// Assignments as `KEYSPACE CREATE` takes them.
-    var settings: [String] {
+    var settings: [String] { settings(History.Shape(self)) }
+
+    func settings(_ shape: History.Shape) -> [String] {
         let durability =
             switch durability {
             case .fsync: "fsync"
@@ -128,7 +157,7 @@ struct PlannedKeyspace {
             case .memory: "memory"
             }
         return [
-            "n=\(n)", "r=\(r)", "w=\(w)", "durability=\(durability)",
+            "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)",
         ]

@@ -17,6 +17,7 @@ extension World {
 
     func scheduleFaults() {
         for kind in FaultKind.allCases { scheduleNext(kind) }
+        scheduleAdministration()
     }
 
     private func scheduleNext(_ kind: FaultKind) {
