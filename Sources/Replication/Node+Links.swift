@@ -149,6 +149,9 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
+        case .time(let number): tellTime(number, to: node, &effects)
+        case .timeTold(let number, let stamp):
+            toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         }
     }
 }

@@ -114,7 +114,9 @@ extension Node {
         guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
         let place = store.locate(address, record.key)
-        countKey(keyspace, from: place.record, toValue: !record.isTombstone)
+        let isCounted = !record.isTombstone
+            && record.dot.stamp > catalog.active[keyspace].truncatedAt
+        countKey(keyspace, from: place.record, toValue: isCounted)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
     }
