@@ -120,7 +120,8 @@ extension History {
         for write in keys[emptying.key].writes where operations[write].kind != .emptying {
             guard operations[write].outcome == .acknowledged, !isAnythingLost,
                 operations[write].completed < emptying.invoked,
-                let writeDot = operations[write].dot, dot < writeDot
+                let writeDot = operations[write].dot, dot < writeDot,
+                !isAhead(writeDot, of: operations[write])
             else { continue }
             return "\(describe(index)) at \(dot) leaves \(describe(write)) at \(writeDot), which "
                 + "was acknowledged before"

@@ -78,7 +78,7 @@ extension History {
     }
 
     /// Whether a write was stamped so far ahead of its own time that its stamp is doubted.
-    private func isAhead(_ dot: Dot, of write: Operation) -> Bool {
+    func isAhead(_ dot: Dot, of write: Operation) -> Bool {
         dot.stamp.milliseconds > Machine.wallBase + write.completed / 1_000_000 + 1_000
     }
 
