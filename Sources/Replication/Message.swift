@@ -32,8 +32,8 @@ enum Message {
     /// instead.
     case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
-    /// What a replica has of a key; nil for nothing.
-    case answer(UInt64, Record?)
+    /// What a replica has of a key; nil for nothing, where what was written up to a stamp is gone.
+    case answer(UInt64, Record?, emptiedAt: Stamp)
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion:
         UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
@@ -138,10 +138,12 @@ enum Message {
     ) throws(DecodeError) -> Message {
         guard status == .found else {
             guard status == .absent else { throw .invalid("status is none of a read") }
-            guard rest.isEmpty else { throw .invalid("answer carries a record that it denies") }
-            return .answer(number, nil)
+            var reader = ByteReader(rest)
+            let stamp: UInt64 = try reader.integer()
+            try reader.end()
+            return .answer(number, nil, emptiedAt: Stamp(rawValue: stamp))
         }
-        return .answer(number, try Record(validating: rest))
+        return .answer(number, try Record(validating: rest), emptiedAt: Stamp(rawValue: 0))
     }
 }
 

@@ -30,9 +30,13 @@ extension Node {
         }
         client = done.head.client
         switch done.stage {
-        case .spreading: reply(.ok, done.head.target, &effects)
+        case .spreading(let dropped): tellSpread(dropped, done.head.target, &effects)
         case .timing(let emptying): empty(emptying, done.head.target, &effects)
         case .surveying(let request):
+            guard done.keys < Int.max else {
+                endSurvey(request.name, &effects)
+                return failFenced(done.head.target, &effects)
+            }
             guard done.keys == 0 else {
                 endSurvey(request.name, &effects)
                 return fail(
@@ -42,6 +46,18 @@ extension Node {
             }
             change(request.name, to: request.settings, done.head.target, &effects)
         }
+    }
+
+    private mutating func tellSpread(
+        _ dropped: [UInt8]?, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard let dropped, dropped.withUnsafeBytes({ catalog.index(named: $0) }) != nil else {
+            return reply(.ok, target, &effects)
+        }
+        counters.unknown += 1
+        fail(
+            target, "UNKNOWN the keyspace was changed elsewhere at the same time and is still there",
+            &effects)
     }
 
     mutating func expireAdministration(_ id: OperationID, _ effects: inout Effects) {

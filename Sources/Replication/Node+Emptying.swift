@@ -97,8 +97,13 @@ extension Node {
         _ emptying: Emptying, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         switch emptying {
-        case .everything: emptyEverything(target, &effects)
+        case .everything:
+            guard fences.allSatisfy({ $0.until <= now.monotonic }) else {
+                return failFenced(target, &effects)
+            }
+            emptyEverything(target, &effects)
         case .keyspace(let name):
+            guard !isBeingChanged(name) else { return failFenced(target, &effects) }
             guard name.withUnsafeBytes({ catalog.index(named: $0) }) != nil else {
                 return fail(target, "ERR no such keyspace", &effects)
             }

@@ -44,13 +44,24 @@ extension Node {
     /// Counts live keys anew: definitions came, went or were truncated.
     mutating func recountKeys() {
         keyCounts = Array(repeating: 0, count: catalog.active.count)
+        var sets: [[UInt8]] = []
         var next: UInt64? = 0
         while let place = next {
             next = store.visit(from: place) { record in
                 let index = catalog.index(of: record.key)
                 if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
                     keyCounts[index] += 1
+                    if record.isSiblingSet, catalog.active[index].truncatedAt.rawValue > 0 {
+                        sets.append(Array(record.key))
+                    }
                 }
+            }
+        }
+        for key in sets {
+            key.withUnsafeBytes {
+                let address = store.address(of: $0)
+                guard let record = store.find(address, $0) else { return }
+                _ = forgetsEmptied(record, catalog.index(of: $0), address)
             }
         }
     }
@@ -123,6 +134,7 @@ extension Node {
             settings.replicationFactor = min(3, configuration.members.count)
             settings.truncatedAt = catalog.active[0].truncatedAt
         }
+        guard !isBeingChanged(name) else { return failFenced(target, &effects) }
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)
         }
@@ -173,7 +185,7 @@ extension Node {
             return fail(target, "ERR too many keyspaces", &effects)
         }
         adopt(changed)
-        spread(target, &effects)
+        spread(dropped: settings == nil ? name : nil, target, &effects)
     }
 
     /// Names a change of keyspaces: later than every change that is known, be it from a clock that
@@ -194,8 +206,10 @@ extension Node {
         return Dot(identity: identity, stamp: max(tick(), Stamp(rawValue: next)))
     }
 
-    mutating func spread(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard let id = administer(.spreading, target, &effects) else { return }
+    mutating func spread(
+        dropped: [UInt8]? = nil, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard let id = administer(.spreading(dropped: dropped), target, &effects) else { return }
         for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
             sendDefinitions(to: links[index].node, number: id.rawValue, &effects)
         }

@@ -134,8 +134,8 @@ extension Node {
         case .replicated(let number, let status, _):
             replicated(OperationID(rawValue: number), status, from: node, &effects)
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
-        case .answer(let number, let record):
-            answered(OperationID(rawValue: number), record, from: node, &effects)
+        case .answer(let number, let record, let emptiedAt):
+            answered(OperationID(rawValue: number), record, emptiedAt, from: node, &effects)
         case .command(let number, let dialect, _, let bytes):
             executeForwarded(number, dialect, bytes, from: node, &effects)
         case .commandReply(let number, let bytes):

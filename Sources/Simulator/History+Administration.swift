@@ -76,7 +76,6 @@ extension History {
     // MARK: Emptying
 
     mutating func beginEmptying(_ keyspaces: [Int], at time: UInt64) {
-        openEmptyings = []
         for key in keys.indices where keyspaces.contains(keys[key].keyspace) {
             openEmptyings.append(
                 begin(
@@ -86,21 +85,13 @@ extension History {
         }
     }
 
-    /// - Parameters:
-    ///   - time: when the answer came, or when there could no longer be one.
-    ///   - gap: nanoseconds that two clocks may differ.
     /// - Returns: what is wrong; nil when nothing is.
-    mutating func endEmptying(_ outcome: Outcome, at time: UInt64, gap: UInt64) -> String? {
+    mutating func endEmptying(_ outcome: Outcome, at time: UInt64) -> String? {
         let emptyings = openEmptyings
-        // What was begun may still be seen later where the answer is missing.
-        if outcome != .unknown { openEmptyings = [] }
+        openEmptyings = []
         for index in emptyings {
             operations[index].outcome = outcome
-            // Nodes that have not learned of it may write behind its stamp for as long as their
-            // clocks differ.
-            let (late, isNever) = time.addingReportingOverflow(gap)
-            operations[index].completed =
-                outcome == .unknown ? (isNever ? .max : late) : time
+            operations[index].completed = outcome == .unknown ? .max : time
             if let problem = checkEmptying(index) { return problem }
         }
         return nil
@@ -145,9 +136,9 @@ extension History {
     }
 
     /// Whether a write may be gone with its keyspace.
-    func isEmptiedAway(_ write: Operation, by emptying: Operation) -> Bool {
-        emptying.outcome != .failed && emptying.dot != nil
-            && (emptying.outcome == .pending || write.invoked < emptying.completed)
+    func isEmptiedAway(_ write: Operation) -> Bool {
+        let emptied = emptiedAt[write.keyspace]
+        return emptied.rawValue > 0 && (write.dot.map { $0.stamp <= emptied } ?? true)
     }
 
     /// A read of siblings shows nothing of what a keyspace held before it was emptied.

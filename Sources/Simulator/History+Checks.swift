@@ -116,9 +116,8 @@ extension History {
     /// Whether a delete or an expiry explains that a value is not there.
     private func mayBeGone(_ write: Int) -> Bool {
         let key = keys[operations[write].key]
-        return key.mayExpire || key.writes.contains { index in
+        return key.mayExpire || isEmptiedAway(operations[write]) || key.writes.contains { index in
             let delete = operations[index]
-            if delete.kind == .emptying { return isEmptiedAway(operations[write], by: delete) }
             guard delete.kind == .delete, delete.outcome != .failed else { return false }
             return delete.outcome != .acknowledged || operations[write].invoked < delete.completed
         }
@@ -140,12 +139,9 @@ extension History {
         for index in writes where operations[index].kind == .write {
             guard binds(operations[index], operation) else { continue }
             counters.binding += 1
-            if values.contains(index) { continue }
+            if values.contains(index) || isEmptiedAway(operations[index]) { continue }
             let isReplaced = writes.contains { other in
-                if operations[other].kind == .emptying {
-                    return isEmptiedAway(operations[index], by: operations[other])
-                }
-                return operations[other].outcome != .failed && operations[other].replaces.contains(index)
+                operations[other].outcome != .failed && operations[other].replaces.contains(index)
             }
             if !isReplaced {
                 return "\(describe(operation)) returned \(values.map { describe($0) }) without "

@@ -58,7 +58,7 @@ struct Plan {
     private mutating func drawAdministration(_ seed: UInt64) {
         var random = PRNG(seed: seed ^ 0x41_44_4D_49_4E)
         guard random.chance(perMille: 350) else { return }
-        administrationMean = .nanoseconds(milliseconds: 100 + UInt64(random.below(1_500)))
+        administrationMean = .nanoseconds(milliseconds: 50 + UInt64(random.below(800)))
         clients += 1
         let quorums = (n: 3, r: 2, w: 2)
         keyspaces += [

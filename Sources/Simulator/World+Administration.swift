@@ -19,11 +19,9 @@ enum Administration {
 }
 
 // An operator who empties, drops, makes and resizes keyspaces while everything else goes on: one
-// command at a time, by any node.
+// command at a time, by any node. Only the end of the node cuts a command off, so what is unknown
+// has no effect that is yet to begin.
 extension World {
-    /// A pause of a node may keep what it has begun from being seen for this long.
-    private static let restAfterUnknown: UInt64 = 2_000_000_000
-
     /// The last client, where there is an operator.
     var operatorIndex: Int? { plan.administrationMean == nil ? nil : plan.clients - 1 }
 
@@ -37,7 +35,7 @@ extension World {
         guard phase == .safety, let index = operatorIndex else { return }
         scheduleAdministration()
         guard clients[index].generation != 0, clients[index].outstanding.isEmpty,
-            clients[index].deafUntil <= time, operatorRestsUntil <= time
+            clients[index].deafUntil <= time
         else { return }
         give(drawAdministration(), index)
     }
@@ -48,12 +46,13 @@ extension World {
 
     private func drawAdministration() -> Administration {
         let (gone, wide) = (keyspace(.dropped), keyspace(.resized))
-        switch administrationRandom.below(7) {
+        switch administrationRandom.below(6) {
         case 0, 1: return .flush
-        case 2: return .drop(gone)
-        case 3: return .create(gone, History.Shape(plan.keyspaces[gone]))
-        case 4: return .drop(wide)
-        case 5: return .create(wide, drawShape())
+        case 2:
+            return droppedKeyspaces.contains(gone)
+                ? .create(gone, History.Shape(plan.keyspaces[gone])) : .drop(gone)
+        case 3, 4:
+            return droppedKeyspaces.contains(wide) ? .create(wide, drawShape()) : .drop(wide)
         default: return .alter(wide, drawShape())
         }
     }
@@ -92,6 +91,7 @@ extension World {
     }
 
     func settle(_ command: Administration, _ reply: RedisReply, _ index: Int) {
+        noteExistence(command, reply)
         switch reply {
         case .simple: settle(command, .acknowledged)
         case .error(let text): settle(command, World.outcome(of: text))
@@ -118,7 +118,7 @@ extension World {
 
     func settle(_ command: Administration, _ outcome: History.Outcome) {
         switch outcome {
-        case .unknown: operatorRestsUntil = time + World.restAfterUnknown
+        case .unknown: counters.administrationUnknown += 1
         case .failed, .pending: counters.administrationRefused += 1
         case .acknowledged: count(command)
         }
@@ -128,8 +128,22 @@ extension World {
             history.endShape(of: keyspace, outcome, at: time)
         }
         guard !command.emptied(of: plan.keyspaces.count).isEmpty else { return }
-        let gap = plan.mayJumpClocks ? .max : clockGap
-        if let problem = history.endEmptying(outcome, at: time, gap: gap) { violate(problem) }
+        if let problem = history.endEmptying(outcome, at: time) { violate(problem) }
+    }
+
+    /// Keeps what the operator knows of which keyspaces there are.
+    private func noteExistence(_ command: Administration, _ reply: RedisReply) {
+        let isDone = reply.failure == nil
+        switch command {
+        case .flush: break
+        case .drop(let keyspace), .alter(let keyspace, _):
+            if reply.failure?.hasPrefix("ERR no such") == true { droppedKeyspaces.insert(keyspace) }
+            if case .drop = command, isDone { droppedKeyspaces.insert(keyspace) }
+        case .create(let keyspace, _):
+            if isDone || reply.failure?.hasPrefix("ERR keyspace exists") == true {
+                droppedKeyspaces.remove(keyspace)
+            }
+        }
     }
 
     private func count(_ command: Administration) {

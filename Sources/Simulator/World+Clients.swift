@@ -4,8 +4,8 @@ import Replication
 // The way between clients and nodes.
 extension World {
     private static let patience: UInt64 = 4_000_000_000
-    /// Changes of keyspaces wait 5 s for a node.
-    private static let operatorPatience: UInt64 = 6_500_000_000
+    /// Changes of keyspaces wait for nodes twice, 5 s each.
+    private static let operatorPatience: UInt64 = 11_000_000_000
 
     func clientTurn(_ index: Int) {
         clients[index].isTurnDue = false

@@ -242,7 +242,7 @@ extension World {
     }
 
     /// Nanoseconds that two clocks differ at most, with what a stamp rounds.
-    var clockGap: UInt64 { .nanoseconds(milliseconds: UInt64(plan.skewMax) + 10) }
+    private var clockGap: UInt64 { .nanoseconds(milliseconds: UInt64(plan.skewMax) + 10) }
 
     private func settleRead(_ operation: Int, _ reply: RedisReply) {
         history.operations[operation].completed = time

@@ -37,7 +37,8 @@ final class World {
     var phase = Phase.safety
     var faultRandom: PRNG
     var administrationRandom: PRNG
-    var operatorRestsUntil: UInt64 = 0
+    /// What the operator takes for dropped, by index.
+    var droppedKeyspaces: Set<Int> = []
     /// Counters of processes that are gone.
     var counted = NodeCounters()
     var counters = WorldCounters()
@@ -211,6 +212,7 @@ struct WorldCounters {
     var emptied = 0
     var resized = 0
     var administrationRefused = 0
+    var administrationUnknown = 0
 
     var named: [(name: String, value: Int)] {
         [
@@ -226,6 +228,7 @@ struct WorldCounters {
             ("clock_jumps", clockJumps), ("disks_restored", restores),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("administration_refused", administrationRefused),
+            ("administration_unknown", administrationUnknown),
         ]
     }
 }
