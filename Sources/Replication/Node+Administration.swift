@@ -56,7 +56,8 @@ extension Node {
         }
         counters.unknown += 1
         fail(
-            target, "UNKNOWN the keyspace was changed elsewhere at the same time and is still there",
+            target,
+            "UNKNOWN the keyspace is emptied and still there: it was changed elsewhere meanwhile",
             &effects)
     }
 
