@@ -107,11 +107,6 @@ public struct SiblingSet: Equatable, Sendable {
         context.insert(dot)
     }
 
-    /// Removes every value written up to a stamp; the set has still seen them.
-    public mutating func forget(upTo stamp: Stamp) {
-        siblings.removeAll { $0.dot.stamp <= stamp }
-    }
-
     /// Adds everything that `other` knows. Commutative, associative and idempotent.
     ///
     /// - Complexity: O((siblings + identities) · log identities).

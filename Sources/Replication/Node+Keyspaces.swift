@@ -44,24 +44,13 @@ extension Node {
     /// Counts live keys anew: definitions came, went or were truncated.
     mutating func recountKeys() {
         keyCounts = Array(repeating: 0, count: catalog.active.count)
-        var sets: [[UInt8]] = []
         var next: UInt64? = 0
         while let place = next {
             next = store.visit(from: place) { record in
                 let index = catalog.index(of: record.key)
                 if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
                     keyCounts[index] += 1
-                    if record.isSiblingSet, catalog.active[index].truncatedAt.rawValue > 0 {
-                        sets.append(Array(record.key))
-                    }
                 }
-            }
-        }
-        for key in sets {
-            key.withUnsafeBytes {
-                let address = store.address(of: $0)
-                guard let record = store.find(address, $0) else { return }
-                _ = forgetsEmptied(record, catalog.index(of: $0), address)
             }
         }
     }

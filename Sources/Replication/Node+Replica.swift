@@ -113,33 +113,12 @@ extension Node {
     ) {
         guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
-        if forgetsEmptied(record, keyspace, address) { return }
         let place = store.locate(address, record.key)
         let isCounted = !record.isTombstone
             && record.dot.stamp > catalog.active[keyspace].truncatedAt
         countKey(keyspace, from: place.record, toValue: isCounted)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
-    }
-
-    /// Of several siblings those that were emptied away go, and the later ones stay.
-    ///
-    /// - Returns: false when there are none to go.
-    mutating func forgetsEmptied(
-        _ record: Record, _ keyspace: Int, _ address: RecordStore.Address
-    ) -> Bool {
-        let emptiedAt = catalog.active[keyspace].truncatedAt
-        guard record.isSiblingSet, emptiedAt.rawValue > 0, record.dot.stamp > emptiedAt else {
-            return false
-        }
-        var set = SiblingSet(valid: record)
-        guard set.siblings.contains(where: { $0.dot.stamp <= emptiedAt }) else { return false }
-        set.forget(upTo: emptiedAt)
-        let key = Array(record.key)
-        var rest = ByteBuffer(capacity: record.length)
-        let range = key.withUnsafeBytes { set.encodeRecord(key: $0, into: &rest) }
-        replaceStored(rest[range], keyspace, address)
-        return true
     }
 
     /// Keeps the number of live keys: one state of a key is about to give way to another.

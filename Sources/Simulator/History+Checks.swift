@@ -7,7 +7,8 @@ import Causality
 //    written".
 // 2. A read of r replicas that began after a write was acknowledged by w replicas returns it, or a
 //    state that comes later in last-writer-wins order, if r + w > n and neither replica forgot: so
-//    in `fsync` keyspaces always, in others until the first process stops. Rot takes the promise
+//    in `fsync` keyspaces always; in `interval` ones unless a replica stops before the interval and
+//    a sync are over; in `memory` ones until the first process stops. Rot takes the promise
 //    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
 //    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
 //    out: what it wrote is brought back to the present once the clock is right again, behind what
@@ -30,7 +31,19 @@ extension History {
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
             leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)
         else { return false }
-        return keyspace.durability == .fsync || write.kind == .emptying || !isAnyMemoryLost
+        switch keyspace.durability {
+        case .fsync: return true
+        case .interval: return write.kind == .emptying || isSynced(write)
+        case .memory: return write.kind == .emptying || stops.allSatisfy(\.isEmpty)
+        }
+    }
+
+    /// Whether every replica of a key has run on for as long as it takes to sync a write.
+    private func isSynced(_ write: Operation) -> Bool {
+        guard let window = plan.intervalWindow else { return stops.allSatisfy(\.isEmpty) }
+        return replicas(of: write.key).allSatisfy { replica in
+            stops[replica].allSatisfy { $0 < write.invoked || $0 > write.completed + window }
+        }
     }
 
     /// - Parameters:

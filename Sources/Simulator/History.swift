@@ -60,8 +60,8 @@ struct History {
     let ring: Ring
     private(set) var keys: [Key] = []
     var operations: [Operation] = []
-    /// A process stopped: what was in memory only may be gone.
-    var isAnyMemoryLost = false
+    /// When processes stopped, by machine: what was in memory only may be gone then.
+    private(set) var stops: [[UInt64]] = []
     /// A disk rotted: what it had acknowledged is gone.
     var isAnythingLost = false
     /// By keyspace: what it may be.
@@ -77,6 +77,7 @@ struct History {
     init(_ plan: Plan, members: [Member]) {
         self.plan = plan
         ring = Ring(members: members, epoch: 1)
+        stops = members.map { _ in [] }
         emptiedAt = plan.keyspaces.map { _ in Stamp(rawValue: 0) }
         shapes = plan.keyspaces.map { [Shape($0)] }
         for (index, keyspace) in plan.keyspaces.enumerated() {
@@ -191,6 +192,8 @@ struct History {
         if keys[key].openDelete == delete { keys[key].openDelete = nil }
         if isLost { keys[key].hasLostDelete = true }
     }
+
+    mutating func noteStop(of machine: Int, at time: UInt64) { stops[machine].append(time) }
 
     /// A state that every key of a keyspace was given at once.
     mutating func noteEmptied(_ keyspace: Int, _ state: State) {

@@ -51,7 +51,18 @@ struct Plan {
             return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
+        drawBrief(seed)
         drawAdministration(seed)
+    }
+
+    /// One replica that syncs by interval, where nothing stands still: how much does a crash cost?
+    private mutating func drawBrief(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x42_52_49_45_46)
+        guard intervalWindow != nil, random.chance(perMille: 500) else { return }
+        keyspaces.append(
+            PlannedKeyspace(
+                name: "brief", n: 1, r: 1, w: 1, durability: .interval, isSiblings: false,
+                keys: 1 + random.below(3), readRepairPerMille: 0, timeoutMilliseconds: 400))
     }
 
     /// From a generator of its own, so that seeds without an operator are what they were.
@@ -72,6 +83,15 @@ struct Plan {
                 isSiblings: false, keys: 1, readRepairPerMille: [0, 100][random.below(2)],
                 timeoutMilliseconds: 400, life: .resized),
         ]
+    }
+
+    /// Nanoseconds after which a write of an `interval` keyspace survives a crash: the interval and
+    /// the jobs in front of its sync; nil where disks or processes stand still for longer.
+    var intervalWindow: UInt64? {
+        let standing: [FaultKind] = [.diskFull, .slowDisk, .pause]
+        guard standing.allSatisfy({ mean(of: $0) == nil }) else { return nil }
+        return .nanoseconds(milliseconds: PlannedKeyspace.intervalMilliseconds + 10)
+            + 12 * diskLatency
     }
 
     var mayJumpClocks: Bool { mean(of: .clockJump) != nil }
@@ -132,6 +152,8 @@ enum Phase: Int {
 struct PlannedKeyspace {
     enum Durability { case fsync, interval, memory }
 
+    static let intervalMilliseconds: UInt64 = 50
+
     /// What the operator does to it besides emptying it with everything else.
     enum Life { case fixed, dropped, resized }
 
@@ -153,7 +175,7 @@ struct PlannedKeyspace {
         let durability =
             switch durability {
             case .fsync: "fsync"
-            case .interval: "interval(50)"
+            case .interval: "interval(\(PlannedKeyspace.intervalMilliseconds))"
             case .memory: "memory"
             }
         return [
