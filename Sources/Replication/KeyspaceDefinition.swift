@@ -9,7 +9,7 @@ import Quorum
 /// knowing of each other. Definitions are therefore kept as what they are, concurrent values under
 /// a causal context, and the effective settings are the safer of each (`KeyspaceSettings.saferOf`):
 /// more replicas, larger quorums, siblings rather than last-writer-wins, the stronger durability. A
-/// drop loses against a concurrent change. The next change anywhere that has seen both replaces
+/// drop loses against a concurrent change: the keyspace is emptied and stays. The next change anywhere that has seen both replaces
 /// both.
 struct KeyspaceDefinition {
     let name: [UInt8]
@@ -77,8 +77,8 @@ struct KeyspaceDefinition {
             changed.append(try KeyspaceChange(encoded: sibling.value))
         }
         settings = nil
-        let isDropped = changed.allSatisfy(\.dropped)
-        for change in changed where isDropped || !change.dropped {
+        truncatedAt = Stamp(rawValue: 0)
+        for change in changed {
             truncatedAt = max(truncatedAt, change.settings.truncatedAt)
             guard !change.dropped else { continue }
             settings = settings?.saferOf(change.settings) ?? change.settings

@@ -32,8 +32,8 @@ enum Message {
     /// instead.
     case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
-    /// What a replica has of a key; nil for nothing.
-    case answer(UInt64, Record?)
+    /// What a replica has of a key; nil for nothing, where what was written up to a stamp is gone.
+    case answer(UInt64, Record?, emptiedAt: Stamp)
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion:
         UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
@@ -48,6 +48,9 @@ enum Message {
     /// Nothing comes of the survey of this name.
     case surveyOver(name: UnsafeRawBufferPointer)
     case surveyed(UInt64, keys: UInt64)
+    /// What is the latest stamp that you know of?
+    case time(UInt64)
+    case timeTold(UInt64, Stamp)
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -87,7 +90,10 @@ enum Message {
             try reader.end()
         case 10: self = try Message.survey(number, flag, name: reader.rest())
         case 11:
-            self = .surveyed(number, keys: try reader.integer())
+            guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }
+            let value: UInt64 = try reader.integer()
+            self = flag == 0
+                ? .surveyed(number, keys: value) : .timeTold(number, Stamp(rawValue: value))
             try reader.end()
         default: throw .invalid("message kind is unknown")
         }
@@ -111,7 +117,11 @@ enum Message {
     private static func survey(
         _ number: UInt64, _ flag: UInt8, name: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
-        guard flag < 2 else { throw .invalid("survey has an unknown flag") }
+        guard flag < 3 else { throw .invalid("survey has an unknown flag") }
+        if flag == 2 {
+            guard name.isEmpty else { throw .invalid("a question for the time names nothing") }
+            return .time(number)
+        }
         guard name.count <= KeyspaceCatalog.nameBytesMax else { throw .invalid("name length") }
         return flag == 0 ? .survey(number, name: name) : .surveyOver(name: name)
     }
@@ -128,10 +138,12 @@ enum Message {
     ) throws(DecodeError) -> Message {
         guard status == .found else {
             guard status == .absent else { throw .invalid("status is none of a read") }
-            guard rest.isEmpty else { throw .invalid("answer carries a record that it denies") }
-            return .answer(number, nil)
+            var reader = ByteReader(rest)
+            let stamp: UInt64 = try reader.integer()
+            try reader.end()
+            return .answer(number, nil, emptiedAt: Stamp(rawValue: stamp))
         }
-        return .answer(number, try Record(validating: rest))
+        return .answer(number, try Record(validating: rest), emptiedAt: Stamp(rawValue: 0))
     }
 }
 

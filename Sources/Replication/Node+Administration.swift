@@ -22,7 +22,7 @@ extension Node {
         expireAdministration(id, &effects)
     }
 
-    private mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
+    mutating func strike(_ id: OperationID, _ index: Int, _ effects: inout Effects) {
         guard let operation = administrations[id], operation.waiting.isSet(index) else { return }
         administrations[id]?.waiting &= ~(1 << UInt64(index))
         guard administrations[id]?.waiting == 0, let done = administrations.remove(id) else {
@@ -30,8 +30,13 @@ extension Node {
         }
         client = done.head.client
         switch done.stage {
-        case .spreading: reply(.ok, done.head.target, &effects)
+        case .spreading(let dropped): tellSpread(dropped, done.head.target, &effects)
+        case .timing(let emptying): empty(emptying, done.head.target, &effects)
         case .surveying(let request):
+            guard done.keys < Int.max else {
+                endSurvey(request.name, &effects)
+                return failFenced(done.head.target, &effects)
+            }
             guard done.keys == 0 else {
                 endSurvey(request.name, &effects)
                 return fail(
@@ -41,6 +46,19 @@ extension Node {
             }
             change(request.name, to: request.settings, done.head.target, &effects)
         }
+    }
+
+    private mutating func tellSpread(
+        _ dropped: [UInt8]?, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard let dropped, dropped.withUnsafeBytes({ catalog.index(named: $0) }) != nil else {
+            return reply(.ok, target, &effects)
+        }
+        counters.unknown += 1
+        fail(
+            target,
+            "UNKNOWN the keyspace is emptied and still there: it was changed elsewhere meanwhile",
+            &effects)
     }
 
     mutating func expireAdministration(_ id: OperationID, _ effects: inout Effects) {
@@ -54,12 +72,15 @@ extension Node {
                 "UNKNOWN the change is made here and spreads to the nodes that did not answer",
                 &effects)
         case .surveying(let request):
-            counters.unavailable += 1
             endSurvey(request.name, &effects)
-            fail(
-                operation.head.target, "UNAVAILABLE a node did not answer; nothing was changed",
-                &effects)
+            failUnanswered(operation.head.target, &effects)
+        case .timing: failUnanswered(operation.head.target, &effects)
         }
+    }
+
+    private mutating func failUnanswered(_ target: ReplyTarget, _ effects: inout Effects) {
+        counters.unavailable += 1
+        fail(target, "UNAVAILABLE a node did not answer; nothing was changed", &effects)
     }
 
     /// Asks every node how many keys it holds before a change that would lose sight of some.

@@ -20,9 +20,12 @@ extension Node {
     /// Counts what is held under a name; where that is nothing, nothing comes to it either, until
     /// the asking node's change or word that there is none.
     ///
-    /// - Returns: the records held, or more than any when there is no room for another fence.
+    /// - Returns: the records held, or more than any when there is no room for another fence or
+    ///   another node is changing it.
     mutating func fence(_ name: [UInt8], for node: NodeID) -> UInt64 {
         fences.removeAll { $0.until <= now.monotonic }
+        // Of two nodes that change one keyspace at a time, neither would know of the other's n.
+        guard !fences.contains(where: { $0.name == name && $0.node != node }) else { return .max }
         let held = recordsHeld(under: name)
         guard held == 0 else { return UInt64(held) }
         guard fences.count < Node.fencesMax else { return .max }
@@ -47,6 +50,17 @@ extension Node {
         }
         catalog = changed
         recountKeys()
+    }
+
+    /// Whether a node is about to change a keyspace's n: another change would bring the old one
+    /// back.
+    func isBeingChanged(_ name: [UInt8]) -> Bool {
+        fences.contains { now.monotonic < $0.until && $0.name == name }
+    }
+
+    mutating func failFenced(_ target: ReplyTarget, _ effects: inout Effects) {
+        counters.unavailable += 1
+        fail(target, "UNAVAILABLE a keyspace is being changed; try again", &effects)
     }
 
     @inline(__always)

@@ -123,6 +123,7 @@ extension Node {
             settings.replicationFactor = min(3, configuration.members.count)
             settings.truncatedAt = catalog.active[0].truncatedAt
         }
+        guard !isBeingChanged(name) else { return failFenced(target, &effects) }
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)
         }
@@ -173,7 +174,7 @@ extension Node {
             return fail(target, "ERR too many keyspaces", &effects)
         }
         adopt(changed)
-        spread(target, &effects)
+        spread(dropped: settings == nil ? name : nil, target, &effects)
     }
 
     /// Names a change of keyspaces: later than every change that is known, be it from a clock that
@@ -181,7 +182,7 @@ extension Node {
     /// the wall clock.
     ///
     /// - Returns: nil, and an error reply, when there is no later name.
-    private mutating func nextChange(
+    mutating func nextChange(
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Dot? {
         let newest = catalog.definitions.lazy.compactMap(\.changes.context.newest?.stamp.rawValue)
@@ -194,19 +195,10 @@ extension Node {
         return Dot(identity: identity, stamp: max(tick(), Stamp(rawValue: next)))
     }
 
-    /// What empties a keyspace must not do so for the time to come.
-    private mutating func agreesOnTime(
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) -> Bool {
-        if links.count == 1 || agreesWithAnother { return true }
-        fail(
-            target, "CLOCK no other node's clock agrees with this one's; nothing was changed",
-            &effects)
-        return false
-    }
-
-    private mutating func spread(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard let id = administer(.spreading, target, &effects) else { return }
+    mutating func spread(
+        dropped: [UInt8]? = nil, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard let id = administer(.spreading(dropped: dropped), target, &effects) else { return }
         for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
             sendDefinitions(to: links[index].node, number: id.rawValue, &effects)
         }
@@ -274,37 +266,5 @@ extension Node {
             persistDefinitions(token: nil, &effects)
         }
         if number != 0 { send(to: node, kind: 8, number: number, &effects) }
-    }
-}
-
-// Emptying keyspaces.
-extension Node {
-    private mutating func dropKeyspace(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard let index = catalog.index(named: request[2]) else {
-            return fail(target, "ERR no such keyspace", &effects)
-        }
-        guard index != 0 else {
-            return fail(target, "ERR the default keyspace is always there", &effects)
-        }
-        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects) else { return }
-        change(Array(request[2]), to: nil, target, &effects)
-    }
-
-    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
-    /// it.
-    mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
-        guard everyNodeIsUp(target, &effects), agreesOnTime(target, &effects) else { return }
-        var changed = catalog
-        do throws(DecodeError) {
-            for index in catalog.definitions.indices where !catalog.active[index].isDropped {
-                guard let dot = nextChange(target, &effects) else { return }
-                let settings = catalog.active[index].settings
-                try changed.change(index, to: settings, dot: dot, emptied: tick())
-            }
-        } catch {
-            preconditionFailure("settings in force can be encoded and read")
-        }
-        adopt(changed)
-        spread(target, &effects)
     }
 }

@@ -136,8 +136,8 @@ extension Node {
         case .replicated(let number, let status, _):
             replicated(OperationID(rawValue: number), status, from: node, &effects)
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
-        case .answer(let number, let record):
-            answered(OperationID(rawValue: number), record, from: node, &effects)
+        case .answer(let number, let record, let emptiedAt):
+            answered(OperationID(rawValue: number), record, emptiedAt, from: node, &effects)
         case .command(let number, let dialect, _, let bytes):
             executeForwarded(number, dialect, bytes, from: node, &effects)
         case .commandReply(let number, let bytes):
@@ -151,6 +151,9 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
+        case .time(let number): tellTime(number, to: node, &effects)
+        case .timeTold(let number, let stamp):
+            toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         }
     }
 }

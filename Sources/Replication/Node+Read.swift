@@ -130,7 +130,8 @@ extension Node {
 // Counting a read's answers.
 extension Node {
     mutating func answered(
-        _ id: OperationID, _ record: Record?, from node: NodeID, _ effects: inout Effects
+        _ id: OperationID, _ record: Record?, _ emptiedAt: Stamp, from node: NodeID,
+        _ effects: inout Effects
     ) {
         guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
             replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
@@ -138,7 +139,11 @@ extension Node {
             counters.lateAnswers += 1
             return
         }
-        guard let record else { return self.record(nil, from: replica, of: id, &effects) }
+        guard let record else {
+            guard !isAhead(emptiedAt) else { return disbelieve(id, replica, &effects) }
+            reads[id]?.emptiedAt = max(read.emptiedAt, emptiedAt)
+            return self.record(nil, from: replica, of: id, &effects)
+        }
         guard bytesMatch(record.key, read.key), !isAhead(record.dot.stamp) else {
             return disbelieve(id, replica, &effects)
         }
@@ -292,7 +297,7 @@ extension Node {
             let records = read.answers.map { answer in
                 answer.record.flatMap { range in
                     bytes.baseAddress.map { Record(at: $0 + range.lowerBound) }
-                }
+                }.flatMap { $0.dot.stamp > read.emptiedAt ? $0 : nil }
             }
             var sum = ByteBuffer(capacity: 64)
             let merge = AnswerMerge(records, policy: policy, into: &sum)

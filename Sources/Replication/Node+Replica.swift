@@ -114,7 +114,9 @@ extension Node {
         guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
         let place = store.locate(address, record.key)
-        countKey(keyspace, from: place.record, toValue: !record.isTombstone)
+        let isCounted = !record.isTombstone
+            && record.dot.stamp > catalog.active[keyspace].truncatedAt
+        countKey(keyspace, from: place.record, toValue: isCounted)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
     }
@@ -161,8 +163,12 @@ extension Node {
     ) {
         let keyspace = catalog.index(of: key)
         guard let record = believableState(store.address(of: key), key, keyspace, &effects) else {
-            return send(
-                to: node, kind: 4, flag: ReplicaStatus.absent.rawValue, number: number, &effects)
+            let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
+            return withUnsafeBytes(of: emptiedAt.littleEndian) {
+                send(
+                    to: node, kind: 4, flag: ReplicaStatus.absent.rawValue, number: number, $0,
+                    &effects)
+            }
         }
         send(
             to: node, kind: 4, flag: ReplicaStatus.found.rawValue, number: number, record.bytes,

@@ -237,7 +237,9 @@ extension Node {
         case .value(let value): (body, kind) = (value, .value)
         case .delete: (body, kind) = (UnsafeRawBufferPointer(start: nil, count: 0), .tombstone)
         }
-        countKey(keyspace, from: place.record, toValue: kind == .value)
+        // A change derived from what was emptied away meanwhile is gone with it.
+        let isCounted = kind == .value && dot.stamp > catalog.active[keyspace].truncatedAt
+        countKey(keyspace, from: place.record, toValue: isCounted)
         let target = store.prepare(
             place, address, intent.key,
             length: Record.length(keyBytes: intent.key.count, bodyBytes: body.count))

@@ -53,6 +53,8 @@ struct ReadOperation {
     var bytes: [UInt8] = []
     /// Who answered, by place in the preference list, and where its record stands; nil for nothing.
     var answers: [(replica: Int, record: Range<Int>?)] = []
+    /// A replica that answered had lost what was written up to then with its keyspace.
+    var emptiedAt = Stamp(rawValue: 0)
 }
 
 /// What a read is for: how its result is told, or what is written because of it.
@@ -118,10 +120,13 @@ struct ForwardOperation {
 /// A change of keyspaces, waiting for other nodes.
 struct AdministrationOperation {
     enum Stage {
-        /// Until every asked node has learned the definitions.
-        case spreading
+        /// Until every asked node has learned the definitions; a drop may turn out to have lost
+        /// against a change made elsewhere at the same time.
+        case spreading(dropped: [UInt8]?)
         /// Until every other node has said how many keys it holds; then the change is made.
         case surveying(KeyspaceChangeRequest)
+        /// Until every other node has told the latest stamp it knows of; then keyspaces are emptied.
+        case timing(Emptying)
     }
 
     let head: OperationHead

@@ -11,6 +11,8 @@ struct Client {
             case siblings
             case expire
             case definition
+            /// An operator's command.
+            case administration(Administration)
             case several
             /// A scenario's own request: the answer is kept.
             case told

@@ -22,6 +22,7 @@ enum Event {
     case clientTurn(client: Int)
     case clientPatience(client: Int, generation: Int, request: Int)
     case fault(FaultKind)
+    case administer
     case heal(Mend)
     case start(machine: Int)
     case phase(Phase)

@@ -7,7 +7,8 @@ import Causality
 //    written".
 // 2. A read of r replicas that began after a write was acknowledged by w replicas returns it, or a
 //    state that comes later in last-writer-wins order, if r + w > n and neither replica forgot: so
-//    in `fsync` keyspaces always, in others until the first process stops. Rot takes the promise
+//    in `fsync` keyspaces always; in `interval` ones unless a replica stops before the interval and
+//    a sync are over; in `memory` ones until the first process stops. Rot takes the promise
 //    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
 //    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
 //    out: what it wrote is brought back to the present once the clock is right again, behind what
@@ -28,9 +29,21 @@ extension History {
     private func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
-            write.level + read.level > keyspace.n
+            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)
         else { return false }
-        return keyspace.durability == .fsync || !isAnyMemoryLost
+        switch keyspace.durability {
+        case .fsync: return true
+        case .interval: return write.kind == .emptying || isSynced(write)
+        case .memory: return write.kind == .emptying || stops.allSatisfy(\.isEmpty)
+        }
+    }
+
+    /// Whether every replica of a key has run on for as long as it takes to sync a write.
+    private func isSynced(_ write: Operation) -> Bool {
+        guard let window = plan.intervalWindow else { return stops.allSatisfy(\.isEmpty) }
+        return replicas(of: write.key).allSatisfy { replica in
+            stops[replica].allSatisfy { $0 < write.invoked || $0 > write.completed + window }
+        }
     }
 
     /// - Parameters:
@@ -43,7 +56,7 @@ extension History {
         counters.readsChecked += 1
         let operation = operations[read]
         if let value, let problem = checkOrigin(value, of: operation) { return problem }
-        if plan.keyspaces[operation.keyspace].n == 1 {
+        if isOrderedByTime(operation.keyspace) {
             return checkByTime(operation, value)
         }
         guard let floor = floor(of: operation) else { return nil }
@@ -55,8 +68,7 @@ extension History {
         }
         if isLegal || value.map({ isUnplaced($0) }) == true { return nil }
         return "\(describe(operation)) returned \(describe(value)), older than "
-            + "\(describe(floor.write)), which \(operations[floor.write].level) replicas had "
-            + "acknowledged before"
+            + "\(describe(floor.write)), which was acknowledged before"
     }
 
     /// The latest write, in last-writer-wins order, that a read must see.
@@ -79,7 +91,7 @@ extension History {
     }
 
     /// Whether a write was stamped so far ahead of its own time that its stamp is doubted.
-    private func isAhead(_ dot: Dot, of write: Operation) -> Bool {
+    func isAhead(_ dot: Dot, of write: Operation) -> Bool {
         dot.stamp.milliseconds > Machine.wallBase + write.completed / 1_000_000 + 1_000
     }
 
@@ -117,7 +129,7 @@ extension History {
     /// Whether a delete or an expiry explains that a value is not there.
     private func mayBeGone(_ write: Int) -> Bool {
         let key = keys[operations[write].key]
-        return key.mayExpire || key.writes.contains { index in
+        return key.mayExpire || isEmptiedAway(operations[write]) || key.writes.contains { index in
             let delete = operations[index]
             guard delete.kind == .delete, delete.outcome != .failed else { return false }
             return delete.outcome != .acknowledged || operations[write].invoked < delete.completed
@@ -134,12 +146,13 @@ extension History {
         let operation = operations[read]
         for value in values {
             if let problem = checkOrigin(value, of: operation) { return problem }
+            if let problem = checkIsNotEmptied(value, operation) { return problem }
         }
         let writes = keys[operation.key].writes
         for index in writes where operations[index].kind == .write {
             guard binds(operations[index], operation) else { continue }
             counters.binding += 1
-            if values.contains(index) { continue }
+            if values.contains(index) || isEmptiedAway(operations[index]) { continue }
             let isReplaced = writes.contains { other in
                 operations[other].outcome != .failed && operations[other].replaces.contains(index)
             }
@@ -161,7 +174,9 @@ extension History {
             return "\(describe(write)) was answered with \"nothing was written\", and was read "
                 + "before"
         }
-        guard operation.outcome == .acknowledged, !plan.mayJumpClocks, let dot = operation.dot,
+        guard operation.outcome == .acknowledged else { return nil }
+        if let problem = checkAgainstEmptyings(write) { return problem }
+        guard !plan.mayJumpClocks, let dot = operation.dot,
             plan.keyspaces[operation.keyspace].n > 1
         else { return nil }
         for index in keys[operation.key].writes where index != write {
@@ -183,7 +198,12 @@ extension History {
         guard let value else { return "nothing" }
         let operation = operations[value]
         let end = operation.completed == .max ? "…" : "\(operation.completed / 1_000)"
-        let what = operation.kind == .delete ? "the delete d\(value)" : "v\(value)"
+        let what =
+            switch operation.kind {
+            case .delete: "the delete d\(value)"
+            case .emptying: "the emptying e\(value)"
+            case .write, .read: "v\(value)"
+            }
         return "\(what) (\(operation.invoked / 1_000)..\(end) µs, \(operation.outcome))"
     }
 

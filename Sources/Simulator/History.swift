@@ -8,7 +8,7 @@ import Ring
 /// Values are unique, so a value read names the write that it came from, and the records that pass
 /// by name its dot.
 struct History {
-    enum Kind { case write, delete, read }
+    enum Kind { case write, delete, read, emptying }
 
     enum Outcome { case pending, acknowledged, failed, unknown }
 
@@ -60,10 +60,16 @@ struct History {
     let ring: Ring
     private(set) var keys: [Key] = []
     var operations: [Operation] = []
-    /// A process stopped: what was in memory only may be gone.
-    var isAnyMemoryLost = false
+    /// When processes stopped, by machine: what was in memory only may be gone then.
+    private(set) var stops: [[UInt64]] = []
     /// A disk rotted: what it had acknowledged is gone.
     var isAnythingLost = false
+    /// By keyspace: what it may be.
+    var shapes: [[Shape]] = []
+    /// By keyspace: the latest stamp that any node emptied it at.
+    var emptiedAt: [Stamp] = []
+    /// What the operator is emptying, one operation a key.
+    var openEmptyings: [Int] = []
     private var keyOfName: [[UInt8]: Int] = [:]
     /// The value that each dot of a sibling names.
     private var valueOfSibling: [Dot: Int] = [:]
@@ -71,6 +77,9 @@ struct History {
     init(_ plan: Plan, members: [Member]) {
         self.plan = plan
         ring = Ring(members: members, epoch: 1)
+        stops = members.map { _ in [] }
+        emptiedAt = plan.keyspaces.map { _ in Stamp(rawValue: 0) }
+        shapes = plan.keyspaces.map { [Shape($0)] }
         for (index, keyspace) in plan.keyspaces.enumerated() {
             for number in 0..<keyspace.keys {
                 let name = Array("\(keyspace.name):\(number)".utf8)
@@ -89,6 +98,7 @@ struct History {
         case .delete:
             keys[operation.key].writes.append(index)
             if !keys[operation.key].hasLostDelete { keys[operation.key].openDelete = index }
+        case .emptying: keys[operation.key].writes.append(index)
         case .read: break
         }
         return index
@@ -115,7 +125,9 @@ struct History {
 
     /// - Returns: what is wrong; nil when nothing is.
     mutating func observe(journalPayload payload: UnsafeRawBufferPointer) -> String? {
-        guard payload.count > 1, payload[0] == 1 else { return nil }
+        guard payload.count > 1 else { return nil }
+        if payload[0] == 3 { return observe(definitions: payload) }
+        guard payload[0] == 1 else { return nil }
         return observe(record: UnsafeRawBufferPointer(rebasing: payload[1...]))
     }
 
@@ -135,7 +147,7 @@ struct History {
         let value = record.isTombstone ? nil : operation(of: record.body)
         if let known = keys[key].states.first(where: { $0.dot == dot }) {
             // Where a key has one replica nobody compares dots, and its tombstones leave no trace.
-            guard known.value != value, plan.keyspaces[keys[key].keyspace].n > 1 else { return nil }
+            guard known.value != value, !isOrderedByTime(keys[key].keyspace) else { return nil }
             return "\(dot) names \(describe(known.value)) as well as \(describe(value))"
         }
         keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
@@ -181,12 +193,21 @@ struct History {
         if isLost { keys[key].hasLostDelete = true }
     }
 
+    mutating func noteStop(of machine: Int, at time: UInt64) { stops[machine].append(time) }
+
+    /// A state that every key of a keyspace was given at once.
+    mutating func noteEmptied(_ keyspace: Int, _ state: State) {
+        for key in keys.indices where keys[key].keyspace == keyspace {
+            keys[key].states.append(state)
+        }
+    }
+
     mutating func noteExpiry(of key: Int) { keys[key].mayExpire = true }
 
     /// The nodes, by index, that keep a key.
     func replicas(of key: Int) -> [Int] {
         let range = keys[key].name.withUnsafeBytes { KeyRange(Slot(key: $0)) }
-        let n = plan.keyspaces[keys[key].keyspace].n
+        let n = leastReplicas(of: keys[key].keyspace)
         return ring.primaries(of: range, replicationFactor: n).map { Int($0.rawValue) - 1 }
     }
 }

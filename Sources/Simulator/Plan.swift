@@ -25,6 +25,8 @@ struct Plan {
     /// Out of a thousand steps, how many share their turn with the next.
     var sharedTurnPerMille: Int
     var segmentBytes: Int
+    /// Mean nanoseconds between two commands of an operator; nil where there is none.
+    var administrationMean: UInt64?
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -49,6 +51,47 @@ struct Plan {
             return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
+        drawBrief(seed)
+        drawAdministration(seed)
+    }
+
+    /// One replica that syncs by interval, where nothing stands still: how much does a crash cost?
+    private mutating func drawBrief(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x42_52_49_45_46)
+        guard intervalWindow != nil, random.chance(perMille: 500) else { return }
+        keyspaces.append(
+            PlannedKeyspace(
+                name: "brief", n: 1, r: 1, w: 1, durability: .interval, isSiblings: false,
+                keys: 1 + random.below(3), readRepairPerMille: 0, timeoutMilliseconds: 400))
+    }
+
+    /// From a generator of its own, so that seeds without an operator are what they were.
+    private mutating func drawAdministration(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x41_44_4D_49_4E)
+        guard random.chance(perMille: 350) else { return }
+        administrationMean = .nanoseconds(milliseconds: 50 + UInt64(random.below(800)))
+        clients += 1
+        let quorums = (n: 3, r: 2, w: 2)
+        keyspaces += [
+            PlannedKeyspace(
+                name: "gone", n: quorums.n, r: quorums.r, w: quorums.w, durability: .fsync,
+                isSiblings: false, keys: 1 + random.below(2),
+                readRepairPerMille: [0, 100, 1_000][random.below(3)], timeoutMilliseconds: 400,
+                life: .dropped),
+            PlannedKeyspace(
+                name: "wide", n: quorums.n, r: quorums.r, w: quorums.w, durability: .fsync,
+                isSiblings: false, keys: 1, readRepairPerMille: [0, 100][random.below(2)],
+                timeoutMilliseconds: 400, life: .resized),
+        ]
+    }
+
+    /// Nanoseconds after which a write of an `interval` keyspace survives a crash: the interval and
+    /// the jobs in front of its sync; nil where disks or processes stand still for longer.
+    var intervalWindow: UInt64? {
+        let standing: [FaultKind] = [.diskFull, .slowDisk, .pause]
+        guard standing.allSatisfy({ mean(of: $0) == nil }) else { return nil }
+        return .nanoseconds(milliseconds: PlannedKeyspace.intervalMilliseconds + 10)
+            + 12 * diskLatency
     }
 
     var mayJumpClocks: Bool { mean(of: .clockJump) != nil }
@@ -109,6 +152,11 @@ enum Phase: Int {
 struct PlannedKeyspace {
     enum Durability { case fsync, interval, memory }
 
+    static let intervalMilliseconds: UInt64 = 50
+
+    /// What the operator does to it besides emptying it with everything else.
+    enum Life { case fixed, dropped, resized }
+
     let name: String
     let n: Int
     let r: Int
@@ -118,17 +166,20 @@ struct PlannedKeyspace {
     let keys: Int
     let readRepairPerMille: Int
     let timeoutMilliseconds: Int
+    var life = Life.fixed
 
     /// Assignments as `KEYSPACE CREATE` takes them.
-    var settings: [String] {
+    var settings: [String] { settings(History.Shape(self)) }
+
+    func settings(_ shape: History.Shape) -> [String] {
         let durability =
             switch durability {
             case .fsync: "fsync"
-            case .interval: "interval(50)"
+            case .interval: "interval(\(PlannedKeyspace.intervalMilliseconds))"
             case .memory: "memory"
             }
         return [
-            "n=\(n)", "r=\(r)", "w=\(w)", "durability=\(durability)",
+            "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)",
         ]

@@ -4,6 +4,8 @@ import Replication
 // The way between clients and nodes.
 extension World {
     private static let patience: UInt64 = 4_000_000_000
+    /// Changes of keyspaces wait for nodes twice, 5 s each.
+    private static let operatorPatience: UInt64 = 11_000_000_000
 
     func clientTurn(_ index: Int) {
         clients[index].isTurnDue = false
@@ -63,7 +65,7 @@ extension World {
         }
         schedule(
             .clientPatience(client: index, generation: generation, request: request.number),
-            after: World.patience)
+            after: index == operatorIndex ? World.operatorPatience : World.patience)
     }
 
     func takeFromClient(_ index: Int, _ generation: Int, _ bytes: [UInt8]) {
@@ -120,7 +122,11 @@ extension World {
         clients[index].outstanding = []
         clients[index].generation = 0
         for request in unanswered {
-            for operation in request.operations { settle(operation, .unknown) }
+            if case .administration(let change) = request.answer {
+                settle(change, .unknown)
+            } else {
+                for operation in request.operations { settle(operation, .unknown) }
+            }
             if isLive { violate("a request was cut off although everything is healed") }
         }
         scheduleClient(index, after: 5_000_000)

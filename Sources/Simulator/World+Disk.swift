@@ -242,7 +242,7 @@ extension World {
         counters.segmentsRemoved += process.journal.counters.segmentsRemoved
         machine.process = nil
         machine.pausedUntil = 0
-        history.isAnyMemoryLost = true
+        history.noteStop(of: machine.index, at: time)
         if isPowerCut { powerCut(machine, process) }
         for other in machines where other !== machine { loseMachine(machine, other, isPowerCut) }
         for index in process.connections.indices {

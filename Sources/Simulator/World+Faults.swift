@@ -17,6 +17,7 @@ extension World {
 
     func scheduleFaults() {
         for kind in FaultKind.allCases { scheduleNext(kind) }
+        scheduleAdministration()
     }
 
     private func scheduleNext(_ kind: FaultKind) {
@@ -62,6 +63,7 @@ extension World {
             machine.pausedUntil = time + .nanoseconds(milliseconds: milliseconds)
         case .clientBreak:
             let index = faultRandom.below(clients.count)
+            guard index != operatorIndex else { return }
             if faultRandom.below(2) == 0 { return breakConnection(index) }
             guard clients[index].deafUntil <= time else { return }
             clients[index].deafUntil = time + UInt64(faultRandom.below(800_000_000))

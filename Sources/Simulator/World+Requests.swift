@@ -19,31 +19,33 @@ extension World {
         } else if keyspace.isSiblings {
             draw < 480 ? readSiblings(index, key, level: nil) : writeSiblings(index, key)
         } else if draw < 450 {
-            read(index, key, level: drawLevel(index, keyspace.r, keyspace.n))
+            read(index, key, level: drawLevel(index, keyspace))
         } else if draw < 530 {
             delete(index, key)
         } else if draw < 570 {
             expire(index, key)
         } else {
-            write(index, key, expires: draw < 600, level: drawLevel(index, keyspace.w, keyspace.n))
+            write(index, key, expires: draw < 600, level: drawLevel(index, keyspace))
         }
         return true
     }
 
     /// Mostly what the keyspace says; sometimes a level of the request's own.
-    private func drawLevel(_ index: Int, _ usual: Int, _ n: Int) -> Int? {
+    private func drawLevel(_ index: Int, _ keyspace: PlannedKeyspace) -> Int? {
         guard clients[index].random.chance(perMille: 100) else { return nil }
-        return 1 + clients[index].random.below(n)
+        let level = 1 + clients[index].random.below(keyspace.n)
+        return keyspace.life == .resized ? nil : level
     }
 
     private func operation(
         _ kind: History.Kind, _ key: Int, level: Int, replaces: [Int] = []
     ) -> Int {
         let keyspace = history.keys[key].keyspace
+        let isUsual = plan.keyspaces[keyspace].life == .resized && level != History.all
         return history.begin(
             .init(
-                kind: kind, keyspace: keyspace, key: key, level: level, invoked: time,
-                replaces: replaces))
+                kind: kind, keyspace: keyspace, key: key, level: isUsual ? 0 : level,
+                invoked: time, replaces: replaces))
     }
 
     func ask(
@@ -66,7 +68,7 @@ extension World {
         let usual = plan.keyspaces[history.keys[key].keyspace].r
         let read = operation(.read, key, level: level ?? usual)
         var command = words("GET") + [history.keys[key].name]
-        if let level { command += words("R", "\(level)") }
+        if let level { command += words("R", level == History.all ? "ALL" : "\(level)") }
         ask(index, .read, [read], command)
     }
 
@@ -169,7 +171,7 @@ extension World {
         } else if keyspace.isSiblings {
             readSiblings(index, key, level: keyspace.n)
         } else {
-            read(index, key, level: keyspace.n)
+            read(index, key, level: keyspace.life == .resized ? History.all : keyspace.n)
         }
         return true
     }
@@ -194,6 +196,7 @@ extension World {
         case .several: settleSeveral(request.operations, reply)
         case .expire: break
         case .told: clients[index].told.append(reply)
+        case .administration(let change): settle(change, reply, index)
         case .definition: if case .simple = reply { counters.definitionsChanged += 1 }
         }
         advanceWhenDone()

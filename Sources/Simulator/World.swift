@@ -21,7 +21,8 @@ import Replication
 /// Invariant: a machine's events of an earlier life are dropped.
 ///
 /// Reading order: `Plan`, this file, `World+Interpreter`, `World+Disk`, `World+Links`,
-/// `World+Clients`, `World+Faults`, `History`, `History+Checks`.
+/// `World+Clients`, `World+Faults`, `World+Administration`, `History`, `History+Checks`,
+/// `History+Administration`.
 final class World {
     let seed: UInt64
     let plan: Plan
@@ -35,6 +36,9 @@ final class World {
     var history: History
     var phase = Phase.safety
     var faultRandom: PRNG
+    var administrationRandom: PRNG
+    /// What the operator takes for dropped, by index.
+    var droppedKeyspaces: Set<Int> = []
     /// Counters of processes that are gone.
     var counted = NodeCounters()
     var counters = WorldCounters()
@@ -61,6 +65,7 @@ final class World {
         }
         network = Network(count: plan.nodes, random: random.split())
         faultRandom = random.split()
+        administrationRandom = PRNG(seed: seed ^ 0x4F_50)
         history = History(plan, members: members.map(\.member))
         transcript = explains ? [] : nil
         for index in 0..<plan.nodes {
@@ -68,6 +73,7 @@ final class World {
         }
         for index in 0..<plan.clients {
             clients.append(Client(index: index, random: random.split(), plan.requestsPerClient))
+            if index == operatorIndex { clients[index].remaining = 0 }
         }
     }
 
@@ -146,6 +152,7 @@ final class World {
         case .clientPatience(let client, let generation, let request):
             losePatience(client, generation, request)
         case .fault(let kind): strike(kind)
+        case .administer: administer()
         case .heal(let mend): heal(mend)
         case .start(let machine): start(machines[machine])
         case .phase(let phase): enter(phase)
@@ -172,7 +179,9 @@ final class World {
         case .call(let from, _): from
         case .linkLost(let at, _, _), .greetingOver(let at, _, _): at
         case .toNode(let client, _, _): clients[client].machine
-        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .heal, .phase: nil
+        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .administer, .heal,
+            .phase:
+            nil
         }
     }
 }
@@ -200,6 +209,10 @@ struct WorldCounters {
     var pauses = 0
     var clockJumps = 0
     var restores = 0
+    var emptied = 0
+    var resized = 0
+    var administrationRefused = 0
+    var administrationUnknown = 0
 
     var named: [(name: String, value: Int)] {
         [
@@ -213,6 +226,9 @@ struct WorldCounters {
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
+            ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
+            ("administration_refused", administrationRefused),
+            ("administration_unknown", administrationUnknown),
         ]
     }
 }

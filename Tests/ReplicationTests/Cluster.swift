@@ -12,6 +12,8 @@ final class Cluster {
     var wall: [NodeID: UInt64] = [:]
     /// Directed pairs between which nothing passes, silently.
     var cut: Set<[NodeID]> = []
+    /// Kinds of messages that get lost.
+    var lostKinds: Set<UInt8> = []
     /// Nodes whose disk does not finish syncs.
     var slowDisks: Set<NodeID> = []
     var journals: [NodeID: [[UInt8]]] = [:]
@@ -166,7 +168,9 @@ final class Cluster {
     func settle() {
         while !queue.isEmpty {
             let message = queue.removeFirst()
-            guard !cut.contains([message.from, message.to]) else { continue }
+            guard !cut.contains([message.from, message.to]),
+                !lostKinds.contains(message.payload[0])
+            else { continue }
             message.payload.withUnsafeBytes { step(message.to, .message(message.from, $0)) }
         }
     }

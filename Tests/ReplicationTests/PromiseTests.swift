@@ -75,15 +75,32 @@ struct PromiseTests {
         #expect(cluster.run(a, "KEYSPACE DROP default").hasPrefix("-"))
         #expect(cluster.run(b, "GET k") == "$1\r\nv\r\n")
         #expect(cluster.run(b, "SET k w") == "+OK\r\n")
+        #expect(cluster.run(b, "FLUSHALL").hasPrefix("-CLOCK"))
+        #expect(cluster.run(b, "GET k") == "$1\r\nw\r\n")
+    }
+
+    @Test("what a clock a little ahead had acknowledged is emptied with everything else")
+    func flushBehind() {
+        for (line, n) in [("FLUSHALL", 3), ("KEYSPACE DROP k", 3), ("FLUSHALL", 1)] {
+            let cluster = Cluster(3)
+            #expect(cluster.run(a, "KEYSPACE CREATE k n=\(n) r=1 w=1") == "+OK\r\n")
+            cluster.wall[b, default: 0] += 400
+            for key in 0..<10 { #expect(cluster.run(b, "SET k:\(key) v") == "+OK\r\n") }
+            #expect(cluster.run(a, line) == "+OK\r\n")
+            for key in 0..<10 { #expect(cluster.run(c, "GET k:\(key) R 1") == "$-1\r\n") }
+            #expect(cluster.run(c, "DBSIZE") == ":0\r\n")
+            #expect(cluster.run(c, "SET k:1 w") == "+OK\r\n")
+            #expect(cluster.run(b, "GET k:1 R 1") == "$1\r\nw\r\n")
+        }
     }
 
     @Test("what was emptied away is not read from a replica that has not heard of it")
     func truncatedElsewhere() {
         let cluster = Cluster(3)
         #expect(cluster.run(a, "SET k v") == "+OK\r\n")
-        cluster.cut = [[a, b], [a, c]]
+        cluster.lostKinds = [7]
         #expect(cluster.run(a, "FLUSHALL") == "")
-        cluster.cut = []
+        cluster.lostKinds = []
         let connection = ConnectionID(1)
         cluster.open(a, connection)
         cluster.send(a, connection, Array("GET k R ALL\r\n".utf8))

@@ -18,7 +18,7 @@ import Testing
     private static let found: [(PlantedBug, UInt64)] = [
         (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 11),
         (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 5),
-        (.rotAccepted, 528), (.syncRetried, 9), (.tombstonesDropped, 4), (.unknownToldAsFailed, 1),
+        (.rotAccepted, 88), (.syncRetried, 9), (.tombstonesDropped, 35), (.unknownToldAsFailed, 1),
         (.refusalCountsAsAnswer, 161),
     ]
 

@@ -1,0 +1,128 @@
+import Base
+import Causality
+import Coding
+
+/// What is to be emptied.
+enum Emptying {
+    case everything
+    /// The keyspace of this name is emptied and dropped.
+    case keyspace([UInt8])
+}
+
+// Emptying keyspaces.
+//
+// What was written up to a stamp is gone, so the stamp has to be later than that of every write
+// that was acknowledged before. This node's clock alone does not vouch for that: another node's may
+// be a little ahead, and so is what it wrote. Every node is therefore asked for the latest stamp
+// that it knows of; a node whose clock is off by more than the bound has nothing emptied.
+extension Node {
+    mutating func dropKeyspace(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard let index = catalog.index(named: request[2]) else {
+            return fail(target, "ERR no such keyspace", &effects)
+        }
+        guard index != 0 else {
+            return fail(target, "ERR the default keyspace is always there", &effects)
+        }
+        askTime(.keyspace(Array(request[2])), target, &effects)
+    }
+
+    /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
+    /// it.
+    mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
+        askTime(.everything, target, &effects)
+    }
+
+    private mutating func askTime(
+        _ emptying: Emptying, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard everyNodeIsUp(target, &effects),
+            let id = administer(.timing(emptying), target, &effects)
+        else { return }
+        let frame = effects.bytes.appendMessage(kind: 10, flag: 2, number: id.rawValue)
+        for link in links where link.isUp { send(frame, to: link.node, &effects) }
+        toldTime(id, latestStamp(&effects), by: configuration.node, &effects)
+    }
+
+    mutating func tellTime(_ number: UInt64, to node: NodeID, _ effects: inout Effects) {
+        withUnsafeBytes(of: latestStamp(&effects).rawValue.littleEndian) {
+            send(to: node, kind: 11, flag: 1, number: number, $0, &effects)
+        }
+    }
+
+    /// The latest stamp that this node minted, learned of or holds; what a wrong clock put further
+    /// ahead is brought back to the present first.
+    private mutating func latestStamp(_ effects: inout Effects) -> Stamp {
+        var latest = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
+        var doubted: [[UInt8]] = []
+        var next: UInt64? = 0
+        while let place = next {
+            next = store.visit(from: place) { record in
+                if isDoubted(record.dot.stamp) {
+                    doubted.append(Array(record.key))
+                } else {
+                    latest = max(latest, record.dot.stamp)
+                }
+            }
+        }
+        for key in doubted {
+            key.withUnsafeBytes {
+                _ = believableState(store.address(of: $0), $0, catalog.index(of: $0), &effects)
+            }
+        }
+        return latest
+    }
+
+    mutating func toldTime(
+        _ id: OperationID, _ stamp: Stamp, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node), let operation = administrations[id],
+            case .timing = operation.stage, operation.waiting.isSet(index)
+        else { return }
+        let wait = .nanoseconds(milliseconds: Node.administrationMilliseconds)
+            - (operation.head.deadline - min(now.monotonic, operation.head.deadline))
+        let isBehind = stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
+            < now.wallMilliseconds
+        guard !isBehind, clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+            administrations.remove(id)
+            client = operation.head.client
+            return fail(
+                operation.head.target,
+                text: "CLOCK the clock of \(node) does not agree with this node's; nothing was "
+                    + "changed", &effects)
+        }
+        strike(id, index, &effects)
+    }
+
+    mutating func empty(
+        _ emptying: Emptying, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        switch emptying {
+        case .everything:
+            guard fences.allSatisfy({ $0.until <= now.monotonic }) else {
+                return failFenced(target, &effects)
+            }
+            emptyEverything(target, &effects)
+        case .keyspace(let name):
+            guard !isBeingChanged(name) else { return failFenced(target, &effects) }
+            guard name.withUnsafeBytes({ catalog.index(named: $0) }) != nil else {
+                return fail(target, "ERR no such keyspace", &effects)
+            }
+            change(name, to: nil, target, &effects)
+        }
+    }
+
+    private mutating func emptyEverything(_ target: ReplyTarget, _ effects: inout Effects) {
+        var changed = catalog
+        do throws(DecodeError) {
+            for index in catalog.definitions.indices where !catalog.active[index].isDropped {
+                guard let dot = nextChange(target, &effects) else { return }
+                let settings = catalog.active[index].settings
+                try changed.change(index, to: settings, dot: dot, emptied: tick())
+            }
+        } catch {
+            preconditionFailure("settings in force can be encoded and read")
+        }
+        adopt(changed)
+        spread(target, &effects)
+    }
+}
