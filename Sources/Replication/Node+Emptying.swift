@@ -85,6 +85,7 @@ extension Node {
             - (operation.head.deadline - min(now.monotonic, operation.head.deadline))
         let isBehind = stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
             < now.wallMilliseconds
+        if configuration.plantedBug == .emptiedByOwnClock { return strike(id, index, &effects) }
         guard !isBehind, clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
             administrations.remove(id)
             client = operation.head.client

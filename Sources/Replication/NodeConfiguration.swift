@@ -53,6 +53,8 @@ public struct NodeConfiguration: Sendable {
         case unknownToldAsFailed
         /// A replica's answer that cannot be believed counts as "there is nothing".
         case refusalCountsAsAnswer
+        /// Who empties a keyspace heeds no clock but its own.
+        case emptiedByOwnClock
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {
