@@ -55,6 +55,21 @@ extension Node {
         }
     }
 
+    /// Whether no linked node's clock is anywhere near this node's. What is stamped now all others
+    /// would refuse, and once the clock is right again nobody could tell where it belongs; so this
+    /// node stamps nothing. Twice the bound, because a node's word may be ahead of its clock by it.
+    var isContradicted: Bool {
+        let bound = 2 * Int64(configuration.clockDriftMax)
+        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
+        var isHeard = false
+        for link in links where link.isUp {
+            guard let base = link.wallBase else { continue }
+            if abs(base - own) <= bound { return false }
+            isHeard = true
+        }
+        return isHeard
+    }
+
     /// Compares clocks with a node that says what its own reads.
     mutating func noteClock(_ stamp: Stamp, of node: NodeID) {
         guard let index = linkIndex(of: node) else { return }

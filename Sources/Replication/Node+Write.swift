@@ -114,6 +114,13 @@ extension Node {
             return false
         }
         guard n > 1 else { return true }
+        if isContradicted {
+            counters.unavailable += 1
+            fail(
+                target, "CLOCK this node's clock is far from all others; nothing was written",
+                &effects)
+            return false
+        }
         let reachable = reachableReplicas(of: address.range, n)
         guard reachable < intent.levels.writeQuorum else { return true }
         counters.unavailable += 1

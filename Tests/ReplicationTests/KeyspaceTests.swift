@@ -146,7 +146,7 @@ struct KeyspaceTests {
         let name = Array("k".utf8)
         cluster.deliver(HostileMessage.bytes(10, number: 9, name), from: b, to: a)
         #expect(cluster.run(a, "SET k:1 v W 1").hasPrefix("-UNAVAILABLE the keyspace is being"))
-        cluster.time += 6_000_000_000
+        cluster.pass(milliseconds: 6_000)
         #expect(cluster.run(a, "SET k:1 v W 1") == "+OK\r\n")
     }
 
