@@ -49,9 +49,9 @@ extension History {
             .map(\.n).max() ?? 0
     }
 
-    /// How many replicas a key surely has now.
+    /// How many replicas a key surely has now; disks of some earlier time may bring its shape back.
     func leastReplicas(of keyspace: Int) -> Int {
-        shapes[keyspace].lazy.filter { $0.until == .max }.map(\.n).min() ?? 0
+        shapes[keyspace].lazy.filter { isAnythingLost || $0.until == .max }.map(\.n).min() ?? 0
     }
 
     mutating func beginShape(_ shape: Shape, of keyspace: Int, at time: UInt64) {
