@@ -117,7 +117,7 @@ extension Command {
             group == nil || $0.rawValue.hasPrefix((group ?? "") + " ")
         }
         let lines = commands.map { "  " + $0.rawValue.padded(to: 16) + "  " + $0.summary }
-        let statuses = ExitStatus.allCases.map { status in
+        let statuses = ExitStatus.all.map { status in
             "  " + String(status.rawValue).padded(to: 3) + "  " + status.meaning
         }
         return """

@@ -10,5 +10,5 @@ do {
     exit(ExitStatus.success.rawValue)
 } catch {
     Terminal.complain(error)
-    exit(ExitStatus(error.kind).rawValue)
+    exit(error.kind.rawValue)
 }

@@ -81,9 +81,13 @@ public struct NodeProcess: Equatable, Sendable {
     }
 
     /// Lets the system forget an ended child.
-    func collect() {
+    ///
+    /// - Returns: its exit status; nil when it is no ended child of this process, was collected
+    ///   before, or was ended by a signal.
+    @discardableResult func collect() -> Int32? {
         var status: Int32 = 0
-        _ = waitpid(number, &status, WNOHANG)
+        guard waitpid(number, &status, WNOHANG) == number, status & 0x7F == 0 else { return nil }
+        return status >> 8 & 0xFF
     }
 
     /// The file may have been replaced by a newer build while the process ran.
