@@ -103,6 +103,18 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("a relative directory stands in the configurations as a path from the root")
+    func relativeDirectory() throws {
+        try inDirectory { path in
+            let here = try #require(Files.linkTarget("/proc/self/cwd"))
+            let up = here.split(separator: "/").map { _ in "../" }.joined()
+            _ = try LocalCluster.create(up + path.dropFirst() + "/c", LocalCluster.Plan())
+            let node = try NodeSettings(parsing: Files.read(path + "/c/node-1.json5"))
+            #expect(node.dataDirectory.hasPrefix("/"))
+            #expect(Files.exists(node.dataDirectory))
+        }
+    }
+
     @Test("a port in use is named")
     func portInUse() throws {
         let free = try LoopbackPorts.choose(nodes: 1, base: nil)[0].client

@@ -64,6 +64,16 @@ public enum Files {
         }
     }
 
+    /// The path from the root, so that it means the same wherever a process works.
+    static func absolute(_ path: String) throws(Failure) -> String {
+        if path.hasPrefix("/") { return path }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        guard let here = getcwd(&buffer, buffer.count) else {
+            throw Failure(.cannotCreate, "no working directory: \(lastError())")
+        }
+        return String(cString: here) + "/" + path
+    }
+
     /// True when something is there.
     public static func exists(_ path: String) -> Bool {
         var status = stat()

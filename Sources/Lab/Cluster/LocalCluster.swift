@@ -23,6 +23,7 @@ public final class LocalCluster {
         public init() {}
     }
 
+    /// From the root: the configurations name data directories in it.
     public let directory: String
     public internal(set) var state: ClusterState
     /// The pipe that nodes hold as standard input; nil while they outlive this process.
@@ -65,6 +66,7 @@ public final class LocalCluster {
     ///
     /// - Throws: `unavailable` when none was made there; `badFile` when its state cannot be read.
     public static func open(_ directory: String) throws(Failure) -> LocalCluster {
+        let directory = try Files.absolute(directory)
         guard exists(in: directory) else {
             throw Failure(
                 .unavailable, "no cluster in \(directory)",
@@ -84,6 +86,7 @@ public final class LocalCluster {
     /// Makes a new cluster's directory, picks its ports and writes the configurations; starts
     /// nothing.
     public static func create(_ directory: String, _ plan: Plan) throws(Failure) -> LocalCluster {
+        let directory = try Files.absolute(directory)
         try Files.makeDirectory(directory)
         let lock = try Files.lock(directory + "/lock")
         let ports = try LoopbackPorts.choose(nodes: plan.nodes, base: plan.basePort)
