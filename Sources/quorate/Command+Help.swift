@@ -144,8 +144,8 @@ extension Command {
 
             \(lines.joined(separator: "\n"))
 
-            quorate COMMAND --help tells more. Results go to standard output, prose to standard
-            error.
+            quorate COMMAND --help tells more, quorate --version the release. Results go to standard
+            output, prose to standard error.
 
             Exit status:
             \(statuses.joined(separator: "\n"))

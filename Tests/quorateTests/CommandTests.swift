@@ -40,6 +40,10 @@ struct CommandTests {
         #expect(try Command.read(["--help"]) == .overview(nil))
         #expect(try Command.read(["cluster"]) == .overview("cluster"))
         #expect(try Command.read(["cluster", "--help"]) == .overview("cluster"))
+        #expect(try Command.read(["help"]) == .overview(nil))
+        #expect(try Command.read(["help", "cluster"]) == .overview("cluster"))
+        #expect(try Command.read(["help", "cluster", "up"]) == .help(.clusterUp))
+        #expect(failure("help frob")?.kind == .usage)
         for command in Command.allCases {
             let words = command.rawValue.split(separator: " ").map(String.init)
             #expect(try Command.read(words + ["--help"]) == .help(command))
@@ -63,6 +67,12 @@ struct CommandTests {
         #expect(
             failure?.hint?.contains("did you mean \(suggestion)?") == true, "\(failure?.hint ?? "")"
         )
+    }
+
+    @Test("a name that is near none gets no guess, however alike the word before it is")
+    func noSuggestion() {
+        let hint = failure("cluster frob")?.hint
+        #expect(hint == "known here: cluster up, cluster down, cluster status")
     }
 
     @Test(

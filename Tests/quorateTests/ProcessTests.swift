@@ -179,6 +179,8 @@ struct ProcessTests {
     func statuses() throws {
         defer { Files.removeTree(directory) }
         #expect(try quorate("cluster", "upp").status == 64)
+        let release = try quorate("--version")
+        #expect(release.status == 0 && release.output == "quorate 0.1.0\n")
         let help = try quorate("--help")
         #expect(help.status == 0 && help.output.contains("Exit status"))
         try Files.write("{node: 1, noode: 2}", to: directory + "/bad.json5")
