@@ -11,8 +11,8 @@ enum ClusterCommand {
         Interruption.listen()
         let directory = directory(arguments)
         let cluster =
-            LocalCluster.exists(in: directory)
-            ? try reopen(directory, arguments) : try LocalCluster.create(directory, plan(arguments))
+            try LocalCluster.exists(in: directory)
+            ? reopen(directory, arguments) : LocalCluster.create(directory, plan(arguments))
         let started = try start(cluster)
         print(cluster, json: arguments.has("json"))
         Terminal.say(

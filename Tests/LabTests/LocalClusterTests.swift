@@ -14,7 +14,7 @@ struct LocalClusterTests {
         defer { Files.removeTree(path) }
         try body(path)
         Files.removeTree(path)
-        #expect(!Files.exists(path))
+        #expect(try !Files.exists(path))
     }
 
     @Test("a started process is known by number, start time and program, and ends on SIGTERM")
@@ -111,7 +111,7 @@ struct LocalClusterTests {
             _ = try LocalCluster.create(up + path.dropFirst() + "/c", LocalCluster.Plan())
             let node = try NodeSettings(parsing: Files.read(path + "/c/node-1.json5"))
             #expect(node.dataDirectory.hasPrefix("/"))
-            #expect(Files.exists(node.dataDirectory))
+            #expect(try Files.exists(node.dataDirectory))
         }
     }
 
@@ -135,6 +135,15 @@ struct LocalClusterTests {
         }
         #expect(failure?.kind == .cannotCreate)
         #expect(failure?.message.contains("port \(free)") == true)
+    }
+
+    @Test("where nobody can look there is no cluster and none is missing: the reason is said")
+    func unreadable() throws {
+        let path = "/" + String(repeating: "x", count: 300)
+        let failure = #expect(throws: Failure.self) { try LocalCluster.open(path) }
+        #expect(failure?.kind == .badFile)
+        #expect(failure?.message == "cannot read \(path)/cluster.json: File name too long")
+        #expect(try !LocalCluster.exists(in: "/proc/self/stat/x"))
     }
 
     @Test("the state keeps processes, and nonsense in its file is a bad file")

@@ -107,7 +107,8 @@ struct NodeSettingsTests {
             ("link: {trustsNetwork: 1}", 4, "link.trustsNetwork", "true or false"),
             ("client: {trustsNetwork: true}", 4, "client.trustsNetwork", "unknown setting"),
             ("recovery: 'skip'", 4, "recovery", "\"refuse\" or \"quarantine\""),
-            ("limits: []", 4, "limits", "expected { … } and found a list"),
+            ("limits: []", 4, "limits", "expected { … } and found an empty list"),
+            ("limits: [1]", 4, "limits", "found a list"),
         ])
     func wrong(extra: String, line: Int, path: String, problem: String) {
         let error = #expect(throws: SettingsError.self) {

@@ -126,6 +126,34 @@ struct CommandTests {
         }
     }
 
+    @Test(
+        "what a node has against a keyspace is said with file and line",
+        arguments: [
+            ("r: 0", "r=0 is outside 1..n"),
+            ("dw: 1, durability: 'memory'", "dw needs durability=fsync or interval"),
+        ])
+    func keyspaceObjection(settings: String, problem: String) throws {
+        let path = "\(LocalCluster.temporaryDirectory)/quorate-test-\(MonotonicClock.now).json5"
+        let text = """
+            {clusterID: "c", node: 1, dataDirectory: "/d",
+             members: [{id: 1, host: "h", clientPort: 1, linkPort: 2}],
+             keyspaces: {
+               a: {\(settings)}}}
+            """
+        try Files.write(text, to: path)
+        defer { Files.removeTree(path) }
+        let arguments = try Arguments(["--config", path], options: Command.serve.options)
+        let failure = #expect(throws: Failure.self) { try Command.serve.run(arguments) }
+        #expect(failure?.kind == .badFile)
+        #expect(failure?.message.hasPrefix("\(path): line 4: keyspaces.a: \(problem)") == true)
+    }
+
+    @Test("a node's error loses the code that says nothing and keeps those that do")
+    func sentence() {
+        #expect(KeyspaceCommand.sentence("ERR no such keyspace") == "no such keyspace")
+        #expect(KeyspaceCommand.sentence("MODE no") == "MODE no")
+    }
+
     @Test("a file's trust and recovery reach the server, and are off unless asked for")
     func trustAndRecovery() throws {
         let member = NodeSettings.Member(

@@ -75,9 +75,15 @@ public enum Files {
     }
 
     /// True when something is there.
-    public static func exists(_ path: String) -> Bool {
+    ///
+    /// - Throws: `badFile` when one may not, or cannot, look.
+    public static func exists(_ path: String) throws(Failure) -> Bool {
         var status = stat()
-        return lstat(path, &status) == 0
+        if lstat(path, &status) == 0 { return true }
+        guard errno == ENOENT || errno == ENOTDIR else {
+            throw Failure(.badFile, "cannot read \(path): \(lastError())")
+        }
+        return false
     }
 
     /// Removes a directory with all that is in it; follows no symbolic link.

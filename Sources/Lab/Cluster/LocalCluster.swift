@@ -58,16 +58,19 @@ public final class LocalCluster {
     }
 
     /// True when a cluster was made in the directory.
-    public static func exists(in directory: String) -> Bool {
-        Files.exists(directory + "/cluster.json")
+    ///
+    /// - Throws: `badFile` when nobody can say, as with a directory of another user.
+    public static func exists(in directory: String) throws(Failure) -> Bool {
+        try Files.exists(directory + "/cluster.json")
     }
 
     /// Opens the cluster of a directory.
     ///
-    /// - Throws: `unavailable` when none was made there; `badFile` when its state cannot be read.
+    /// - Throws: `unavailable` when none was made there; `badFile` when it or its state cannot be
+    ///   read.
     public static func open(_ directory: String) throws(Failure) -> LocalCluster {
         let directory = try Files.absolute(directory)
-        guard exists(in: directory) else {
+        guard try exists(in: directory) else {
             throw Failure(
                 .unavailable, "no cluster in \(directory)",
                 hint: "start one with quorate cluster up")

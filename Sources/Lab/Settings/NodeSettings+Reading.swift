@@ -9,9 +9,13 @@ extension NodeSettings {
 
     /// Reads a configuration file's text.
     ///
+    /// - Parameter objection: what a node has against a keyspace, given the number of members; nil
+    ///   when nothing.
     /// - Throws: the first setting that is unknown, of another type, out of range or against
     ///   another one, with its line, its full path and what would be right.
-    public init(parsing text: String) throws(SettingsError) {
+    public init(
+        parsing text: String, objection: (KeyspaceOverrides, Int) -> String? = { _, _ in nil }
+    ) throws(SettingsError) {
         let root: JSON
         do {
             root = try JSON(parsing: text)
@@ -40,7 +44,7 @@ extension NodeSettings {
         try readRecovery(reader.member("recovery"))
         faults = try reader.bool("faults") ?? false
         limits = try Limits(reader.member("limits"))
-        try readKeyspaces(reader.member("keyspaces"))
+        try readKeyspaces(reader.member("keyspaces"), objection)
     }
 
     private static func endpoint(
@@ -73,7 +77,9 @@ extension NodeSettings {
         recovery = choice
     }
 
-    private mutating func readKeyspaces(_ place: JSON.Member?) throws(SettingsError) {
+    private mutating func readKeyspaces(
+        _ place: JSON.Member?, _ objection: (KeyspaceOverrides, Int) -> String?
+    ) throws(SettingsError) {
         guard let place else { return }
         guard case .members(let entries) = place.value else {
             throw place.expected("names with their settings, such as {orders: {n: 3}}")
@@ -89,6 +95,7 @@ extension NodeSettings {
                 throw JSON.Member(member.name + ".n", .null, line: entry.line)
                     .problem("is \(factor), but there are only \(members.count) members")
             }
+            if let problem = objection(settings, members.count) { throw member.problem(problem) }
             keyspaces[entry.name] = settings
         }
     }
