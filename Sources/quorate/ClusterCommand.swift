@@ -17,7 +17,7 @@ enum ClusterCommand {
         print(cluster, json: arguments.has("json"))
         Terminal.say(
             started.isEmpty
-                ? "all nodes were already running" : "state, logs and data: \(directory)")
+                ? "all nodes were already running" : "state, logs and data: \(cluster.directory)")
     }
 
     /// What was running before goes on running when a node that was not cannot start.

@@ -71,6 +71,25 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("an ended process tells its exit status once, one ended by a signal tells none")
+    func exitStatus() throws {
+        try inDirectory { path in
+            for _ in 0..<50 {
+                let process = try NodeProcess.start(
+                    ["/bin/sh", "-c", "exit 73"], log: path + "/log", input: nil)
+                while process.condition == .alive { sched_yield() }
+                #expect(process.collect() == 73)
+                #expect(process.collect() == nil)
+            }
+            let process = try NodeProcess.start(
+                ["/bin/sleep", "60"], log: path + "/log", input: nil)
+            #expect(process.collect() == nil)
+            process.signal(SIGKILL)
+            while process.condition == .alive { sched_yield() }
+            #expect(process.collect() == nil)
+        }
+    }
+
     @Test("a program that is not there is a clear failure")
     func missing() throws {
         try inDirectory { path in

@@ -102,12 +102,11 @@ extension LocalCluster {
     }
 
     private func ended(_ node: ClusterState.Node) -> Failure {
-        let log = path(of: node.id, ".log")
         let kind = node.process?.collect().flatMap(Failure.Kind.init(rawValue:)) ?? .failed
-        let said = Files.tail(of: log, lines: 1).first.map { line in
+        let said = Files.tail(of: path(of: node.id, ".log"), lines: 1).first.map { line in
             ": " + (line.hasPrefix("quorate: ") ? String(line.dropFirst(9)) : line)
         }
-        return Failure(kind, "\(node.id) ended by itself\(said ?? "")", hint: "its log is \(log)")
+        return Failure(kind, "\(node.id) ended by itself\(said ?? "")", hint: logHint(node))
     }
 
     private func late(_ node: ClusterState.Node, _ health: NodeHealth, _ milliseconds: Int)
@@ -118,6 +117,11 @@ extension LocalCluster {
         return Failure(
             .unavailable,
             "\(node.id) \(finding) after \(milliseconds / 1000) s",
-            hint: "its log is \(path(of: node.id, ".log"))")
+            hint: logHint(node))
+    }
+
+    /// Tethered nodes' logs are removed with the directory, before anybody could read them.
+    private func logHint(_ node: ClusterState.Node) -> String? {
+        tether == nil ? "its log is \(path(of: node.id, ".log"))" : nil
     }
 }
