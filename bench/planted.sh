@@ -7,7 +7,8 @@
 #   read-repair-with-fresh-stamp 11     tombstones-dropped-at-restart 35
 #   identity-reused 90                  unknown-told-as-failed 1
 #   lww-where-siblings-promised 1       refusal-counts-as-answer 161
-#   merge-keeps-stored-side 5
+#   merge-keeps-stored-side 5           interval-forgotten 41
+#   emptied-by-own-clock 3
 # A change of the node or of the plan moves these; `SimulationTests` then says so.
 #
 # usage: bench/planted.sh [SEEDS]   seeds 1..SEEDS, 1000 unless told otherwise

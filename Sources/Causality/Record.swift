@@ -107,6 +107,7 @@ extension Record {
         to target: UnsafeMutableRawPointer, kind: RecordKind, dot: Dot, expiry: UInt64,
         key: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer
     ) {
+        precondition(1...keyBytesMax ~= key.count, "a key has 1 to 65,535 bytes")
         let length = length(keyBytes: key.count, bodyBytes: body.count)
         target.storeBytes(of: UInt32(length), as: UInt32.self)
         let second = UInt32(kind.rawValue) | UInt32(key.count) << 16

@@ -81,10 +81,11 @@ public struct Arguments: ~Copyable {
 }
 
 extension Arguments {
-    /// Whether an argument is this word, in whatever case.
+    /// Whether an argument is there and is this word, in whatever case.
     ///
     /// - Parameter word: upper-case ASCII letters only.
     public func matches(_ index: Int, _ word: StaticString) -> Bool {
+        guard index < count else { return false }
         let argument = self[index]
         guard argument.count == word.utf8CodeUnitCount else { return false }
         for offset in 0..<argument.count {

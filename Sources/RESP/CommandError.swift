@@ -27,6 +27,8 @@ public enum CommandError: Error, Equatable, Sendable {
     /// `EXPIRE` with GT beside LT.
     case greaterBesideLess
     case patternTooLong
+    /// A key is empty or longer than a record can hold.
+    case invalidKey
 }
 
 extension ByteBuffer {
@@ -47,7 +49,7 @@ extension ByteBuffer {
             writeError("ERR Unsupported option ", quoting: arguments[index], "")
         case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
             .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
-            .greaterBesideLess, .patternTooLong:
+            .greaterBesideLess, .patternTooLong, .invalidKey:
             writeError(error.text)
         }
     }
@@ -108,6 +110,7 @@ extension CommandError {
             "ERR NX and XX, GT or LT options at the same time are not compatible"
         case .greaterBesideLess: "ERR GT and LT options at the same time are not compatible"
         case .patternTooLong: "ERR pattern is too long"
+        case .invalidKey: "ERR key must have 1 to 65535 bytes"
         case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand, .invalidExpireTime,
             .helloSyntax, .unsupportedOption:
             "ERR syntax error"

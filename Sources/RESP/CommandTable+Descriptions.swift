@@ -233,7 +233,7 @@ extension CommandTable {
             flags: [.fast], keys: .none, group: .quorate,
             summary: "Shows or sets the connection's consistency levels."),
         .init(
-            name: .receipt, text: "receipt", arity: -1,
+            name: .receipt, text: "receipt", arity: 2,
             flags: [.fast], keys: .none, group: .quorate,
             summary: "How the last answer came about; ON sends it with each answer."),
     ]

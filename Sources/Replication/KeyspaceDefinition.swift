@@ -9,8 +9,8 @@ import Quorum
 /// knowing of each other. Definitions are therefore kept as what they are, concurrent values under
 /// a causal context, and the effective settings are the safer of each (`KeyspaceSettings.saferOf`):
 /// more replicas, larger quorums, siblings rather than last-writer-wins, the stronger durability. A
-/// drop loses against a concurrent change: the keyspace is emptied and stays. The next change anywhere that has seen both replaces
-/// both.
+/// drop loses against a concurrent change: the keyspace is emptied and stays. The next change
+/// anywhere that has seen both replaces both.
 struct KeyspaceDefinition {
     let name: [UInt8]
     private(set) var changes: SiblingSet

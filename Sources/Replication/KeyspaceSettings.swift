@@ -56,7 +56,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
     public var timeoutMilliseconds: UInt32 = 1_000
     /// Bytes of a key, 1…65,535.
     public var keyBytesMax: UInt32 = 4_096
-    /// Bytes of a value, at most 64 MiB.
+    /// Bytes of a value, at most 8 MiB.
     public var valueBytesMax: UInt32 = 8 << 20
     /// Concurrent values of one key before a write is refused, 1…1,000.
     public var siblingsMax: UInt32 = 100
@@ -81,7 +81,9 @@ public struct KeyspaceSettings: Equatable, Sendable {
             return "\(name)=\(level.text) is outside \(least)..n; n is \(replicationFactor)"
         }
         if case .level(let level) = floor {
-            guard count(level) <= replicationFactor else { return "floor is above n" }
+            guard 1...replicationFactor ~= count(level) else {
+                return "floor is none, strong or 1 to n; n is \(replicationFactor)"
+            }
             guard count(readQuorum) >= count(level), count(writeQuorum) >= count(level) else {
                 return "r=\(readQuorum.text) or w=\(writeQuorum.text) is below floor=\(level.text)"
             }
@@ -107,7 +109,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         guard ttlMilliseconds <= KeyspaceSettings.ttlMax else { return "ttl is beyond all clocks" }
         guard 1...600_000 ~= timeoutMilliseconds else { return "timeout must be 1 to 600000 ms" }
         guard 1...65_535 ~= keyBytesMax else { return "keybytes must be 1 to 65535" }
-        guard 1...(64 << 20) ~= valueBytesMax else { return "valuebytes must be 1 to 67108864" }
+        guard 1...(8 << 20) ~= valueBytesMax else { return "valuebytes must be 1 to 8388608" }
         guard 1...1_000 ~= siblingsMax else { return "siblings must be 1 to 1000" }
         guard readRepairPerMille <= 1_000 else { return "readrepair must be 0 to 1000 per mille" }
         return nil

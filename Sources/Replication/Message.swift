@@ -49,8 +49,8 @@ enum Message {
     case surveyOver(name: UnsafeRawBufferPointer)
     case surveyed(UInt64, keys: UInt64)
     /// What is the latest stamp that you know of?
-    case time(UInt64)
-    case timeTold(UInt64, Stamp)
+    case latestStamp(UInt64)
+    case latestStampTold(UInt64, Stamp)
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -93,7 +93,7 @@ enum Message {
             guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }
             let value: UInt64 = try reader.integer()
             self = flag == 0
-                ? .surveyed(number, keys: value) : .timeTold(number, Stamp(rawValue: value))
+                ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         default: throw .invalid("message kind is unknown")
         }
@@ -120,7 +120,7 @@ enum Message {
         guard flag < 3 else { throw .invalid("survey has an unknown flag") }
         if flag == 2 {
             guard name.isEmpty else { throw .invalid("a question for the time names nothing") }
-            return .time(number)
+            return .latestStamp(number)
         }
         guard name.count <= KeyspaceCatalog.nameBytesMax else { throw .invalid("name length") }
         return flag == 0 ? .survey(number, name: name) : .surveyOver(name: name)

@@ -9,12 +9,29 @@ extension Node {
     mutating func execute(_ target: ReplyTarget, _ effects: inout Effects) {
         counters.commands += 1
         do throws(CommandError) {
-            try dispatch(try CommandName(request), target, &effects)
+            let name = try CommandName(request)
+            try checkKeys(of: name)
+            try dispatch(name, target, &effects)
         } catch {
-            counters.commandErrors += 1
             let start = effects.bytes.count
-            effects.bytes.writeError(error, for: request)
+            if case .unknownSubcommand(let name) = error, request.matches(1, "HELP") {
+                effects.bytes.writeArrayHeader(count: 1)
+                effects.bytes.writeSimple(CommandTable.description(of: name).summary)
+            } else {
+                counters.commandErrors += 1
+                effects.bytes.writeError(error, for: request)
+            }
             deliver(target, from: start, &effects)
+        }
+    }
+
+    /// What a record cannot hold no command may ask for, be it only to find nothing: another node
+    /// would take the message for malformed.
+    private func checkKeys(of name: CommandName) throws(CommandError) {
+        let positions = CommandTable.description(of: name).keys
+        for index in positions.indices(count: request.count)
+        where !(1...Record.keyBytesMax ~= request[index].count) {
+            throw .invalidKey
         }
     }
 
@@ -42,7 +59,7 @@ extension Node {
         case .getdel: try getDelete(target, &effects)
         case .getex: try getExpire(target, &effects)
         case .keyspace: try keyspace(target, &effects)
-        case .flushall, .flushdb: flush(target, &effects)
+        case .flushall, .flushdb: try flush(target, &effects)
         case .consistency: try consistency(target, &effects)
         case .receipt: try receipt(target, &effects)
         case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,

@@ -1,6 +1,7 @@
 import Base
 import Causality
 import Coding
+import RESP
 
 /// What is to be emptied.
 enum Emptying {
@@ -28,7 +29,9 @@ extension Node {
 
     /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
     /// it.
-    mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) {
+    mutating func flush(_ target: ReplyTarget, _ effects: inout Effects) throws(CommandError) {
+        let isWaited = request.matches(1, "ASYNC") || request.matches(1, "SYNC")
+        guard request.count == 1 || request.count == 2 && isWaited else { throw .syntax }
         askTime(.everything, target, &effects)
     }
 
@@ -82,6 +85,7 @@ extension Node {
             - (operation.head.deadline - min(now.monotonic, operation.head.deadline))
         let isBehind = stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
             < now.wallMilliseconds
+        if configuration.plantedBug == .emptiedByOwnClock { return strike(id, index, &effects) }
         guard !isBehind, clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
             administrations.remove(id)
             client = operation.head.client

@@ -16,6 +16,7 @@ extension Node {
     mutating func getHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
         guard request.count == 2, !client.hasDefaults, !client.wantsReceipt else { return false }
         let key = request[1]
+        guard 1...Record.keyBytesMax ~= key.count else { return false }
         let keyspace = catalog.index(of: key)
         guard catalog.active[keyspace].answersReadsAlone else { return false }
         let address = store.address(of: key)

@@ -27,6 +27,7 @@ extension Node {
     ) throws(CommandError) {
         switch name {
         case .ping:
+            guard request.count < 3 else { throw .wrongArgumentCount(.ping) }
             if request.count > 1 {
                 effects.bytes.writeBulk(request[1])
             } else {
@@ -128,18 +129,26 @@ extension Node {
         } else if request.matches(1, "LIST") {
             let lines = sessions.indices.filter { sessions[$0].isOpen }.map { clientLine($0) }
             effects.bytes.writeBulk(text: lines.joined())
-        } else if request.matches(1, "SETINFO") || request.matches(1, "NO")
-            || request.matches(1, "REPLY") || isHyphenated(1) {
+        } else if request.matches(1, "SETINFO") {
+            guard request.count == 4, isOne(of: ["LIB-NAME", "LIB-VER"], 2) else { throw .syntax }
+            effects.bytes.writeOK()
+        } else if request.matches(1, "REPLY") {
+            guard request.matches(2, "ON") else {
+                return effects.bytes.writeError("ERR every command is answered; CLIENT REPLY is ON")
+            }
+            effects.bytes.writeOK()
+        } else if isOne(of: ["NO-EVICT", "NO-TOUCH"], 1) {
+            // What they ask for is always so.
             effects.bytes.writeOK()
         } else {
             throw .unknownSubcommand(.client)
         }
     }
 
-    /// `NO-EVICT` and `NO-TOUCH`, which ask for what is always so here.
-    private func isHyphenated(_ index: Int) -> Bool {
-        let word = String(decoding: request[index], as: UTF8.self).uppercased()
-        return word == "NO-EVICT" || word == "NO-TOUCH"
+    /// Whether an argument is one of these words, in whatever case.
+    func isOne(of words: [String], _ index: Int) -> Bool {
+        index < request.count
+            && words.contains(String(decoding: request[index], as: UTF8.self).uppercased())
     }
 
     private func clientLine(_ index: Int) -> String {
@@ -160,11 +169,15 @@ extension Node {
         effects.bytes.writeSimple("RESET")
     }
 
-    /// `CONSISTENCY R n W n …` sets the connection's defaults, `CONSISTENCY RESET` takes them back.
+    /// `CONSISTENCY R n W n …` sets the connection's defaults, `CONSISTENCY RESET` takes them back;
+    /// alone it shows them.
     mutating func consistency(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         guard case .direct(let connection) = target else { throw .syntax }
+        guard request.count > 1 else {
+            return showDefaults(sessions[Int(connection.rawValue)].defaults, target, &effects)
+        }
         let isReset = request.count == 2 && request.matches(1, "RESET")
         let options = isReset ? .none : try ConsistencyOptions(request, from: 1, .write)
         sessions[Int(connection.rawValue)].defaults = options
@@ -172,6 +185,33 @@ extension Node {
         let start = effects.bytes.count
         effects.bytes.writeOK()
         deliver(target, from: start, &effects)
+    }
+
+    private mutating func showDefaults(
+        _ defaults: ConsistencyOptions, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let levels = [
+            ("r", defaults.r), ("w", defaults.w), ("pr", defaults.pr), ("pw", defaults.pw),
+            ("dw", defaults.dw),
+        ]
+        let start = effects.bytes.count
+        effects.bytes.writeMapHeader(pairs: levels.count + 1, client.dialect)
+        for (name, level) in levels {
+            effects.bytes.writeBulk(text: name)
+            effects.bytes.writeBulk(text: level.map { Node.text($0) } ?? "keyspace")
+        }
+        effects.bytes.writeBulk("timeout")
+        effects.bytes.writeBulk(
+            text: defaults.timeoutMilliseconds.map { "\($0)" } ?? "keyspace")
+        deliver(target, from: start, &effects)
+    }
+
+    private static func text(_ level: Level) -> String {
+        switch level {
+        case .count(let count): "\(count)"
+        case .quorum: "quorum"
+        case .all: "all"
+        }
     }
 
     private func writeTime(_ effects: inout Effects) {
@@ -188,9 +228,8 @@ extension Node {
                     "ERR settings are changed with KEYSPACE ALTER or in the configuration file")
                 : effects.bytes.writeOK()
         }
-        guard request.matches(1, "GET"), request.count >= 3 else {
-            throw .unknownSubcommand(.config)
-        }
+        guard request.matches(1, "GET") else { throw .unknownSubcommand(.config) }
+        guard request.count >= 3 else { throw .wrongArgumentCount(.config) }
         let known: [(String, String)] = [
             ("save", ""), ("appendonly", "no"), ("maxmemory", "\(configuration.memoryBytesMax)"),
             ("maxmemory-policy", "noeviction"), ("databases", "1"),

@@ -69,7 +69,9 @@ extension Node {
         } else if request.matches(1, "DROP"), request.count == 3 {
             dropKeyspace(target, &effects)
         } else {
-            throw .unknownSubcommand(.keyspace)
+            let known = ["LIST", "GET", "CREATE", "ALTER", "DROP"]
+            throw isOne(of: known, 1)
+                ? .wrongArgumentCount(.keyspace) : .unknownSubcommand(.keyspace)
         }
     }
 

@@ -151,8 +151,8 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .time(let number): tellTime(number, to: node, &effects)
-        case .timeTold(let number, let stamp):
+        case .latestStamp(let number): tellTime(number, to: node, &effects)
+        case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         }
     }

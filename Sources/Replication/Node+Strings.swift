@@ -174,7 +174,7 @@ extension Node {
         switch form {
         case .seconds: return (left + 500) / 1_000
         case .milliseconds: return left
-        case .atSeconds: return Int(sibling.expiry / 1_000)
+        case .atSeconds: return Int((sibling.expiry + 500) / 1_000)
         case .atMilliseconds: return Int(sibling.expiry)
         }
     }
@@ -322,6 +322,7 @@ extension Node {
     ) {
         let stored = liveState(spot.address, key, spot.keyspace)
         let existed = stored.map { isLive($0) } ?? false
+        let goes = existed && stored.map { covers($0, context, spot.keyspace) } ?? false
         if catalog.active[spot.keyspace].n == 1, isReplica(of: spot),
             !existed {
             return reply(.integer(0), target, &effects)
@@ -329,7 +330,16 @@ extension Node {
         writeOrForward(
             WriteIntent(
                 key: key, change: .delete, context: context, levels: levels,
-                success: .integer(existed ? 1 : 0)), spot, target, &effects)
+                success: .integer(goes ? 1 : 0)), spot, target, &effects)
+    }
+
+    /// Whether a deletion under a context leaves nothing of a record; one without takes all.
+    private func covers(_ record: Record, _ context: CausalContext?, _ keyspace: Int) -> Bool {
+        guard let context, catalog.active[keyspace].settings.conflict == .siblings else {
+            return true
+        }
+        guard record.isSiblingSet else { return context.contains(record.dot) }
+        return SiblingSet(valid: record).siblings.allSatisfy { context.contains($0.dot) }
     }
 
     private mutating func writeOrForward(

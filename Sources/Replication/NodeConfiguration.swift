@@ -30,7 +30,7 @@ public struct NodeConfiguration: Sendable {
     public var requestLimits = RequestLimits(
         bulkBytesMax: 64 << 20, argumentsMax: 65_536, requestBytesMax: 128 << 20)
     /// Bytes that one key's record may have: what the journal takes and a frame carries.
-    public var recordBytesMax = 8 << 20 - 64
+    public var recordBytesMax = 9 << 20 - 64
     /// Bytes that tables and records may take before writes are refused.
     public var memoryBytesMax = 8 << 30
     /// Operations of one kind under way before requests are refused.
@@ -53,6 +53,8 @@ public struct NodeConfiguration: Sendable {
         case unknownToldAsFailed
         /// A replica's answer that cannot be believed counts as "there is nothing".
         case refusalCountsAsAnswer
+        /// Who empties a keyspace heeds no clock but its own.
+        case emptiedByOwnClock
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

@@ -125,7 +125,8 @@ struct AdministrationOperation {
         case spreading(dropped: [UInt8]?)
         /// Until every other node has said how many keys it holds; then the change is made.
         case surveying(KeyspaceChangeRequest)
-        /// Until every other node has told the latest stamp it knows of; then keyspaces are emptied.
+        /// Until every other node has told the latest stamp that it knows of; then keyspaces are
+        /// emptied.
         case timing(Emptying)
     }
 

@@ -140,16 +140,10 @@ extension Log {
 }
 
 extension Server.Configuration {
-    /// What the node is told, with values no longer than a journal record may be beside the longest
-    /// key.
+    /// What the node is told, with records no longer than the journal takes beside their kind.
     var nodeWithinJournal: NodeConfiguration {
-        let room = limits.journal.recordBytesMax - (128 << 10)
-        let wanted = node.requestLimits
-        guard wanted.bulkBytesMax > room else { return node }
         var bounded = node
-        bounded.requestLimits = RequestLimits(
-            bulkBytesMax: room, argumentsMax: wanted.argumentsMax,
-            inlineBytesMax: wanted.inlineBytesMax, requestBytesMax: wanted.requestBytesMax)
+        bounded.recordBytesMax = min(node.recordBytesMax, limits.journal.recordBytesMax - 1)
         return bounded
     }
 }

@@ -22,4 +22,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case unknownToldAsFailed = "unknown-told-as-failed"
     /// A replica's refusal to a read counts as "there is nothing".
     case refusalCountsAsAnswer = "refusal-counts-as-answer"
+    /// What an `interval` keyspace appended is synced only when something else is.
+    case intervalForgotten = "interval-forgotten"
+    /// A keyspace is emptied up to what the clock of the node that was asked reads.
+    case emptiedByOwnClock = "emptied-by-own-clock"
 }

@@ -226,6 +226,7 @@ extension World {
         case .mergeKeepsStored: .mergeKeepsStored
         case .unknownToldAsFailed: .unknownToldAsFailed
         case .refusalCountsAsAnswer: .refusalCountsAsAnswer
+        case .emptiedByOwnClock: .emptiedByOwnClock
         default: nil
         }
     }

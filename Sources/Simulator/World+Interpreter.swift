@@ -65,7 +65,7 @@ extension World {
                 perform(machine, process, entry.effect)
             }
         }
-        if let milliseconds = process.effects.syncWithinMilliseconds {
+        if let milliseconds = process.effects.syncWithinMilliseconds, plant != .intervalForgotten {
             let by = time + .nanoseconds(milliseconds: milliseconds)
             process.syncBy = min(process.syncBy ?? .max, by)
         }

@@ -32,7 +32,7 @@ extension World {
         switch payload[0] {
         case 1: return name + " " + describe(record: rest)
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
-        case 4: return name + (rest.isEmpty ? " nothing" : " " + describe(record: rest))
+        case 4: return name + (rest.count == 8 ? " nothing" : " " + describe(record: rest))
         default: return name
         }
     }

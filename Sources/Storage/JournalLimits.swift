@@ -7,8 +7,8 @@ public struct JournalLimits: Sendable, Equatable {
 
     /// - Parameters:
     ///   - segmentBytes: 64 MiB unless told otherwise.
-    ///   - batchBytesMax: 8 MiB unless told otherwise.
-    public init(segmentBytes: Int = 64 << 20, batchBytesMax: Int = 8 << 20) {
+    ///   - batchBytesMax: 9 MiB unless told otherwise: a value of 8 MiB with its key.
+    public init(segmentBytes: Int = 64 << 20, batchBytesMax: Int = 9 << 20) {
         precondition(
             segmentBytes % BatchFormat.alignment == 0 && batchBytesMax % BatchFormat.alignment == 0,
             "segments and batches are whole blocks")

@@ -159,3 +159,62 @@ struct WriteOrderTests {
         }
     }
 }
+
+@Suite("Bad requests cost nobody but who sent them")
+struct BadRequestTests {
+    let a = NodeID(1)
+
+    @Test(
+        "a key that no record can hold is refused by every command that names one",
+        arguments: [
+            "GET", "DEL", "UNLINK", "EXISTS", "TTL", "TYPE", "STRLEN", "PERSIST", "QGET", "QDEL",
+            "MGET x", "DEL x",
+        ])
+    func keys(command: String) {
+        let cluster = Cluster(3)
+        let refusal = "-ERR key must have 1 to 65535 bytes\r\n"
+        #expect(cluster.run(a, "\(command) \"\"") == refusal)
+        let words = command.split(separator: " ") + [Substring(repeating: "k", count: 65_536)]
+        let request = words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
+        cluster.replies[a]?[ConnectionID(0)] = []
+        cluster.send(a, ConnectionID(0), Array("*\(words.count)\r\n\(request)".utf8))
+        #expect(cluster.replies[a]?[ConnectionID(0)] == Array(refusal.utf8))
+        #expect(cluster.run(a, "SET \"\" v").hasPrefix("-ERR key must have"))
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        #expect(cluster.counters(a).unavailable == 0)
+    }
+
+    @Test("commands with too few or strange arguments say so")
+    func arguments() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        for (line, error) in [
+            ("RECEIPT", "-ERR wrong number"), ("FLUSHALL FOO", "-ERR syntax error"),
+            ("FLUSHDB ASYNC NOW", "-ERR syntax error"), ("PING a b", "-ERR wrong number"),
+            ("KEYSPACE CREATE", "-ERR wrong number"), ("KEYSPACE FOO", "-ERR unknown subcommand"),
+            ("CONFIG GET", "-ERR wrong number"), ("CLIENT REPLY OFF", "-ERR every command"),
+            ("CLIENT SETINFO FOO x", "-ERR syntax"), ("KEYSPACE CREATE b floor=0", "-ERR floor is"),
+            ("KEYSPACE CREATE b valuebytes=8388609", "-ERR valuebytes must be"),
+        ] {
+            let reply = cluster.run(a, line)
+            #expect(reply.hasPrefix(error), "\(line): \(reply)")
+        }
+        #expect(cluster.run(a, "CLIENT HELP").hasPrefix("*1\r\n+"))
+        #expect(cluster.run(a, "GET k") == "$1\r\nv\r\n")
+        #expect(cluster.run(a, "CONSISTENCY R 1 W ALL") == "+OK\r\n")
+        let shown = cluster.run(a, "CONSISTENCY")
+        #expect(shown.contains("r\r\n$1\r\n1\r\n") && shown.contains("w\r\n$3\r\nall\r\n"))
+    }
+
+    @Test("QDEL counts the key only when its context covers every value")
+    func coveredDeletion() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE s conflict=siblings") == "+OK\r\n")
+        #expect(cluster.run(a, "QSET s:1 first") == "+OK\r\n")
+        let lines = cluster.run(a, "QGET s:1").split(separator: "\r\n")
+        #expect(cluster.run(a, "QSET s:1 second") == "+OK\r\n")
+        #expect(cluster.run(a, "QDEL s:1 CONTEXT \(lines[2])") == ":0\r\n")
+        #expect(cluster.run(a, "GET s:1") == "$6\r\nsecond\r\n")
+        #expect(cluster.run(a, "QDEL s:1") == ":1\r\n")
+    }
+}

@@ -1,4 +1,5 @@
 import Base
+import Causality
 import Testing
 
 @testable import Simulator
@@ -59,6 +60,24 @@ final class Scenario {
     func siblings(_ node: Int) -> [String] {
         guard case .array(let elements) = ask(node, "QGET", "k:0", "R", "3") else { return [] }
         return elements.dropFirst().map { World.text($0) }.sorted()
+    }
+
+    /// Has every node write at about the same time, hearing nothing of the others.
+    ///
+    /// - Returns: the dots that were given.
+    func writeApart(_ round: Int) -> [Dot] {
+        let pairs = [(0, 1), (0, 2), (1, 2)].flatMap { [($0, $1), ($1, $0)] }
+        for (from, to) in pairs { world.network[from, to].isCut = true }
+        let before = world.history.keys[0].states.count
+        for node in 0..<3 {
+            let words = ["SET", "k:0", "\(round) of \(node + 1)", "W", "1"]
+            world.ask(node, .told, [], words.map { Array($0.utf8) })
+        }
+        pass(50)
+        let dots = world.history.keys[0].states.dropFirst(before).map(\.dot)
+        for (from, to) in pairs { world.mend(from, to) }
+        pass(300)
+        return dots
     }
 
     func crash(_ node: Int, powerCut: Bool = true) {

@@ -68,6 +68,27 @@ import Testing
         #expect(scenario.converges())
     }
 
+    @Test("row 8: of writes with equal stamps the same one wins in every merge order")
+    func equalStamps() {
+        let scenario = Scenario()
+        var ties = 0
+        for round in 0..<30 {
+            let dots = scenario.writeApart(round)
+            guard let last = dots.map(\.stamp).max() else { continue }
+            let tied = dots.filter { $0.stamp == last }
+            ties += tied.count > 1 ? 1 : 0
+            // Who asks merges in an order of its own, its own state first.
+            let first = round % 3
+            let winner = tied.map(\.identity.node.rawValue).max() ?? 0
+            let value = scenario.text(first, "GET", "k:0", "R", "3")
+            #expect(value == "\(round) of \(winner)")
+            scenario.pass(300)
+            for node in 0..<3 { #expect(scenario.text(node, "GET", "k:0", "R", "1") == value) }
+        }
+        #expect(ties > 3, "equal stamps came about")
+        #expect(scenario.converges())
+    }
+
     @Test("row 9: timeout with 1 of W acknowledgements is reported as unknown")
     func unknown() {
         let scenario = Scenario()

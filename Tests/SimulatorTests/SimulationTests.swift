@@ -19,7 +19,7 @@ import Testing
         (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 11),
         (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 5),
         (.rotAccepted, 88), (.syncRetried, 9), (.tombstonesDropped, 35), (.unknownToldAsFailed, 1),
-        (.refusalCountsAsAnswer, 161),
+        (.refusalCountsAsAnswer, 161), (.intervalForgotten, 41), (.emptiedByOwnClock, 3),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
@@ -58,7 +58,8 @@ import Testing
         for name in [
             "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
             "unknown", "unavailable", "restamped", "late_answers", "links_refused",
-            "reads_bound_by_a_write", "reads_of_several_siblings",
+            "reads_bound_by_a_write", "reads_of_several_siblings", "keyspaces_emptied",
+            "keyspaces_resized",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }

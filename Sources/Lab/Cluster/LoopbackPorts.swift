@@ -5,10 +5,14 @@ enum LoopbackPorts {
     /// The largest base port: the link ports, 10,000 above as in Redis Cluster, have to exist.
     static let baseMax = 55_000
 
-    /// The client and link ports of so many nodes, kernel-picked or counted from a base.
+    /// Below what the kernel gives to outgoing connections (32,768 and up): a node that is down for
+    /// a moment must find its port free when it returns.
+    private static let quiet = 10_240..<32_768
+
+    /// The client and link ports of so many nodes, counted from a base or picked among free ones.
     ///
-    /// Kernel-picked ports are held until all are known, so they differ; between here and the
-    /// node's own bind somebody else could take one, which the node then reports.
+    /// They are held until all are known, so they differ; between here and the node's own bind
+    /// somebody else could take one, which the node then reports.
     ///
     /// - Throws: `cannotCreate` naming the port that is in use.
     static func choose(nodes: Int, base: Int?) throws(Failure) -> [(client: Int, link: Int)] {
@@ -16,11 +20,24 @@ enum LoopbackPorts {
         defer { for descriptor in held { close(descriptor) } }
         var ports: [(client: Int, link: Int)] = []
         for position in 0..<nodes {
-            let client = try take(base.map { $0 + position } ?? 0, &held)
-            let link = try take(base.map { $0 + position + 10_000 } ?? 0, &held)
-            ports.append((client, link))
+            guard let base else {
+                ports.append((try pick(&held), try pick(&held)))
+                continue
+            }
+            let client = try take(base + position, &held)
+            ports.append((client, try take(base + position + 10_000, &held)))
         }
         return ports
+    }
+
+    private static func pick(_ held: inout [Int32]) throws(Failure) -> Int {
+        var last = Failure(.cannotCreate, "no free port of 127.0.0.1")
+        for _ in 0..<1_000 {
+            do throws(Failure) { return try take(Int.random(in: quiet), &held) } catch {
+                last = error
+            }
+        }
+        throw last
     }
 
     private static func take(_ port: Int, _ held: inout [Int32]) throws(Failure) -> Int {
@@ -34,18 +51,16 @@ enum LoopbackPorts {
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port).bigEndian)
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let result = withUnsafeMutablePointer(to: &address) { pointer in
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { general in
-                bind(descriptor, general, length) == 0
-                    && getsockname(descriptor, general, &length) == 0
+                bind(descriptor, general, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        guard result else {
+        guard isBound else {
             throw Failure(
                 .cannotCreate, "port \(port) of 127.0.0.1 is not free: \(lastError())",
                 hint: "choose another --port, or leave it out to get free ones")
         }
-        return Int(UInt16(bigEndian: address.sin_port))
+        return port
     }
 }
