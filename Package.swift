@@ -46,7 +46,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         tests("Lab", ["Base", "Lab"]),
-        tests("quorate", ["quorate", "Base", "Lab"]),
+        tests("quorate", ["quorate", "Base", "Lab", "Server"]),
         tests("Tidy", []),
         tests("Coding", ["Coding", "Base"]),
         tests("RESP", ["RESP", "Coding", "Base"]),

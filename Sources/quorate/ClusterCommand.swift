@@ -11,25 +11,26 @@ enum ClusterCommand {
         Interruption.listen()
         let directory = directory(arguments)
         let cluster =
-            LocalCluster.exists(in: directory)
-            ? try reopen(directory, arguments) : try LocalCluster.create(directory, plan(arguments))
+            try LocalCluster.exists(in: directory)
+            ? reopen(directory, arguments) : LocalCluster.create(directory, plan(arguments))
         let started = try start(cluster)
         print(cluster, json: arguments.has("json"))
         Terminal.say(
             started.isEmpty
-                ? "all nodes were already running" : "state, logs and data: \(directory)")
+                ? "all nodes were already running" : "state, logs and data: \(cluster.directory)")
     }
 
+    /// What was running before goes on running when a node that was not cannot start.
     private static func start(_ cluster: LocalCluster) throws(Failure) -> [NodeID] {
-        var started: [NodeID] = []
+        let idle = cluster.state.nodes.filter { $0.process?.condition != .alive }.map(\.id)
         do {
-            started = try cluster.startAll()
+            try cluster.startAll()
             try cluster.waitUntilReady(milliseconds: readyMilliseconds)
         } catch {
-            _ = try? cluster.stopAll()
+            _ = try? cluster.stop(idle)
             throw error
         }
-        return started
+        return idle
     }
 
     private static func plan(_ arguments: Arguments) throws(Failure) -> LocalCluster.Plan {

@@ -90,8 +90,24 @@ extension Command {
               timeout= keybytes= valuebytes= siblings= readrepair=
 
             """
-        case .serve, .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop,
-            .simulate, .demo:
+        case .serve:
+            """
+
+            FILE holds, beside clusterID, node, dataDirectory and members (required):
+              client: {host, port}     where clients are listened for (default: as in members)
+              link: {host, port,       where other nodes are listened for (the same)
+                trustsNetwork: false}  true: whoever can reach that port is trusted;
+                                       false: it listens on loopback only
+              recovery: "refuse"       do not start on damaged files; "quarantine": put them
+                                       aside and start, other replicas repair what was lost
+              faults: false            true lets DEBUG CUT cut links
+              limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
+                                       linkBacklogBytes
+              keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
+
+            """
+        case .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop, .simulate,
+            .demo:
             ""
         }
     }
@@ -117,7 +133,7 @@ extension Command {
             group == nil || $0.rawValue.hasPrefix((group ?? "") + " ")
         }
         let lines = commands.map { "  " + $0.rawValue.padded(to: 16) + "  " + $0.summary }
-        let statuses = ExitStatus.allCases.map { status in
+        let statuses = ExitStatus.all.map { status in
             "  " + String(status.rawValue).padded(to: 3) + "  " + status.meaning
         }
         return """
@@ -128,8 +144,8 @@ extension Command {
 
             \(lines.joined(separator: "\n"))
 
-            quorate COMMAND --help tells more. Results go to standard output, prose to standard
-            error.
+            quorate COMMAND --help tells more, quorate --version the release. Results go to standard
+            output, prose to standard error.
 
             Exit status:
             \(statuses.joined(separator: "\n"))

@@ -13,12 +13,16 @@ enum Command: String, CaseIterable {
     case simulate
     case demo
 
+    /// Which release this is.
+    static let release = "0.1.0"
+
     /// What the first words of a command line ask for.
     enum Request: Equatable {
         case run(Command, Arguments)
         case help(Command)
         /// The list of commands, or of those that begin with one word.
         case overview(String?)
+        case release
     }
 
     private var words: [String] { rawValue.split(separator: " ").map(String.init) }
@@ -28,8 +32,11 @@ enum Command: String, CaseIterable {
     /// - Throws: `usage` with the nearest known command or option.
     static func read(_ line: [String]) throws(Failure) -> Request {
         guard let first = line.first, !["--help", "-h", "help"].contains(first) else {
-            return .overview(nil)
+            // `help cluster up` is `cluster up --help`.
+            return line.first == "help" && line.count > 1
+                ? try read(line.dropFirst() + ["--help"]) : .overview(nil)
         }
+        if first == "--version" { return .release }
         let group = allCases.filter { $0.words[0] == first }
         guard let only = group.first else {
             throw unknown(first, among: unique(allCases.map { $0.words[0] }))
@@ -37,7 +44,7 @@ enum Command: String, CaseIterable {
         if only.words.count == 1 { return try only.read(Array(line.dropFirst())) }
         guard line.count > 1, !["--help", "-h"].contains(line[1]) else { return .overview(first) }
         guard let command = group.first(where: { $0.words[1] == line[1] }) else {
-            throw unknown("\(first) \(line[1])", among: group.map(\.rawValue))
+            throw unknown(line[1], among: group.map { $0.words[1] }, after: first + " ")
         }
         return try command.read(Array(line.dropFirst(2)))
     }
@@ -49,12 +56,14 @@ enum Command: String, CaseIterable {
         return .run(self, try Arguments(words, options: options + [.help]))
     }
 
-    private static func unknown(_ typed: String, among names: [String]) -> Failure {
+    private static func unknown(
+        _ typed: String, among names: [String], after group: String = ""
+    ) -> Failure {
         let guess = Suggestion.nearest(to: typed, among: names)
         return Failure(
-            .usage, "unknown command \(typed)",
-            hint: guess.map { "did you mean quorate \($0)?" }
-                ?? "known here: " + names.joined(separator: ", "))
+            .usage, "unknown command \(group)\(typed)",
+            hint: guess.map { "did you mean quorate \(group)\($0)?" }
+                ?? "known here: " + names.map { group + $0 }.joined(separator: ", "))
     }
 
     private static func unique(_ names: [String]) -> [String] {

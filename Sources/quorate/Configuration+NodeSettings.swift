@@ -9,7 +9,8 @@ extension Server.Configuration {
     /// Settings as a running server takes them: the one place where the file's words meet the
     /// server's types.
     ///
-    /// - Throws: `badFile` for a keyspace that the node would object to.
+    /// - Throws: `badFile` for a keyspace that the node objects to (`KeyspaceSettings.objection`,
+    ///   which the file's reader has asked before, with the line at hand).
     init(_ settings: NodeSettings) throws(Failure) {
         let zones = Set(settings.members.map(\.zone).filter { !$0.isEmpty }).sorted()
         let members = settings.members.map { member in
@@ -23,7 +24,7 @@ extension Server.Configuration {
         var node = NodeConfiguration(
             node: settings.node, clusterID: settings.clusterID, members: members)
         for (name, overrides) in settings.keyspaces {
-            let keyspace = try KeyspaceSettings(overrides, of: name, members: members.count)
+            let keyspace = try KeyspaceSettings(overrides, members: members.count)
             node.keyspaces.append((Array(name.utf8), keyspace))
         }
         node.requestLimits = RequestLimits(
@@ -36,25 +37,42 @@ extension Server.Configuration {
         clientPort = UInt16(settings.client.port)
         linkHost = settings.link.host
         linkPort = UInt16(settings.link.port)
+        trustsNetwork = settings.trustsNetwork
+        recovery = Server.RecoveryPolicy(settings.recovery)
         limits.clientsMax = settings.limits.clients
         limits.clientOutputBytesMax = settings.limits.replyBacklogBytes
         limits.linkOutputBytesMax = settings.limits.linkBacklogBytes
     }
 }
 
+extension Server.RecoveryPolicy {
+    fileprivate init(_ recovery: NodeSettings.Recovery) {
+        switch recovery {
+        case .refuse: self = .refuse
+        case .quarantine: self = .quarantine
+        }
+    }
+}
+
 extension KeyspaceSettings {
+    /// What a node has against a file's settings of a keyspace; nil when it takes them.
+    static func objection(to overrides: KeyspaceOverrides, members: Int) -> String? {
+        do {
+            _ = try KeyspaceSettings(overrides, members: members)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+
     /// The node's defaults with what the file says instead.
-    fileprivate init(
-        _ overrides: KeyspaceOverrides, of name: String, members: Int
-    ) throws(Failure) {
+    fileprivate init(_ overrides: KeyspaceOverrides, members: Int) throws(Failure) {
         self.init()
         replicationFactor = min(replicationFactor, members)
         for word in overrides.words {
-            if let problem = set("\(word.name)=\(word.value)") {
-                throw Failure(.badFile, "keyspaces.\(name): \(problem)")
-            }
+            if let problem = set("\(word.name)=\(word.value)") { throw Failure(.badFile, problem) }
         }
-        if let objection { throw Failure(.badFile, "keyspaces.\(name): \(objection)") }
+        if let objection { throw Failure(.badFile, objection) }
     }
 }
 

@@ -53,9 +53,15 @@ enum KeyspaceCommand {
                 for line in lines(of: reply) { Terminal.result(line) }
             }
         case .refused(let problem):
-            throw Failure(problem.hasPrefix("UNAVAILABLE") ? .unavailable : .failed, problem)
+            throw Failure(
+                problem.hasPrefix("UNAVAILABLE") ? .unavailable : .failed, sentence(problem))
         case .unknown(let problem): throw Failure(.unknown, problem)
         }
+    }
+
+    /// An error without the code `ERR`, which says nothing; other codes do.
+    static func sentence(_ problem: String) -> String {
+        problem.hasPrefix("ERR ") ? String(problem.dropFirst(4)) : problem
     }
 
     /// The node that was named, or a living one of the local cluster.
@@ -69,7 +75,7 @@ enum KeyspaceCommand {
             return address
         }
         let directory = ClusterCommand.directory(arguments)
-        guard LocalCluster.exists(in: directory) else {
+        guard try LocalCluster.exists(in: directory) else {
             throw Failure(
                 .usage, "--address HOST:PORT is missing",
                 hint: "and no local cluster is in \(directory)")

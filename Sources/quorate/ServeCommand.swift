@@ -1,6 +1,7 @@
 import Glibc
 import Lab
 import Reactor
+import Replication
 import Server
 
 /// `quorate serve`: one node in the foreground until a signal ends it.
@@ -17,7 +18,8 @@ enum ServeCommand {
     private static func configuration(at path: String) throws(Failure) -> NodeSettings {
         let text = try Files.read(path)
         do {
-            return try NodeSettings(parsing: text)
+            return try NodeSettings(
+                parsing: text, objection: KeyspaceSettings.objection(to:members:))
         } catch {
             throw Failure(.badFile, "\(path): \(error)")
         }

@@ -6,9 +6,10 @@ do {
     case .run(let command, let arguments): try command.run(arguments)
     case .help(let command): Terminal.result(command.help)
     case .overview(let group): Terminal.result(Command.overview(group))
+    case .release: Terminal.result("quorate \(Command.release)")
     }
     exit(ExitStatus.success.rawValue)
 } catch {
     Terminal.complain(error)
-    exit(ExitStatus(error.kind).rawValue)
+    exit(error.kind.rawValue)
 }

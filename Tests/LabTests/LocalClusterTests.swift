@@ -14,7 +14,7 @@ struct LocalClusterTests {
         defer { Files.removeTree(path) }
         try body(path)
         Files.removeTree(path)
-        #expect(!Files.exists(path))
+        #expect(try !Files.exists(path))
     }
 
     @Test("a started process is known by number, start time and program, and ends on SIGTERM")
@@ -71,6 +71,25 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("an ended process tells its exit status once, one ended by a signal tells none")
+    func exitStatus() throws {
+        try inDirectory { path in
+            for _ in 0..<50 {
+                let process = try NodeProcess.start(
+                    ["/bin/sh", "-c", "exit 73"], log: path + "/log", input: nil)
+                while process.condition == .alive { sched_yield() }
+                #expect(process.collect() == 73)
+                #expect(process.collect() == nil)
+            }
+            let process = try NodeProcess.start(
+                ["/bin/sleep", "60"], log: path + "/log", input: nil)
+            #expect(process.collect() == nil)
+            process.signal(SIGKILL)
+            while process.condition == .alive { sched_yield() }
+            #expect(process.collect() == nil)
+        }
+    }
+
     @Test("a program that is not there is a clear failure")
     func missing() throws {
         try inDirectory { path in
@@ -103,6 +122,18 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("a relative directory stands in the configurations as a path from the root")
+    func relativeDirectory() throws {
+        try inDirectory { path in
+            let here = try #require(Files.linkTarget("/proc/self/cwd"))
+            let up = here.split(separator: "/").map { _ in "../" }.joined()
+            _ = try LocalCluster.create(up + path.dropFirst() + "/c", LocalCluster.Plan())
+            let node = try NodeSettings(parsing: Files.read(path + "/c/node-1.json5"))
+            #expect(node.dataDirectory.hasPrefix("/"))
+            #expect(try Files.exists(node.dataDirectory))
+        }
+    }
+
     @Test("a port in use is named")
     func portInUse() throws {
         let free = try LoopbackPorts.choose(nodes: 1, base: nil)[0].client
@@ -123,6 +154,15 @@ struct LocalClusterTests {
         }
         #expect(failure?.kind == .cannotCreate)
         #expect(failure?.message.contains("port \(free)") == true)
+    }
+
+    @Test("where nobody can look there is no cluster and none is missing: the reason is said")
+    func unreadable() throws {
+        let path = "/" + String(repeating: "x", count: 300)
+        let failure = #expect(throws: Failure.self) { try LocalCluster.open(path) }
+        #expect(failure?.kind == .badFile)
+        #expect(failure?.message == "cannot read \(path)/cluster.json: File name too long")
+        #expect(try !LocalCluster.exists(in: "/proc/self/stat/x"))
     }
 
     @Test("the state keeps processes, and nonsense in its file is a bad file")

@@ -1,4 +1,6 @@
+import Base
 import Lab
+import Server
 import Testing
 
 @testable import quorate
@@ -38,6 +40,10 @@ struct CommandTests {
         #expect(try Command.read(["--help"]) == .overview(nil))
         #expect(try Command.read(["cluster"]) == .overview("cluster"))
         #expect(try Command.read(["cluster", "--help"]) == .overview("cluster"))
+        #expect(try Command.read(["help"]) == .overview(nil))
+        #expect(try Command.read(["help", "cluster"]) == .overview("cluster"))
+        #expect(try Command.read(["help", "cluster", "up"]) == .help(.clusterUp))
+        #expect(failure("help frob")?.kind == .usage)
         for command in Command.allCases {
             let words = command.rawValue.split(separator: " ").map(String.init)
             #expect(try Command.read(words + ["--help"]) == .help(command))
@@ -61,6 +67,12 @@ struct CommandTests {
         #expect(
             failure?.hint?.contains("did you mean \(suggestion)?") == true, "\(failure?.hint ?? "")"
         )
+    }
+
+    @Test("a name that is near none gets no guess, however alike the word before it is")
+    func noSuggestion() {
+        let hint = failure("cluster frob")?.hint
+        #expect(hint == "known here: cluster up, cluster down, cluster status")
     }
 
     @Test(
@@ -108,11 +120,55 @@ struct CommandTests {
 
     @Test("every class of failure has an exit status, every status a meaning in the help")
     func statuses() {
-        for status in ExitStatus.allCases {
+        for status in ExitStatus.all {
+            #expect(Command.overview(nil).contains("\(status.rawValue) "))
             #expect(Command.overview(nil).contains(status.meaning))
         }
-        #expect(ExitStatus(.badFile).rawValue == 3)
-        #expect(ExitStatus(.usage).rawValue == 64)
+    }
+
+    @Test(
+        "what a node has against a keyspace is said with file and line",
+        arguments: [
+            ("r: 0", "r=0 is outside 1..n"),
+            ("dw: 1, durability: 'memory'", "dw needs durability=fsync or interval"),
+        ])
+    func keyspaceObjection(settings: String, problem: String) throws {
+        let path = "\(LocalCluster.temporaryDirectory)/quorate-test-\(MonotonicClock.now).json5"
+        let text = """
+            {clusterID: "c", node: 1, dataDirectory: "/d",
+             members: [{id: 1, host: "h", clientPort: 1, linkPort: 2}],
+             keyspaces: {
+               a: {\(settings)}}}
+            """
+        try Files.write(text, to: path)
+        defer { Files.removeTree(path) }
+        let arguments = try Arguments(["--config", path], options: Command.serve.options)
+        let failure = #expect(throws: Failure.self) { try Command.serve.run(arguments) }
+        #expect(failure?.kind == .badFile)
+        #expect(failure?.message.hasPrefix("\(path): line 4: keyspaces.a: \(problem)") == true)
+    }
+
+    @Test("a node's error loses the code that says nothing and keeps those that do")
+    func sentence() {
+        #expect(KeyspaceCommand.sentence("ERR no such keyspace") == "no such keyspace")
+        #expect(KeyspaceCommand.sentence("MODE no") == "MODE no")
+    }
+
+    @Test("a file's trust and recovery reach the server, and are off unless asked for")
+    func trustAndRecovery() throws {
+        let member = NodeSettings.Member(
+            id: NodeID(1), host: "127.0.0.1", clientPort: 1, linkPort: 2)
+        var settings = NodeSettings(
+            clusterName: "c", node: NodeID(1), members: [member], dataDirectory: "/d")
+        let plain = try Server.Configuration(settings)
+        #expect(!plain.trustsNetwork && plain.recovery == .refuse)
+        settings.trustsNetwork = true
+        settings.recovery = .quarantine
+        let daring = try Server.Configuration(settings)
+        #expect(daring.trustsNetwork && daring.recovery == .quarantine)
+        for word in ["trustsNetwork", "\"refuse\"", "\"quarantine\""] {
+            #expect(Command.serve.help.contains(word))
+        }
     }
 
     @Test("a configuration that is missing or wrong is a bad file")

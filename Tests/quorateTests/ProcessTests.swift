@@ -66,6 +66,53 @@ struct ProcessTests {
         #expect(try other.ask("GET", "kept:a").text == "1")
     }
 
+    @Test("a node that cannot start says why at once, and the others go on serving")
+    func damagedNode() throws {
+        let home = directory + "/cluster"
+        defer {
+            _ = try? quorate("cluster", "down", "--directory", home)
+            Files.removeTree(directory)
+        }
+        #expect(try quorate("cluster", "up", "--directory", home).status == 0)
+        let nodes = try LocalCluster.open(home).state.nodes
+        nodes[2].process?.signal(SIGKILL)
+        _ = nodes[2].process?.waitForEnd(milliseconds: 5000)
+        try Files.write("no identity", to: home + "/node-3/identity")
+        let up = try quorate("cluster", "up", "--directory", home)
+        #expect(up.status == 1)
+        #expect(up.output.contains("node 3 ended by itself: data directory is damaged"))
+        #expect(nodes.map { $0.process?.condition } == [.alive, .alive, .dead])
+    }
+
+    private func listener(on port: Int) throws -> Int32 {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(bound == 0 && listen(descriptor, 1) == 0)
+        return descriptor
+    }
+
+    @Test("a port that was taken since the cluster was made is what cannot be had")
+    func takenPort() throws {
+        defer { Files.removeTree(directory) }
+        var plan = LocalCluster.Plan()
+        plan.nodes = 1
+        let home = directory + "/cluster"
+        let port = try LocalCluster.create(home, plan).state.nodes[0].client.port
+        let listener = try listener(on: port)
+        defer { close(listener) }
+        let up = try quorate("cluster", "up", "--directory", home)
+        #expect(up.status == 73)
+        #expect(up.output.contains("node 1 ended by itself: network: "))
+    }
+
     @Test("of two writes, one after the other was acknowledged, a quorum read finds the second")
     func orderAcrossACut() throws {
         let home = directory + "/cluster"
@@ -108,7 +155,7 @@ struct ProcessTests {
         process.signal(SIGINT)
         #expect(exitStatus(of: process) == 130)
         #expect(nodes.allSatisfy { $0.condition == .dead })
-        #expect(!Files.exists(home))
+        #expect(try !Files.exists(home))
     }
 
     @Test("a node ends when whoever holds its standard input goes away")
@@ -132,6 +179,8 @@ struct ProcessTests {
     func statuses() throws {
         defer { Files.removeTree(directory) }
         #expect(try quorate("cluster", "upp").status == 64)
+        let release = try quorate("--version")
+        #expect(release.status == 0 && release.output == "quorate 0.1.0\n")
         let help = try quorate("--help")
         #expect(help.status == 0 && help.output.contains("Exit status"))
         try Files.write("{node: 1, noode: 2}", to: directory + "/bad.json5")

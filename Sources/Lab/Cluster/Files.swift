@@ -64,10 +64,26 @@ public enum Files {
         }
     }
 
+    /// The path from the root, so that it means the same wherever a process works.
+    static func absolute(_ path: String) throws(Failure) -> String {
+        if path.hasPrefix("/") { return path }
+        var buffer = [CChar](repeating: 0, count: 4096)
+        guard let here = getcwd(&buffer, buffer.count) else {
+            throw Failure(.cannotCreate, "no working directory: \(lastError())")
+        }
+        return String(cString: here) + "/" + path
+    }
+
     /// True when something is there.
-    public static func exists(_ path: String) -> Bool {
+    ///
+    /// - Throws: `badFile` when one may not, or cannot, look.
+    public static func exists(_ path: String) throws(Failure) -> Bool {
         var status = stat()
-        return lstat(path, &status) == 0
+        if lstat(path, &status) == 0 { return true }
+        guard errno == ENOENT || errno == ENOTDIR else {
+            throw Failure(.badFile, "cannot read \(path): \(lastError())")
+        }
+        return false
     }
 
     /// Removes a directory with all that is in it; follows no symbolic link.

@@ -48,12 +48,20 @@ extension LocalCluster {
     ///
     /// - Returns: the nodes that were running.
     @discardableResult public func stopAll() throws(Failure) -> [NodeID] {
-        let running = state.nodes.filter { $0.process?.condition == .alive }
+        try stop(state.nodes.map(\.id))
+    }
+
+    /// Ends some nodes as `stopAll` does and leaves the others alone.
+    ///
+    /// - Returns: those of them that were running.
+    @discardableResult public func stop(_ nodes: [NodeID]) throws(Failure) -> [NodeID] {
+        let chosen = state.nodes.filter { nodes.contains($0.id) }
+        let running = chosen.filter { $0.process?.condition == .alive }
         for node in running { node.process?.signal(SIGTERM) }
         for node in running { node.process?.end(graceMilliseconds: 10_000) }
-        for position in state.nodes.indices {
-            state.nodes[position].process?.collect()
-            state.nodes[position].process = nil
+        for node in chosen {
+            node.process?.collect()
+            state.nodes[position(of: node.id)].process = nil
         }
         try save()
         return running.map(\.id)
@@ -67,14 +75,16 @@ extension LocalCluster {
 
     /// Waits until every node answers and has a link to every other.
     ///
-    /// - Throws: `failed` with the end of its log when a node ended; `unavailable` when the time is
-    ///   over; `interrupted`.
+    /// - Throws: as soon as any node ended, what it ended with, and the last line of its log;
+    ///   `unavailable` when the time is over; `interrupted`.
     public func waitUntilReady(milliseconds: Int) throws(Failure) {
         let deadline = MonotonicClock.now + UInt64(milliseconds) * 1_000_000
         for node in state.nodes {
             while true {
                 try Interruption.check()
-                guard node.process?.condition == .alive else { throw ended(node) }
+                for node in state.nodes where node.process?.condition != .alive {
+                    throw ended(node)
+                }
                 let health = NodeHealth(asking: node.client)
                 if health.answers, health.linksUp == state.nodes.count - 1 { break }
                 guard MonotonicClock.now < deadline else { throw late(node, health, milliseconds) }
@@ -83,8 +93,8 @@ extension LocalCluster {
         }
     }
 
-    /// - Throws: `failed` with the end of its log when a node that was started is not running any
-    ///   more.
+    /// - Throws: what it ended with, and the last line of its log, when a node that was started is
+    ///   not running any more.
     func checkAlive() throws(Failure) {
         for node in state.nodes {
             if let process = node.process, process.condition != .alive { throw ended(node) }
@@ -92,10 +102,11 @@ extension LocalCluster {
     }
 
     private func ended(_ node: ClusterState.Node) -> Failure {
-        node.process?.collect()
-        let tail = Files.tail(of: path(of: node.id, ".log"), lines: 5)
-        let said = tail.isEmpty ? "" : "; it said:\n  " + tail.joined(separator: "\n  ")
-        return Failure(.failed, "\(node.id) ended by itself\(said)")
+        let kind = node.process?.collect().flatMap(Failure.Kind.init(rawValue:)) ?? .failed
+        let said = Files.tail(of: path(of: node.id, ".log"), lines: 1).first.map { line in
+            ": " + (line.hasPrefix("quorate: ") ? String(line.dropFirst(9)) : line)
+        }
+        return Failure(kind, "\(node.id) ended by itself\(said ?? "")", hint: logHint(node))
     }
 
     private func late(_ node: ClusterState.Node, _ health: NodeHealth, _ milliseconds: Int)
@@ -106,6 +117,11 @@ extension LocalCluster {
         return Failure(
             .unavailable,
             "\(node.id) \(finding) after \(milliseconds / 1000) s",
-            hint: "its log is \(path(of: node.id, ".log"))")
+            hint: logHint(node))
+    }
+
+    /// Tethered nodes' logs are removed with the directory, before anybody could read them.
+    private func logHint(_ node: ClusterState.Node) -> String? {
+        tether == nil ? "its log is \(path(of: node.id, ".log"))" : nil
     }
 }

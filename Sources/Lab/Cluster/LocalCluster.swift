@@ -23,6 +23,7 @@ public final class LocalCluster {
         public init() {}
     }
 
+    /// From the root: the configurations name data directories in it.
     public let directory: String
     public internal(set) var state: ClusterState
     /// The pipe that nodes hold as standard input; nil while they outlive this process.
@@ -57,15 +58,19 @@ public final class LocalCluster {
     }
 
     /// True when a cluster was made in the directory.
-    public static func exists(in directory: String) -> Bool {
-        Files.exists(directory + "/cluster.json")
+    ///
+    /// - Throws: `badFile` when nobody can say, as with a directory of another user.
+    public static func exists(in directory: String) throws(Failure) -> Bool {
+        try Files.exists(directory + "/cluster.json")
     }
 
     /// Opens the cluster of a directory.
     ///
-    /// - Throws: `unavailable` when none was made there; `badFile` when its state cannot be read.
+    /// - Throws: `unavailable` when none was made there; `badFile` when it or its state cannot be
+    ///   read.
     public static func open(_ directory: String) throws(Failure) -> LocalCluster {
-        guard exists(in: directory) else {
+        let directory = try Files.absolute(directory)
+        guard try exists(in: directory) else {
             throw Failure(
                 .unavailable, "no cluster in \(directory)",
                 hint: "start one with quorate cluster up")
@@ -84,6 +89,7 @@ public final class LocalCluster {
     /// Makes a new cluster's directory, picks its ports and writes the configurations; starts
     /// nothing.
     public static func create(_ directory: String, _ plan: Plan) throws(Failure) -> LocalCluster {
+        let directory = try Files.absolute(directory)
         try Files.makeDirectory(directory)
         let lock = try Files.lock(directory + "/lock")
         let ports = try LoopbackPorts.choose(nodes: plan.nodes, base: plan.basePort)

@@ -81,9 +81,20 @@ public struct NodeProcess: Equatable, Sendable {
     }
 
     /// Lets the system forget an ended child.
-    func collect() {
+    ///
+    /// - Returns: its exit status; nil when it is no ended child of this process, was collected
+    ///   before, or was ended by a signal.
+    @discardableResult func collect() -> Int32? {
+        // An ending process has lost its program, and looks dead, a moment before it can be
+        // collected.
+        let deadline = MonotonicClock.now + 1_000_000_000
         var status: Int32 = 0
-        _ = waitpid(number, &status, WNOHANG)
+        var collected = waitpid(number, &status, WNOHANG)
+        while collected == 0, condition != .alive, MonotonicClock.now < deadline {
+            MonotonicClock.sleep(milliseconds: 1)
+            collected = waitpid(number, &status, WNOHANG)
+        }
+        return collected == number && status & 0x7F == 0 ? status >> 8 & 0xFF : nil
     }
 
     /// The file may have been replaced by a newer build while the process ran.

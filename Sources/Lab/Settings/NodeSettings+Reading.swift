@@ -3,15 +3,19 @@ import Base
 extension NodeSettings {
     private static let portRange = 1...65_535
     private static let names = [
-        "clusterID", "node", "client", "link", "dataDirectory", "faults", "members", "limits",
-        "keyspaces",
+        "clusterID", "node", "client", "link", "dataDirectory", "recovery", "faults", "members",
+        "limits", "keyspaces",
     ]
 
     /// Reads a configuration file's text.
     ///
+    /// - Parameter objection: what a node has against a keyspace, given the number of members; nil
+    ///   when nothing.
     /// - Throws: the first setting that is unknown, of another type, out of range or against
     ///   another one, with its line, its full path and what would be right.
-    public init(parsing text: String) throws(SettingsError) {
+    public init(
+        parsing text: String, objection: (KeyspaceOverrides, Int) -> String? = { _, _ in nil }
+    ) throws(SettingsError) {
         let root: JSON
         do {
             root = try JSON(parsing: text)
@@ -36,23 +40,46 @@ extension NodeSettings {
             members: members,
             dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
         client = try NodeSettings.endpoint(reader.member("client"), default: client)
-        link = try NodeSettings.endpoint(reader.member("link"), default: link)
+        try readLink(reader.member("link"))
+        try readRecovery(reader.member("recovery"))
         faults = try reader.bool("faults") ?? false
         limits = try Limits(reader.member("limits"))
-        try readKeyspaces(reader.member("keyspaces"))
+        try readKeyspaces(reader.member("keyspaces"), objection)
     }
 
     private static func endpoint(
         _ place: JSON.Member?, default own: Endpoint
     ) throws(SettingsError) -> Endpoint {
         guard let place else { return own }
-        let reader = try SettingsReader(place, known: ["host", "port"])
-        return Endpoint(
+        return try endpoint(SettingsReader(place, known: ["host", "port"]), default: own)
+    }
+
+    private static func endpoint(
+        _ reader: SettingsReader, default own: Endpoint
+    ) throws(SettingsError) -> Endpoint {
+        Endpoint(
             host: try reader.text("host", example: "127.0.0.1") ?? own.host,
             port: try reader.integer("port", in: portRange, example: 7001) ?? own.port)
     }
 
-    private mutating func readKeyspaces(_ place: JSON.Member?) throws(SettingsError) {
+    private mutating func readLink(_ place: JSON.Member?) throws(SettingsError) {
+        guard let place else { return }
+        let reader = try SettingsReader(place, known: ["host", "port", "trustsNetwork"])
+        link = try NodeSettings.endpoint(reader, default: link)
+        trustsNetwork = try reader.bool("trustsNetwork") ?? trustsNetwork
+    }
+
+    private mutating func readRecovery(_ place: JSON.Member?) throws(SettingsError) {
+        guard let place else { return }
+        guard let choice = place.value.word.flatMap(Recovery.init(rawValue:)) else {
+            throw place.expected("\"refuse\" or \"quarantine\"")
+        }
+        recovery = choice
+    }
+
+    private mutating func readKeyspaces(
+        _ place: JSON.Member?, _ objection: (KeyspaceOverrides, Int) -> String?
+    ) throws(SettingsError) {
         guard let place else { return }
         guard case .members(let entries) = place.value else {
             throw place.expected("names with their settings, such as {orders: {n: 3}}")
@@ -68,6 +95,7 @@ extension NodeSettings {
                 throw JSON.Member(member.name + ".n", .null, line: entry.line)
                     .problem("is \(factor), but there are only \(members.count) members")
             }
+            if let problem = objection(settings, members.count) { throw member.problem(problem) }
             keyspaces[entry.name] = settings
         }
     }

@@ -105,7 +105,7 @@ extension JSON {
         case .integer(let value): "\(value)"
         case .number(let value): "\(value)"
         case .text(let value): value.isEmpty ? "an empty text" : "the text \"\(value.prefix(40))\""
-        case .list: "a list"
+        case .list(let values): values.isEmpty ? "an empty list" : "a list"
         case .members: "a set of members"
         }
     }
