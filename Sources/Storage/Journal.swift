@@ -53,6 +53,8 @@ public struct Journal: ~Copyable {
     /// The other one of the two buffers.
     let flying = SharedBytes(ByteBuffer(capacity: 64 * 1024))
     var inFlight: Job?
+    /// There is an identity file, which names the newest segment.
+    let marksIdentity: Bool
     var lastBatchBytes = 0
 
     /// The segments on disk, oldest first, by first position; the last one is written to when
@@ -80,6 +82,7 @@ public struct Journal: ~Copyable {
         lastPosition = report.lastPosition
         durablePosition = report.lastPosition
         segments = report.segments
+        marksIdentity = report.namedNewest != nil
         activeUsed = limits.segmentBytes
         checkpointPosition = report.checkpointPosition
         gathering = ByteBuffer(capacity: 64 * 1024)

@@ -108,16 +108,21 @@ extension Recovery {
             try file.open(wanted.name, on: disk)
             front = try file.bytes(at: 0, SegmentFormat.headerBytes, on: disk)
         } catch { throw .disk(error) }
-        let finding: Finding
-        do {
-            let header = try SegmentFormat(decoding: UnsafeRawBufferPointer(front))
-            if header.position == wanted.position, header.kind == wanted.kind {
-                return header.checksumSeed
+        let header: SegmentFormat
+        do throws(Finding) {
+            header = try SegmentFormat(decoding: UnsafeRawBufferPointer(front))
+            guard header.position == wanted.position, header.kind == wanted.kind else {
+                throw .fileHeader
             }
-            finding = .fileHeader
-        } catch { finding = error }
-        try refuseOrNote(wanted.name, 0..<file.size, finding)
-        return nil
+        } catch {
+            try refuseOrNote(wanted.name, 0..<file.size, error)
+            return nil
+        }
+        if file.size < header.byteCount {
+            let end = file.size..<file.size
+            try refuseOrNote(wanted.name, end, .cutShort(from: header.byteCount))
+        }
+        return header.checksumSeed
     }
 
     private mutating func examine(_ offset: Int, _ seed: UInt32) throws(RecoveryError) -> Place {

@@ -8,6 +8,8 @@ public enum Finding: Error, Equatable, Sendable {
     case format(UInt32)
     /// The file's header fails its checksum, or differs from the file's name.
     case fileHeader
+    /// The file is shorter than the size it was given when it was made.
+    case cutShort(from: Int)
     /// A batch header fails its checksum.
     case batchHeader
     /// A batch says that it is longer than the file.
@@ -22,6 +24,8 @@ public enum Finding: Error, Equatable, Sendable {
     case position(expected: UInt64, found: UInt64)
     /// Records are missing between two positions, with the segment that held them.
     case missing(from: UInt64, before: UInt64)
+    /// The newest segment, which starts at this position, is gone.
+    case newestMissing(first: UInt64)
     /// A checkpoint without its end.
     case incompleteCheckpoint
 }

@@ -17,6 +17,10 @@ public struct RecoveryReport: Equatable, Sendable {
     /// First positions of the segments that stay, oldest first.
     public internal(set) var segments: [JournalPosition] = []
 
+    /// The first position of the newest segment as the identity file has it, 0 before the first;
+    /// nil without such a file.
+    var namedNewest: JournalPosition?
+
     /// A new directory.
     public init() {}
 }
