@@ -70,6 +70,8 @@ public struct Journal: ~Copyable {
     var upkeepIsNext = true
     var removable: [String] = []
     var checkpoint: CheckpointWriter?
+    /// What `bytesSinceCheckpoint` counts from; below 0 by what a recovery found.
+    var bytesBeforeCheckpoint: Int
     /// The position of the newest complete checkpoint.
     public internal(set) var checkpointPosition: JournalPosition?
 
@@ -85,6 +87,7 @@ public struct Journal: ~Copyable {
         marksIdentity = report.namedNewest != nil
         activeUsed = limits.segmentBytes
         checkpointPosition = report.checkpointPosition
+        bytesBeforeCheckpoint = -report.uncoveredBytes
         gathering = ByteBuffer(capacity: 64 * 1024)
         Journal.reserveHeader(&gathering)
     }

@@ -44,6 +44,7 @@ extension Recovery {
         for (index, first) in kept.enumerated() {
             let next = index + 1 < kept.count ? kept[index + 1] : nil
             try readSegment(first, next: next, deliver)
+            if expected - 1 > report.checkpointPosition ?? 0 { report.uncoveredBytes += file.size }
             guard let next, next != expected else { continue }
             let finding =
                 next > expected

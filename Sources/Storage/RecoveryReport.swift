@@ -14,6 +14,9 @@ public struct RecoveryReport: Equatable, Sendable {
     /// What `quarantine` skipped. It stays in place, and is skipped again at the next start, until
     /// the next checkpoint.
     public internal(set) var quarantined: [Damage] = []
+    /// Of the segment files that hold records behind the checkpoint, padding included: what the next
+    /// checkpoint frees.
+    public internal(set) var uncoveredBytes = 0
     /// First positions of the segments that stay, oldest first.
     public internal(set) var segments: [JournalPosition] = []
 
