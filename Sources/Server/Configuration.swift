@@ -14,6 +14,9 @@ extension Server {
         /// Where other nodes connect: this member's own address unless told otherwise.
         public var linkHost: String
         public var linkPort: UInt16
+        /// Whether everybody who can reach the link port is trusted; without it the port listens on
+        /// loopback only.
+        public var trustsNetwork = false
         /// Where journal, checkpoints and identity live; made if absent.
         public var dataDirectory: String
         /// What to do about damaged files: refuse to start, or leave out what is damaged.

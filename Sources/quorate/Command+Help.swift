@@ -90,8 +90,24 @@ extension Command {
               timeout= keybytes= valuebytes= siblings= readrepair=
 
             """
-        case .serve, .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop,
-            .simulate, .demo:
+        case .serve:
+            """
+
+            FILE holds, beside clusterID, node, dataDirectory and members (required):
+              client: {host, port}     where clients are listened for (default: as in members)
+              link: {host, port,       where other nodes are listened for (the same)
+                trustsNetwork: false}  true: whoever can reach that port is trusted;
+                                       false: it listens on loopback only
+              recovery: "refuse"       do not start on damaged files; "quarantine": put them
+                                       aside and start, other replicas repair what was lost
+              faults: false            true lets DEBUG CUT cut links
+              limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
+                                       linkBacklogBytes
+              keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
+
+            """
+        case .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop, .simulate,
+            .demo:
             ""
         }
     }

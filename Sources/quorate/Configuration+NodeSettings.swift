@@ -36,9 +36,20 @@ extension Server.Configuration {
         clientPort = UInt16(settings.client.port)
         linkHost = settings.link.host
         linkPort = UInt16(settings.link.port)
+        trustsNetwork = settings.trustsNetwork
+        recovery = Server.RecoveryPolicy(settings.recovery)
         limits.clientsMax = settings.limits.clients
         limits.clientOutputBytesMax = settings.limits.replyBacklogBytes
         limits.linkOutputBytesMax = settings.limits.linkBacklogBytes
+    }
+}
+
+extension Server.RecoveryPolicy {
+    fileprivate init(_ recovery: NodeSettings.Recovery) {
+        switch recovery {
+        case .refuse: self = .refuse
+        case .quarantine: self = .quarantine
+        }
     }
 }
 

@@ -23,6 +23,8 @@ struct NodeSettingsTests {
         #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 4))
         #expect(configuration.members.map(\.id) == [NodeID(1), NodeID(2)])
         #expect(!configuration.faults)
+        #expect(!configuration.trustsNetwork)
+        #expect(configuration.recovery == .refuse)
         #expect(configuration.keyspaces.isEmpty)
     }
 
@@ -33,7 +35,8 @@ struct NodeSettingsTests {
         let configuration = try NodeSettings(
             parsing: Self.with(
                 """
-                client: {host: "0.0.0.0", port: 9}, link: {port: 10}, faults: true,
+                client: {host: "0.0.0.0", port: 9}, link: {port: 10, trustsNetwork: true},
+                recovery: "quarantine", faults: true,
                 limits: {clients: 5, memoryBytes: 65536},
                 keyspaces: {
                   a: {n: 2, r: 1, w: "all", pr: "one", pw: 1, dw: "quorum", floor: 1,
@@ -44,6 +47,8 @@ struct NodeSettingsTests {
                 """))
         #expect(configuration.client == NodeSettings.Endpoint(host: "0.0.0.0", port: 9))
         #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 10))
+        #expect(configuration.trustsNetwork)
+        #expect(configuration.recovery == .quarantine)
         #expect(configuration.limits.clients == 5)
         #expect(configuration.limits.memoryBytes == 65_536)
         let a = try #require(configuration.keyspaces["a"])
@@ -99,6 +104,9 @@ struct NodeSettingsTests {
             ("keyspaces: 3", 4, "keyspaces", "names with their settings"),
             ("client: {port: 65536}", 4, "client.port", "from 1 to 65535"),
             ("faults: 1", 4, "faults", "true or false"),
+            ("link: {trustsNetwork: 1}", 4, "link.trustsNetwork", "true or false"),
+            ("client: {trustsNetwork: true}", 4, "client.trustsNetwork", "unknown setting"),
+            ("recovery: 'skip'", 4, "recovery", "\"refuse\" or \"quarantine\""),
             ("limits: []", 4, "limits", "expected { … } and found a list"),
         ])
     func wrong(extra: String, line: Int, path: String, problem: String) {

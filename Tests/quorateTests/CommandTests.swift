@@ -1,4 +1,6 @@
+import Base
 import Lab
+import Server
 import Testing
 
 @testable import quorate
@@ -113,6 +115,23 @@ struct CommandTests {
         }
         #expect(ExitStatus(.badFile).rawValue == 3)
         #expect(ExitStatus(.usage).rawValue == 64)
+    }
+
+    @Test("a file's trust and recovery reach the server, and are off unless asked for")
+    func trustAndRecovery() throws {
+        let member = NodeSettings.Member(
+            id: NodeID(1), host: "127.0.0.1", clientPort: 1, linkPort: 2)
+        var settings = NodeSettings(
+            clusterName: "c", node: NodeID(1), members: [member], dataDirectory: "/d")
+        let plain = try Server.Configuration(settings)
+        #expect(!plain.trustsNetwork && plain.recovery == .refuse)
+        settings.trustsNetwork = true
+        settings.recovery = .quarantine
+        let daring = try Server.Configuration(settings)
+        #expect(daring.trustsNetwork && daring.recovery == .quarantine)
+        for word in ["trustsNetwork", "\"refuse\"", "\"quarantine\""] {
+            #expect(Command.serve.help.contains(word))
+        }
     }
 
     @Test("a configuration that is missing or wrong is a bad file")

@@ -5,8 +5,12 @@ extension NodeSettings {
             "clusterID": .text(clusterName),
             "node": .integer(Int(node.rawValue)),
             "client": client.json,
-            "link": link.json,
+            "link": [
+                "host": .text(link.host), "port": .integer(link.port),
+                "trustsNetwork": .bool(trustsNetwork),
+            ],
             "dataDirectory": .text(dataDirectory),
+            "recovery": .text(recovery.rawValue),
             "faults": .bool(faults),
             "members": .list(members.map(\.json)),
             "limits": limits.json,

@@ -3,8 +3,8 @@ import Base
 extension NodeSettings {
     private static let portRange = 1...65_535
     private static let names = [
-        "clusterID", "node", "client", "link", "dataDirectory", "faults", "members", "limits",
-        "keyspaces",
+        "clusterID", "node", "client", "link", "dataDirectory", "recovery", "faults", "members",
+        "limits", "keyspaces",
     ]
 
     /// Reads a configuration file's text.
@@ -36,7 +36,8 @@ extension NodeSettings {
             members: members,
             dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
         client = try NodeSettings.endpoint(reader.member("client"), default: client)
-        link = try NodeSettings.endpoint(reader.member("link"), default: link)
+        try readLink(reader.member("link"))
+        try readRecovery(reader.member("recovery"))
         faults = try reader.bool("faults") ?? false
         limits = try Limits(reader.member("limits"))
         try readKeyspaces(reader.member("keyspaces"))
@@ -46,10 +47,30 @@ extension NodeSettings {
         _ place: JSON.Member?, default own: Endpoint
     ) throws(SettingsError) -> Endpoint {
         guard let place else { return own }
-        let reader = try SettingsReader(place, known: ["host", "port"])
-        return Endpoint(
+        return try endpoint(SettingsReader(place, known: ["host", "port"]), default: own)
+    }
+
+    private static func endpoint(
+        _ reader: SettingsReader, default own: Endpoint
+    ) throws(SettingsError) -> Endpoint {
+        Endpoint(
             host: try reader.text("host", example: "127.0.0.1") ?? own.host,
             port: try reader.integer("port", in: portRange, example: 7001) ?? own.port)
+    }
+
+    private mutating func readLink(_ place: JSON.Member?) throws(SettingsError) {
+        guard let place else { return }
+        let reader = try SettingsReader(place, known: ["host", "port", "trustsNetwork"])
+        link = try NodeSettings.endpoint(reader, default: link)
+        trustsNetwork = try reader.bool("trustsNetwork") ?? trustsNetwork
+    }
+
+    private mutating func readRecovery(_ place: JSON.Member?) throws(SettingsError) {
+        guard let place else { return }
+        guard let choice = place.value.word.flatMap(Recovery.init(rawValue:)) else {
+            throw place.expected("\"refuse\" or \"quarantine\"")
+        }
+        recovery = choice
     }
 
     private mutating func readKeyspaces(_ place: JSON.Member?) throws(SettingsError) {

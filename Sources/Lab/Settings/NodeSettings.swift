@@ -67,6 +67,14 @@ public struct NodeSettings: Equatable, Sendable {
         public init() {}
     }
 
+    /// What a start does about damaged files.
+    public enum Recovery: String, Equatable, Sendable, CaseIterable {
+        /// Do not start.
+        case refuse
+        /// Put what is damaged aside and start without it; other replicas repair what was lost.
+        case quarantine
+    }
+
     /// The name that keeps clusters apart; nodes of another one are refused.
     public var clusterName: String
     public var node: NodeID
@@ -74,7 +82,10 @@ public struct NodeSettings: Equatable, Sendable {
     public var client: Endpoint
     /// Where other nodes are listened for.
     public var link: Endpoint
+    /// True when everybody who can reach the link port is trusted.
+    public var trustsNetwork = false
     public var dataDirectory: String
+    public var recovery = Recovery.refuse
     /// True when clients may cut links with `DEBUG CUT`: never in production.
     public var faults = false
     /// All nodes, this one among them, ascending by identifier.
