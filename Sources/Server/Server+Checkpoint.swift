@@ -14,8 +14,6 @@ struct CheckpointFeed: ~Copyable {
     }
 
     var stage = Stage.idle
-    /// The journal's bytes when the last checkpoint began.
-    var bytesBefore = 0
     var piece = ByteBuffer(capacity: 16)
 }
 
@@ -24,11 +22,10 @@ extension Server {
     /// turn.
     mutating func tendCheckpoint() {
         if checkpoint.stage == .idle {
-            let grown = lane.journal.counters.bytes - checkpoint.bytesBefore
-            guard grown >= configuration.limits.checkpointAfterBytes,
+            let limit = configuration.limits.checkpointAfterBytes
+            guard lane.journal.bytesSinceCheckpoint >= limit,
                 lane.journal.beginCheckpoint()
             else { return }
-            checkpoint.bytesBefore = lane.journal.counters.bytes
             checkpoint.stage = .begun
         }
         guard lane.journal.isCheckpointing else {

@@ -152,8 +152,14 @@ extension ServerError {
     init(_ error: IdentityError) {
         switch error {
         case .disk(let error): self = .storage(error)
-        case .damaged(let name): self = .corruption("\(name) is not what was written")
-        case .missing(let name): self = .corruption("there are records, but no file \(name)")
+        case .damaged(let name):
+            self = .corruption(
+                "the file \(name) is not what was written, so a number could be used twice; "
+                    + "\(ServerError.renewal)")
+        case .missing(let name):
+            self = .corruption(
+                "there are records, but no file \(name) that says whose they are; "
+                    + "put it back from a backup, or \(ServerError.renewal)")
         case .otherNode(let stored, _): self = .configuration("the data belongs to \(stored)")
         case .otherCluster(let stored, _):
             self = .configuration("the data belongs to the cluster with id \(stored)")
@@ -163,7 +169,14 @@ extension ServerError {
     init(_ error: RecoveryError) {
         switch error {
         case .disk(let error): self = .storage(error)
-        case .damaged(let damage): self = .corruption("\(damage)")
+        case .damaged(let damage):
+            self = .corruption(
+                "\(damage). Acknowledged writes may be lost here. Put the file back as it was, or "
+                    + "set recovery: \"quarantine\" in the configuration to start without what is "
+                    + "damaged; the other replicas repair it, and nothing does without them")
         }
     }
+
+    private static let renewal =
+        "empty the data directory to let the other replicas fill it again"
 }

@@ -93,7 +93,6 @@ final class Process {
     var wakeAt = UInt64.max
     var job: DiskJob?
     var checkpointStage = CheckpointStage.idle
-    var bytesBeforeCheckpoint = 0
     var steps = 0
 
     enum CheckpointStage { case idle, begun, feeding(UInt64) }

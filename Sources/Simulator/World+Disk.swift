@@ -57,11 +57,9 @@ extension World {
 
     func tendCheckpoint(_ machine: Machine, _ process: Process) {
         if case .idle = process.checkpointStage {
-            let grown = process.journal.counters.bytes - process.bytesBeforeCheckpoint
-            guard grown >= plan.checkpointAfterBytes, process.journal.beginCheckpoint() else {
-                return
-            }
-            process.bytesBeforeCheckpoint = process.journal.counters.bytes
+            guard process.journal.bytesSinceCheckpoint >= plan.checkpointAfterBytes,
+                process.journal.beginCheckpoint()
+            else { return }
             process.checkpointStage = .begun
         }
         guard process.journal.isCheckpointing else { return process.checkpointStage = .idle }

@@ -1,22 +1,29 @@
 import Base
 import Coding
 
-/// Who a data directory belongs to, and the last epoch that was taken on it.
+/// Who a data directory belongs to, the last epoch that was taken on it, and its newest segment.
 ///
-/// Layout, little-endian, 36 bytes, in a file named `identity`:
+/// Layout, little-endian, two blocks, in a file named `identity`:
 ///
 ///     0  magic      u64   "QRIDENT\n"
-///     8  format     u32   1
+///     8  format     u32   2
 ///     12 node       u32
 ///     16 clusterID  u64
 ///     24 epoch      u64
 ///     32 CRC32C     u32   of the 32 bytes before
+///     4096 newest   u64   first position of the newest segment, 0 before the first
+///     4104 CRC32C   u32   of the 8 bytes before
+///
+/// The second block is written in place, as one sector, after each new segment's name is durable
+/// and before any record in it is acknowledged. So a missing segment is damage if it is named here,
+/// and a segment that is not named yet is none; a crash anywhere between leaves one or the other.
 public struct IdentityFile: Equatable, Sendable {
     static let name = "identity"
     static let temporary = "identity.temporary"
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
-    static let format: UInt32 = 1
-    static let byteCount = 36
+    static let format: UInt32 = 2
+    static let markOffset = 4096
+    static let byteCount = markOffset + 12
     /// A start reserves this many epochs: one, and one for each time that the clock goes back while
     /// the node runs.
     public static let epochsPerStart: UInt64 = 1_024
@@ -25,6 +32,8 @@ public struct IdentityFile: Equatable, Sendable {
     public let clusterID: UInt64
     /// The last that was taken; `epochsPerStart` from it on are spoken for.
     public let epoch: UInt64
+    /// The first position of the newest segment; 0 before the first.
+    let newestSegment: JournalPosition
 
     /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is
     /// durable on return, so no later start, after whatever crash, takes it again.
@@ -45,7 +54,10 @@ public struct IdentityFile: Equatable, Sendable {
         let epoch = max(wallMilliseconds, stored.map { $0.epoch + epochsPerStart } ?? 1)
         let identity = ReplicaIdentity(node: node, epoch: epoch)
         do {
-            try IdentityFile(node: node, clusterID: clusterID, epoch: epoch).store(on: disk)
+            try IdentityFile(
+                node: node, clusterID: clusterID, epoch: epoch,
+                newestSegment: stored?.newestSegment ?? 0
+            ).store(on: disk)
         } catch { throw .disk(error) }
         return identity
     }
@@ -74,13 +86,27 @@ public struct IdentityFile: Equatable, Sendable {
         _ bytes: UnsafeRawBufferPointer
     ) throws(IdentityError) -> IdentityFile {
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
+        let mark = UnsafeRawBufferPointer(rebasing: bytes[markOffset..<markOffset + 8])
         guard long(bytes, 0) == magic, word(bytes, 8) == format,
             CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,
-            long(bytes, 24) < 1 << 48 - 1
+            long(bytes, 24) < 1 << 48 - 1,
+            CRC32C.checksum(mark) == word(bytes, markOffset + 8)
         else { throw .damaged(name) }
         return IdentityFile(
             node: NodeID(UInt16(word(bytes, 12))), clusterID: long(bytes, 16),
-            epoch: long(bytes, 24))
+            epoch: long(bytes, 24), newestSegment: long(bytes, markOffset))
+    }
+
+    /// What makes a segment's name the newest, once the segment is durable under it.
+    static func marking(newest: JournalPosition) -> [DiskOperation] {
+        [.write(name, at: markOffset, SharedBytes(mark(newest))), .sync(name)]
+    }
+
+    private static func mark(_ newest: JournalPosition) -> ByteBuffer {
+        var buffer = ByteBuffer(capacity: 16)
+        buffer.append(integer: newest)
+        buffer.append(integer: CRC32C.checksum(buffer.bytes))
+        return buffer
     }
 
     private func store(on disk: some Disk) throws(DiskError) {
@@ -93,8 +119,10 @@ public struct IdentityFile: Equatable, Sendable {
         buffer.append(integer: CRC32C.checksum(buffer.bytes))
         let temporary = IdentityFile.temporary
         if try disk.list().contains(temporary) { try disk.remove(temporary) }
-        try disk.create(temporary, size: 0)
+        try disk.create(temporary, size: IdentityFile.byteCount)
         try disk.write(temporary, at: 0, buffer.bytes)
+        let mark = IdentityFile.mark(newestSegment)
+        try disk.write(temporary, at: IdentityFile.markOffset, mark.bytes)
         try disk.sync(temporary)
         try disk.rename(temporary, to: IdentityFile.name)
         try disk.syncDirectory()

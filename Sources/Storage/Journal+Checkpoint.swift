@@ -8,12 +8,17 @@ import Coding
 /// least* what the records up to its position did, and the records behind it are replayed over it.
 /// A full disk abandons a checkpoint: `isCheckpointing` turns false.
 extension Journal {
+    /// How much the journal has grown since a checkpoint began last: bytes of batches, and the
+    /// files of earlier lives that no checkpoint covers, for a node that is killed again and again.
+    public var bytesSinceCheckpoint: Int { counters.bytes - bytesBeforeCheckpoint }
+
     /// Starts a checkpoint that will cover every record appended so far.
     ///
     /// - Returns: false while an earlier one is not done yet.
     public mutating func beginCheckpoint() -> Bool {
         guard checkpoint == nil, failure == nil else { return false }
         checkpoint = CheckpointWriter(position: lastPosition)
+        bytesBeforeCheckpoint = counters.bytes
         return true
     }
 

@@ -125,19 +125,24 @@ extension Journal {
     }
 
     /// The first batch of a segment is synced before the segment gets its name, so a named segment
-    /// always starts with a whole header and a whole batch.
+    /// always starts with a whole header and a whole batch. Once the name is durable, and before
+    /// the batch counts as durable, the identity file names the segment: a segment whose records
+    /// were ever acknowledged cannot go unnoticed.
     private mutating func openingJob(_ batch: SharedBytes) -> DiskJob {
         let first = durablePosition + 1
         let prepared = SegmentFormat.prepared
-        let header = SegmentFormat(kind: .journal, salt: salt, position: first)
+        let header = SegmentFormat(
+            kind: .journal, salt: salt, position: first, byteCount: limits.segmentBytes)
         segments.append(first)
-        return DiskJob(operations: [
+        var operations: [DiskOperation] = [
             .write(prepared, at: 0, SharedBytes(header.encoded())),
             .write(prepared, at: SegmentFormat.headerBytes, batch),
             .sync(prepared),
             .rename(prepared, to: header.name),
             .syncDirectory,
-        ])
+        ]
+        if marksIdentity { operations += IdentityFile.marking(newest: first) }
+        return DiskJob(operations: operations)
     }
 
     // MARK: Upkeep

@@ -53,6 +53,8 @@ public struct Journal: ~Copyable {
     /// The other one of the two buffers.
     let flying = SharedBytes(ByteBuffer(capacity: 64 * 1024))
     var inFlight: Job?
+    /// There is an identity file, which names the newest segment.
+    let marksIdentity: Bool
     var lastBatchBytes = 0
 
     /// The segments on disk, oldest first, by first position; the last one is written to when
@@ -68,6 +70,8 @@ public struct Journal: ~Copyable {
     var upkeepIsNext = true
     var removable: [String] = []
     var checkpoint: CheckpointWriter?
+    /// What `bytesSinceCheckpoint` counts from; below 0 by what a recovery found.
+    var bytesBeforeCheckpoint: Int
     /// The position of the newest complete checkpoint.
     public internal(set) var checkpointPosition: JournalPosition?
 
@@ -80,8 +84,10 @@ public struct Journal: ~Copyable {
         lastPosition = report.lastPosition
         durablePosition = report.lastPosition
         segments = report.segments
+        marksIdentity = report.namedNewest != nil
         activeUsed = limits.segmentBytes
         checkpointPosition = report.checkpointPosition
+        bytesBeforeCheckpoint = -report.uncoveredBytes
         gathering = ByteBuffer(capacity: 64 * 1024)
         Journal.reserveHeader(&gathering)
     }

@@ -44,6 +44,7 @@ extension Recovery {
         for (index, first) in kept.enumerated() {
             let next = index + 1 < kept.count ? kept[index + 1] : nil
             try readSegment(first, next: next, deliver)
+            if expected - 1 > report.checkpointPosition ?? 0 { report.uncoveredBytes += file.size }
             guard let next, next != expected else { continue }
             let finding =
                 next > expected
@@ -108,16 +109,21 @@ extension Recovery {
             try file.open(wanted.name, on: disk)
             front = try file.bytes(at: 0, SegmentFormat.headerBytes, on: disk)
         } catch { throw .disk(error) }
-        let finding: Finding
-        do {
-            let header = try SegmentFormat(decoding: UnsafeRawBufferPointer(front))
-            if header.position == wanted.position, header.kind == wanted.kind {
-                return header.checksumSeed
+        let header: SegmentFormat
+        do throws(Finding) {
+            header = try SegmentFormat(decoding: UnsafeRawBufferPointer(front))
+            guard header.position == wanted.position, header.kind == wanted.kind else {
+                throw .fileHeader
             }
-            finding = .fileHeader
-        } catch { finding = error }
-        try refuseOrNote(wanted.name, 0..<file.size, finding)
-        return nil
+        } catch {
+            try refuseOrNote(wanted.name, 0..<file.size, error)
+            return nil
+        }
+        if file.size < header.byteCount {
+            let end = file.size..<file.size
+            try refuseOrNote(wanted.name, end, .cutShort(from: header.byteCount))
+        }
+        return header.checksumSeed
     }
 
     private mutating func examine(_ offset: Int, _ seed: UInt32) throws(RecoveryError) -> Place {

@@ -18,6 +18,9 @@ import Coding
 /// being on disk, even after a failed sync. So the last batch is written again in place, byte for
 /// byte, and synced before it counts.
 ///
+/// A segment carries its size, and the identity file names the newest segment, so neither a file
+/// that was cut nor one that is gone passes for a shorter history.
+///
 /// Rot ends the recovery with an error, unless the operator chose to quarantine: then the bad
 /// stretch is copied to a file `quarantine-<file>-<offset>` and skipped.
 ///
@@ -63,6 +66,17 @@ public struct Recovery<Directory: Disk>: ~Copyable {
             try disk.syncDirectory()
             names = try disk.list()
         } catch { throw .disk(error) }
+        guard names.contains(IdentityFile.name) else { return }
+        do throws(IdentityError) {
+            report.namedNewest = try IdentityFile.read(from: disk)?.newestSegment
+        } catch {
+            if case .disk(let error) = error { throw .disk(error) }
+            try refuseOrNote(IdentityFile.name, 0..<0, .fileHeader)
+        }
+        let named = report.namedNewest ?? 0
+        if named > positions(of: .journal).last ?? 0 {
+            try refuseOrNote(Journal.segmentName(named), 0..<0, .newestMissing(first: named))
+        }
     }
 
     func positions(of kind: SegmentKind) -> [JournalPosition] {
@@ -91,11 +105,15 @@ public struct Recovery<Directory: Disk>: ~Copyable {
         }
         report.lastPosition = max(expected - 1, covered)
         report.segments = kept
-        guard let lastBatch, !kept.isEmpty else { return }
+        guard let newest = kept.last else { return }
         do {
-            let bytes = try file.bytes(at: lastBatch.lowerBound, lastBatch.count, on: disk)
-            try disk.write(file.name, at: lastBatch.lowerBound, UnsafeRawBufferPointer(bytes))
-            try disk.sync(file.name)
+            if let lastBatch {
+                let bytes = try file.bytes(at: lastBatch.lowerBound, lastBatch.count, on: disk)
+                try disk.write(file.name, at: lastBatch.lowerBound, UnsafeRawBufferPointer(bytes))
+                try disk.sync(file.name)
+            }
+            guard let named = report.namedNewest, named < newest else { return }
+            for operation in IdentityFile.marking(newest: newest) { try operation.run(on: disk) }
         } catch { throw .disk(error) }
     }
 

@@ -1,13 +1,15 @@
 import Base
 
 /// What was found where something else had to be.
-public enum Finding: Error, Equatable, Sendable {
+public enum Finding: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file does not start as a file of this store does.
     case foreignFile
     /// The file has a format number that this program does not read.
     case format(UInt32)
     /// The file's header fails its checksum, or differs from the file's name.
     case fileHeader
+    /// The file is shorter than the size it was given when it was made.
+    case cutShort(from: Int)
     /// A batch header fails its checksum.
     case batchHeader
     /// A batch says that it is longer than the file.
@@ -22,8 +24,33 @@ public enum Finding: Error, Equatable, Sendable {
     case position(expected: UInt64, found: UInt64)
     /// Records are missing between two positions, with the segment that held them.
     case missing(from: UInt64, before: UInt64)
+    /// The newest segment, which starts at this position, is gone.
+    case newestMissing(first: UInt64)
     /// A checkpoint without its end.
     case incompleteCheckpoint
+
+    /// In the operator's words.
+    public var description: String {
+        switch self {
+        case .foreignFile: "this is no file of a Quorate journal"
+        case .format(let format): "the file has format \(format), which this program cannot read"
+        case .fileHeader: "the file's header is damaged or belongs to a file of another name"
+        case .cutShort(let size): "the file ends here and was \(size) bytes long"
+        case .batchHeader: "the header of a batch of records is damaged"
+        case .batchLength: "a batch of records reaches beyond the end of the file"
+        case .batchBody: "a batch of records fails its checksum"
+        case .recordLayout: "a batch of records has another length than its records"
+        case .zeros: "there are zeros where records were written"
+        case .position(let expected, let found):
+            "record number \(expected) should follow, and \(found) was found"
+        case .missing(let from, .max): "every record from number \(from) on is missing"
+        case .missing(let from, let before):
+            "records number \(from) to \(before - 1) are missing; a file may be gone"
+        case .newestMissing(let first):
+            "the journal's newest file is gone, with the records from number \(first) on"
+        case .incompleteCheckpoint: "the checkpoint ends too early"
+        }
+    }
 }
 
 /// A stretch of a file that was synced once and is no longer what it was.

@@ -14,8 +14,15 @@ public struct RecoveryReport: Equatable, Sendable {
     /// What `quarantine` skipped. It stays in place, and is skipped again at the next start, until
     /// the next checkpoint.
     public internal(set) var quarantined: [Damage] = []
+    /// Of the segment files that hold records behind the checkpoint, padding included: what the
+    /// next checkpoint frees.
+    public internal(set) var uncoveredBytes = 0
     /// First positions of the segments that stay, oldest first.
     public internal(set) var segments: [JournalPosition] = []
+
+    /// The first position of the newest segment as the identity file has it, 0 before the first;
+    /// nil without such a file.
+    var namedNewest: JournalPosition?
 
     /// A new directory.
     public init() {}

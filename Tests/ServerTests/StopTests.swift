@@ -45,6 +45,47 @@ import Testing
         }
     }
 
+    @Test("a node that is killed again and again writes a checkpoint all the same")
+    func checkpointOverLives() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        var configuration = plan.configuration(1)
+        configuration.limits.checkpointAfterBytes = 8 << 20
+        for life in 1...3 {
+            let server = try RunningServer(configuration, in: plan.directory)
+            var client = try TestClient(port: server.clientPort)
+            try client.expect("+OK\r\n", to: "SET k \(life)\r\n")
+            #expect(server.stop() == .stopped)
+        }
+        let disk = try FileDisk(path: configuration.dataDirectory)
+        #expect(try disk.list().contains { $0.hasPrefix("checkpoint-") })
+    }
+
+    @Test("damage is told in plain words, with what to do about it")
+    func damageInWords() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        let configuration = plan.configuration(1)
+        let server = try RunningServer(configuration, in: plan.directory)
+        var client = try TestClient(port: server.clientPort)
+        try client.expect("+OK\r\n", to: "SET k 1\r\n")
+        server.stop()
+        let name = "journal-0000000000000001.segment"
+        try remove(name, in: configuration.dataDirectory)
+        let failure = try #require(throws: ServerError.self) {
+            try RunningServer(configuration, in: plan.directory)
+        }
+        #expect(failure.exitStatus == 65)
+        for words in ["\(name) at byte 0: the journal's newest file is gone", "quarantine"] {
+            #expect(failure.description.contains(words), "\(failure)")
+        }
+        var lenient = configuration
+        lenient.recovery = .quarantine
+        try RunningServer(lenient, in: plan.directory).stop()
+    }
+
+    private func remove(_ name: String, in directory: String) throws {
+        try FileDisk(path: directory).remove(name)
+    }
+
     @Test("a data directory in use is refused")
     func directoryLock() throws {
         let plan = try ClusterPlan(nodes: 1)

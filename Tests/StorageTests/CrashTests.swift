@@ -108,6 +108,23 @@ import Testing
         #expect(try world.disk.list().filter { $0.hasPrefix("checkpoint-") }.count == 1)
     }
 
+    @Test("what earlier lives left behind the checkpoint counts towards the next one")
+    func growsOverLives() throws {
+        var world = World()
+        world.sync((0..<6).map { payload($0, count: 6000) })
+        world.checkpoint()
+        #expect(world.journal.bytesSinceCheckpoint == 0)
+        for life in 1...3 {
+            _ = try world.restart(salt: UInt64(life))
+            #expect(world.journal.bytesSinceCheckpoint == (life - 1) * 32 * 1024)
+            world.settle()
+            world.sync([[UInt8(life)]])
+        }
+        world.checkpoint()
+        #expect(world.journal.bytesSinceCheckpoint == 0)
+        #expect(try world.disk.list().filter { $0.hasPrefix("journal-") }.count == 1)
+    }
+
     @Test("a full disk abandons a checkpoint, and the next one works")
     func fullUnderCheckpoint() throws {
         var world = World()

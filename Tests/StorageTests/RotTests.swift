@@ -12,7 +12,7 @@ import Testing
         for last in lasts {
             var world = World()
             world.sync([payload(2, count: 90), last])
-            let extents = [0..<36, 4096..<4096 + 44 + 90, 8192..<8192 + 44 + last.count]
+            let extents = [0..<44, 4096..<4096 + 44 + 90, 8192..<8192 + 44 + last.count]
             for extent in extents {
                 for bit in extent.lowerBound * 8..<extent.upperBound * 8 {
                     world.disk.flip(RotTests.first, bit: bit)
@@ -88,9 +88,9 @@ import Testing
             return
         }
         var content = try #require(world.disk.content(of: names[2]))
-        content[8] = 2
+        content[8] = 3
         world.disk.place(names[2], content)
-        #expect(Recovered(trying: world.disk).finding == .format(2))
+        #expect(Recovered(trying: world.disk).finding == .format(3))
         content[0] = 0
         world.disk.place(names[2], content)
         #expect(Recovered(trying: world.disk).finding == .foreignFile)

@@ -14,10 +14,27 @@ struct World: ~Copyable {
     static let small = JournalLimits(segmentBytes: 32 * 1024, batchBytesMax: 8 * 1024)
 
     init(seed: UInt64 = 1, limits: JournalLimits = small) {
-        disk = SimulatedDisk(prng: PRNG(seed: seed))
+        self.init(on: SimulatedDisk(prng: PRNG(seed: seed)), RecoveryReport(), seed, limits)
+    }
+
+    /// As a node starts: with an identity, on an empty directory.
+    init(owned seed: UInt64) throws {
+        let disk = SimulatedDisk(prng: PRNG(seed: seed))
+        try World.claim(disk)
+        self.init(on: disk, try Recovered(disk).report, seed, World.small)
+    }
+
+    private init(
+        on disk: SimulatedDisk, _ report: RecoveryReport, _ seed: UInt64, _ limits: JournalLimits
+    ) {
+        self.disk = disk
         self.limits = limits
-        journal = Journal(resuming: RecoveryReport(), limits: limits, salt: seed)
+        journal = Journal(resuming: report, limits: limits, salt: seed)
         settle()
+    }
+
+    static func claim(_ disk: SimulatedDisk) throws(IdentityError) {
+        _ = try IdentityFile.claim(on: disk, node: NodeID(1), clusterID: 7, wallMilliseconds: 1)
     }
 
     @discardableResult mutating func append(_ payload: [UInt8]) -> JournalPosition {
