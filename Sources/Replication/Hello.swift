@@ -2,7 +2,9 @@ import Base
 import Coding
 
 /// The first thing each way on a link: `"QRT1" | frame(protocol version (4) | cluster (8) |
-/// identity (8) | recipient (2))`.
+/// identity (8) | recipient (2) | digest of the ring (8))`.
+///
+/// Another protocol version may greet in other words behind its number; nothing of them is read.
 ///
 /// The four bytes in front let anything that is not a node (a browser, TLS, a Redis client) be told
 /// from one before a length is believed.
@@ -11,7 +13,9 @@ public struct Hello: Equatable, Sendable {
     /// What this build speaks.
     public static let protocolVersion: UInt32 = 1
     /// Bytes of the whole greeting.
-    public static let encodedBytes = 4 + Frame.headerBytes + 22
+    public static let encodedBytes = 4 + Frame.headerBytes + 30
+    /// Bytes of a greeting of whatever version.
+    private static let payloadBytesMax = 1_024
 
     /// What the sender speaks.
     public let protocolVersion: UInt32
@@ -19,12 +23,17 @@ public struct Hello: Equatable, Sendable {
     public let identity: ReplicaIdentity
     /// The node that the sender believes it talks to.
     public let recipient: NodeID
+    /// Of the ring that the sender places keys by; see `Ring.digest`.
+    public let ringDigest: UInt64
 
-    public init(clusterID: UInt64, identity: ReplicaIdentity, recipient: NodeID) {
+    public init(
+        clusterID: UInt64, identity: ReplicaIdentity, recipient: NodeID, ringDigest: UInt64
+    ) {
         protocolVersion = Hello.protocolVersion
         self.clusterID = clusterID
         self.identity = identity
         self.recipient = recipient
+        self.ringDigest = ringDigest
     }
 
     /// Appends the greeting, magic and frame included.
@@ -35,6 +44,7 @@ public struct Hello: Equatable, Sendable {
         buffer.append(integer: clusterID)
         buffer.append(integer: identity.rawValue)
         buffer.append(integer: recipient.rawValue)
+        buffer.append(integer: ringDigest)
         Frame.finish(&buffer, from: start)
     }
 
@@ -48,16 +58,22 @@ public struct Hello: Equatable, Sendable {
         }
         guard stream.count >= 4 else { return nil }
         let behind = UnsafeRawBufferPointer(rebasing: stream[4...])
-        guard let frame = try Frame.next(in: behind, payloadMax: 22) else { return nil }
+        guard let frame = try Frame.next(in: behind, payloadMax: payloadBytesMax) else { return nil }
         return try Hello(decoding: frame.payload)
     }
 
     private init(decoding payload: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(payload)
         protocolVersion = try reader.integer()
+        guard protocolVersion == Hello.protocolVersion else {
+            (clusterID, identity) = (0, ReplicaIdentity(rawValue: 0))
+            (recipient, ringDigest) = (NodeID(0), 0)
+            return
+        }
         clusterID = try reader.integer()
         identity = ReplicaIdentity(rawValue: try reader.integer())
         recipient = NodeID(try reader.integer())
+        ringDigest = try reader.integer()
         try reader.end()
     }
 }
@@ -68,6 +84,8 @@ public enum LinkRefusal: Error, Equatable, Sendable {
     case otherCluster
     /// The greeting was meant for another node: an address is wrong.
     case otherRecipient(NodeID)
+    /// It places keys otherwise: it was told other members, weights or zones.
+    case otherRing(NodeID)
     case notAMember(NodeID)
     /// Another process greets under this node's own number.
     case ownNumber
@@ -85,6 +103,9 @@ public enum LinkRefusal: Error, Equatable, Sendable {
             "it belongs to another cluster; compare clusterID in both configurations"
         case .otherRecipient(let node):
             "it looks for \(node); a host or port in its configuration is wrong"
+        case .otherRing(let node):
+            "the member list of \(node) differs from this node's; "
+                + "compare ids, weights and zones of the members in both configurations"
         case .notAMember(let node): "\(node) is not in this node's list of members"
         case .ownNumber: "it greets under this node's own number"
         case .staleIdentity(let identity, let seen):

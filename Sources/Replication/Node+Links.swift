@@ -17,6 +17,7 @@ extension Node {
         guard hello.clusterID == configuration.clusterID else { throw .otherCluster }
         guard node != configuration.node else { throw .ownNumber }
         guard hello.recipient == configuration.node else { throw .otherRecipient(hello.recipient) }
+        guard hello.ringDigest == ring.digest else { throw .otherRing(node) }
         guard let index = linkIndex(of: node) else { throw .notAMember(node) }
         if let dialled, dialled != node { throw .otherRecipient(node) }
         guard links[index].highest <= hello.identity else {
@@ -29,7 +30,9 @@ extension Node {
 
     /// This node's greeting.
     public func hello(to node: NodeID) -> Hello {
-        Hello(clusterID: configuration.clusterID, identity: identity, recipient: node)
+        Hello(
+            clusterID: configuration.clusterID, identity: identity, recipient: node,
+            ringDigest: ring.digest)
     }
 
     /// How many links are up.

@@ -49,6 +49,17 @@ public struct Ring: Equatable, Sendable {
         preferenceList(of: range).prefix(replicationFactor)
     }
 
+    /// Equal for equal members (node, weight, zone) and epochs, and for others practically never: two
+    /// nodes with one digest place keys alike.
+    ///
+    /// - Complexity: O(members).
+    public var digest: UInt64 {
+        members.reduce(finalMix(epoch &+ 0x9E37_79B9_7F4A_7C15)) { digest, member in
+            let share = UInt64(member.weight) << 16 | UInt64(member.zone)
+            return finalMix(digest &+ (UInt64(member.node.rawValue) << 32 | share) &+ 1)
+        }
+    }
+
     /// A node's place in a range's preference list, 0 first; nil when it is no member.
     ///
     /// - Complexity: O(members).

@@ -51,6 +51,8 @@ struct Neighbour {
     var link: Int?
     /// Failed attempts since the last open link.
     var failures = 0
+    /// What was logged about them last.
+    var complaint = ""
     /// When to call again.
     var callAt: Deadline = 0
 

@@ -31,6 +31,11 @@ extension Server {
         settle()
         let called = links[index].node
         do throws(LinkRefusal) { try node.admit(hello, dialled: called) } catch {
+            if called == nil, case .otherRing(let caller) = error {
+                // So that the caller finds the difference as well, and its log says so.
+                greet(index, recipient: caller)
+                flush(link: index)
+            }
             refuse(index, error.text)
             return 0
         }
@@ -64,6 +69,7 @@ extension Server {
         links[index].stage = .open
         links[index].socket.detectDeadPath(within: configuration.limits.linkSilenceMilliseconds)
         neighbours[position].failures = 0
+        neighbours[position].complaint = ""
         counters.linksOpened += 1
         log.info("link to \(identity.node) is up, identity \(identity)")
         node.step(.linked(identity.node, identity), now: now, into: &effects)
@@ -73,9 +79,7 @@ extension Server {
     mutating func refuse(_ index: Int, _ reason: String) {
         guard !links[index].isGone else { return }
         if let called = links[index].node, let position = position(of: called) {
-            if neighbours[position].failures == 0 {
-                log.warning("no link to \(called), calling again: \(reason)")
-            }
+            complain(position, reason)
         } else {
             noteStranger("connection from \(links[index].socket.farEnd): \(reason)")
         }

@@ -75,11 +75,16 @@ extension Server {
     }
 
     private mutating func callFailed(_ position: Int, _ reason: String) {
-        if neighbours[position].failures == 0 {
-            log.warning("no link to \(neighbours[position].node), calling again: \(reason)")
-        }
+        complain(position, reason)
         neighbours[position].backOff(now: now.monotonic, random: &random)
         tendLinksAt = min(tendLinksAt, neighbours[position].callAt)
+    }
+
+    /// Logs why there is no link to a node, once for each reason in a row.
+    mutating func complain(_ position: Int, _ reason: String) {
+        guard neighbours[position].complaint != reason else { return }
+        neighbours[position].complaint = reason
+        log.warning("no link to \(neighbours[position].node), calling again: \(reason)")
     }
 
     // MARK: Reading
@@ -213,7 +218,7 @@ extension Server {
         dirtyLinks.removeAll(keepingCapacity: true)
     }
 
-    private mutating func flush(link index: Int) {
+    mutating func flush(link index: Int) {
         var wanted: Poller.Interest = .readable
         do throws(SocketError) {
             let taken = try links[index].socket.write(links[index].output.bytes)

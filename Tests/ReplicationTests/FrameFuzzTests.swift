@@ -71,7 +71,7 @@ struct FrameFuzzTests {
     func damagedGreetings() {
         let hello = Hello(
             clusterID: 7, identity: ReplicaIdentity(node: NodeID(2), epoch: 5),
-            recipient: NodeID(1))
+            recipient: NodeID(1), ringDigest: 3)
         var encoded = ByteBuffer()
         hello.encode(into: &encoded)
         let original = Array(encoded.bytes)

@@ -1,6 +1,7 @@
 import Base
 import Causality
 import Coding
+import Ring
 import Testing
 
 @testable import Replication
@@ -59,10 +60,13 @@ struct TrapTests {
         let cluster = Cluster(3)
         try cluster.restart(a, epoch: 2, on: cluster.journals[a, default: []])
         cluster.unlink(a, b)
+        let digest = cluster.with(a) { $0.hello(to: b).ringDigest }
         let old = Hello(
-            clusterID: 7, identity: ReplicaIdentity(node: a, epoch: 1), recipient: b)
+            clusterID: 7, identity: ReplicaIdentity(node: a, epoch: 1), recipient: b,
+            ringDigest: digest)
         let living = Hello(
-            clusterID: 7, identity: ReplicaIdentity(node: a, epoch: 2), recipient: b)
+            clusterID: 7, identity: ReplicaIdentity(node: a, epoch: 2), recipient: b,
+            ringDigest: digest)
         #expect(
             refusal(cluster, b, old)
                 == .staleIdentity(old.identity, seen: ReplicaIdentity(node: a, epoch: 2)))
@@ -72,12 +76,13 @@ struct TrapTests {
     @Test("20: two processes under one number, two clusters, and wrong addresses are refused")
     func oneNumberTwice() {
         let cluster = Cluster(3)
+        let digest = cluster.with(a) { $0.hello(to: b).ringDigest }
         func hello(
             _ node: NodeID, epoch: UInt64 = 1, cluster: UInt64 = 7, to: NodeID
         ) -> Hello {
             Hello(
                 clusterID: cluster, identity: ReplicaIdentity(node: node, epoch: epoch),
-                recipient: to)
+                recipient: to, ringDigest: digest)
         }
         let second = hello(a, epoch: 9, to: b)
         #expect(
@@ -88,6 +93,27 @@ struct TrapTests {
         #expect(refusal(cluster, b, hello(a, to: c)) == .otherRecipient(c))
         #expect(refusal(cluster, b, hello(NodeID(4), to: b)) == .notAMember(NodeID(4)))
         #expect(refusal(cluster, b, hello(a, to: b), dialled: c) == .otherRecipient(a))
+    }
+
+    @Test("a node that places keys by other members is refused before it takes part")
+    func otherMembers() {
+        let cluster = Cluster(3)
+        let identity = ReplicaIdentity(node: a, epoch: 1)
+        let members = [Member(a), Member(b), Member(c)]
+        func refusal(_ members: [Member], epoch: UInt64 = 1) -> LinkRefusal? {
+            let digest = Ring(members: members, epoch: epoch).digest
+            return self.refusal(
+                cluster, b,
+                Hello(clusterID: 7, identity: identity, recipient: b, ringDigest: digest))
+        }
+        #expect(refusal(members.reversed()) == nil)
+        let others = [
+            Array(members[..<2]), members + [Member(NodeID(4))],
+            [Member(a, weight: 2), Member(b), Member(c)],
+            [Member(a), Member(b), Member(c, zone: 1)],
+        ]
+        for other in others { #expect(refusal(other) == .otherRing(a)) }
+        #expect(refusal(members, epoch: 2) == .otherRing(a))
     }
 
     private func refusal(

@@ -3,6 +3,7 @@ import Coding
 import Glibc
 import Reactor
 import Replication
+import Ring
 import Testing
 
 @testable import Server
@@ -65,16 +66,50 @@ import Testing
     @Test(
         "a hello that the node does not admit closes the connection",
         arguments: [
-            Hello(clusterID: 8, identity: .init(node: NodeID(2), epoch: 1), recipient: NodeID(1)),
-            Hello(clusterID: 7, identity: .init(node: NodeID(1), epoch: 1), recipient: NodeID(1)),
-            Hello(clusterID: 7, identity: .init(node: NodeID(3), epoch: 1), recipient: NodeID(1)),
-            Hello(clusterID: 7, identity: .init(node: NodeID(2), epoch: 1), recipient: NodeID(3)),
+            hello(2, cluster: 8), hello(1), hello(3), hello(2, to: 3),
         ])
     func refusedHello(hello: Hello) throws {
         let server = try lonely()
         var stranger = try TestClient(port: server.linkPort)
         try stranger.send(encoded(hello))
         #expect(try stranger.receiveToEnd() == "")
+    }
+
+    private static func hello(
+        _ node: UInt16, epoch: UInt64 = 1, cluster: UInt64 = 7, to recipient: UInt16 = 1
+    ) -> Hello {
+        Hello(
+            clusterID: cluster, identity: .init(node: NodeID(node), epoch: epoch),
+            recipient: NodeID(recipient),
+            ringDigest: Ring(members: [Member(NodeID(1)), Member(NodeID(2))], epoch: 1).digest)
+    }
+
+    @Test("two nodes with different member lists do not link, and both logs say why")
+    func otherMembers() throws {
+        let plan = try ClusterPlan(nodes: 2)
+        var other = plan
+        let heavy = plan.members[1]
+        other.members[1] = ClusterMember(
+            member: Member(NodeID(2), weight: 3), host: heavy.host, clientPort: heavy.clientPort,
+            linkPort: heavy.linkPort)
+        let paths = [plan.directory.inner("log-1"), plan.directory.inner("log-2")]
+        let first = try RunningServer(
+            plan.configuration(1), in: plan.directory, log: Log(creating: paths[0]))
+        let second = try RunningServer(
+            other.configuration(2), in: plan.directory, log: Log(creating: paths[1]))
+        let deadline = SystemClock.monotonic() + 10_000_000_000
+        var client = try TestClient(port: first.clientPort)
+        let words = ["the member list of node 2 differs", "the member list of node 1 differs"]
+        while SystemClock.monotonic() < deadline {
+            try client.expect("+PONG\r\n", to: "PING\r\n")
+            if zip(paths, words).allSatisfy({ Log.text(of: $0).contains($1) }) { break }
+        }
+        for (path, words) in zip(paths, words) {
+            #expect(Log.text(of: path).contains(words), "\(Log.text(of: path))")
+        }
+        first.stop()
+        second.stop()
+        #expect(try first.counters.linksOpened == 0 && second.counters.linksOpened == 0)
     }
 
     private func encoded(_ hello: Hello) -> [UInt8] {
@@ -86,10 +121,8 @@ import Testing
     @Test("of two processes under one number the second is refused while the first lives")
     func oneNumberTwice() throws {
         let server = try lonely()
-        let first = Hello(
-            clusterID: 7, identity: .init(node: NodeID(2), epoch: 5), recipient: NodeID(1))
-        let second = Hello(
-            clusterID: 7, identity: .init(node: NodeID(2), epoch: 6), recipient: NodeID(1))
+        let first = LinkTests.hello(2, epoch: 5)
+        let second = LinkTests.hello(2, epoch: 6)
         var held = try TestClient(port: server.linkPort)
         try held.send(encoded(first))
         #expect(try held.receive(4) == "QRT1")
@@ -107,8 +140,7 @@ import Testing
     @Test("a malformed frame breaks the link; the node may come back")
     func malformedFrame() throws {
         let server = try lonely()
-        let hello = Hello(
-            clusterID: 7, identity: .init(node: NodeID(2), epoch: 5), recipient: NodeID(1))
+        let hello = LinkTests.hello(2, epoch: 5)
         for _ in 0..<2 {
             var link = try TestClient(port: server.linkPort)
             try link.send(encoded(hello))

@@ -32,13 +32,13 @@ final class RunningServer: Sendable {
     /// - Parameter disk: its data directory when it is not plain files.
     init(
         _ configuration: Server.Configuration, in directory: TemporaryDirectory,
-        on disk: FaultyDisk? = nil
+        on disk: FaultyDisk? = nil, log: Log = .silent
     ) throws {
         self.directory = directory
         let started = Semaphore()
         let thread = try startThread { [shared] in
             do throws(ServerError) {
-                var server = try RunningServer.make(configuration, disk)
+                var server = try RunningServer.make(configuration, disk, log)
                 shared.state.withLock {
                     $0.client = server.clientAddress
                     $0.link = server.linkAddress
@@ -67,10 +67,10 @@ final class RunningServer: Sendable {
     deinit { stop() }
 
     private static func make(
-        _ configuration: Server.Configuration, _ disk: FaultyDisk?
+        _ configuration: Server.Configuration, _ disk: FaultyDisk?, _ log: Log
     ) throws(ServerError) -> Server {
-        guard let disk else { return try Server(configuration, log: .silent) }
-        return try Server(configuration, on: disk, seed: 1, log: .silent)
+        guard let disk else { return try Server(configuration, log: log) }
+        return try Server(configuration, on: disk, seed: 1, log: log)
     }
 
     var clientPort: UInt16 { shared.state.withLock { $0.client?.port ?? 0 } }
@@ -106,6 +106,19 @@ final class RunningServer: Sendable {
 
 extension Log {
     static let silent = Log(descriptor: open("/dev/null", O_WRONLY | O_CLOEXEC))
+
+    init(creating path: String) {
+        self.init(descriptor: open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600))
+    }
+
+    /// What was logged so far.
+    static func text(of path: String) -> String {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: 64 << 10)
+        let count = read(descriptor, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    }
 }
 
 /// A counting semaphore.

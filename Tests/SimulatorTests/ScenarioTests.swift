@@ -180,14 +180,19 @@ import Testing
         let scenario = Scenario()
         let process = try #require(scenario.world.machines[0].process)
         let linked = try #require(scenario.world.machines[1].lastIdentity)
+        let digest = process.node.hello(to: NodeID(2)).ringDigest
         let twin = ReplicaIdentity(node: linked.node, epoch: linked.epoch + 1)
         #expect(throws: LinkRefusal.duplicate(twin, linked: linked)) {
             try process.node.admit(
-                Hello(clusterID: 7, identity: twin, recipient: NodeID(1)), dialled: nil)
+                Hello(
+                    clusterID: 7, identity: twin, recipient: NodeID(1), ringDigest: digest),
+                dialled: nil)
         }
         #expect(throws: LinkRefusal.otherCluster) {
             try process.node.admit(
-                Hello(clusterID: 8, identity: linked, recipient: NodeID(1)), dialled: nil)
+                Hello(
+                    clusterID: 8, identity: linked, recipient: NodeID(1), ringDigest: digest),
+                dialled: nil)
         }
     }
 
