@@ -2,10 +2,10 @@
 # How many seeds the simulator needs to find each planted bug (`PlantedBug`): its power, measured.
 #
 # Seen with seeds 1 to 1000 (all bugs found, about half a minute):
-#   acknowledge-before-sync 14          rot-accepted 88
-#   w-off-by-one 5                      sync-retried-after-eio 9
-#   read-repair-with-fresh-stamp 11     tombstones-dropped-at-restart 35
-#   identity-reused 90                  unknown-told-as-failed 1
+#   acknowledge-before-sync 14          rot-accepted 233
+#   w-off-by-one 4                      sync-retried-after-eio 54
+#   read-repair-with-fresh-stamp 11     tombstones-dropped-at-restart 4
+#   identity-reused 85                  unknown-told-as-failed 1
 #   lww-where-siblings-promised 1       refusal-counts-as-answer 161
 #   merge-keeps-stored-side 5           interval-forgotten 41
 #   emptied-by-own-clock 3

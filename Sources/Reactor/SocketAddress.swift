@@ -46,6 +46,17 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
     /// `AF_INET` or `AF_INET6`.
     var family: Int32 { Int32(storage.ss_family) }
 
+    /// Whether only this machine reaches it: 127.0.0.0/8, ::1, or the former mapped into IPv6.
+    public var isLoopback: Bool {
+        withUnsafeBytes(of: storage) { bytes in
+            // IPv4 stands behind family and port, IPv6 behind the flow as well.
+            guard family == AF_INET6 else { return bytes[4] == 127 }
+            let (zeros, rest) = (bytes[8..<18], bytes[18..<24])
+            guard zeros.allSatisfy({ $0 == 0 }) else { return false }
+            return rest.elementsEqual([0, 0, 0, 0, 0, 1]) || rest.starts(with: [0xFF, 0xFF, 127])
+        }
+    }
+
     /// 0…65,535, in the host's byte order.
     public var port: UInt16 {
         // The port stands at the same place in sockaddr_in and sockaddr_in6, in network order.

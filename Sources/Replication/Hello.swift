@@ -58,7 +58,9 @@ public struct Hello: Equatable, Sendable {
         }
         guard stream.count >= 4 else { return nil }
         let behind = UnsafeRawBufferPointer(rebasing: stream[4...])
-        guard let frame = try Frame.next(in: behind, payloadMax: payloadBytesMax) else { return nil }
+        guard let frame = try Frame.next(in: behind, payloadMax: payloadBytesMax) else {
+            return nil
+        }
         return try Hello(decoding: frame.payload)
     }
 

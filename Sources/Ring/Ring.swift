@@ -49,8 +49,8 @@ public struct Ring: Equatable, Sendable {
         preferenceList(of: range).prefix(replicationFactor)
     }
 
-    /// Equal for equal members (node, weight, zone) and epochs, and for others practically never: two
-    /// nodes with one digest place keys alike.
+    /// Equal for equal members (node, weight, zone) and epochs, and for others practically never:
+    /// two nodes with one digest place keys alike.
     ///
     /// - Complexity: O(members).
     public var digest: UInt64 {

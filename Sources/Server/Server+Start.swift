@@ -81,6 +81,18 @@ extension Server {
 
     // MARK: Network
 
+    /// Links carry no proof of who calls: a port that others reach needs the operator's word.
+    static func checkTrust(_ configuration: Configuration) throws(ServerError) {
+        let link: SocketAddress
+        do throws(SocketError) {
+            link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
+        } catch { throw .network(error) }
+        guard !link.isLoopback, !configuration.trustsNetwork else { return }
+        throw .configuration(
+            "other machines reach the link address \(link), where whoever connects is trusted; "
+                + "say link: {trustsNetwork: true} if the network is yours, or listen on loopback")
+    }
+
     struct Network: ~Copyable {
         let poller: Poller
         let clientListener: Listener

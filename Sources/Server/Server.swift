@@ -96,6 +96,7 @@ public struct Server: ~Copyable {
         _ configuration: Configuration, on disk: some Disk & Sendable, signals: Signals? = nil,
         seed: UInt64, log: Log
     ) throws(ServerError) {
+        try Server.checkTrust(configuration)
         var random = PRNG(seed: seed)
         let now = SystemClock.now()
         let recovered = try Server.recover(configuration, on: disk, &random, now, log)

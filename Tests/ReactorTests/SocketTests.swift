@@ -15,6 +15,17 @@ import Testing
         #expect(try pair.near.receive() == "pong!")
     }
 
+    @Test(
+        "loopback is told from addresses that others reach",
+        arguments: [
+            ("127.0.0.1", true), ("127.9.9.9", true), ("::1", true), ("::ffff:127.0.0.1", true),
+            ("0.0.0.0", false), ("::", false), ("10.0.0.127", false), ("::2", false),
+            ("::ffff:10.0.0.1", false), ("fe80::1", false),
+        ])
+    func loopback(host: String, isLoopback: Bool) throws {
+        #expect(try SocketAddress(host: host, port: 7).isLoopback == isLoopback)
+    }
+
     @Test("a read says nil when nothing is there and 0 at the end of the stream")
     func nothingAndEnd() throws {
         let listener = try Listener(SocketAddress(host: "127.0.0.1", port: 0))

@@ -84,6 +84,24 @@ import Testing
             ringDigest: Ring(members: [Member(NodeID(1)), Member(NodeID(2))], epoch: 1).digest)
     }
 
+    @Test(
+        "a link port that other machines reach needs the operator's word", arguments: [false, true])
+    func openNetwork(trusted: Bool) throws {
+        let plan = try ClusterPlan(nodes: 1)
+        var configuration = plan.configuration(1)
+        configuration.linkHost = "0.0.0.0"
+        configuration.trustsNetwork = trusted
+        guard trusted else {
+            let refusal = #expect(throws: ServerError.self) {
+                try RunningServer(configuration, in: plan.directory)
+            }
+            #expect(refusal?.exitStatus == 78)
+            #expect(refusal?.description.contains("trustsNetwork: true") == true)
+            return
+        }
+        #expect(try RunningServer(configuration, in: plan.directory).stop() == .stopped)
+    }
+
     @Test("two nodes with different member lists do not link, and both logs say why")
     func otherMembers() throws {
         let plan = try ClusterPlan(nodes: 2)
