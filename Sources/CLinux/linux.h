@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <time.h>
 
@@ -59,6 +60,9 @@ static inline int quorate_epoll_wait(int poller, struct epoll_event *events, int
     count = epoll_wait(poller, events, max, milliseconds);
     return count >= 0 ? count : -errno;
 }
+
+// prctl(2) is variadic, which Swift does not import. This thread's timers end on time, not up to 50 µs late.
+static inline int quorate_sharpen_timers(void) { return prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0); }
 
 // accept4(2) stands behind _GNU_SOURCE, which Swift's Glibc module is not built with.
 extern int quorate_accept4(int listener, void *address, void *length, int flags) __asm__("accept4");

@@ -64,6 +64,8 @@ public struct Server: ~Copyable {
     var isDiskFull = false
     var checkpoint = CheckpointFeed()
 
+    /// Whether the next wait is worth a rest before it; see `foundTrickle`.
+    var isTrickle = false
     /// What the next turn starts with.
     var settlements: [Settlement] = []
     var acceptsAgainAt: Deadline?
