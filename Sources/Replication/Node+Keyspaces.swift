@@ -53,6 +53,7 @@ extension Node {
                 }
             }
         }
+        rebuildTrees()
     }
 
     mutating func keyspace(

@@ -247,12 +247,15 @@ extension Node {
         // A change derived from what was emptied away meanwhile is gone with it.
         let isCounted = kind == .value && dot.stamp > catalog.active[keyspace].truncatedAt
         countKey(keyspace, from: place.record, toValue: isCounted)
+        let digest = treeDigest(place.record, keyspace)
         let target = store.prepare(
             place, address, intent.key,
             length: Record.length(keyBytes: intent.key.count, bodyBytes: body.count))
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
-        return Record(at: target)
+        let record = Record(at: target)
+        changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
+        return record
     }
 
     private mutating func startWrite(
