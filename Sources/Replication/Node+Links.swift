@@ -204,10 +204,21 @@ extension Node {
         _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
     ) {
         noteClock(stamp, of: node)
+        noteLife(of: node)
         if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
             counters.refusedAhead += 1
         }
         if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
+    }
+
+    /// Who was not heard for a while may have missed writes.
+    private mutating func noteLife(of node: NodeID) {
+        guard let index = linkIndex(of: node) else { return }
+        let silence = now.monotonic - links[index].heardAt
+        links[index].heardAt = now.monotonic
+        if silence > .nanoseconds(milliseconds: 4 * Node.heartbeatMilliseconds) {
+            hastenExchange(index)
+        }
     }
 
     /// Looks for operations whose time is over; bounded by the operations' limits.

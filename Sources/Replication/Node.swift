@@ -15,7 +15,8 @@ import Ring
 /// A client's bytes become requests (`Node+Client`); a request becomes a read or a write of one key
 /// each, coordinated by this node (`Node+Read`, `Node+Write`), or, when a write's key lives
 /// elsewhere, a command forwarded to a replica (`Node+Forward`). Other nodes' requests are answered
-/// in `Node+Replica`. Keyspaces are defined in `Node+Keyspaces`.
+/// in `Node+Replica`; what they missed comes in exchanges (`Node+Exchange`). Keyspaces are defined
+/// in `Node+Keyspaces`.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
@@ -160,6 +161,8 @@ struct Link {
     /// What the other node's wall clock shows when this node's monotonic one shows 0, in
     /// milliseconds, as last heard.
     var wallBase: Int64?
+    /// When its last heartbeat came.
+    var heardAt: Deadline = 0
     /// When the next exchange begins, and how long after it the one that follows.
     var exchangeAt: Deadline = 0
     var exchangePause: UInt64 = 0
