@@ -127,6 +127,7 @@ extension CRDTState {
         let part = entry.payload.change(dot.identity, dot.stamp) { isDone = body(&$0) }
         guard isDone else { throw .overflow }
         var delta = try begin(.boundedCounter, dot: dot, now: now)
+        if entry.payload.isGranted(to: dot.identity) { delta.grounds = context }
         let changed = DotEntry(dot: entry.dot, payload: part)
         let isPresent = contents.bounded.joinPresent(.unit, changed)
         precondition(isPresent, "what is visible is present")

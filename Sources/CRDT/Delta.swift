@@ -5,7 +5,7 @@ import Coding
 /// What one mutation of a key, or several in a row by one identity, did: small however large the key.
 ///
 /// A delta stands upon two things, and says so: that the receiver has everything which its identity
-/// did to the key up to `after`, and that it has seen every dot that the delta removes. A receiver
+/// did to the key up to `after`, and that it has seen every dot that the delta removes or rests on. A receiver
 /// that has not asks for the whole state (`ApplyResult.needsState`). So one number an identity is
 /// enough as a context, and a delta that was lost is noticed by the next one and never covered by it.
 public struct Delta: Equatable, Sendable {
@@ -18,6 +18,8 @@ public struct Delta: Equatable, Sendable {
     /// The types that were emptied of everything in `clearedContext`, before the changes.
     var clears = TypeMask.none
     var clearedContext = VersionVector()
+    /// What the receiver must have seen besides.
+    var grounds = VersionVector()
     var changes = Changes()
 
     init(dot: Dot, after: Stamp) {
@@ -43,6 +45,7 @@ public struct Delta: Equatable, Sendable {
         changes.append(next.changes, clears: next.clears, seen: next.clearedContext)
         clears.formUnion(next.clears)
         clearedContext.join(next.clearedContext)
+        grounds.join(next.grounds)
         through = next.through
         return true
     }
@@ -53,7 +56,8 @@ public struct Delta: Equatable, Sendable {
         func isKnown(_ dot: Dot) -> Bool {
             dot.identity == identity ? dot.stamp <= through : context.contains(dot)
         }
-        return clearedContext.entries.allSatisfy(isKnown) && changes.allDots(isKnown)
+        return clearedContext.entries.allSatisfy(isKnown) && grounds.entries.allSatisfy(isKnown)
+            && changes.allDots(isKnown)
     }
 }
 
@@ -68,7 +72,7 @@ public enum ApplyResult: Equatable, Sendable {
 }
 
 // Layout: identity (8), after (8), through (8), count of other identities (varint) and those (8 each),
-// types cleared (1) and, if any, the context; then the changes by store.
+// types cleared (1) and, if any, the context cleared; the grounds; then the changes by store.
 extension Delta {
     /// Appends the delta's bytes; equal deltas have equal bytes.
     public func encode(into buffer: inout ByteBuffer) {
@@ -81,6 +85,7 @@ extension Delta {
             for identity in named { encoder.append(identity) }
             encoder.buffer.append(clears.bits)
             if !clears.isEmpty { encoder.append(clearedContext) }
+            encoder.append(grounds)
             changes.encode(into: &encoder)
         }
     }
@@ -115,6 +120,7 @@ extension Delta {
         }
         clears = TypeMask(bits: try decoder.reader.integer())
         if !clears.isEmpty { clearedContext = try decoder.vector() }
+        grounds = try decoder.vector()
         changes = try Changes(decoding: &decoder)
         try decoder.reader.end()
         guard !isEmpty else { throw .invalid("delta does nothing") }

@@ -31,8 +31,7 @@ struct Escrow: DotPayload {
         rows.values.reduce(Int128(bound)) { $0 + Int128($1.minted) - Int128($1.used) }
     }
 
-    /// How much the identity may take. It can be negative in a state that has seen its decrements but not
-    /// yet the transfers they stand upon.
+    /// How much the identity may take.
     func rights(of identity: ReplicaIdentity) -> Int128 {
         var rights: Int128 = 0
         for (owner, row) in rows {
@@ -43,6 +42,11 @@ struct Escrow: DotPayload {
             rights += Int128(row.granted[identity] ?? 0)
         }
         return rights
+    }
+
+    /// Whether others have handed rights to the identity.
+    func isGranted(to identity: ReplicaIdentity) -> Bool {
+        rows.values.contains { $0.granted[identity] != nil }
     }
 
     /// Changes a row.
