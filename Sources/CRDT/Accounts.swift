@@ -32,9 +32,9 @@ struct Account: Equatable, Sendable {
 /// A counter: per identity a running total and the part of it that was deleted.
 ///
 /// A delete removes exactly the increments that it has seen. Were the totals plain entries under a
-/// dot, an increment that did not know of the delete would bring back its identity's whole total; the
-/// deleted part, remembered by identity as the context is, makes the difference exact. One signed
-/// total an identity is enough, because its stamp says which of two is later.
+/// dot, an increment that did not know of the delete would bring back its identity's whole total;
+/// the deleted part, remembered by identity as the context is, makes the difference exact. One
+/// signed total an identity is enough, because its stamp says which of two is later.
 ///
 /// Source: Weidner & Almeida, "An Oblivious Observed-Reset Embeddable Replicated Counter" (2022).
 struct Accounts: Equatable, Sendable {
@@ -113,7 +113,8 @@ struct Accounts: Equatable, Sendable {
             account.current = Account.Balance(
                 stamp: dot.stamp, total: try Quantity(decoding: &decoder))
             account.reset = Account.Balance(
-                stamp: Stamp(rawValue: try decoder.varint()), total: try Quantity(decoding: &decoder))
+                stamp: Stamp(rawValue: try decoder.varint()),
+                total: try Quantity(decoding: &decoder))
             let isOrdered = account.isLive || account.reset == account.current
             guard isOrdered, account.reset.stamp.rawValue > 0 || account.reset.total == .zero else {
                 throw .invalid("account was reset further than it goes")

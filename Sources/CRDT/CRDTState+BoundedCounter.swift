@@ -1,15 +1,16 @@
 import Base
 import Causality
 
-/// A counter that never falls below its bound, on both sides of a partition and without a quorum: each
-/// identity decrements only within the rights it holds (`Escrow`).
+/// A counter that never falls below its bound, on both sides of a partition and without a quorum:
+/// each identity decrements only within the rights it holds (`Escrow`).
 ///
-/// **Deletes**: creating the counter is its one add. A delete that has seen the creation wins over all
-/// that is concurrently done to the counter, because increments that came back without their decrements
-/// would overdraw it. Of two concurrent creations the newer one counts, as for a register.
+/// **Deletes**: creating the counter is its one add. A delete that has seen the creation wins over
+/// all that is concurrently done to the counter, because increments that came back without their
+/// decrements would overdraw it. Of two concurrent creations the newer one counts, as for a
+/// register.
 ///
-/// Rights belong to identities: what a node held before it lost its memory or restarted has to be moved
-/// by `retire`, or stays unusable.
+/// Rights belong to identities: what a node held before it lost its memory or restarted has to be
+/// moved by `retire`, or stays unusable.
 extension CRDTState {
     /// The counter's value; nil when it does not exist.
     ///
@@ -87,7 +88,7 @@ extension CRDTState {
     /// Hands rights of the dot's identity to another.
     ///
     /// - Parameters:
-    ///   - amount: at least 1.
+    ///   - amount: at least 0.
     ///   - dot: later than everything in `context`.
     ///   - now: wall-clock milliseconds since 1970.
     /// - Throws: `absent` or `insufficientRights`.

@@ -2,9 +2,9 @@ import Base
 import Causality
 import Coding
 
-// Layout: format (1); the context: count (varint), identity (8) and stamp (8) each; a bit mask of the
-// stores that follow (varint); each store's entries in order. Dots are an index into the context and a
-// stamp.
+// Layout: format (1); the context: count (varint), identity (8) and stamp (8) each; a bit mask of
+// the stores that follow (varint); each store's entries in order. Dots are an index into the
+// context and a stamp.
 extension CRDTState {
     private static let format: UInt8 = 1
 

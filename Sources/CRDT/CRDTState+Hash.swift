@@ -2,11 +2,11 @@ import Causality
 
 /// A hash: fields that are registers and counters at once, add-wins as the elements of a set are.
 ///
-/// A field holds its newest value, plus the increments that no HSET or HDEL has seen where that value is
-/// a number; while it is none, they are hidden. Each identity keeps one running total a field. So an
-/// increment that is concurrent with an HSET or HDEL brings back what its identity had added to the
-/// field since it last saw one, and nothing of the other identities: to be exact as for whole keys
-/// would take a tombstone for each removed field.
+/// A field holds its newest value, plus the increments that no HSET or HDEL has seen where that
+/// value is a number; while it is none, they are hidden. Each identity keeps one running total a
+/// field. So an increment that is concurrent with an HSET or HDEL brings back what its identity had
+/// added to the field since it last saw one, and nothing of the other identities: to be exact as
+/// for whole keys would take a tombstone for each removed field.
 extension CRDTState {
     /// How many fields the hash has. O(1) beside the type.
     public func hashCount(now: UInt64) -> Int { type(now: now) == .hash ? contents.hash.count : 0 }
@@ -14,7 +14,7 @@ extension CRDTState {
     /// What a field holds; nil when it is absent.
     ///
     /// - Complexity: O(log n).
-    public func hashValue(_ field: Bytes, now: UInt64) -> StringValue? {
+    public func hashField(_ field: Bytes, now: UInt64) -> StringValue? {
         guard type(now: now) == .hash else { return nil }
         return contents.hash[field].map(CRDTState.value)
     }
@@ -85,7 +85,7 @@ extension CRDTState {
         _ fields: [Bytes], dot: Dot, now: UInt64
     ) throws(CRDTRefusal) -> (delta: Delta, removed: Int)? {
         try check(.hash, now: now)
-        guard fields.contains(where: { hashValue($0, now: now) != nil }) else { return nil }
+        guard fields.contains(where: { hashField($0, now: now) != nil }) else { return nil }
         var delta = try begin(.hash, dot: dot, now: now)
         let before = contents.hash.count
         for field in fields { contents.hash.take(field, into: &delta.changes.hash) }

@@ -1,8 +1,8 @@
 import Causality
 
 /// A list: elements at fixed positions (`Position`), so that concurrent insertions neither overtake
-/// each other nor interleave. An element that is removed anywhere is gone; one that is set keeps its
-/// position, and the newest of concurrent values counts.
+/// each other nor interleave. An element that is removed anywhere is gone; one that is set keeps
+/// its position, and the newest of concurrent values counts.
 extension CRDTState {
     /// How many elements the list has. O(1) beside the type.
     public func listCount(now: UInt64) -> Int { type(now: now) == .list ? contents.list.count : 0 }
@@ -28,8 +28,8 @@ extension CRDTState {
     ///   - dot: later than everything in `context`.
     ///   - now: wall-clock milliseconds since 1970.
     /// - Returns: nil for no elements.
-    /// - Throws: `absent` for an index outside; `tooLarge` also where replicas have inserted between
-    ///   each other's elements at one place more than `Position.depthMax` times.
+    /// - Throws: `absent` for an index outside; `tooLarge` also where replicas have inserted
+    ///   between each other's elements at one place more than `Position.depthMax` times.
     /// - Complexity: O(n / 128 + elements · log n).
     public mutating func listInsert(
         _ elements: [Bytes], at index: Int, dot: Dot, now: UInt64

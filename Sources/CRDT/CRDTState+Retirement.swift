@@ -3,12 +3,12 @@ import Causality
 
 // Identities that will never write again: told, never guessed from age
 extension CRDTState {
-    /// Takes over what a departed identity has in counters: its increments and its rights become the
-    /// dot's identity's. Everything else keeps the dots it has.
+    /// Takes over what a departed identity has in counters: its increments and its rights become
+    /// the dot's identity's. Everything else keeps the dots it has.
     ///
-    /// Only one identity may be told to do this for one departed identity: two that do it concurrently
-    /// count its increments twice. Nothing of the departed one may be unseen here: what surfaces later
-    /// still counts in a string, but not in a bounded counter's row.
+    /// Only one identity may be told to do this for one departed identity: two that do it
+    /// concurrently count its increments twice. Nothing of the departed one may be unseen here:
+    /// what surfaces later still counts in a string, but not in a bounded counter's row.
     ///
     /// - Parameters:
     ///   - departed: another identity than the dot's.

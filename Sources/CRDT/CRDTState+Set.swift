@@ -1,7 +1,7 @@
 import Causality
 
-/// A set: add wins. An add, also of an element that is present, makes a new dot and removes those it
-/// has seen, so that it survives a concurrent remove; a remove removes the dots it has seen.
+/// A set: add wins. An add, also of an element that is present, makes a new dot and removes those
+/// it has seen, so that it survives a concurrent remove; a remove removes the dots it has seen.
 ///
 /// Source: Bieniusa et al., "An Optimized Conflict-free Replicated Set" (2012).
 extension CRDTState {

@@ -2,12 +2,12 @@ import Causality
 
 /// A sorted set: membership is add-wins, as that of a set.
 ///
-/// **The score**: what the newest ZADD gave (later stamp, then higher identity), plus every ZINCRBY that
-/// no ZADD or ZREM has seen. ZADD replaces the score and the increments that it has seen; concurrent
-/// ZINCRBYs add up. Each identity keeps one running total a member, with the consequence that the fields
-/// of a hash have: an increment that is concurrent with a ZADD or ZREM brings back what its identity had
-/// added since it last saw one. Totals are added in the order of their dots, so that every replica
-/// reads the same floating point number.
+/// **The score**: what the newest ZADD gave (later stamp, then higher identity), plus every ZINCRBY
+/// that no ZADD or ZREM has seen. ZADD replaces the score and the increments that it has seen;
+/// concurrent ZINCRBYs add up. Each identity keeps one running total a member, with the consequence
+/// that the fields of a hash have: an increment that is concurrent with a ZADD or ZREM brings back
+/// what its identity had added since it last saw one. Totals are added in the order of their dots,
+/// so that every replica reads the same floating point number.
 extension CRDTState {
     /// How many members the set has. O(1) beside the type.
     public func sortedSetCount(now: UInt64) -> Int {

@@ -12,9 +12,9 @@ public enum StringValue: Equatable, Sendable {
 ///
 /// The newest register write counts (later stamp, then higher identity), and the increments that no
 /// register write has seen are added to it if it is a number; while it is none, they are hidden.
-/// Concurrent increments all count; a SET or DEL removes exactly the increments that it has seen. The
-/// number is exact decimal (`Quantity`), so the order of addition does not matter; where concurrent
-/// increments leave the range of `Int64`, reads stop at its end.
+/// Concurrent increments all count; a SET or DEL removes exactly the increments that it has seen.
+/// The number is exact decimal (`Quantity`), so the order of addition does not matter; where
+/// concurrent increments leave the range of `Int64`, reads stop at its end.
 extension CRDTState {
     /// What the string holds; nil for an absent key and for another type.
     ///

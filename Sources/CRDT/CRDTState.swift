@@ -5,39 +5,43 @@ import Coding
 /// The mergeable state of one key: what was seen of it, and what of that is live.
 ///
 /// How can two replicas both change a set while they cannot talk, and later agree without a third
-/// party? Every mutation has a dot; every live element carries the dots that put it there; the context
-/// has seen every dot that ever mattered. An element whose dot the other side has seen and does not
-/// hold was removed there; one whose dot it has not seen is news. So add wins over a concurrent remove,
-/// a remove removes exactly what it had seen, and nothing is kept of what was removed.
+/// party? Every mutation has a dot; every live element carries the dots that put it there; the
+/// context has seen every dot that ever mattered. An element whose dot the other side has seen and
+/// does not hold was removed there; one whose dot it has not seen is news. So add wins over a
+/// concurrent remove, a remove removes exactly what it had seen, and nothing is kept of what was
+/// removed.
 ///
 /// The state holds every type side by side, because two sides of a partition may give one key two
-/// types. **Type conflict**: the visible type is the one that holds the newest live dot (later stamp,
-/// then higher identity). The others stay hidden until the next mutation of the key removes them, or
-/// until what hid them is removed. A mutation for another type than the visible one is refused.
+/// types. **Type conflict**: the visible type is the one that holds the newest live dot (later
+/// stamp, then higher identity). The others stay hidden until the next mutation of the key removes
+/// them, or until what hid them is removed. A mutation for another type than the visible one is
+/// refused.
 ///
 /// **Deletes**: `delete` removes what it has seen, of every type; the context stays, and a state
 /// without live entries is the tombstone.
 ///
-/// **Expiry**: a register carries its own; for everything else the newest expiry mark counts. Once the
-/// time has come the key reads as absent, unless something of it was stamped at or after that time; the
-/// next mutation then removes what it sees, as a delete would. Replicas compare stored times with the
-/// stamps of writes and never write anything because a clock says so.
+/// **Expiry**: a register carries its own; for everything else the newest expiry mark counts. Once
+/// the time has come the key reads as absent, unless something of it was stamped at or after that
+/// time, and after the mark; the next mutation then removes what it sees, as a delete would.
+/// Replicas compare stored times with the stamps of writes and never write anything because a clock
+/// says so.
 ///
 /// What the caller owes it:
-/// 1. Dots come from a `HybridLogicalClock` that has observed this state's newest stamp; an identity
-///    mints for the key only on top of all it ever did to it (`ReplicaIdentity`).
-/// 2. The stamps of deltas (`Delta.dot`) and states (`context.newest`) from outside are observed first.
+/// 1. Dots come from a `HybridLogicalClock` that has observed this state's newest stamp; an
+///    identity mints for the key only on top of all it ever did to it (`ReplicaIdentity`).
+/// 2. The stamps of deltas (`Delta.dot`) and states (`context.newest`) from outside are observed
+///    first.
 /// 3. `.needsState` is answered by joining the whole state of a replica that has the delta.
 ///
 /// It mints no dots, knows no key and no clock, and does not decide when a tombstone may go.
 ///
-/// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`, `+Flag`,
-/// `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`, `+Encoding`.
+/// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`,
+/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`, `+Encoding`.
 ///
 /// Invariants: every live dot is in `context`; those of the stores.
 ///
-/// Source: Almeida et al., "Delta State Replicated Data Types" (2018); stamps in place of contiguous
-/// counters, and interval deltas in place of a cloud of dots.
+/// Source: Almeida et al., "Delta State Replicated Data Types" (2018); stamps in place of
+/// contiguous counters, and interval deltas in place of a cloud of dots.
 public struct CRDTState: Equatable, Sendable {
     /// How many elements, fields or members a mutation may bring a key to.
     public static let elementsMax = 1 << 24
@@ -80,20 +84,24 @@ public struct CRDTState: Equatable, Sendable {
     }
 
     /// When the key expires: wall-clock milliseconds since 1970, 0 for never.
-    public var expiry: UInt64 { type.map(expiry) ?? 0 }
+    public var expiry: UInt64 { type.flatMap(deadline)?.milliseconds ?? 0 }
 
-    private func expiry(_ type: CRDTType) -> UInt64 {
-        if type == .string, let base = contents.registers[.unit]?.last { return base.payload.expiry }
-        return contents.expiry[.unit]?.last?.payload.milliseconds ?? 0
+    /// When a type expires, and the dot that says so; nil for never.
+    private func deadline(_ type: CRDTType) -> (milliseconds: UInt64, dot: Dot)? {
+        if type == .string, let base = contents.registers[.unit]?.last {
+            return base.payload.expiry == 0 ? nil : (base.payload.expiry, base.dot)
+        }
+        return contents.expiry[.unit]?.last.map { ($0.payload.milliseconds, $0.dot) }
     }
 
     private func hasExpired(_ type: CRDTType, _ now: UInt64) -> Bool {
-        let expiry = expiry(type)
-        guard expiry != 0, expiry <= now, let bound = contents.newestBound(type) else {
-            return false
+        guard let deadline = deadline(type), deadline.milliseconds <= now else { return false }
+        let survival = max(Stamp(milliseconds: deadline.milliseconds), deadline.dot.stamp)
+        if type == .string && !contents.registers.isEmpty {
+            return contents.counter.newest.map { $0.stamp < survival } ?? true
         }
-        if bound.stamp.milliseconds < expiry { return true }
-        return contents.newest(type).map { $0.stamp.milliseconds < expiry } ?? false
+        if let bound = contents.newestBound(type), bound.stamp < survival { return true }
+        return contents.newest(type).map { $0.stamp < survival } ?? true
     }
 }
 

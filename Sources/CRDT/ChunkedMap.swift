@@ -7,8 +7,8 @@
 /// Invariant: keys ascend strictly over all chunks; no chunk is empty or larger than `chunkMax`;
 /// `count` is the sum of the chunks.
 ///
-/// - Complexity: look-up O(log n); change O(log n + chunkMax), and O(n / chunkMax) for one change in
-///   `chunkMax / 2`; by index O(n / chunkMax).
+/// - Complexity: look-up O(log n); change O(log n + chunkMax), and O(n / chunkMax) for one change
+///   in `chunkMax / 2`; by index O(n / chunkMax).
 struct ChunkedMap<Key: Comparable, Value> {
     static var chunkMax: Int { 128 }
 
@@ -163,14 +163,6 @@ extension ChunkedMap: Sequence {
             rest -= chunk.keys.count
         }
         return Iterator(chunks, chunk: chunks.count, offset: 0)
-    }
-
-    /// The entries from a key on.
-    ///
-    /// - Complexity: O(log n) to begin.
-    func iterator(from key: Key) -> Iterator {
-        guard let place = place(of: key) else { return makeIterator() }
-        return Iterator(chunks, chunk: place.chunk, offset: place.offset)
     }
 }
 

@@ -2,12 +2,14 @@ import Base
 import Causality
 import Coding
 
-/// What one mutation of a key, or several in a row by one identity, did: small however large the key.
+/// What one mutation of a key, or several in a row by one identity, did: small however large the
+/// key.
 ///
 /// A delta stands upon two things, and says so: that the receiver has everything which its identity
-/// did to the key up to `after`, and that it has seen every dot that the delta removes or rests on. A receiver
-/// that has not asks for the whole state (`ApplyResult.needsState`). So one number an identity is
-/// enough as a context, and a delta that was lost is noticed by the next one and never covered by it.
+/// did to the key up to `after`, and that it has seen every dot that the delta removes or rests on.
+/// A receiver that has not asks for the whole state (`ApplyResult.needsState`). So one number an
+/// identity is enough as a context, and a delta that was lost is noticed by the next one and never
+/// covered by it.
 public struct Delta: Equatable, Sendable {
     /// Who did it.
     public let identity: ReplicaIdentity
@@ -71,8 +73,9 @@ public enum ApplyResult: Equatable, Sendable {
     case needsState
 }
 
-// Layout: identity (8), after (8), through (8), count of other identities (varint) and those (8 each),
-// types cleared (1) and, if any, the context cleared; the grounds; then the changes by store.
+// Layout: identity (8), after (8), through (8), count of other identities (varint) and those (8
+// each), types cleared (1) and, if any, the context cleared; the grounds; then the changes by
+// store.
 extension Delta {
     /// Appends the delta's bytes; equal deltas have equal bytes.
     public func encode(into buffer: inout ByteBuffer) {

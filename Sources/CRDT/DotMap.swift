@@ -12,8 +12,9 @@ protocol DotKey: Comparable, Sendable {
 protocol DotPayload: Equatable, Sendable {
     func encode(into encoder: inout DotEncoder)
     init(decoding decoder: inout DotDecoder) throws(DecodeError)
-    /// Merges what another replica holds under the same dot. Most payloads are written once, so that
-    /// only a broken disk or node makes two of them: then a fixed choice, the same in every order.
+    /// Merges what another replica holds under the same dot. Most payloads are written once, so
+    /// that only a broken disk or node makes two of them: then a fixed choice, the same in every
+    /// order.
     mutating func join(_ other: Self)
 }
 
@@ -33,8 +34,8 @@ struct DotEntry<Payload: DotPayload>: Equatable, Sendable {
 
 /// The live writes under each key: the one store that every add-wins type is made of.
 ///
-/// A dot that the context of the key has seen and that is in no store was removed. So nothing is kept
-/// of what was removed, and merging is the rule of `SiblingSet`, key by key:
+/// A dot that the context of the key has seen and that is in no store was removed. So nothing is
+/// kept of what was removed, and merging is the rule of `SiblingSet`, key by key:
 ///
 ///     join(a, b) = entries in both (payloads joined), or in one and not seen by the other
 ///

@@ -4,10 +4,10 @@ import Coding
 
 /// The rights of a bounded counter: who may take how much from it without asking anybody.
 ///
-/// Each identity owns one row and alone changes it; every amount in a row only grows, so the row with
-/// the later stamp is the newer one. An increment mints rights for its identity, a decrement uses them
-/// up, a transfer grants some to another. An identity that decrements only within its own rights can
-/// have them spent by nobody else, so all replicas together never go below the bound.
+/// Each identity owns one row and alone changes it; every amount in a row only grows, so the row
+/// with the later stamp is the newer one. An increment mints rights for its identity, a decrement
+/// uses them up, a transfer grants some to another. An identity that decrements only within its own
+/// rights can have them spent by nobody else, so all replicas together never go below the bound.
 ///
 /// Source: Balegas et al., "Extending Eventually Consistent Cloud Databases for Enforcing Numeric
 /// Invariants" (2015), §4.
@@ -17,7 +17,7 @@ struct Escrow: DotPayload {
         var stamp = Stamp(rawValue: 0)
         var minted: Int64 = 0
         var used: Int64 = 0
-        /// Ascending by receiver; amounts above 0.
+        /// By receiver.
         var granted = SortedMap<ReplicaIdentity, Int64>()
     }
 
@@ -66,7 +66,8 @@ struct Escrow: DotPayload {
 
     mutating func join(_ other: Escrow) {
         bound = max(bound, other.bound)
-        for (owner, row) in other.rows where (rows[owner]?.stamp ?? Stamp(rawValue: 0)) < row.stamp {
+        for (owner, row) in other.rows {
+            if let mine = rows[owner], !row.supersedes(mine) { continue }
             rows[owner] = row
         }
     }
@@ -98,6 +99,15 @@ struct Escrow: DotPayload {
 }
 
 extension Escrow.Row {
+    /// Whether it is the newer one; of two with one stamp, which only a broken disk or node makes, a
+    /// fixed choice.
+    fileprivate func supersedes(_ other: Escrow.Row) -> Bool {
+        if stamp != other.stamp { return other.stamp < stamp }
+        if minted != other.minted { return other.minted < minted }
+        if used != other.used { return other.used < used }
+        return other.granted.lexicographicallyPrecedes(granted) { $0 < $1 }
+    }
+
     fileprivate init(decoding decoder: inout DotDecoder) throws(DecodeError) {
         stamp = try decoder.stamp()
         guard stamp.rawValue > 0 else { throw .invalid("a row has a stamp") }

@@ -6,17 +6,18 @@ import Coding
 ///
 /// This is Fugue's tree with each node named by its path, so that a list is a map from positions to
 /// live elements and needs no tombstones: a deleted node that has descendants lives on in their
-/// paths. What one identity inserts side by side is a *run* that shares one path; a run grows to the
-/// right with the stamps of its later insertions and to the left with their negatives, so that no
-/// position is ever used twice. In order stand, at each node: its left subtrees, itself, its right
-/// subtrees; subtrees on one side by their run's dot. A subtree is never split by what is inserted
-/// concurrently elsewhere: runs do not interleave.
+/// paths. What one identity inserts side by side is a *run* that shares one path; a run grows to
+/// the right with the stamps of its later insertions and to the left with their negatives, so that
+/// no position is ever used twice. In order stand, at each node: its left subtrees, itself, its
+/// right subtrees; subtrees on one side by their run's dot. A subtree is never split by what is
+/// inserted concurrently elsewhere: runs do not interleave.
 ///
 /// A push at an end by an identity that does not own the end's run would make the paths of a queue
-/// grow for ever. From `pushDepthMax` on it starts a new tree instead, whose `rank` puts it behind or
-/// before all that its author has seen.
+/// grow for ever. From `pushDepthMax` on it starts a new tree instead, whose `rank` puts it behind
+/// or before all that its author has seen.
 ///
-/// Source: Weidner & Kleppmann, "The Art of the Fugue" (2023), §4; runs as in Weidner's list-positions.
+/// Source: Weidner & Kleppmann, "The Art of the Fugue" (2023), §4; runs as in Weidner's
+/// list-positions.
 struct Position: Equatable, Sendable {
     static let pushDepthMax = 8
     static let depthMax = 256

@@ -31,9 +31,11 @@ public struct Quantity: Hashable, Comparable, Sendable {
     }
 
     public static func < (a: Quantity, b: Quantity) -> Bool { a.rawValue < b.rawValue }
+    /// Wraps around at 2¹²⁸.
     public static func + (a: Quantity, b: Quantity) -> Quantity {
         Quantity(rawValue: a.rawValue &+ b.rawValue)
     }
+    /// Wraps around at 2¹²⁸.
     public static func - (a: Quantity, b: Quantity) -> Quantity {
         Quantity(rawValue: a.rawValue &- b.rawValue)
     }

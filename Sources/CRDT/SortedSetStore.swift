@@ -5,8 +5,8 @@ import Coding
 enum ScorePart: DotPayload {
     /// What ZADD gave; the newest is the base.
     case base(Double)
-    /// What an identity's ZINCRBYs have added since it last saw the member's score set or the member
-    /// removed.
+    /// What an identity's ZINCRBYs have added since it last saw the member's score set or the
+    /// member removed.
     case total(Double)
 
     mutating func join(_ other: ScorePart) {
@@ -76,9 +76,9 @@ struct SortedSetStore: Equatable, Sendable {
 
     func score(_ member: Bytes) -> Double? { members[member].map(SortedSetStore.score) }
 
-    /// The newest base, or 0 without one, plus the totals in the order of their dots. Addition in one
-    /// fixed order gives one result everywhere. No total is infinite; should their sum be, against an
-    /// infinite base, the base counts.
+    /// The newest base, or 0 without one, plus the totals in the order of their dots. Addition in
+    /// one fixed order gives one result everywhere. No total is infinite; should their sum be,
+    /// against an infinite base, the base counts.
     static func score(_ parts: [DotEntry<ScorePart>]) -> Double {
         var base = 0.0
         var sum = 0.0

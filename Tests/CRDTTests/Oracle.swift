@@ -49,7 +49,9 @@ struct Oracle {
     /// Items of the seen operations that no seen operation has ended, oldest first.
     func live(_ seen: UInt64) -> [Int] {
         var dead: UInt128 = 0
-        for (index, op) in ops.enumerated() where seen & 1 << UInt64(index) != 0 { dead |= op.kills }
+        for (index, op) in ops.enumerated() where seen & 1 << UInt64(index) != 0 {
+            dead |= op.kills
+        }
         return items.indices.filter { index in
             seen & 1 << UInt64(items[index].op) != 0 && dead & 1 << UInt128(index) == 0
         }.sorted { dot($0) < dot($1) }
@@ -83,22 +85,33 @@ struct View {
     }
 
     /// The type of the newest live item.
-    var type: CRDTType? { live.last { oracle.items[$0].type != nil }.flatMap { oracle.items[$0].type } }
+    var type: CRDTType? { live.compactMap { oracle.items[$0].type }.last }
 
-    var expiry: UInt64 {
-        guard let type else { return 0 }
-        if type == .string {
-            for case .register(_, let expiry) in contents(.string).reversed() { return expiry }
+    /// The item that says when the key expires, and the time.
+    var deadline: (item: Int, time: UInt64)? {
+        guard let type else { return nil }
+        for item in items(.string).reversed() where type == .string {
+            if case .register(_, let time) = oracle.items[item].content {
+                return time == 0 ? nil : (item, time)
+            }
         }
-        if case .mark(let time)? = contents(nil).last { return time }
-        return 0
+        guard let item = items(nil).last, case .mark(let time) = oracle.items[item].content else {
+            return nil
+        }
+        return (item, time)
     }
+
+    var expiry: UInt64 { deadline?.time ?? 0 }
 
     /// The type, unless the key has expired.
     var shown: CRDTType? {
-        guard let type, let newest = items(type).last else { return nil }
-        let isOver = expiry != 0 && expiry <= now
-        return isOver && oracle.dot(newest).stamp.milliseconds < expiry ? nil : type
+        guard let type, let deadline, deadline.time <= now else { return type }
+        let survivors = items(type).filter { item in
+            if case .register = oracle.items[item].content { return false }
+            let stamp = oracle.dot(item).stamp
+            return stamp.milliseconds >= deadline.time && oracle.dot(deadline.item).stamp <= stamp
+        }
+        return survivors.isEmpty ? nil : type
     }
 
     var base: String? {
@@ -108,7 +121,9 @@ struct View {
         return nil
     }
 
-    func keys(_ type: CRDTType) -> [String] { Set(items(type).map { oracle.items[$0].key }).sorted() }
+    func keys(_ type: CRDTType) -> [String] {
+        Set(items(type).map { oracle.items[$0].key }).sorted()
+    }
 
     func field(_ key: String) -> String? {
         let contents = contents(.hash, key)
@@ -152,7 +167,9 @@ struct View {
     }
 
     var boundedValue: Int {
-        guard let creation, case .creation(var value) = oracle.items[creation].content else { return 0 }
+        guard let creation, case .creation(var value) = oracle.items[creation].content else {
+            return 0
+        }
         escrowed { _, what in
             switch what {
             case .mint(let amount): value += amount

@@ -3,8 +3,8 @@ import Causality
 
 @testable import CRDT
 
-/// What an action means at a replica with a given view: what it adds and what it ends. Nil means that
-/// it is refused or does nothing.
+/// What an action means at a replica with a given view: what it adds and what it ends. Nil means
+/// that it is refused or does nothing.
 struct Plan {
     var kills: UInt128 = 0
     var items: [(CRDTType?, String, Item.Content)] = []
@@ -32,7 +32,8 @@ struct Plan {
 
     private mutating func end(_ items: [Int]) { for item in items { kills |= 1 << UInt128(item) } }
 
-    /// Ends everything of a type that was seen; of increments, those of identities that have live ones.
+    /// Ends everything of a type that was seen; of increments, those of identities that have live
+    /// ones.
     private mutating func clear(_ type: CRDTType?) {
         guard !view.items(type).isEmpty else { return }
         let counting = Set(view.items(.string).filter { isIncrement($0) }.map { owner($0) })
@@ -86,6 +87,11 @@ struct Plan {
         case .increment(let amount):
             guard begin(.string) else { return false }
             if view.shown != nil, let base = view.base, Int(base) == nil { return false }
+            // An increment takes along what it knows to be deleted of its own account.
+            let seen = view.oracle.items.indices.filter { item in
+                isIncrement(item) && view.seen & 1 << UInt64(view.oracle.items[item].op) != 0
+            }
+            end(seen.filter { owner($0) == identity && !view.live.contains($0) })
             items = [(.string, "", .increment(amount))]
             return true
         case .enable:
