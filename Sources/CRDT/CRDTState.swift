@@ -56,7 +56,7 @@ public struct CRDTState: Equatable, Sendable {
     public init() {}
 
     /// Nothing is live, of any type: never written, or deleted.
-    public var isTombstone: Bool { contents.live.isEmpty }
+    public var isTombstone: Bool { !CRDTType.allCases.contains(where: contents.isLive) }
 
     /// The visible type, whether or not it has expired; nil when nothing is live.
     ///

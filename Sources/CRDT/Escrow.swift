@@ -99,8 +99,8 @@ struct Escrow: DotPayload {
 }
 
 extension Escrow.Row {
-    /// Whether it is the newer one; of two with one stamp, which only a broken disk or node makes, a
-    /// fixed choice.
+    /// Whether it is the newer one; of two with one stamp, which only a broken disk or node makes,
+    /// a fixed choice.
     fileprivate func supersedes(_ other: Escrow.Row) -> Bool {
         if stamp != other.stamp { return other.stamp < stamp }
         if minted != other.minted { return other.minted < minted }

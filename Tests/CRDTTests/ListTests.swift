@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Lists do not interleave (Weidner & Kleppmann 2023, §2)")
 struct ListTests {
-    private func push(_ replica: inout Replica, _ text: String, at index: Int, _ time: UInt64) throws {
+    private func push(
+        _ replica: inout Replica, _ text: String, at index: Int, _ time: UInt64
+    ) throws {
         _ = try replica.state.listInsert(
             [bytes(text)], at: index, dot: replica.dot(time), now: 0)
     }

@@ -212,7 +212,7 @@ struct RuleTests {
         #expect(a.state.setCount(now: 20) == 0)
     }
 
-    @Test("hash and sorted set: an overwrite or a remove ends the increments it has seen; others add up")
+    @Test("sorted set: an overwrite ends the increments it has seen; concurrent ones add up")
     func contributions() throws {
         var a = Replica(1)
         var b = Replica(2)
@@ -282,7 +282,7 @@ struct LifecycleTests {
         #expect(bytes(of: b.state).count < 30)
     }
 
-    @Test("a departed identity's increments and rights are taken over, and then it can be forgotten")
+    @Test("a departed identity's increments are taken over, and then it can be forgotten")
     func retirement() throws {
         var gone = Replica(1)
         var stays = Replica(2)

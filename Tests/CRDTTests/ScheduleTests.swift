@@ -17,6 +17,7 @@ struct ScheduleTests {
         arguments: Profile.allCases)
     func schedules(_ profile: Profile) {
         let seeds = Self.number("QUORATE_SEED").map { $0..<($0 + 1) } ?? 0..<Self.count
+        var reached: Set<World.Reach> = []
         for seed in seeds {
             var world = World(seed: seed)
             world.run(profile)
@@ -24,6 +25,10 @@ struct ScheduleTests {
                 Issue.record("\(profile) seed \(seed): \(failure)")
                 return
             }
+            reached.formUnion(world.reached)
         }
+        if seeds.count < 200 { return }
+        let missed = Set(World.Reach.allCases).subtracting(reached)
+        #expect(missed.subtracting(profile == .mixed ? [] : [.conflict]) == [])
     }
 }

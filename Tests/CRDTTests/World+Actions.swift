@@ -60,6 +60,7 @@ extension World {
             fail("\(action) at \(view.words): \(delta == nil ? "refused" : "done")")
         }
         guard let delta, let plan else {
+            reached.insert(.refused)
             if replicas[index].state != before { fail("\(action): refused, and changed something") }
             return
         }

@@ -24,6 +24,10 @@ struct World {
         var ops: UInt64
     }
 
+    enum Reach: CaseIterable {
+        case applied, alreadyKnown, needsState, grouped, refused, conflict, expired, lost
+    }
+
     static let opsMax = 40
 
     var random: PRNG
@@ -37,6 +41,8 @@ struct World {
     var failure: String?
     /// Which list element was ever shown right before which.
     var follows: Set<[String]> = []
+    /// Rare things that came about.
+    var reached: Set<Reach> = []
     private var epoch: UInt64 = 1
 
     init(seed: UInt64) {
@@ -114,6 +120,11 @@ struct World {
 
     private mutating func checkResult(_ result: ApplyResult, _ message: Message, _ before: UInt64) {
         let isKnown = message.ops & ~before == 0
+        switch result {
+        case .applied: reached.insert(.applied)
+        case .alreadyKnown: reached.insert(.alreadyKnown)
+        case .needsState: reached.insert(.needsState)
+        }
         if (result == .alreadyKnown) != isKnown { fail("\(result) for a delta known: \(isKnown)") }
         var past: UInt64 = 0
         for (index, op) in oracle.ops.enumerated() where message.ops & 1 << UInt64(index) != 0 {
@@ -132,6 +143,7 @@ struct World {
         guard first != second else { return }
         var grown = messages[first]
         guard grown.delta.append(messages[second].delta) else { return }
+        reached.insert(.grouped)
         grown.ops |= messages[second].ops
         messages[first] = grown
         if random.chance(perMille: 500) { messages.remove(at: second) }
@@ -146,6 +158,7 @@ struct World {
 
     /// The replica's memory of the key is gone, and it comes back as somebody else.
     private mutating func lose(_ index: Int) {
+        reached.insert(.lost)
         epoch += 1
         replicas[index] = Replica(
             identity: CRDTTests.identity(UInt16(index + 1), epoch),
@@ -169,6 +182,10 @@ struct World {
         }
         guard failure == nil, always || random.chance(perMille: 300) else { return }
         let expected = oracle.view(replica.seen, now: now)
+        if Set(expected.live.compactMap { oracle.items[$0].type }).count > 1 {
+            reached.insert(.conflict)
+        }
+        if expected.type != expected.shown { reached.insert(.expired) }
         let actual = replica.state.words(now: now)
         if actual != expected.words {
             fail("replica \(index) shows \(actual), not \(expected.words)")
