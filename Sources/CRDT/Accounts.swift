@@ -81,6 +81,15 @@ struct Accounts: Equatable, Sendable {
         }
     }
 
+    /// Sets an account to a stamp, above zero, that its identity has passed.
+    mutating func lower(to bound: Dot) {
+        guard var account = accounts[bound.identity] else { return }
+        let resetMax = account.isLive ? Stamp(rawValue: bound.stamp.rawValue - 1) : bound.stamp
+        account.current.stamp = min(account.current.stamp, bound.stamp)
+        account.reset.stamp = min(account.reset.stamp, resetMax)
+        accounts[bound.identity] = account
+    }
+
     /// Drops the account of an identity of which nothing is live.
     mutating func forget(_ identity: ReplicaIdentity) {
         if accounts[identity]?.isLive == false { accounts[identity] = nil }

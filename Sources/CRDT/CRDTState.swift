@@ -36,7 +36,8 @@ import Coding
 /// It mints no dots, knows no key and no clock, and does not decide when a tombstone may go.
 ///
 /// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`,
-/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`, `+Encoding`.
+/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`, `+Restamp`,
+/// `+Encoding`.
 ///
 /// Invariants: every live dot is in `context`; those of the stores.
 ///
@@ -48,7 +49,8 @@ public struct CRDTState: Equatable, Sendable {
     /// How many bytes an element, a field or a value may have.
     public static let elementBytesMax = 1 << 26
 
-    /// Every dot that was ever seen for the key.
+    /// Every dot that was ever seen for the key. What is live follows from what was seen: replicas
+    /// with equal contexts hold equal contents.
     public internal(set) var context = VersionVector()
     var contents = Contents()
 

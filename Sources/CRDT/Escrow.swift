@@ -64,6 +64,13 @@ struct Escrow: DotPayload {
         return part
     }
 
+    /// Sets a row to a stamp that its identity has passed.
+    mutating func lower(to bound: Dot) {
+        guard var row = rows[bound.identity] else { return }
+        row.stamp = min(row.stamp, bound.stamp)
+        rows[bound.identity] = row
+    }
+
     mutating func join(_ other: Escrow) {
         bound = max(bound, other.bound)
         for (owner, row) in other.rows {

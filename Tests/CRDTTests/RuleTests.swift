@@ -230,6 +230,39 @@ struct RuleTests {
         #expect(a.state.score("m", now: 0) == 7, "1, and a's own total of 1 + 5; nothing of b's")
     }
 
+    @Test("a bounded counter's decrement asks for the transfer that it rests on")
+    func grounds() throws {
+        var a = Replica(1)
+        var b = Replica(2)
+        var c = Replica(3)
+        _ = try a.state.boundedCreate(0, dot: a.dot(1), now: 0)
+        b.join(a)
+        c.join(a)
+        _ = try a.state.boundedIncrement(by: 5, dot: a.dot(2), now: 0)
+        _ = try a.state.boundedTransfer(5, to: b.identity, dot: a.dot(3), now: 0)
+        b.join(a)
+        let decrement = try b.state.boundedDecrement(by: 5, dot: b.dot(4), now: 0)
+        #expect(c.state.apply(decrement) == .needsState, "or c would read -5")
+        c.join(b)
+        #expect(c.state.boundedValue(now: 0) == 0)
+        #expect(throws: CRDTRefusal.insufficientRights) {
+            try a.state.boundedDecrement(by: 1, dot: a.dot(5), now: 0)
+        }
+    }
+
+    @Test("a delete wins over what is concurrently done to a bounded counter")
+    func boundedDelete() throws {
+        var a = Replica(1)
+        var b = Replica(2)
+        _ = try a.state.boundedCreate(5, dot: a.dot(1), now: 0)
+        b.join(a)
+        _ = b.state.delete(dot: b.dot(2))
+        let decrement = try a.state.boundedDecrement(by: 3, dot: a.dot(2), now: 0)
+        #expect(b.state.apply(decrement) == .applied)
+        a.join(b)
+        #expect(a.state.isTombstone && a.state == b.state)
+    }
+
     @Test("infinite scores: the base counts, and no score is ever NaN")
     func infinite() throws {
         var a = Replica(1)
@@ -255,85 +288,5 @@ struct RuleTests {
         }
         for index in 1..<5 { replicas[0].join(replicas[index]) }
         #expect(replicas[0].state.setCount(now: 0) == 500)
-    }
-}
-
-@Suite("Cost and lifecycle")
-struct LifecycleTests {
-    @Test("an add to a large set is a delta of a few bytes, and touches one chunk")
-    func smallDeltas() throws {
-        var a = Replica(1)
-        var b = Replica(2)
-        let elements = (0..<20_000).map { bytes("element-\($0)-0123456789-0123456789-0123456789") }
-        let all = try #require(try a.state.setAdd(elements, dot: a.dot(1), now: 0).delta)
-        #expect(b.state.apply(all) == .applied)
-        #expect(bytes(of: a.state).count > 1_000_000)
-        for (time, element) in (["one", "two"] as [Bytes]).enumerated() {
-            let dot = a.dot(UInt64(time) + 2)
-            let delta = try #require(try a.state.setAdd([element], dot: dot, now: 0).delta)
-            #expect(bytes(of: delta).count < 50)
-            #expect(b.state.apply(delta) == .applied)
-        }
-        let done = a.state.delete(dot: a.dot(9))
-        let deletion = try #require(done)
-        #expect(bytes(of: deletion).count < 70)
-        #expect(b.state.apply(deletion) == .applied)
-        #expect(b.state.isTombstone && b.state == a.state)
-        #expect(bytes(of: b.state).count < 30)
-    }
-
-    @Test("a departed identity's increments are taken over, and then it can be forgotten")
-    func retirement() throws {
-        var gone = Replica(1)
-        var stays = Replica(2)
-        _ = try gone.state.increment(by: Quantity(7), dot: gone.dot(1), now: 0)
-        stays.join(gone)
-        _ = try stays.state.increment(by: Quantity(1), dot: stays.dot(2), now: 0)
-        var other = Replica(3)
-        other.join(stays)
-        #expect(other.state.forget(gone.identity) == false)
-        let retired = stays.state.retire(gone.identity, dot: stays.dot(3))
-        let delta = try #require(retired)
-        #expect(other.state.apply(delta) == .applied)
-        #expect(other.state == stays.state)
-        #expect(stays.state.string(now: 0) == .number(Quantity(8)))
-        #expect(stays.state.retire(gone.identity, dot: stays.dot(4)) == nil)
-        #expect(stays.state.forget(gone.identity) == true)
-        #expect(stays.state.context.entries.map(\.identity) == [stays.identity])
-        other.join(stays)
-        #expect(other.state.string(now: 0) == .number(Quantity(8)))
-    }
-
-    @Test("rights of a departed identity are taken over")
-    func retiredRights() throws {
-        var gone = Replica(1)
-        var stays = Replica(2)
-        _ = try gone.state.boundedCreate(10, dot: gone.dot(1), now: 0)
-        stays.join(gone)
-        #expect(throws: CRDTRefusal.insufficientRights) {
-            try stays.state.boundedDecrement(by: 1, dot: stays.dot(2), now: 0)
-        }
-        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
-        #expect(stays.state.boundedRights(of: stays.identity, now: 0) == 10)
-        _ = try stays.state.boundedDecrement(by: 10, dot: stays.dot(4), now: 0)
-        #expect(stays.state.boundedValue(now: 0) == 0)
-    }
-
-    @Test("fields' and members' increments of a departed identity are taken over")
-    func retiredFields() throws {
-        var gone = Replica(1)
-        var stays = Replica(2)
-        _ = try gone.state.hashIncrement("f", by: Quantity(7), dot: gone.dot(1), now: 0)
-        stays.join(gone)
-        _ = try stays.state.hashIncrement("f", by: Quantity(1), dot: stays.dot(2), now: 0)
-        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
-        #expect(stays.state.hashField("f", now: 0) == .number(Quantity(8)))
-        #expect(stays.state.forget(gone.identity) == true)
-        gone.state = CRDTState()
-        _ = try gone.state.sortedSetIncrement("m", by: 7, dot: gone.dot(1), now: 0)
-        stays.state = gone.state
-        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
-        #expect(stays.state.score("m", now: 0) == 7)
-        #expect(stays.state.forget(gone.identity) == true)
     }
 }

@@ -7,7 +7,7 @@ import Testing
 @Suite("Random schedules against the oracle")
 struct ScheduleTests {
     /// `QUORATE_SCHEDULES` asks for another number a type, `QUORATE_SEED` for one seed.
-    static let count = number("QUORATE_SCHEDULES") ?? 250
+    static let count = number("QUORATE_SCHEDULES") ?? 200
 
     private static func number(_ name: String) -> UInt64? {
         getenv(name).flatMap { UInt64(String(cString: $0)) }

@@ -190,6 +190,9 @@ struct World {
         if actual != expected.words {
             fail("replica \(index) shows \(actual), not \(expected.words)")
         }
+        for other in replicas where other.state.context == replica.state.context {
+            if other.state != replica.state { fail("equal contexts with other contents") }
+        }
         if replica.state.expiry != expected.expiry { fail("replica \(index) expires otherwise") }
         if case .creation(let bound)? = expected.creation.map({ oracle.items[$0].content }),
             expected.boundedValue < bound
