@@ -1,7 +1,7 @@
 import Coding
 
 /// The types that one key may have. Their order and raw values are those of the encoding.
-public enum CRDTType: UInt8, CaseIterable, Comparable, Sendable {
+public enum CRDTType: UInt8, CaseIterable, Sendable {
     /// A register and a counter in one, as Redis strings are.
     case string = 0
     case flag = 1
@@ -10,20 +10,17 @@ public enum CRDTType: UInt8, CaseIterable, Comparable, Sendable {
     case sortedSet = 4
     case list = 5
     case boundedCounter = 6
-
-    public static func < (a: CRDTType, b: CRDTType) -> Bool { a.rawValue < b.rawValue }
 }
 
 /// Some of the types of a key, and perhaps its expiry.
 struct TypeMask: Equatable, Sendable {
     /// One bit a type; the top bit is the expiry.
-    var bits: UInt8 = 0
+    var bits: UInt8
 
-    static let none = TypeMask()
+    static let none = TypeMask(bits: 0)
     static let expiry = TypeMask(bits: 128)
-    static let all = TypeMask(bits: 255)
 
-    init(bits: UInt8 = 0) { self.bits = bits }
+    init(bits: UInt8) { self.bits = bits }
     init(_ type: CRDTType) { bits = 1 << type.rawValue }
 
     var isEmpty: Bool { bits == 0 }

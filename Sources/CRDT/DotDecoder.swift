@@ -103,7 +103,10 @@ struct DotDecoder {
             if let last, key <= last { throw .invalid("keys are out of order") }
             last = key
             let count = try count()
-            guard count > 0 else { throw .invalid("a key has no entries") }
+            // An identity has at most a value and a total under one key.
+            guard 1...(2 * VersionVector.entriesMax) ~= count else {
+                throw .invalid("a key has no entries, or too many")
+            }
             var entries: [DotEntry<Payload>] = []
             for _ in 0..<count {
                 let dot = try dot()
