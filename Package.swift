@@ -26,6 +26,8 @@ let package = Package(
         room("Coding", ["CLinux"]),
         // Floor 1
         room("Causality", ["Base", "Coding"]),
+        // Above Causality on its floor: a mergeable value is made of Causality's dots.
+        room("CRDT", ["Base", "Coding", "Causality"]),
         room("Ring", ["Base", "Coding"]),
         room("RESP", ["Base", "Coding"]),
         // Floor 2
@@ -55,6 +57,7 @@ let package = Package(
         tests("RESP", ["RESP", "Coding", "Base"]),
         tests("Base", ["Base"]),
         tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("CRDT", ["Base", "Coding", "Causality", "CRDT"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
         tests("AntiEntropy", ["AntiEntropy", "Base", "Coding"]),

@@ -1,0 +1,138 @@
+import Base
+import Causality
+import Coding
+
+/// What one identity has added to a counter in its life, and up to where that was reset.
+struct Account: Equatable, Sendable {
+    /// A running total as of a stamp.
+    struct Balance: Equatable, Sendable {
+        var stamp = Stamp(rawValue: 0)
+        var total = Quantity.zero
+
+        /// The later of two balances of one identity; the larger one should a stamp have two.
+        mutating func join(_ other: Balance) {
+            if (stamp, total) < (other.stamp, other.total) { self = other }
+        }
+    }
+
+    var current = Balance()
+    /// Everything up to here was deleted.
+    var reset = Balance()
+
+    var isLive: Bool { reset.stamp < current.stamp }
+    var live: Quantity { isLive ? current.total - reset.total : .zero }
+
+    mutating func join(_ other: Account) {
+        current.join(other.current)
+        reset.join(other.reset)
+        current.join(reset)
+    }
+}
+
+/// A counter: per identity a running total and the part of it that was deleted.
+///
+/// A delete removes exactly the increments that it has seen. Were the totals plain entries under a
+/// dot, an increment that did not know of the delete would bring back its identity's whole total;
+/// the deleted part, remembered by identity as the context is, makes the difference exact. One
+/// signed total an identity is enough, because its stamp says which of two is later.
+///
+/// Source: Weidner & Almeida, "An Oblivious Observed-Reset Embeddable Replicated Counter" (2022).
+struct Accounts: Equatable, Sendable {
+    private(set) var accounts = SortedMap<ReplicaIdentity, Account>()
+
+    var isEmpty: Bool { accounts.isEmpty }
+    /// Whether any increment is live.
+    var isLive: Bool { accounts.values.contains { $0.isLive } }
+
+    /// The latest live dot.
+    var newest: Dot? {
+        accounts.filter { $0.1.isLive }.map { Dot(identity: $0.0, stamp: $0.1.current.stamp) }.max()
+    }
+
+    var sum: Quantity.Sum {
+        var sum = Quantity.Sum()
+        for account in accounts.values { sum.add(account.live) }
+        return sum
+    }
+
+    mutating func join(_ other: Accounts) {
+        for (identity, account) in other.accounts {
+            var joined = accounts[identity] ?? Account()
+            joined.join(account)
+            accounts[identity] = joined
+        }
+    }
+
+    /// Adds under a dot of the identity that is later than its account.
+    mutating func add(_ delta: Quantity, dot: Dot, into changes: inout Accounts) {
+        var account = accounts[dot.identity] ?? Account()
+        account.current = Account.Balance(stamp: dot.stamp, total: account.current.total + delta)
+        accounts[dot.identity] = account
+        changes.accounts[dot.identity] = account
+    }
+
+    /// Deletes every increment, or those of one identity.
+    mutating func reset(only identity: ReplicaIdentity? = nil, into changes: inout Accounts) {
+        for (owner, account) in accounts where account.isLive && owner == identity ?? owner {
+            var emptied = account
+            emptied.reset = account.current
+            accounts[owner] = emptied
+            changes.accounts[owner] = emptied
+        }
+    }
+
+    /// Sets an account to a stamp, above zero, that its identity has passed.
+    mutating func lower(to bound: Dot) {
+        guard var account = accounts[bound.identity] else { return }
+        let resetMax = account.isLive ? Stamp(rawValue: bound.stamp.rawValue - 1) : bound.stamp
+        account.current.stamp = min(account.current.stamp, bound.stamp)
+        account.reset.stamp = min(account.reset.stamp, resetMax)
+        accounts[bound.identity] = account
+    }
+
+    /// Drops the account of an identity of which nothing is live.
+    mutating func forget(_ identity: ReplicaIdentity) {
+        if accounts[identity]?.isLive == false { accounts[identity] = nil }
+    }
+
+    /// Whether every stamp that the accounts stand upon satisfies `isKnown`.
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
+        accounts.allSatisfy { isKnown(Dot(identity: $0.0, stamp: $0.1.current.stamp)) }
+    }
+
+    func encode(into encoder: inout DotEncoder) {
+        encoder.append(count: accounts.count)
+        for (identity, account) in accounts {
+            encoder.append(Dot(identity: identity, stamp: account.current.stamp))
+            account.current.total.encode(into: &encoder)
+            encoder.append(varint: account.reset.stamp.rawValue)
+            account.reset.total.encode(into: &encoder)
+        }
+    }
+
+    init() {}
+
+    init(decoding decoder: inout DotDecoder) throws(DecodeError) {
+        for _ in 0..<(try decoder.count()) {
+            let dot = try decoder.dot()
+            if let last = accounts.keys.last, dot.identity <= last {
+                throw .invalid("accounts are out of order")
+            }
+            var account = Account()
+            account.current = Account.Balance(
+                stamp: dot.stamp, total: try Quantity(decoding: &decoder))
+            account.reset = Account.Balance(
+                stamp: Stamp(rawValue: try decoder.varint()),
+                total: try Quantity(decoding: &decoder))
+            let isOrdered = account.isLive || account.reset == account.current
+            guard isOrdered, account.reset.stamp.rawValue > 0 || account.reset.total == .zero else {
+                throw .invalid("account was reset further than it goes")
+            }
+            accounts[dot.identity] = account
+        }
+    }
+}
+
+private func < (a: (Stamp, Quantity), b: (Stamp, Quantity)) -> Bool {
+    a.0 == b.0 ? a.1 < b.1 : a.0 < b.0
+}

@@ -1,0 +1,37 @@
+import Base
+import Causality
+import Coding
+
+// Layout: format (1); the context: count (varint), identity (8) and stamp (8) each; a bit mask of
+// the stores that follow (varint); each store's entries in order. Dots are an index into the
+// context and a stamp.
+extension CRDTState {
+    private static let format: UInt8 = 1
+
+    /// Appends the state's bytes; equal states have equal bytes.
+    ///
+    /// - Complexity: O(entries · log identities).
+    public func encode(into buffer: inout ByteBuffer) {
+        buffer.append(CRDTState.format)
+        let identities = context.entries.map(\.identity)
+        DotEncoder.encode(into: &buffer, identities: identities, own: nil) { encoder in
+            encoder.append(context)
+            contents.encode(into: &encoder)
+        }
+    }
+
+    /// - Throws: `truncated` or `invalid` for anything but the one encoding of a state.
+    public init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
+        var decoder = DotDecoder(ByteReader(bytes))
+        guard try decoder.reader.integer(UInt8.self) == CRDTState.format else {
+            throw .invalid("unknown format of a CRDT state")
+        }
+        context = try decoder.vector()
+        decoder.identities = context.entries.map(\.identity)
+        contents = try Contents(decoding: &decoder)
+        try decoder.reader.end()
+        guard contents.allDots({ context.contains($0) }) else {
+            throw .invalid("a live dot is not in the context")
+        }
+    }
+}

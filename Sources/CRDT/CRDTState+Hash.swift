@@ -1,0 +1,113 @@
+import Causality
+
+/// A hash: fields that are registers and counters at once, add-wins as the elements of a set are.
+///
+/// A field holds its newest value, plus the increments that no HSET or HDEL has seen where that
+/// value is a number; while it is none, they are hidden. Each identity keeps one running total a
+/// field. So an increment that is concurrent with an HSET or HDEL brings back what its identity had
+/// added to the field since it last saw one, and nothing of the other identities: to be exact as
+/// for whole keys would take a tombstone for each removed field.
+extension CRDTState {
+    /// How many fields the hash has. O(1) beside the type.
+    public func hashCount(now: UInt64) -> Int { type(now: now) == .hash ? contents.hash.count : 0 }
+
+    /// What a field holds; nil when it is absent.
+    ///
+    /// - Complexity: O(log n).
+    public func hashField(_ field: Bytes, now: UInt64) -> StringValue? {
+        guard type(now: now) == .hash else { return nil }
+        return contents.hash[field].map(CRDTState.value)
+    }
+
+    /// All fields in ascending order, with what they hold.
+    public func hashFields(now: UInt64) -> [(field: Bytes, value: StringValue)] {
+        guard type(now: now) == .hash else { return [] }
+        return contents.hash.map.map { ($0.key, CRDTState.value($0.value)) }
+    }
+
+    /// - Parameters:
+    ///   - fields: the last of several values of one field counts.
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Returns: nil for no fields; how many were not there.
+    public mutating func hashSet(
+        _ fields: [(field: Bytes, value: Bytes)], dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> (delta: Delta?, added: Int) {
+        try check(.hash, now: now)
+        try checkSizes(fields.map(\.field), in: hashCount(now: now))
+        try checkSizes(fields.map(\.value), in: 0)
+        if fields.isEmpty { return (nil, 0) }
+        var delta = try begin(.hash, dot: dot, now: now)
+        let before = contents.hash.count
+        for (field, value) in fields.reversed() where contents.hash[field]?.last?.dot != dot {
+            contents.hash.put(
+                field, DotEntry(dot: dot, payload: .value(value)), into: &delta.changes.hash)
+        }
+        close(delta)
+        return (delta, contents.hash.count - before)
+    }
+
+    /// Adds to the number in a field.
+    ///
+    /// - Parameters:
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Throws: `notANumber` when the field holds none, `overflow` as `increment` does.
+    public mutating func hashIncrement(
+        _ field: Bytes, by amount: Quantity, dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> Delta {
+        try check(.hash, now: now)
+        try checkSizes([field], in: hashCount(now: now))
+        let parts = type(now: now) == nil ? [] : contents.hash[field] ?? []
+        switch parts.isEmpty ? .number(.zero) : CRDTState.value(parts) {
+        case .number(let number):
+            guard number.adding(amount) != nil else { throw .overflow }
+        case .bytes(let bytes):
+            guard let number = Quantity(decimal: bytes.array) else { throw .notANumber }
+            guard number.adding(amount) != nil else { throw .overflow }
+        }
+        let own = parts.filter { $0.dot.identity == dot.identity }
+        let total = own.compactMap(\.payload.total).last ?? .zero
+        guard let sum = total.adding(amount) else { throw .overflow }
+        var delta = try begin(.hash, dot: dot, now: now)
+        contents.hash.put(
+            field, DotEntry(dot: dot, payload: .total(sum)), into: &delta.changes.hash,
+            replacing: { $0.dot.identity == dot.identity && $0.payload.total != nil })
+        close(delta)
+        return delta
+    }
+
+    /// - Parameters:
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Returns: how many were there; nil for none.
+    public mutating func hashRemove(
+        _ fields: [Bytes], dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> (delta: Delta, removed: Int)? {
+        try check(.hash, now: now)
+        guard fields.contains(where: { hashField($0, now: now) != nil }) else { return nil }
+        var delta = try begin(.hash, dot: dot, now: now)
+        let before = contents.hash.count
+        for field in fields { contents.hash.take(field, into: &delta.changes.hash) }
+        close(delta)
+        return (delta, before - contents.hash.count)
+    }
+
+    private static func value(_ parts: [DotEntry<FieldPart>]) -> StringValue {
+        var base: Bytes?
+        var sum = Quantity.Sum()
+        var isCounter = false
+        for part in parts {
+            switch part.payload {
+            case .value(let bytes): base = bytes
+            case .total(let quantity):
+                sum.add(quantity)
+                isCounter = true
+            }
+        }
+        guard let base else { return .number(sum.total) }
+        guard isCounter, let number = Quantity(decimal: base.array) else { return .bytes(base) }
+        sum.add(number)
+        return .number(sum.total)
+    }
+}

@@ -1,0 +1,97 @@
+import Causality
+
+/// A list: elements at fixed positions (`Position`), so that concurrent insertions neither overtake
+/// each other nor interleave. An element that is removed anywhere is gone; one that is set keeps
+/// its position, and the newest of concurrent values counts.
+extension CRDTState {
+    /// How many elements the list has. O(1) beside the type.
+    public func listCount(now: UInt64) -> Int { type(now: now) == .list ? contents.list.count : 0 }
+
+    /// Elements in their order.
+    ///
+    /// - Parameter range: clamped to the list.
+    /// - Complexity: O(n / 128 + range).
+    public func listElements(_ range: Range<Int>, now: UInt64) -> [Bytes] {
+        let range = range.clamped(to: 0..<listCount(now: now))
+        var iterator = contents.list.map.iterator(from: range.lowerBound)
+        var elements: [Bytes] = []
+        while elements.count < range.count, let (_, entries) = iterator.next() {
+            elements.append(entries.last?.payload ?? .unit)
+        }
+        return elements
+    }
+
+    /// Inserts elements side by side; at 0 or at the count it is a push.
+    ///
+    /// - Parameters:
+    ///   - index: where the first one will be, in `0...listCount(now:)`.
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Returns: nil for no elements.
+    /// - Throws: `absent` for an index outside; `tooLarge` also where replicas have inserted
+    ///   between each other's elements at one place more than `Position.depthMax` times.
+    /// - Complexity: O(n / 128 + elements · log n).
+    public mutating func listInsert(
+        _ elements: [Bytes], at index: Int, dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> Delta? {
+        try check(.list, now: now)
+        let count = listCount(now: now)
+        try checkSizes(elements, in: count)
+        guard 0...count ~= index else { throw .absent }
+        if elements.isEmpty { return nil }
+        let left = index > 0 ? contents.list.map.entry(at: index - 1).key : nil
+        let right = index < count ? contents.list.map.entry(at: index).key : nil
+        let room = Position.between(left, right, count: elements.count, dot: dot)
+        guard let room else { throw .tooLarge }
+        var delta = try begin(.list, dot: dot, now: now)
+        for (position, element) in zip(room, elements) {
+            contents.list.put(
+                position, DotEntry(dot: dot, payload: element), into: &delta.changes.list)
+        }
+        close(delta)
+        return delta
+    }
+
+    /// Puts a value in place of an element.
+    ///
+    /// - Parameters:
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Throws: `absent` for an index outside.
+    public mutating func listSet(
+        _ element: Bytes, at index: Int, dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> Delta {
+        try check(.list, now: now)
+        try checkSizes([element], in: 0)
+        guard 0..<listCount(now: now) ~= index else { throw .absent }
+        var delta = try begin(.list, dot: dot, now: now)
+        contents.list.put(
+            contents.list.map.entry(at: index).key, DotEntry(dot: dot, payload: element),
+            into: &delta.changes.list)
+        close(delta)
+        return delta
+    }
+
+    /// Removes elements by their places: for pops, trims and removal by value.
+    ///
+    /// - Parameters:
+    ///   - indices: those outside the list are ignored.
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Returns: nil when there is nothing to remove.
+    /// - Complexity: O(indices · (n / 128 + log n)).
+    public mutating func listRemove(
+        at indices: [Int], dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> Delta? {
+        try check(.list, now: now)
+        let count = listCount(now: now)
+        let positions = indices.filter { 0..<count ~= $0 }.map { index in
+            contents.list.map.entry(at: index).key
+        }
+        if positions.isEmpty { return nil }
+        var delta = try begin(.list, dot: dot, now: now)
+        for position in positions { contents.list.take(position, into: &delta.changes.list) }
+        close(delta)
+        return delta
+    }
+}

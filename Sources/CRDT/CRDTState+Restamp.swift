@@ -1,0 +1,71 @@
+import Base
+import Causality
+
+extension CRDTState {
+    /// Brings back to the present what this node wrote while its clock was ahead, as
+    /// `SiblingSet.restamp` does: other nodes refuse those writes.
+    ///
+    /// Each live write is named anew by the new identity, in the old order. Running totals and rows
+    /// of counters belong to the old identity and stay its own, as of `limit`: it writes nothing
+    /// any more, and nobody else has seen one as late. No delta tells of this; the new identity's
+    /// next one asks for the state.
+    ///
+    /// - Parameters:
+    ///   - retired: the identity that this process had before its clock went back.
+    ///   - limit: the latest stamp that other nodes can have accepted.
+    ///   - mint: dots of the new identity, each later than the one before and than `limit`.
+    public mutating func restamp(
+        retired: ReplicaIdentity, after limit: Stamp, mint: () -> Dot
+    ) {
+        guard limit < context.stamp(of: retired) else { return }
+        let bound = Dot(identity: retired, stamp: limit)
+        contents.counter.lower(to: bound)
+        var doubted: [Stamp] = []
+        _ = contents.allDots { dot in
+            if dot.identity == retired, limit < dot.stamp { doubted.append(dot.stamp) }
+            return true
+        }
+        doubted.sort()
+        var names = SortedMap<Stamp, Dot>()
+        for stamp in doubted where names[stamp] == nil { names[stamp] = mint() }
+        contents.rename(bound) { dot in
+            dot.identity == retired ? names[dot.stamp] ?? dot : dot
+        }
+        context = context.removing(retired)
+        context.insert(bound)
+        for dot in names.values { context.insert(dot) }
+        if names.isEmpty { context.insert(mint()) }
+    }
+}
+
+extension Contents {
+    /// Gives dots other names.
+    ///
+    /// - Parameter bound: rows of its identity are as of its stamp, at the latest.
+    fileprivate mutating func rename(_ bound: Dot, _ name: (Dot) -> Dot) {
+        registers.rename(name)
+        flag.rename(name)
+        set.rename(name)
+        hash.rename(name)
+        var members = sortedSet.members
+        members.rename(name)
+        sortedSet = SortedSetStore(members)
+        list.rename(name)
+        bounded.rename(name) { $0.lower(to: bound) }
+        expiry.rename(name)
+    }
+}
+
+extension DotMap {
+    fileprivate mutating func rename(
+        _ name: (Dot) -> Dot, _ change: (inout Payload) -> Void = { _ in }
+    ) {
+        var renamed = DotMap()
+        for (key, entries) in map {
+            var changed = entries.map { Entry(dot: name($0.dot), payload: $0.payload) }
+            for index in changed.indices { change(&changed[index].payload) }
+            renamed.append(key, changed.sorted { $0.dot < $1.dot })
+        }
+        self = renamed
+    }
+}

@@ -1,0 +1,218 @@
+import Base
+import Causality
+import Coding
+
+/// The mergeable state of one key: what was seen of it, and what of that is live.
+///
+/// How can two replicas both change a set while they cannot talk, and later agree without a third
+/// party? Every mutation has a dot; every live element carries the dots that put it there; the
+/// context has seen every dot that ever mattered. An element whose dot the other side has seen and
+/// does not hold was removed there; one whose dot it has not seen is news. So add wins over a
+/// concurrent remove, a remove removes exactly what it had seen, and nothing is kept of what was
+/// removed.
+///
+/// The state holds every type side by side, because two sides of a partition may give one key two
+/// types. **Type conflict**: the visible type is the one that holds the newest live dot (later
+/// stamp, then higher identity). The others stay hidden until the next mutation of the key removes
+/// them, or until what hid them is removed. A mutation for another type than the visible one is
+/// refused.
+///
+/// **Deletes**: `delete` removes what it has seen, of every type; the context stays, and a state
+/// without live entries is the tombstone.
+///
+/// **Expiry**: a register carries its own; for everything else the newest expiry mark counts. Once
+/// the time has come the key reads as absent, unless something of it was stamped at or after that
+/// time, and after the mark; the next mutation then removes what it sees, as a delete would.
+/// Replicas compare stored times with the stamps of writes and never write anything because a clock
+/// says so.
+///
+/// What the caller owes it:
+/// 1. Dots come from a `HybridLogicalClock` that has observed this state's newest stamp; an
+///    identity mints for the key only on top of all it ever did to it (`ReplicaIdentity`).
+/// 2. The stamps of deltas (`Delta.dot`) and states (`context.newest`) from outside are observed
+///    first.
+/// 3. `.needsState` is answered by joining the whole state of a replica that has the delta.
+///
+/// It mints no dots, knows no key and no clock, and does not decide when a tombstone may go.
+///
+/// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`,
+/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`, `+Restamp`,
+/// `+Encoding`.
+///
+/// Invariants: every live dot is in `context`; those of the stores.
+///
+/// Source: Almeida et al., "Delta State Replicated Data Types" (2018); stamps in place of
+/// contiguous counters, and interval deltas in place of a cloud of dots.
+public struct CRDTState: Equatable, Sendable {
+    /// How many elements, fields or members a mutation may bring a key to.
+    public static let elementsMax = 1 << 24
+    /// How many bytes an element, a field or a value may have.
+    public static let elementBytesMax = 1 << 26
+
+    /// Every dot that was ever seen for the key. What is live follows from what was seen: replicas
+    /// with equal contexts hold equal contents.
+    public internal(set) var context = VersionVector()
+    var contents = Contents()
+
+    /// Nothing was ever written.
+    public init() {}
+
+    /// Nothing is live, of any type: never written, or deleted.
+    public var isTombstone: Bool { !CRDTType.allCases.contains(where: contents.isLive) }
+
+    /// The visible type, whether or not it has expired; nil when nothing is live.
+    ///
+    /// - Complexity: O(identities); O(entries) while there is a type conflict.
+    public var type: CRDTType? {
+        var visible: CRDTType?
+        for type in CRDTType.allCases where contents.isLive(type) {
+            guard let other = visible else {
+                visible = type
+                continue
+            }
+            if let a = contents.newest(other), let b = contents.newest(type), a < b {
+                visible = type
+            }
+        }
+        return visible
+    }
+
+    /// The visible type; nil when nothing is live or the key has expired.
+    ///
+    /// - Parameter now: wall-clock milliseconds since 1970.
+    public func type(now: UInt64) -> CRDTType? {
+        guard let type, !hasExpired(type, now) else { return nil }
+        return type
+    }
+
+    /// When the key expires: wall-clock milliseconds since 1970, 0 for never.
+    public var expiry: UInt64 { type.flatMap(deadline)?.milliseconds ?? 0 }
+
+    /// When a type expires, and the dot that says so; nil for never.
+    private func deadline(_ type: CRDTType) -> (milliseconds: UInt64, dot: Dot)? {
+        if type == .string, let base = contents.registers[.unit]?.last {
+            return base.payload.expiry == 0 ? nil : (base.payload.expiry, base.dot)
+        }
+        return contents.expiry[.unit]?.last.map { ($0.payload.milliseconds, $0.dot) }
+    }
+
+    private func hasExpired(_ type: CRDTType, _ now: UInt64) -> Bool {
+        guard let deadline = deadline(type), deadline.milliseconds <= now else { return false }
+        let survival = max(Stamp(milliseconds: deadline.milliseconds), deadline.dot.stamp)
+        if type == .string && !contents.registers.isEmpty {
+            return contents.counter.newest.map { $0.stamp < survival } ?? true
+        }
+        if let bound = contents.newestBound(type), bound.stamp < survival { return true }
+        return contents.newest(type).map { $0.stamp < survival } ?? true
+    }
+}
+
+// Replication
+extension CRDTState {
+    /// Does what a mutation did elsewhere.
+    ///
+    /// - Complexity: O(delta · log entries); O(entries) when the delta empties a type.
+    public mutating func apply(_ delta: Delta) -> ApplyResult {
+        if delta.through <= context.stamp(of: delta.identity) { return .alreadyKnown }
+        guard delta.isGrounded(on: context) else { return .needsState }
+        contents.clear(delta.clears, seen: delta.clearedContext)
+        contents.apply(delta.changes, seen: context)
+        context.insert(delta.dot)
+        return .applied
+    }
+
+    /// Adds everything that `other` knows. Commutative, associative, idempotent and inflationary.
+    ///
+    /// - Complexity: O(entries of both).
+    public mutating func join(_ other: CRDTState) {
+        contents.join(other.contents, seen: context, otherSeen: other.context)
+        context.join(other.context)
+    }
+}
+
+// Mutation
+extension CRDTState {
+    /// Removes everything that is live.
+    ///
+    /// - Parameter dot: later than everything in `context`.
+    /// - Returns: nil when nothing was live.
+    public mutating func delete(dot: Dot) -> Delta? {
+        guard !contents.live.isEmpty else { return nil }
+        var delta = open(dot)
+        clear(contents.live, into: &delta)
+        close(delta)
+        return delta
+    }
+
+    /// Sets when the key expires.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: wall-clock milliseconds since 1970; 0 for never.
+    ///   - dot: later than everything in `context`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Returns: nil when there is no key, or when it does not expire anyway.
+    public mutating func expire(at milliseconds: UInt64, dot: Dot, now: UInt64) -> Delta? {
+        guard let type = type(now: now), milliseconds != expiry else { return nil }
+        var delta = open(dot)
+        clearHidden(except: type, into: &delta)
+        if type == .string, let base = contents.registers[.unit]?.last?.payload {
+            let value = RegisterValue(value: base.value, expiry: milliseconds)
+            contents.registers.put(
+                .unit, DotEntry(dot: dot, payload: value), into: &delta.changes.registers)
+        } else if milliseconds == 0 {
+            contents.expiry.take(.unit, into: &delta.changes.expiry)
+        } else {
+            let mark = ExpiryMark(milliseconds: milliseconds)
+            contents.expiry.put(
+                .unit, DotEntry(dot: dot, payload: mark), into: &delta.changes.expiry)
+        }
+        close(delta)
+        return delta
+    }
+
+    /// Begins a mutation of one type: removes what is hidden or expired.
+    ///
+    /// - Throws: `wrongType` when another type is visible.
+    mutating func begin(
+        _ type: CRDTType, dot: Dot, now: UInt64
+    ) throws(CRDTRefusal) -> Delta {
+        let visible = self.type(now: now)
+        if let visible, visible != type { throw .wrongType(visible) }
+        var delta = open(dot)
+        if visible == nil {
+            clear(contents.live, into: &delta)
+        } else {
+            clearHidden(except: type, into: &delta)
+        }
+        return delta
+    }
+
+    /// - Throws: `wrongType` when another type is visible.
+    func check(_ type: CRDTType, now: UInt64) throws(CRDTRefusal) {
+        if let visible = self.type(now: now), visible != type { throw .wrongType(visible) }
+    }
+
+    func open(_ dot: Dot) -> Delta {
+        precondition(context.newest.map { $0.stamp < dot.stamp } ?? true, "a dot is the latest")
+        return Delta(dot: dot, after: context.stamp(of: dot.identity))
+    }
+
+    mutating func close(_ delta: Delta) { context.insert(delta.dot) }
+
+    private mutating func clearHidden(except type: CRDTType, into delta: inout Delta) {
+        var hidden = TypeMask.none
+        for other in CRDTType.allCases where other != type && contents.isLive(other) {
+            hidden.formUnion(TypeMask(other))
+        }
+        clear(hidden, into: &delta)
+    }
+
+    /// Empties some of the types.
+    mutating func clear(_ mask: TypeMask, into delta: inout Delta) {
+        guard !mask.isEmpty else { return }
+        contents.clear(mask, seen: context)
+        if mask.contains(.string) { contents.counter.reset(into: &delta.changes.counter) }
+        delta.clears.formUnion(mask)
+        delta.clearedContext = context
+    }
+}

@@ -1,0 +1,176 @@
+/// A map in key order that stays cheap to change when it is large: sorted chunks of bounded size in
+/// one outer array.
+///
+/// A sorted array moves half of a million entries to insert one; a chunk moves at most `chunkMax`,
+/// and the outer array is touched only when a chunk splits or empties.
+///
+/// Invariant: keys ascend strictly over all chunks; no chunk is empty or larger than `chunkMax`;
+/// `count` is the sum of the chunks.
+///
+/// - Complexity: look-up O(log n); change O(log n + chunkMax), and O(n / chunkMax) for one change
+///   in `chunkMax / 2`; by index O(n / chunkMax).
+struct ChunkedMap<Key: Comparable, Value> {
+    static var chunkMax: Int { 128 }
+
+    struct Chunk {
+        var keys: [Key] = []
+        var values: [Value] = []
+    }
+
+    private(set) var chunks: [Chunk] = []
+    private(set) var count = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    subscript(key: Key) -> Value? {
+        guard let place = place(of: key), place.isPresent else { return nil }
+        return chunks[place.chunk].values[place.offset]
+    }
+
+    /// Changes, adds or removes the value of one key.
+    mutating func change<Result>(_ key: Key, _ body: (inout Value?) -> Result) -> Result {
+        guard let place = place(of: key) else {
+            var value: Value?
+            let result = body(&value)
+            if let value { append(key, value) }
+            return result
+        }
+        var value = place.isPresent ? chunks[place.chunk].values[place.offset] : nil
+        let result = body(&value)
+        switch (value, place.isPresent) {
+        case (.some(let value), true): chunks[place.chunk].values[place.offset] = value
+        case (.some(let value), false): insert(key, value, at: place)
+        case (nil, true): remove(at: place)
+        case (nil, false): break
+        }
+        return result
+    }
+
+    /// Adds an entry behind all others.
+    mutating func append(_ key: Key, _ value: Value) {
+        if let last = chunks.last?.keys.last { precondition(last < key, "keys ascend") }
+        if chunks.last.map({ $0.keys.count >= Self.chunkMax }) ?? true { chunks.append(Chunk()) }
+        chunks[chunks.count - 1].keys.append(key)
+        chunks[chunks.count - 1].values.append(value)
+        count += 1
+    }
+
+    /// The entry at a place in key order.
+    ///
+    /// - Parameter index: in `0..<count`.
+    func entry(at index: Int) -> (key: Key, value: Value) {
+        precondition(0..<count ~= index, "an index lies in the map")
+        var rest = index
+        for chunk in chunks {
+            if rest < chunk.keys.count { return (chunk.keys[rest], chunk.values[rest]) }
+            rest -= chunk.keys.count
+        }
+        preconditionFailure("the count is the sum of the chunks")
+    }
+
+    /// How many keys are less than `key`.
+    func rank(of key: Key) -> Int {
+        guard let place = place(of: key) else { return 0 }
+        return chunks[..<place.chunk].reduce(0) { $0 + $1.keys.count } + place.offset
+    }
+
+    private struct Place {
+        let chunk: Int
+        let offset: Int
+        let isPresent: Bool
+    }
+
+    /// Where the key is or belongs; nil in an empty map.
+    private func place(of key: Key) -> Place? {
+        guard !chunks.isEmpty else { return nil }
+        var low = 0
+        var high = chunks.count - 1
+        while low < high {
+            let middle = (low + high + 1) / 2
+            if chunks[middle].keys[0] <= key { low = middle } else { high = middle - 1 }
+        }
+        let offset = Self.lowerBound(chunks[low].keys, key)
+        let isPresent = offset < chunks[low].keys.count && chunks[low].keys[offset] == key
+        return Place(chunk: low, offset: offset, isPresent: isPresent)
+    }
+
+    private static func lowerBound(_ keys: [Key], _ key: Key) -> Int {
+        var low = 0
+        var high = keys.count
+        while low < high {
+            let middle = (low + high) / 2
+            if keys[middle] < key { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private mutating func insert(_ key: Key, _ value: Value, at place: Place) {
+        chunks[place.chunk].keys.insert(key, at: place.offset)
+        chunks[place.chunk].values.insert(value, at: place.offset)
+        count += 1
+        let size = chunks[place.chunk].keys.count
+        guard size > Self.chunkMax else { return }
+        var upper = Chunk()
+        upper.keys = Array(chunks[place.chunk].keys[(size / 2)...])
+        upper.values = Array(chunks[place.chunk].values[(size / 2)...])
+        chunks[place.chunk].keys.removeSubrange((size / 2)...)
+        chunks[place.chunk].values.removeSubrange((size / 2)...)
+        chunks.insert(upper, at: place.chunk + 1)
+    }
+
+    private mutating func remove(at place: Place) {
+        chunks[place.chunk].keys.remove(at: place.offset)
+        chunks[place.chunk].values.remove(at: place.offset)
+        count -= 1
+        if chunks[place.chunk].keys.isEmpty { chunks.remove(at: place.chunk) }
+    }
+}
+
+extension ChunkedMap: Sequence {
+    struct Iterator: IteratorProtocol {
+        private let chunks: [Chunk]
+        private var chunk: Int
+        private var offset: Int
+
+        init(_ chunks: [Chunk], chunk: Int, offset: Int) {
+            self.chunks = chunks
+            self.chunk = chunk
+            self.offset = offset
+        }
+
+        mutating func next() -> (key: Key, value: Value)? {
+            while chunk < chunks.count {
+                if offset < chunks[chunk].keys.count {
+                    defer { offset += 1 }
+                    return (chunks[chunk].keys[offset], chunks[chunk].values[offset])
+                }
+                chunk += 1
+                offset = 0
+            }
+            return nil
+        }
+    }
+
+    func makeIterator() -> Iterator { Iterator(chunks, chunk: 0, offset: 0) }
+
+    /// The entries from a place in key order on.
+    ///
+    /// - Complexity: O(n / chunkMax) to begin.
+    func iterator(from index: Int) -> Iterator {
+        var rest = index
+        for (number, chunk) in chunks.enumerated() {
+            if rest < chunk.keys.count { return Iterator(chunks, chunk: number, offset: rest) }
+            rest -= chunk.keys.count
+        }
+        return Iterator(chunks, chunk: chunks.count, offset: 0)
+    }
+}
+
+extension ChunkedMap: Equatable where Value: Equatable {
+    static func == (a: ChunkedMap, b: ChunkedMap) -> Bool {
+        a.count == b.count && zip(a, b).allSatisfy { $0.key == $1.key && $0.value == $1.value }
+    }
+}
+
+extension ChunkedMap: Sendable where Key: Sendable, Value: Sendable {}
+extension ChunkedMap.Chunk: Sendable where Key: Sendable, Value: Sendable {}

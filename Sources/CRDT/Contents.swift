@@ -1,0 +1,140 @@
+import Base
+import Causality
+import Coding
+
+/// The live writes of one key, by type; most keys have one.
+struct Contents: Equatable, Sendable {
+    var registers = DotMap<Bytes, RegisterValue>()
+    var counter = Accounts()
+    var flag = DotMap<Bytes, Presence>()
+    var set = DotMap<Bytes, Presence>()
+    var hash = DotMap<Bytes, FieldPart>()
+    var sortedSet = SortedSetStore()
+    var list = DotMap<Position, Bytes>()
+    var bounded = DotMap<Bytes, Escrow>()
+    var expiry = DotMap<Bytes, ExpiryMark>()
+
+    func isLive(_ type: CRDTType) -> Bool {
+        switch type {
+        case .string: !registers.isEmpty || counter.isLive
+        case .flag: !flag.isEmpty
+        case .set: !set.isEmpty
+        case .hash: !hash.isEmpty
+        case .sortedSet: !sortedSet.members.isEmpty
+        case .list: !list.isEmpty
+        case .boundedCounter: !bounded.isEmpty
+        }
+    }
+
+    /// The latest live dot of a type.
+    ///
+    /// - Complexity: O(entries of the type).
+    func newest(_ type: CRDTType) -> Dot? {
+        switch type {
+        case .string: [registers.newest, counter.newest].compactMap { $0 }.max()
+        case .flag: flag.newest
+        case .set: set.newest
+        case .hash: hash.newest
+        case .sortedSet: sortedSet.members.newest
+        case .list: list.newest
+        case .boundedCounter: bounded.newest
+        }
+    }
+
+    /// No live dot of the type is later than this; nil when nothing was ever live. O(identities).
+    func newestBound(_ type: CRDTType) -> Dot? {
+        switch type {
+        case .string: [registers.newestBound, counter.newest].compactMap { $0 }.max()
+        case .flag: flag.newestBound
+        case .set: set.newestBound
+        case .hash: hash.newestBound
+        case .sortedSet: sortedSet.members.newestBound
+        case .list: list.newestBound
+        case .boundedCounter: bounded.newestBound
+        }
+    }
+
+    /// The types that have live entries, and the expiry.
+    var live: TypeMask {
+        var mask = expiry.isEmpty ? TypeMask.none : .expiry
+        for type in CRDTType.allCases where isLive(type) { mask.formUnion(TypeMask(type)) }
+        return mask
+    }
+
+    /// Removes what a context has seen from some of the types; a counter is reset by its accounts.
+    mutating func clear(_ mask: TypeMask, seen: VersionVector) {
+        if mask.contains(.string) { registers.clear(seen) }
+        if mask.contains(.flag) { flag.clear(seen) }
+        if mask.contains(.set) { set.clear(seen) }
+        if mask.contains(.hash) { hash.clear(seen) }
+        if mask.contains(.sortedSet) { sortedSet.clear(seen) }
+        if mask.contains(.list) { list.clear(seen) }
+        if mask.contains(.boundedCounter) { bounded.clear(seen) }
+        if mask.contains(.expiry) { expiry.clear(seen) }
+    }
+
+    mutating func join(_ other: Contents, seen: VersionVector, otherSeen: VersionVector) {
+        registers.join(other.registers, seen: seen, otherSeen: otherSeen)
+        counter.join(other.counter)
+        flag.join(other.flag, seen: seen, otherSeen: otherSeen)
+        set.join(other.set, seen: seen, otherSeen: otherSeen)
+        hash.join(other.hash, seen: seen, otherSeen: otherSeen)
+        sortedSet.join(other.sortedSet, seen: seen, otherSeen: otherSeen)
+        list.join(other.list, seen: seen, otherSeen: otherSeen)
+        bounded.join(other.bounded, seen: seen, otherSeen: otherSeen)
+        expiry.join(other.expiry, seen: seen, otherSeen: otherSeen)
+    }
+
+    mutating func apply(_ changes: Changes, seen: VersionVector) {
+        registers.apply(changes.registers, seen: seen)
+        counter.join(changes.counter)
+        flag.apply(changes.flag, seen: seen)
+        set.apply(changes.set, seen: seen)
+        hash.apply(changes.hash, seen: seen)
+        sortedSet.apply(changes.sortedSet, seen: seen)
+        list.apply(changes.list, seen: seen)
+        bounded.apply(changes.bounded, seen: seen)
+        expiry.apply(changes.expiry, seen: seen)
+    }
+}
+
+/// What a mutation did to the contents.
+struct Changes: Equatable, Sendable {
+    var registers = DotMap<Bytes, RegisterValue>.Changes()
+    var counter = Accounts()
+    var flag = DotMap<Bytes, Presence>.Changes()
+    var set = DotMap<Bytes, Presence>.Changes()
+    var hash = DotMap<Bytes, FieldPart>.Changes()
+    var sortedSet = DotMap<Bytes, ScorePart>.Changes()
+    var list = DotMap<Position, Bytes>.Changes()
+    var bounded = DotMap<Bytes, Escrow>.Changes()
+    var expiry = DotMap<Bytes, ExpiryMark>.Changes()
+
+    var isEmpty: Bool {
+        registers.isEmpty && counter.isEmpty && flag.isEmpty && set.isEmpty && hash.isEmpty
+            && sortedSet.isEmpty && list.isEmpty && bounded.isEmpty && expiry.isEmpty
+    }
+
+    /// Goes on with a later mutation that first cleared some of the types.
+    mutating func append(_ next: Changes, clears mask: TypeMask, seen: VersionVector) {
+        func cleared(_ type: TypeMask) -> VersionVector {
+            mask.contains(type) ? seen : VersionVector()
+        }
+        registers.append(next.registers, cleared: cleared(TypeMask(.string)))
+        counter.join(next.counter)
+        flag.append(next.flag, cleared: cleared(TypeMask(.flag)))
+        set.append(next.set, cleared: cleared(TypeMask(.set)))
+        hash.append(next.hash, cleared: cleared(TypeMask(.hash)))
+        sortedSet.append(next.sortedSet, cleared: cleared(TypeMask(.sortedSet)))
+        list.append(next.list, cleared: cleared(TypeMask(.list)))
+        bounded.append(next.bounded, cleared: cleared(TypeMask(.boundedCounter)))
+        expiry.append(next.expiry, cleared: cleared(.expiry))
+    }
+
+    /// Whether every dot that the changes name satisfies `isKnown`.
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
+        registers.allDots(isKnown) && counter.allDots(isKnown) && flag.allDots(isKnown)
+            && set.allDots(isKnown) && hash.allDots(isKnown) && sortedSet.allDots(isKnown)
+            && list.allDots(isKnown) && bounded.allDots(isKnown) && expiry.allDots(isKnown)
+    }
+}

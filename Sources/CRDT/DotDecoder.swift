@@ -1,0 +1,126 @@
+import Base
+import Causality
+import Coding
+
+/// Reads what `DotEncoder` wrote, and accepts nothing else.
+///
+/// Every count is checked against the bytes that are left before anything is reserved, and each
+/// entry takes at least one byte: memory stays in proportion to the input.
+struct DotDecoder {
+    var reader: ByteReader
+    var identities: [ReplicaIdentity] = []
+    var own: Dot?
+    /// As in `DotEncoder`.
+    var lastPath: [Position.Step] = []
+
+    init(_ reader: ByteReader) { self.reader = reader }
+
+    mutating func varint<Integer: FixedWidthInteger & UnsignedInteger>(
+        _ type: Integer.Type = Integer.self
+    ) throws(DecodeError) -> Integer {
+        var value: Integer = 0
+        var shift = 0
+        while true {
+            let byte = try reader.integer(UInt8.self)
+            let bits = Integer(byte & 127)
+            guard shift < Integer.bitWidth, (bits << shift) >> shift == bits else {
+                throw .invalid("varint is too large")
+            }
+            value |= bits << shift
+            if byte < 128 {
+                guard byte != 0 || shift == 0 else { throw .invalid("varint is not the shortest") }
+                return value
+            }
+            shift += 7
+        }
+    }
+
+    mutating func signed() throws(DecodeError) -> Int128 {
+        let folded = try varint(UInt128.self)
+        return Int128(bitPattern: folded >> 1) ^ -Int128(bitPattern: folded & 1)
+    }
+
+    mutating func int64() throws(DecodeError) -> Int64 {
+        guard let value = Int64(exactly: try signed()) else {
+            throw .invalid("number is too large")
+        }
+        return value
+    }
+
+    /// - Throws: `truncated` when so many things of `bytesMin` bytes cannot follow.
+    mutating func count(bytesMin: Int = 1) throws(DecodeError) -> Int {
+        let count = try varint(UInt64.self)
+        guard count <= UInt64(reader.remaining / bytesMin) else { throw .truncated }
+        return Int(count)
+    }
+
+    mutating func bytes() throws(DecodeError) -> Bytes {
+        let count = try count()
+        guard count <= CRDTState.elementBytesMax else { throw .invalid("element is too large") }
+        return Bytes(Array(try reader.slice(count)))
+    }
+
+    mutating func stamp() throws(DecodeError) -> Stamp { Stamp(rawValue: try reader.integer()) }
+
+    mutating func identity() throws(DecodeError) -> ReplicaIdentity {
+        ReplicaIdentity(rawValue: try reader.integer())
+    }
+
+    mutating func dot() throws(DecodeError) -> Dot {
+        let index = try varint(UInt64.self)
+        if index == 0 {
+            guard let own else { throw .invalid("a state has no dot of its own") }
+            return own
+        }
+        guard index <= UInt64(identities.count) else { throw .invalid("identity is not listed") }
+        let dot = Dot(identity: identities[Int(index - 1)], stamp: try stamp())
+        guard dot != own else { throw .invalid("the delta's own dot is not written out") }
+        return dot
+    }
+
+    mutating func vector() throws(DecodeError) -> VersionVector {
+        let count = try count(bytesMin: 16)
+        guard count <= VersionVector.entriesMax else { throw .invalid("context is too large") }
+        var vector = VersionVector()
+        for _ in 0..<count {
+            let dot = Dot(identity: try identity(), stamp: try stamp())
+            if let last = vector.entries.last, dot.identity <= last.identity {
+                throw .invalid("context is out of order")
+            }
+            guard dot.stamp.rawValue > 0 else { throw .invalid("context has a stamp of zero") }
+            vector.insert(dot)
+        }
+        return vector
+    }
+
+    mutating func store<Key, Payload>(
+        _ type: DotMap<Key, Payload>.Type = DotMap<Key, Payload>.self
+    ) throws(DecodeError) -> DotMap<Key, Payload> {
+        var store = DotMap<Key, Payload>()
+        var last: Key?
+        for _ in 0..<(try count()) {
+            let key = try Key(decoding: &self)
+            if let last, key <= last { throw .invalid("keys are out of order") }
+            last = key
+            let count = try count()
+            // An identity has at most a value and a total under one key.
+            guard 1...(2 * VersionVector.entriesMax) ~= count else {
+                throw .invalid("a key has no entries, or too many")
+            }
+            var entries: [DotEntry<Payload>] = []
+            for _ in 0..<count {
+                let dot = try dot()
+                if let last = entries.last, dot <= last.dot {
+                    throw .invalid("entries are out of order")
+                }
+                entries.append(DotEntry(dot: dot, payload: try Payload(decoding: &self)))
+            }
+            store.append(key, entries)
+        }
+        return store
+    }
+
+    mutating func changes<Key, Payload>() throws(DecodeError) -> DotMapChanges<Key, Payload> {
+        DotMapChanges(removed: try store(), added: try store())
+    }
+}

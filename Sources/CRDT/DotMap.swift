@@ -1,0 +1,234 @@
+import Base
+import Causality
+import Coding
+
+/// What entries are filed under: an element, a field, a list position.
+protocol DotKey: Comparable, Sendable {
+    func encode(into encoder: inout DotEncoder)
+    init(decoding decoder: inout DotDecoder) throws(DecodeError)
+}
+
+/// What an entry holds beside its dot.
+protocol DotPayload: Equatable, Sendable {
+    func encode(into encoder: inout DotEncoder)
+    init(decoding decoder: inout DotDecoder) throws(DecodeError)
+    /// Merges what another replica holds under the same dot. Most payloads are written once, so
+    /// that only a broken disk or node makes two of them: then a fixed choice, the same in every
+    /// order.
+    mutating func join(_ other: Self)
+}
+
+/// The payload of an entry that is nothing but present.
+struct Presence: DotPayload {
+    init() {}
+    func encode(into encoder: inout DotEncoder) {}
+    init(decoding decoder: inout DotDecoder) throws(DecodeError) {}
+    mutating func join(_ other: Presence) {}
+}
+
+/// One live write.
+struct DotEntry<Payload: DotPayload>: Equatable, Sendable {
+    let dot: Dot
+    var payload: Payload
+}
+
+/// The live writes under each key: the one store that every add-wins type is made of.
+///
+/// A dot that the context of the key has seen and that is in no store was removed. So nothing is
+/// kept of what was removed, and merging is the rule of `SiblingSet`, key by key:
+///
+///     join(a, b) = entries in both (payloads joined), or in one and not seen by the other
+///
+/// Invariants: the entries of a key ascend strictly by dot; no key is without entries.
+///
+/// Source: Almeida et al., "Delta State Replicated Data Types" (2018), §7 (causal CRDTs: DotFun and
+/// DotMap); Bieniusa et al., "An Optimized Conflict-free Replicated Set" (2012).
+struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
+    typealias Entry = DotEntry<Payload>
+    typealias Entries = [Entry]
+
+    private(set) var map = ChunkedMap<Key, Entries>()
+    /// No dot in the map is later; it does not sink when that dot is removed.
+    private(set) var newestBound: Dot?
+
+    var count: Int { map.count }
+    var isEmpty: Bool { map.isEmpty }
+
+    subscript(key: Key) -> Entries? { map[key] }
+
+    /// The latest live dot.
+    ///
+    /// - Complexity: O(n).
+    var newest: Dot? { map.lazy.compactMap { $0.value.last?.dot }.max() }
+
+    /// Adds one entry; no entry of the key has its dot.
+    mutating func insert(_ key: Key, _ entry: Entry) {
+        map.change(key) { entries in
+            var grown = entries ?? []
+            grown.insert(entry, at: grown.firstIndex { entry.dot < $0.dot } ?? grown.count)
+            entries = grown
+        }
+        newestBound = max(newestBound ?? entry.dot, entry.dot)
+    }
+
+    /// Adds a key behind all others.
+    mutating func append(_ key: Key, _ entries: Entries) {
+        map.append(key, entries)
+        if let last = entries.last { newestBound = max(newestBound ?? last.dot, last.dot) }
+    }
+
+    /// Removes entries of one key.
+    mutating func remove(_ key: Key, where isRemoved: (Entry) -> Bool) {
+        map.change(key) { entries in
+            entries?.removeAll(where: isRemoved)
+            if entries?.isEmpty == true { entries = nil }
+        }
+    }
+
+    /// Joins what is held under a dot that is present already.
+    ///
+    /// - Returns: false when it is not.
+    mutating func joinPresent(_ key: Key, _ entry: Entry) -> Bool {
+        map.change(key) { entries in
+            guard let index = entries?.firstIndex(where: { $0.dot == entry.dot }) else {
+                return false
+            }
+            entries?[index].payload.join(entry.payload)
+            return true
+        }
+    }
+
+    /// Removes every entry that a context has seen.
+    ///
+    /// - Complexity: O(n).
+    mutating func clear(_ seen: VersionVector) {
+        guard !isEmpty else { return }
+        var kept = DotMap()
+        for (key, entries) in map {
+            let live = entries.filter { !seen.contains($0.dot) }
+            if !live.isEmpty { kept.append(key, live) }
+        }
+        self = kept
+    }
+
+    /// Adds what another replica has, and removes what it saw removed.
+    ///
+    /// - Complexity: O(entries of both).
+    mutating func join(_ other: DotMap, seen: VersionVector, otherSeen: VersionVector) {
+        if isEmpty && other.isEmpty { return }
+        var joined = DotMap()
+        var left = map.makeIterator()
+        var right = other.map.makeIterator()
+        var a = left.next()
+        var b = right.next()
+        while let key = [a?.key, b?.key].compactMap({ $0 }).min() {
+            let mine = a?.key == key ? a?.value ?? [] : []
+            let theirs = b?.key == key ? b?.value ?? [] : []
+            let entries = Self.join(mine, seen, theirs, otherSeen)
+            if !entries.isEmpty { joined.append(key, entries) }
+            if a?.key == key { a = left.next() }
+            if b?.key == key { b = right.next() }
+        }
+        self = joined
+    }
+
+    private static func join(
+        _ mine: Entries, _ seen: VersionVector, _ theirs: Entries, _ otherSeen: VersionVector
+    ) -> Entries {
+        if mine == theirs { return mine }
+        var joined: Entries = []
+        for var entry in mine {
+            if let same = theirs.first(where: { $0.dot == entry.dot }) {
+                entry.payload.join(same.payload)
+                joined.append(entry)
+            } else if !otherSeen.contains(entry.dot) {
+                joined.append(entry)
+            }
+        }
+        joined += theirs.filter { theirs in
+            !seen.contains(theirs.dot) && !mine.contains { $0.dot == theirs.dot }
+        }
+        joined.sort { $0.dot < $1.dot }
+        return joined
+    }
+}
+
+extension DotMap: Equatable {
+    static func == (a: DotMap, b: DotMap) -> Bool { a.map == b.map }
+}
+
+// One mutation at home, written down for the others
+extension DotMap {
+    typealias Changes = DotMapChanges<Key, Payload>
+
+    /// Replaces the entries of a key that `isReplaced` chooses by one new entry.
+    mutating func put(
+        _ key: Key, _ entry: Entry, into changes: inout Changes,
+        replacing isReplaced: (Entry) -> Bool = { _ in true }
+    ) {
+        take(key, into: &changes, where: isReplaced)
+        insert(key, entry)
+        changes.added.insert(key, entry)
+    }
+
+    /// Removes the entries of a key that `isRemoved` chooses.
+    mutating func take(
+        _ key: Key, into changes: inout Changes, where isRemoved: (Entry) -> Bool = { _ in true }
+    ) {
+        let taken = (map[key] ?? []).filter(isRemoved)
+        guard !taken.isEmpty else { return }
+        remove(key, where: isRemoved)
+        for entry in taken {
+            changes.removed.insert(key, DotEntry(dot: entry.dot, payload: Presence()))
+        }
+    }
+
+    /// Does what a mutation did elsewhere.
+    ///
+    /// - Parameter seen: the context before the mutation; what it contains and the map does not was
+    ///   removed, and stays so.
+    mutating func apply(_ changes: Changes, seen: VersionVector) {
+        for (key, removed) in changes.removed.map {
+            remove(key) { entry in removed.contains { $0.dot == entry.dot } }
+        }
+        for (key, added) in changes.added.map {
+            for entry in added where !joinPresent(key, entry) && !seen.contains(entry.dot) {
+                insert(key, entry)
+            }
+        }
+    }
+}
+
+/// What a mutation removed from a store and added to it.
+struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
+    var removed = DotMap<Key, Presence>()
+    var added = DotMap<Key, Payload>()
+
+    var isEmpty: Bool { removed.isEmpty && added.isEmpty }
+
+    /// Goes on with a later mutation, after it has cleared what `cleared` contains.
+    mutating func append(_ next: DotMapChanges, cleared: VersionVector) {
+        added.clear(cleared)
+        for (key, removed) in next.removed.map {
+            added.remove(key) { entry in removed.contains { $0.dot == entry.dot } }
+            for entry in removed where !self.removed.joinPresent(key, entry) {
+                self.removed.insert(key, entry)
+            }
+        }
+        for (key, entries) in next.added.map {
+            for entry in entries where !added.joinPresent(key, entry) { added.insert(key, entry) }
+        }
+    }
+
+    /// Whether every dot that the changes stand upon satisfies `isKnown`.
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
+        removed.allDots(isKnown) && added.allDots(isKnown)
+    }
+}
+
+extension DotMap {
+    /// Whether every dot satisfies `isKnown`.
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
+        map.allSatisfy { $0.value.allSatisfy { isKnown($0.dot) } }
+    }
+}

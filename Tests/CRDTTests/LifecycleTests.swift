@@ -1,0 +1,85 @@
+import Base
+import Causality
+import Testing
+
+@testable import CRDT
+
+@Suite("Cost and lifecycle")
+struct LifecycleTests {
+    @Test("an add to a large set is a delta of a few bytes, and touches one chunk")
+    func smallDeltas() throws {
+        var a = Replica(1)
+        var b = Replica(2)
+        let elements = (0..<20_000).map { bytes("element-\($0)-0123456789-0123456789-0123456789") }
+        let all = try #require(try a.state.setAdd(elements, dot: a.dot(1), now: 0).delta)
+        #expect(b.state.apply(all) == .applied)
+        #expect(bytes(of: a.state).count > 1_000_000)
+        for (time, element) in (["one", "two"] as [Bytes]).enumerated() {
+            let dot = a.dot(UInt64(time) + 2)
+            let delta = try #require(try a.state.setAdd([element], dot: dot, now: 0).delta)
+            #expect(bytes(of: delta).count < 50)
+            #expect(b.state.apply(delta) == .applied)
+        }
+        let done = a.state.delete(dot: a.dot(9))
+        let deletion = try #require(done)
+        #expect(bytes(of: deletion).count < 70)
+        #expect(b.state.apply(deletion) == .applied)
+        #expect(b.state.isTombstone && b.state == a.state)
+        #expect(bytes(of: b.state).count < 30)
+    }
+
+    @Test("a departed identity's increments are taken over, and then it can be forgotten")
+    func retirement() throws {
+        var gone = Replica(1)
+        var stays = Replica(2)
+        _ = try gone.state.increment(by: Quantity(7), dot: gone.dot(1), now: 0)
+        stays.join(gone)
+        _ = try stays.state.increment(by: Quantity(1), dot: stays.dot(2), now: 0)
+        var other = Replica(3)
+        other.join(stays)
+        #expect(other.state.forget(gone.identity) == false)
+        let retired = stays.state.retire(gone.identity, dot: stays.dot(3))
+        let delta = try #require(retired)
+        #expect(other.state.apply(delta) == .applied)
+        #expect(other.state == stays.state)
+        #expect(stays.state.string(now: 0) == .number(Quantity(8)))
+        #expect(stays.state.retire(gone.identity, dot: stays.dot(4)) == nil)
+        #expect(stays.state.forget(gone.identity) == true)
+        #expect(stays.state.context.entries.map(\.identity) == [stays.identity])
+        other.join(stays)
+        #expect(other.state.string(now: 0) == .number(Quantity(8)))
+    }
+
+    @Test("rights of a departed identity are taken over")
+    func retiredRights() throws {
+        var gone = Replica(1)
+        var stays = Replica(2)
+        _ = try gone.state.boundedCreate(10, dot: gone.dot(1), now: 0)
+        stays.join(gone)
+        #expect(throws: CRDTRefusal.insufficientRights) {
+            try stays.state.boundedDecrement(by: 1, dot: stays.dot(2), now: 0)
+        }
+        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
+        #expect(stays.state.boundedRights(of: stays.identity, now: 0) == 10)
+        _ = try stays.state.boundedDecrement(by: 10, dot: stays.dot(4), now: 0)
+        #expect(stays.state.boundedValue(now: 0) == 0)
+    }
+
+    @Test("fields' and members' increments of a departed identity are taken over")
+    func retiredFields() throws {
+        var gone = Replica(1)
+        var stays = Replica(2)
+        _ = try gone.state.hashIncrement("f", by: Quantity(7), dot: gone.dot(1), now: 0)
+        stays.join(gone)
+        _ = try stays.state.hashIncrement("f", by: Quantity(1), dot: stays.dot(2), now: 0)
+        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
+        #expect(stays.state.hashField("f", now: 0) == .number(Quantity(8)))
+        #expect(stays.state.forget(gone.identity) == true)
+        gone.state = CRDTState()
+        _ = try gone.state.sortedSetIncrement("m", by: 7, dot: gone.dot(1), now: 0)
+        stays.state = gone.state
+        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
+        #expect(stays.state.score("m", now: 0) == 7)
+        #expect(stays.state.forget(gone.identity) == true)
+    }
+}

@@ -1,0 +1,84 @@
+import Base
+import Causality
+import Testing
+
+@testable import CRDT
+
+@Suite("Clocks that were ahead")
+struct RestampTests {
+    @Test("7: what was written ahead is named anew, reads the same, and meets what others have",
+        arguments: Profile.allCases)
+    func restamp(_ profile: Profile) {
+        for seed in 0..<(ScheduleTests.count / 10) {
+            var world = World(seed: seed)
+            world.runUnhealed(profile)
+            for index in world.replicas.indices {
+                var state = world.replicas[index].state
+                let retired = world.replicas[index].identity
+                let limit = Stamp(milliseconds: world.now - 200)
+                let isAhead = state.context.entries.contains { dot in
+                    dot.identity == retired && limit < dot.stamp
+                }
+                let before = state
+                var next = world.now << 16
+                state.restamp(retired: retired, after: limit) {
+                    next += 1
+                    return Dot(identity: identity(99), stamp: Stamp(rawValue: next))
+                }
+                #expect((state == before) == !isAhead)
+                #expect(!isAhead || state.context.stamp(of: retired) == limit)
+                #expect((try? decodedState(bytes(of: state))) == state)
+                // Where writes of several are live, renaming makes its own the newest.
+                let isAlone = before.context.entries.count == 1
+                if isAlone { #expect(state.words(now: 0) == before.words(now: 0)) }
+                if profile == .set { #expect(state.words(now: 0) == before.words(now: 0)) }
+            }
+        }
+    }
+
+    @Test("7: increments that were made ahead survive, once, beside what others saw of them")
+    func counters() throws {
+        var ahead = Replica(1)
+        var other = Replica(2)
+        _ = try ahead.state.increment(by: Quantity(1), dot: ahead.dot(10), now: 0)
+        other.join(ahead)
+        _ = try ahead.state.increment(by: Quantity(2), dot: ahead.dot(9_000), now: 0)
+        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+            Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
+        }
+        other.join(ahead)
+        #expect(other.state == ahead.state)
+        #expect(other.state.string(now: 0) == .number(Quantity(3)))
+        #expect(other.state.context.newest?.stamp == Stamp(milliseconds: 501))
+    }
+
+    @Test("7: increments after a delete stay, both made ahead")
+    func resetAhead() throws {
+        var ahead = Replica(1)
+        _ = try ahead.state.increment(by: Quantity(1), dot: ahead.dot(10), now: 0)
+        _ = ahead.state.delete(dot: ahead.dot(9_000))
+        _ = try ahead.state.increment(by: Quantity(2), dot: ahead.dot(9_001), now: 0)
+        _ = ahead.state.delete(dot: ahead.dot(9_002))
+        _ = try ahead.state.increment(by: Quantity(4), dot: ahead.dot(9_003), now: 0)
+        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+            Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
+        }
+        #expect(ahead.state.string(now: 0) == .number(Quantity(4)))
+    }
+
+    @Test("7: a delete that was made ahead stays one")
+    func deletion() throws {
+        var ahead = Replica(1)
+        var other = Replica(2)
+        _ = try ahead.state.setAdd(["x"], dot: ahead.dot(10), now: 0)
+        other.join(ahead)
+        _ = ahead.state.delete(dot: ahead.dot(9_000))
+        _ = try ahead.state.setAdd(["y"], dot: ahead.dot(9_001), now: 0)
+        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+            Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
+        }
+        other.join(ahead)
+        #expect(other.state == ahead.state)
+        #expect(other.state.setElements(now: 0) == ["y"])
+    }
+}
