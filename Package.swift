@@ -30,6 +30,7 @@ let package = Package(
         room("RESP", ["Base", "Coding"]),
         // Floor 2
         room("Quorum", ["Base", "Causality"]),
+        room("Membership", ["Base", "Coding"]),
         room("Storage", ["Base", "Coding", "Causality"]),
         // Floor 3
         room("Replication", ["Base", "Coding", "Causality", "Ring", "RESP", "Quorum", "Storage"]),
@@ -54,6 +55,7 @@ let package = Package(
         tests("Causality", ["Base", "Coding", "Causality"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
+        tests("Membership", ["Base", "Coding", "Membership"]),
         tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
