@@ -4,10 +4,11 @@ import Base
 struct Probe {
     let target: ReplicaIdentity
     let sequence: UInt32
-    /// When others are asked; nil once they have been.
-    var directDeadline: Deadline?
-    /// How many others were asked and have said neither that they reach the target nor that not.
-    var nacksMissing = 0
+    /// When the next attempt is due: others are asked, then the target alone; nil after both.
+    var nextAttempt: Deadline?
+    /// How many of the others that were asked have not been heard of since; 1 if there are none.
+    var nacksMissing = 1
+    /// Whether others have been asked.
     var isIndirect = false
 }
 
@@ -24,7 +25,7 @@ struct Relay {
 // Probes: ping, indirect ping, ack, nack (SWIM §3.1, Lifeguard §IV-A).
 extension Membership {
     mutating func passProbe(_ effects: inout [MembershipEffect]) {
-        if let deadline = probe?.directDeadline, deadline <= now { probeIndirectly(&effects) }
+        if let due = probe?.nextAttempt, due <= now { probeAgain(&effects) }
         guard nextProbe <= now else { return }
         failProbe(&effects)
         startProbe(&effects)
@@ -41,32 +42,49 @@ extension Membership {
         let sequence = drawSequence()
         probe = Probe(
             target: record.identity, sequence: sequence,
-            directDeadline: now + health.stretched(probeTimeout))
+            nextAttempt: now + health.stretched(probeTimeout))
         send(.ping(sequence: sequence, target: record.identity), to: picked, &effects)
     }
 
-    /// Others are asked, and the target once more: a lost packet should cost a message, not a
-    /// suspicion that the whole cluster hears of.
-    private mutating func probeIndirectly(_ effects: inout [MembershipEffect]) {
+    /// Others are asked, and the target twice more: a lost packet should cost a message, not a
+    /// suspicion, which the whole cluster hears of and which there are more of in a larger one.
+    private mutating func probeAgain(_ effects: inout [MembershipEffect]) {
         guard var waiting = probe else { return }
-        let target = waiting.target
-        let others = sampleReachable(configuration.indirectProbesMax, except: target.node)
-        waiting.directDeadline = nil
-        waiting.isIndirect = !others.isEmpty
-        waiting.nacksMissing = others.count
+        if waiting.isIndirect {
+            waiting.nextAttempt = nil
+        } else {
+            askOthers(&waiting, &effects)
+            // Who looks late gives the others their time nonetheless.
+            nextProbe = max(nextProbe, now + health.stretched(probeInterval - probeTimeout))
+            waiting.nextAttempt = now + (nextProbe - now) / 2
+        }
         probe = waiting
+        send(
+            .ping(sequence: waiting.sequence, target: waiting.target), to: waiting.target.node,
+            &effects)
+    }
+
+    private mutating func askOthers(
+        _ waiting: inout Probe, _ effects: inout [MembershipEffect]
+    ) {
+        let others = sampleReachable(configuration.indirectProbesMax, except: waiting.target.node)
+        waiting.isIndirect = true
+        waiting.nacksMissing = others.count
         counters.indirectProbes += others.count
         for other in others {
-            send(.pingRequest(sequence: waiting.sequence, target: target), to: other, &effects)
+            send(
+                .pingRequest(sequence: waiting.sequence, target: waiting.target), to: other,
+                &effects)
         }
-        send(.ping(sequence: waiting.sequence, target: target), to: target.node, &effects)
+        // Nobody can vouch for this node's hearing.
+        if others.isEmpty { waiting.nacksMissing = 1 }
     }
 
     private mutating func failProbe(_ effects: inout [MembershipEffect]) {
         guard let failed = probe else { return }
         probe = nil
         counters.probesFailed += 1
-        health.worsen(by: failed.isIndirect ? failed.nacksMissing : 1)
+        health.worsen(by: failed.nacksMissing)
         accuse(failed.target, &effects)
     }
 

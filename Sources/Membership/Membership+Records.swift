@@ -87,17 +87,9 @@ extension Membership {
             counters.staleRecords += 1
             return
         }
-        adopt(doubted(update, known), &effects)
-    }
-
-    /// A death of which not even the suspicion was heard is a suspicion here: it may be told by a
-    /// node that was cut off and takes everybody else for dead.
-    private func doubted(_ update: MemberUpdate, _ known: MemberRecord) -> MemberUpdate {
-        var record = update.record
-        guard record.state == .dead, known.state == .alive, known.identity == record.identity
-        else { return update }
-        record.state = .suspect
-        return MemberUpdate(record)
+        let isDoubtful =
+            record.state == .dead && known.state.isReachable && known.identity == record.identity
+        isDoubtful ? doubt(record, known, &effects) : adopt(update, &effects)
     }
 
     /// Believes a record and passes it on.

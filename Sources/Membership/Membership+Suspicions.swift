@@ -28,6 +28,22 @@ extension Membership {
         noteSuspicionEnd(of: node)
     }
 
+    /// Weighs others' word that a member in reach is dead: nobody dies here without the time to
+    /// refute it.
+    ///
+    /// A node that was cut off takes everybody for dead and says so when it returns. So its word
+    /// brings a suspicion to its shortest if there is one by accusation, and opens one if there is
+    /// none. (In SWIM a death is believed at once.)
+    mutating func doubt(
+        _ death: MemberRecord, _ known: MemberRecord, _ effects: inout [MembershipEffect]
+    ) {
+        var record = death
+        record.state = .suspect
+        guard record == known else { return adopt(MemberUpdate(record), &effects) }
+        _ = suspicions.update(record.node) { $0.conclude() }
+        noteSuspicionEnd(of: record.node)
+    }
+
     /// Keeps a suspicion for exactly the suspects.
     mutating func followState(of update: MemberUpdate, before: MemberRecord?) {
         let record = update.record

@@ -3,7 +3,7 @@ import Base
 /// Who is in the cluster and who is alive, as one node sees it: SWIM with Lifeguard, as a value.
 ///
 /// Every probe interval the node pings one other member. No answer: it asks a few others to ping
-/// it, and pings once more itself. Still none: the member is suspect, and the news rides on
+/// it, and pings twice more itself. Still none: the member is suspect, and the news rides on
 /// whatever is sent next. A suspect that hears of it refutes by a higher incarnation; one that does
 /// not is dead when the suspicion's time is over. Cost per node and second: a constant number of
 /// messages of bounded size, however many members there are.
@@ -105,7 +105,7 @@ public struct Membership: Sendable {
     public var nextDeadline: Deadline? {
         guard end == nil else { return nil }
         var first = min(nextProbe, nextExchange)
-        if let direct = probe?.directDeadline { first = min(first, direct) }
+        if let attempt = probe?.nextAttempt { first = min(first, attempt) }
         if let suspicion = nextSuspicionEnd { first = min(first, suspicion) }
         if let joining { first = min(first, joining.retryAt) }
         if let leftAt { first = min(first, leftAt) }
@@ -130,6 +130,9 @@ public struct Membership: Sendable {
         probe = nil
         relays.removeAll()
         nextProbe = now
+        nextExchange = max(nextExchange, now)
+        leftAt = leftAt.map { max($0, now) }
+        if let retryAt = joining?.retryAt { joining?.retryAt = max(retryAt, now) }
         putOffSuspicions(by: standstill)
     }
 

@@ -19,9 +19,9 @@ public struct MembershipConfiguration: Sendable {
     /// λ: an update is sent λ · ⌈log₁₀(members + 1)⌉ times.
     public var retransmissionFactor = 4
     /// Updates that ride on one message: 1…255.
-    public var updatesMax = 48
+    public var updatesMax = 128
     /// Records in one page of an exchange: 1…255.
-    public var pageRecordsMax = 48
+    public var pageRecordsMax = 128
     /// Between two comparisons of a page with some other node.
     public var exchangeIntervalMilliseconds: UInt64 = 2_000
     /// Probes under way on behalf of others.

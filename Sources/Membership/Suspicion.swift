@@ -11,6 +11,8 @@ struct Suspicion {
     private let longest: UInt64
     private let confirmationsMax: Int
     private var accusers: [ReplicaIdentity] = []
+    /// Somebody's time for this suspicion has run out.
+    private var isConcluded = false
     /// How long this node stood still meanwhile, in nanoseconds: no time to refute in.
     private var standstill: UInt64 = 0
 
@@ -33,6 +35,7 @@ struct Suspicion {
 
     /// When the member is declared dead.
     var deadline: Deadline {
+        guard !isConcluded else { return begin + standstill + shortest }
         let saved = (longest - shortest) / 1_000 * Suspicion.shares[confirmationsMax][confirmations]
         return begin + standstill + longest - saved
     }
@@ -46,6 +49,11 @@ struct Suspicion {
         guard confirmations < confirmationsMax, !accusers.contains(accuser) else { return false }
         accusers.append(accuser)
         return true
+    }
+
+    /// Hears that others' suspicion is over. Without an accuser that proves nothing.
+    mutating func conclude() {
+        if !accusers.isEmpty { isConcluded = true }
     }
 
     mutating func putOff(by nanoseconds: UInt64) { standstill += nanoseconds }

@@ -21,13 +21,14 @@ struct FigureTests {
             network.run(seconds: 0.01)
         }
         let form = network.run(limit: 300) { $0.isAgreed }
-        network.run(seconds: 30)
+        network.run(seconds: 120)
+        let formed = network.falseSuspicions
 
         var quiet = cost(of: &network)
         network.lossPerMille = 50
         network.run(seconds: 30)
         let lossy = cost(of: &network)
-        let (deaths, suspicions) = (network.falseDeaths, network.falseSuspicions)
+        let (deaths, suspicions) = (network.falseDeaths, network.falseSuspicions - formed)
 
         network.add(seeds: [2])
         let join = network.run(limit: 300) { $0.isAgreed }
