@@ -94,7 +94,8 @@ struct ProbeTests {
         var subject = Subject(others: 2...3)
         _ = subject.receive(.pingRequest(sequence: 77, target: identity(3)), from: alive(2))
         let effects = subject.pass(milliseconds: 410).messages
-        #expect(effects.contains { $0.node == NodeID(2) && $0.message.content == .nack(sequence: 77) })
+        let answers = effects.filter { $0.node == NodeID(2) }.map(\.message.content)
+        #expect(answers.contains(.nack(sequence: 77)))
         #expect(subject.membership.counters.nacksSent == 1)
     }
 
@@ -139,7 +140,8 @@ struct ProbeTests {
     @Test("Lifeguard §IV-C: a suspect is told so by the next message it gets, every time")
     func buddy() {
         var subject = Subject(others: 2...3)
-        _ = subject.receive(.records([]), from: alive(3), [MemberUpdate(suspect(2), accuser: identity(3))])
+        _ = subject.receive(
+            .records([]), from: alive(3), [MemberUpdate(suspect(2), accuser: identity(3))])
         for sequence in UInt32(1)...20 {
             let answer = subject.receive(
                 .ping(sequence: sequence, target: identity(1)), from: alive(2)).messages

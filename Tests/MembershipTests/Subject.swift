@@ -101,7 +101,11 @@ extension [MembershipEffect] {
 
     var pingRequests: [(node: NodeID, sequence: UInt32)] {
         messages.compactMap { node, message in
-            if case .pingRequest(let sequence, _) = message.content { (node, sequence) } else { nil }
+            if case .pingRequest(let sequence, _) = message.content {
+                (node, sequence)
+            } else {
+                nil
+            }
         }
     }
 
