@@ -28,6 +28,7 @@ public struct MembershipMessage: Equatable, Sendable {
         case records([MemberRecord])
     }
 
+    /// - Parameter updates: at most 255, as are the records of a page.
     public init(sender: MemberRecord, content: Content, updates: [MemberUpdate] = []) {
         self.sender = sender
         self.content = content

@@ -13,22 +13,14 @@ struct FigureTests {
 
     @Test("convergence, false positives and cost", arguments: sizes)
     func measure(count: Int) {
-        var network = Network(seed: UInt64(count))
-        network.encodes = false
-        network.keepsEffects = false
-        for _ in 0..<count {
-            network.add()
-            network.run(seconds: 0.01)
-        }
-        let form = network.run(limit: 300) { $0.isAgreed }
+        var (network, form) = formed(count, .init())
         network.run(seconds: 120)
-        let formed = network.falseSuspicions
-
-        var quiet = cost(of: &network)
+        let quiet = cost(of: &network, seconds: 60)
+        let suspicions = network.falseSuspicions
         network.lossPerMille = 50
         network.run(seconds: 30)
-        let lossy = cost(of: &network)
-        let (deaths, suspicions) = (network.falseDeaths, network.falseSuspicions - formed)
+        let lossy = cost(of: &network, seconds: 300)
+        let wrongly = [network.falseSuspicions - suspicions, network.falseDeaths]
 
         network.add(seeds: [2])
         let join = network.run(limit: 300) { $0.isAgreed }
@@ -36,21 +28,52 @@ struct FigureTests {
         network.kill(3)
         let death = network.run(limit: 300) { $0.isAgreed }
         let heal = split(&network)
-        quiet.append(contentsOf: lossy)
         print(
-            "FIGURES", count, seconds(form), seconds(join), seconds(death), seconds(heal),
-            quiet.joined(separator: " "), deaths, suspicions, network.longestMessage)
+            "FIGURES", count, [form, join, death, heal].map(seconds).joined(separator: " "),
+            quiet, lossy, wrongly[0], wrongly[1], network.longestMessage)
     }
 
-    /// Messages and bytes per node and second over a minute.
-    private func cost(of network: inout Network) -> [String] {
+    /// Every twentieth node looks at its messages two seconds late.
+    @Test("slow nodes, without Lifeguard and with it", arguments: sizes)
+    func slowNodes(count: Int) {
+        var plain = MembershipConfiguration()
+        plain.localHealthMax = 0
+        plain.suspicionStretch = 1
+        var counts: [Int] = []
+        for configuration in [plain, .init()] {
+            var (network, _) = formed(count, configuration)
+            network.lossPerMille = 50
+            for number in stride(from: 2, through: count, by: 20) {
+                network.machines[number - 1].slowness = 2_000
+            }
+            network.run(seconds: 120)
+            counts += [network.falseSuspicions, network.falseDeaths]
+        }
+        print("SLOW", count, counts.map(String.init).joined(separator: " "))
+    }
+
+    /// All nodes join through the first, 10 ms after each other.
+    private func formed(
+        _ count: Int, _ configuration: MembershipConfiguration
+    ) -> (Network, seconds: Double?) {
+        var network = Network(seed: UInt64(count), configuration)
+        network.encodes = false
+        network.keepsEffects = false
+        for _ in 0..<count {
+            network.add()
+            network.run(seconds: 0.01)
+        }
+        let seconds = network.run(limit: 300) { $0.isAgreed }
+        return (network, seconds)
+    }
+
+    /// Messages and bytes per node and second.
+    private func cost(of network: inout Network, seconds: Double) -> String {
         let (messages, bytes) = (network.messages, network.bytes)
-        network.run(seconds: 60)
-        let nodeSeconds = Double(network.machines.count) * 60
-        return [
-            tenths(Double(network.messages - messages) / nodeSeconds),
-            tenths(Double(network.bytes - bytes) / nodeSeconds),
-        ]
+        network.run(seconds: seconds)
+        let nodeSeconds = Double(network.machines.count) * seconds
+        return tenths(Double(network.messages - messages) / nodeSeconds) + " "
+            + tenths(Double(network.bytes - bytes) / nodeSeconds)
     }
 
     /// Seconds from the end of a network partition in halves, each of which had declared the other
@@ -59,6 +82,7 @@ struct FigureTests {
         let half = network.machines.count / 2
         network.isCut = { ($0 <= half) != ($1 <= half) }
         network.run(seconds: 300)
+        #expect(network[1].reachableCount == half - 1, "one of the half was killed")
         network.isCut = { _, _ in false }
         return network.run(limit: 600) { $0.isAgreed }
     }

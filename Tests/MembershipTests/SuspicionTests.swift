@@ -89,7 +89,13 @@ struct SuspicionTests {
         let effects = subject.receive(.records([dead(2)]), from: alive(3))
         #expect(effects.told == [.memberChanged(identity(2), .suspect)])
         #expect(subject.receive(.records([dead(2)]), from: alive(3)).isEmpty)
-        #expect(subject.pass(milliseconds: 900).told.isEmpty)
+        // Three members: the shortest lasts 5 s, the longest 30 s.
+        for second in 1...32 {
+            #expect(subject.state(2) == (second <= 30 ? .suspect : .dead))
+            for (node, sequence) in subject.pass(milliseconds: 1_000).pings {
+                _ = subject.receive(.ack(sequence: sequence), from: alive(Int(node.rawValue)))
+            }
+        }
     }
 
     @Test("a death told of an accused member brings its suspicion to the shortest")
