@@ -29,7 +29,7 @@ struct ExchangeTests {
         #expect(differing.map(\.message.updates.count) == [0])
     }
 
-    @Test("what a page lacks, or has in an older state, comes back; what it knows better is learned")
+    @Test("what a page lacks, or has in an older state, comes back; the rest is learned")
     func corrected() {
         var subject = Subject(others: 2...4)
         _ = subject.receive(.records([]), from: alive(3, incarnation: 5))
