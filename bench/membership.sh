@@ -14,18 +14,23 @@
 # - wrong: how often anybody held a healthy node for suspect, or dead, in 330 s.
 # - slow nodes: the same in 120 s while every twentieth node is two seconds late, without Lifeguard
 #   (local health off, suspicions of fixed length) and with it.
-set -euo pipefail
+# Exits 1 when a figure cannot be had, such as halves that never declared each other dead.
+set -uo pipefail
 cd "$(dirname "$0")/.."
 sizes=${1:-10,100,1000}
 options=(-c release -Xswiftc -enable-testing --scratch-path .build-figures)
-swift build --build-tests "${options[@]}" >&2
-lines=$(QUORATE_MEMBERSHIP=$sizes swift test --skip-build "${options[@]}" --filter FigureTests |
-    grep -E '^(FIGURES|SLOW) |✘')
-figures() { sort -n -k2 <<<"$lines" | grep "^$1 " | cut -d' ' -f2-; }
-row() { printf '%6s %7s %7s %7s %7s   %7s %7s   %7s %7s   %7s %7s %7s\n' "$@"; }
-row '' seconds until they agree on: '' 'quiet:' per '5 %:' per wrong: '' longest
-row nodes form join death heal msg/s byte/s msg/s byte/s suspect dead bytes
+swift build --build-tests "${options[@]}" >&2 || exit 1
+lines=$(QUORATE_MEMBERSHIP=$sizes swift test --skip-build "${options[@]}" --filter FigureTests 2>&1)
+status=$?
+grep '✘' <<<"$lines" >&2
+figures() { grep "^$1 " <<<"$lines" | sort -n -k2 | cut -d' ' -f2-; }
+row() { printf '%6s %6s %6s %6s %6s   %6s %7s   %6s %7s   %8s %5s   %7s\n' "$@"; }
+row '' form join death heal quiet '' '5 %' '' wrong '' longest
+row nodes s s s s msg/s byte/s msg/s byte/s suspect dead byte
 figures FIGURES | while read -r -a columns; do row "${columns[@]}"; done
-printf '\n%6s   %s\n' nodes 'slow nodes: wrongly suspect and dead, plain; the same with Lifeguard'
-figures SLOW | while read -r nodes a b c d; do printf '%6s   %8s %8s %8s %8s\n' "$nodes" "$a" "$b" "$c" "$d"; done
-! grep '✘' <<<"$lines" >&2
+slow() { printf '%6s   %9s %6s   %9s %6s\n' "$@"; }
+echo
+slow '' 'plain' '' 'Lifeguard' ''
+slow nodes suspect dead suspect dead
+figures SLOW | while read -r -a columns; do slow "${columns[@]}"; done
+exit $status

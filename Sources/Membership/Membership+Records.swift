@@ -164,6 +164,18 @@ extension Membership {
                 MembershipMessage(sender: own, content: content, updates: updates)))
     }
 
+    /// Sends news that wait: probes carry them too, but a node in bad health probes rarely, and
+    /// that is when there is most to tell.
+    mutating func passGossip(_ effects: inout [MembershipEffect]) {
+        guard nextGossip <= now else { return }
+        nextGossip = now + probeInterval
+        guard queue.count > 0 else { return }
+        for node in sampleReachable(configuration.gossipFanout, except: own.node) {
+            counters.gossips += 1
+            send(.records([]), to: node, &effects)
+        }
+    }
+
     /// ⌈log₁₀(count + 1)⌉.
     private func decimalDigits(_ count: Int) -> Int {
         var digits = 1

@@ -56,6 +56,8 @@ public struct Membership: Sendable {
     /// At or before the first suspicion's end.
     var nextSuspicionEnd: Deadline?
     var nextExchange: Deadline
+    /// When news that wait leave in a message of their own.
+    var nextGossip: Deadline
     /// Where the next page begins.
     var exchangeAfter: UInt16 = 0
     var joining: Joining?
@@ -78,6 +80,7 @@ public struct Membership: Sendable {
         // Nodes that start together must not probe together.
         let interval = UInt64.nanoseconds(milliseconds: configuration.probeIntervalMilliseconds)
         nextProbe = now.monotonic + self.random.next() % interval
+        nextGossip = now.monotonic + self.random.next() % interval
         let exchange = UInt64.nanoseconds(milliseconds: configuration.exchangeIntervalMilliseconds)
         nextExchange = now.monotonic + self.random.next() % exchange
         announceSelf()
@@ -104,7 +107,7 @@ public struct Membership: Sendable {
     /// When the next `tick` is due; nil when there will be none.
     public var nextDeadline: Deadline? {
         guard end == nil else { return nil }
-        var first = min(nextProbe, nextExchange)
+        var first = min(nextProbe, nextExchange, nextGossip)
         if let attempt = probe?.nextAttempt { first = min(first, attempt) }
         if let suspicion = nextSuspicionEnd { first = min(first, suspicion) }
         if let joining { first = min(first, joining.retryAt) }
@@ -118,6 +121,7 @@ public struct Membership: Sendable {
         passRelays(&effects)
         passProbe(&effects)
         passSuspicions(&effects)
+        passGossip(&effects)
         passExchange(&effects)
     }
 
@@ -131,6 +135,7 @@ public struct Membership: Sendable {
         relays.removeAll()
         nextProbe = now
         nextExchange = max(nextExchange, now)
+        nextGossip = max(nextGossip, now)
         leftAt = leftAt.map { max($0, now) }
         if let retryAt = joining?.retryAt { joining?.retryAt = max(retryAt, now) }
         putOffSuspicions(by: standstill)

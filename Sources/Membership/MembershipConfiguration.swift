@@ -18,6 +18,8 @@ public struct MembershipConfiguration: Sendable {
     public var localHealthMax = 8
     /// λ: an update is sent λ · ⌈log₁₀(members + 1)⌉ times.
     public var retransmissionFactor = 4
+    /// Others that news are sent to in each probe interval, besides those that are probed: 0…255.
+    public var gossipFanout = 2
     /// Updates that ride on one message: 1…255.
     public var updatesMax = 128
     /// Records in one page of an exchange: 1…255.
@@ -36,6 +38,7 @@ public struct MembershipConfiguration: Sendable {
             0 < probeTimeoutMilliseconds && probeTimeoutMilliseconds < probeIntervalMilliseconds,
             "a probe's timeout lies within its interval")
         precondition(0...255 ~= indirectProbesMax, "indirect probes: 0 to 255")
+        precondition(0...255 ~= gossipFanout, "a fanout: 0 to 255")
         precondition(0...3 ~= confirmationsMax, "confirmations: 0 to 3")
         precondition(suspicionFactor > 0 && suspicionStretch > 0, "a suspicion takes time")
         precondition(localHealthMax >= 0 && retransmissionFactor > 0, "factors are positive")

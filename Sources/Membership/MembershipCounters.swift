@@ -28,6 +28,8 @@ public struct MembershipCounters: Equatable, Sendable {
     /// Nodes that there was no room to remember.
     public var membersRefused = 0
     public var conflicts = 0
+    /// Messages sent for the news on them alone.
+    public var gossips = 0
     public var exchanges = 0
     /// Pages in which another node differed.
     public var pagesDiffering = 0

@@ -8,14 +8,16 @@ struct ExchangeTests {
 
     /// The comparison that a subject starts by itself.
     private func compare(_ subject: inout Subject) throws -> MembershipMessage {
-        let messages = subject.pass(milliseconds: 2_001).messages.map(\.message)
+        let messages = subject.pass(milliseconds: 201).messages.map(\.message)
         return try #require(
             messages.first { if case .compare = $0.content { true } else { false } })
     }
 
     @Test("equal pages cost two small messages")
     func agreed() throws {
-        var subject = Subject(others: 2...40)
+        var configuration = MembershipConfiguration()
+        configuration.exchangeIntervalMilliseconds = 200
+        var subject = Subject(others: 2...40, configuration)
         var other = Subject(others: 2...40)
         guard case .compare(_, _, let digest) = try compare(&subject).content else { return }
         let answer = other.receive(

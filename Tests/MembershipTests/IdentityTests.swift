@@ -173,6 +173,19 @@ struct IdentityTests {
         #expect(subject.step(.remove(NodeID(1))) == [.refused(.ownNumber)])
     }
 
+    @Test("who has left does not come back in that life, whatever its incarnation")
+    func leftForGood() {
+        var subject = Subject(others: 2...3)
+        _ = subject.receive(.records([]), from: MemberRecord(identity(2), .left))
+        #expect(subject.state(2) == .left)
+        for record in [alive(2, incarnation: 9), dead(2, incarnation: 9)] {
+            #expect(subject.receive(.records([record]), from: alive(3)).isEmpty)
+        }
+        #expect(
+            subject.receive(.records([alive(2, epoch: 6)]), from: alive(3)).told
+                == [.memberChanged(identity(2, epoch: 6), .alive)])
+    }
+
     @Test("who leaves says so at once, and ends")
     func leave() {
         var subject = Subject(others: 2...9)

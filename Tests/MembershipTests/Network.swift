@@ -208,11 +208,14 @@ extension Network {
         }
         if keepsEffects { effects.append((number, effect)) }
         if case .memberChanged(let identity, let state) = effect {
-            note(state, of: Int(identity.node.rawValue), at: number)
+            note(state, of: identity, at: number)
         }
     }
 
-    private mutating func note(_ state: MemberState, of subject: Int, at observer: Int) {
+    private mutating func note(
+        _ state: MemberState, of identity: ReplicaIdentity, at observer: Int
+    ) {
+        let subject = Int(identity.node.rawValue)
         guard subject <= machines.count else { return }
         let before = beliefs[observer - 1][subject - 1]
         beliefs[observer - 1][subject - 1] = state
@@ -221,7 +224,7 @@ extension Network {
         let machine = machines[subject - 1]
         let isHealthy =
             truth[subject - 1] == .alive && !machine.isPaused && machine.slowness == 0
-            && !isCut(subject, observer)
+            && machine.membership.identity == identity && !isCut(subject, observer)
         if isHealthy, state == .dead { falseDeaths += 1 }
         if isHealthy, state == .suspect { falseSuspicions += 1 }
     }

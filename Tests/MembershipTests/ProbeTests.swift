@@ -128,6 +128,27 @@ struct ProbeTests {
         #expect(sent == 8)
     }
 
+    @Test("while there is news, two others hear of it in each interval; then there is silence")
+    func gossip() {
+        var subject = Subject(others: 2...9)
+        func gossips(_ effects: [MembershipEffect]) -> Int {
+            effects.messages.count { $0.message.content == .records([]) }
+        }
+        /// Everybody answers, so nothing new happens.
+        func pass(milliseconds: UInt64) -> Int {
+            let effects = subject.pass(milliseconds: milliseconds)
+            for (node, sequence) in effects.pings {
+                _ = subject.receive(.ack(sequence: sequence), from: alive(Int(node.rawValue)))
+            }
+            return gossips(effects)
+        }
+        #expect(pass(milliseconds: 1_000) == 2)
+        for sequence in UInt32(1)...20 {
+            _ = subject.receive(.ping(sequence: sequence, target: identity(1)), from: alive(2))
+        }
+        for _ in 0..<8 { #expect(pass(milliseconds: 400) == 0) }
+    }
+
     @Test("a message carries no more updates than allowed")
     func updatesLimit() {
         var configuration = MembershipConfiguration()

@@ -42,7 +42,7 @@ struct SuspicionTests {
 
     private func bits(_ count: Int) -> Int { Int.bitWidth - count.leadingZeroBitCount }
 
-    @Test("the same accuser confirms nothing")
+    @Test("the same accuser confirms nothing; another one does, and that is passed on")
     func sameAccuser() {
         var subject = Subject(others: 2...9)
         for _ in 0..<5 {
@@ -53,6 +53,8 @@ struct SuspicionTests {
         _ = subject.receive(
             .records([]), from: alive(3), [MemberUpdate(suspect(2), accuser: identity(4))])
         #expect(subject.membership.counters.confirmations == 1)
+        let told = subject.receive(.ping(sequence: 1, target: identity(1)), from: alive(5)).messages
+        #expect(told.first?.message.updates.first == MemberUpdate(suspect(2), accuser: identity(4)))
     }
 
     @Test("a suspect is cleared by a higher incarnation only")
