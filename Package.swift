@@ -33,6 +33,7 @@ let package = Package(
         // Floor 2
         room("Quorum", ["Base", "Causality"]),
         room("AntiEntropy", ["Coding"]),
+        room("Membership", ["Base", "Coding"]),
         room("Storage", ["Base", "Coding", "Causality"]),
         // Floor 3
         room(
@@ -61,6 +62,7 @@ let package = Package(
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
         tests("AntiEntropy", ["AntiEntropy", "Base", "Coding"]),
+        tests("Membership", ["Base", "Coding", "Membership"]),
         tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
