@@ -24,6 +24,7 @@ extension Node {
         }
         let record = believableState(address, key, keyspace, &effects)
         finish(purpose, key, keyspace, record, target, &effects)
+        ledger.answeredNow(keyspace, .read)
         guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
         let background = ReadLevels(
             readQuorum: n, primaryReadQuorum: 0,
@@ -45,10 +46,10 @@ extension Node {
         if case .compare = purpose {
             guard !reads.isFull else { return }
         } else {
-            guard !reads.isFull else { return overload(target, &effects) }
+            guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
             let reachable = reachableReplicas(of: address.range, n)
             guard reachable >= levels.readQuorum else {
-                counters.unavailable += 1
+                countUnavailable(.read, keyspace)
                 return fail(
                     target,
                     text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
@@ -62,7 +63,8 @@ extension Node {
         let operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(target, byteCount: byteCount), client: client,
-                deadline: now.monotonic + .nanoseconds(milliseconds: timeout)),
+                deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+                begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
             comparesAll: comparesAll, hedgeAt: hedgeAt,
             tally: ReadTally(
@@ -220,6 +222,7 @@ extension Node {
         switch decision {
         case .failed(let answered, let required):
             counters.unavailable += 1
+            count(read, .unavailable)
             fail(
                 read.head.target,
                 text: "UNAVAILABLE \(answered) of \(required) replicas answered in time", &effects)
@@ -229,6 +232,7 @@ extension Node {
                 if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
                 node.read(sum, of: read, &effects)
             }
+            count(read, isToldOf ? .ok : .refused)
             guard !isToldOf else { return }
             fail(read.head.target, "SIBLINGS more concurrent values than a record holds", &effects)
         }

@@ -116,14 +116,18 @@ extension Node {
         let place = store.locate(address, record.key)
         let isCounted = !record.isTombstone
             && record.dot.stamp > catalog.active[keyspace].truncatedAt
-        countKey(keyspace, from: place.record, toValue: isCounted)
+        countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
     }
 
-    /// Keeps the number of live keys: one state of a key is about to give way to another.
+    /// Keeps the number of live keys and the sums over records: one state of a key is about to give
+    /// way to another.
     @inline(__always)
-    mutating func countKey(_ keyspace: Int, from before: Record?, toValue: Bool) {
+    mutating func countKey(
+        _ keyspace: Int, from before: Record?, toValue: Bool, _ after: KeyspaceContents.Share
+    ) {
+        contents[keyspace].replace(before.map { .init($0) } ?? .none, by: after)
         var wasValue = false
         if let before {
             wasValue = !before.isTombstone
@@ -205,7 +209,7 @@ extension Node {
         case .removal:
             let keyspace = catalog.index(of: rest)
             let address = store.address(of: rest)
-            countKey(keyspace, from: store.find(address, rest), toValue: false)
+            countKey(keyspace, from: store.find(address, rest), toValue: false, .none)
             store.remove(address, rest)
         case .definitions:
             var definitions = ByteReader(rest)

@@ -22,7 +22,8 @@ import Ring
 /// 3. after a crash: a new `ReplicaIdentity`, made durable before the node is built, and `restore`
 /// with every record of
 ///    the journal before the first step;
-/// 4. a link is `linked` only after `admit` accepted the other side's `Hello`.
+/// 4. a link is `linked` only after `admit` accepted the other side's `Hello`;
+/// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`.
 ///
 /// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
 /// operations stay below their limits.
@@ -48,6 +49,8 @@ public struct Node: ~Copyable {
     var store: RecordStore
     /// Live records of each keyspace, expired ones included, by the catalog's index.
     var keyCounts: [Int] = []
+    /// What each keyspace's records amount to, by the same index.
+    var contents: [KeyspaceContents] = []
     var isDiskFull = false
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []
@@ -79,6 +82,8 @@ public struct Node: ~Copyable {
     var receiptAnswers = 1
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
+    /// The same by keyspace, with latencies.
+    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.keyspacesMax)
 
     /// - Parameters:
     ///   - identity: of this life, durable already.

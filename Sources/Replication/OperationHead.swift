@@ -9,11 +9,14 @@ struct OperationHead {
     let target: ReplyTarget
     let client: ClientContext
     let deadline: Deadline
+    /// The clock reading of the step that read the request, nanoseconds.
+    let begunAt: UInt64
 }
 
 /// A write that this node coordinates: the local replica has it, the others were asked.
 struct WriteOperation {
     let head: OperationHead
+    let keyspace: Int
     let range: KeyRange
     let dot: Dot
     /// What a client is told when the quorums are reached.
@@ -113,6 +116,7 @@ struct GatherOperation {
 /// A command that another node executes for this one's client.
 struct ForwardOperation {
     let head: OperationHead
+    let keyspace: Int
     let node: NodeID
     let isWrite: Bool
 }

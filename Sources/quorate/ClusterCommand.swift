@@ -98,7 +98,9 @@ enum ClusterCommand {
     }
 
     static func table(_ statuses: [NodeStatus]) -> TextTable {
-        var table = TextTable(["node", "state", "pid", "clients", "links to others", "keys"])
+        var table = TextTable([
+            "node", "state", "pid", "clients", "metrics", "links to others", "keys",
+        ])
         for status in statuses {
             let health = status.health
             let silent = status.condition == .alive && health?.answers != true
@@ -108,6 +110,7 @@ enum ClusterCommand {
                 status.condition == .alive
                     ? status.node.process.map { String($0.number) } ?? "-" : "-",
                 status.node.client.description,
+                status.node.metrics?.description ?? "-",
                 health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
                 health?.keys.map { String($0) } ?? "-",
             ])

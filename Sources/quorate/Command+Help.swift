@@ -45,7 +45,8 @@ extension Command {
                 CommandLineOption("nodes", value: "N", "how many, 1 to 64 (default 3)"),
                 CommandLineOption(
                     "port", value: "BASE",
-                    "client ports BASE, BASE+1, …, links 10,000 above (default: free ones)"),
+                    "client ports BASE, BASE+1, …, metrics 5,000 and links 10,000 above "
+                        + "(default: free ones)"),
                 CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"),
                 .json,
             ]
@@ -98,6 +99,8 @@ extension Command {
               link: {host, port,       where other nodes are listened for (the same)
                 trustsNetwork: false}  true: whoever can reach that port is trusted;
                                        false: it listens on loopback only
+              metrics: {host, port}    where /metrics is served over HTTP, in Prometheus text
+                                       (default: nowhere; host 127.0.0.1; port 0: a free one)
               recovery: "refuse"       do not start on damaged files; "quarantine": put them
                                        aside and start, other replicas repair what was lost
               faults: false            true lets DEBUG CUT cut links
