@@ -100,6 +100,7 @@ enum ClusterCommand {
     static func table(_ statuses: [NodeStatus]) -> TextTable {
         var table = TextTable([
             "node", "state", "pid", "clients", "metrics", "links to others", "keys",
+            "p99 reads", "p99 writes",
         ])
         for status in statuses {
             let health = status.health
@@ -113,8 +114,16 @@ enum ClusterCommand {
                 status.node.metrics?.description ?? "-",
                 health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
                 health?.keys.map { String($0) } ?? "-",
+                health?.readP99.map(milliseconds) ?? "-",
+                health?.writeP99.map(milliseconds) ?? "-",
             ])
         }
         return table
+    }
+
+    /// With two decimals.
+    private static func milliseconds(_ microseconds: Int) -> String {
+        let hundredths = String((microseconds + 5) / 10 % 100 + 100).dropFirst()
+        return "\((microseconds + 5) / 1_000).\(hundredths) ms"
     }
 }

@@ -104,6 +104,24 @@ struct LatencyTests {
         #expect(figures(cluster, a)?[.write].count(.refused) == 1)
     }
 
+    @Test("INFO tells counts, quantiles and outcomes, of the node and of each keyspace")
+    func told() {
+        let cluster = Cluster(1, memory)
+        cluster.turnNanoseconds = 40_000
+        for _ in 0..<3 { _ = cluster.run(a, "SET other:k v") }
+        _ = cluster.run(a, "GET k")
+        let lines = cluster.run(a, "INFO").split(separator: "\r\n")
+        // Three of three in the bucket up to 50 µs: the second ends at two thirds of it.
+        #expect(lines.contains("write_count:3") && lines.contains("write_p50_us:33"))
+        #expect(lines.contains("write_p99_us:50") && lines.contains("read_count:1"))
+        #expect(lines.contains("latency_other:write_count=3,write_p50_us=33,write_p99_us=50"))
+        #expect(
+            lines.contains("writes_other:ok=3,unavailable=0,unknown=0,overloaded=0,refused=0"))
+        #expect(
+            lines.contains("keyspace_other:keys=1,records=1,tombstones=0,siblings=0,bytes=40"))
+        #expect(cluster.run(a, "INFO latency").contains("# Latency\r\nread_count:1\r\n"))
+    }
+
     @Test("a background comparison is no client's read")
     func comparisons() {
         let cluster = Cluster(3) { configuration in

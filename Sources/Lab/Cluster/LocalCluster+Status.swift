@@ -19,6 +19,8 @@ public struct NodeStatus: Equatable, Sendable {
             "answers": .bool(health?.answers ?? false),
             "linksUp": health?.linksUp.map(JSON.integer) ?? .null,
             "keys": health?.keys.map(JSON.integer) ?? .null,
+            "readP99Microseconds": health?.readP99.map(JSON.integer) ?? .null,
+            "writeP99Microseconds": health?.writeP99.map(JSON.integer) ?? .null,
         ]
     }
 }

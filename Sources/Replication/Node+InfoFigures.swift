@@ -1,0 +1,57 @@
+// What `INFO` says of latencies and of each keyspace.
+extension Node {
+    /// Of all keyspaces together, then of each that has had operations: how many did what was
+    /// asked, and the microseconds within which half and 99 of a hundred did.
+    var latencyFields: [(String, String)] {
+        let keyspaces = keyspaceFigures
+        var fields: [(String, String)] = []
+        for operation in OperationClass.allCases {
+            var whole = LatencyHistogram()
+            for keyspace in keyspaces { whole.add(keyspace[operation].latency) }
+            guard whole.count > 0 else { continue }
+            fields += quantiles(whole).map { ("\(operation)_\($0.0)", "\($0.1)") }
+        }
+        for keyspace in keyspaces {
+            let words = OperationClass.allCases.flatMap { operation in
+                quantiles(keyspace[operation].latency).map { "\(operation)_\($0.0)=\($0.1)" }
+            }
+            guard !words.isEmpty else { continue }
+            fields.append(("latency_\(keyspace.name)", words.joined(separator: ",")))
+        }
+        return fields
+    }
+
+    private func quantiles(_ latency: LatencyHistogram) -> [(String, UInt64)] {
+        guard let median = latency.quantile(perMille: 500),
+            let tail = latency.quantile(perMille: 990)
+        else { return [] }
+        return [
+            ("count", UInt64(latency.count)), ("p50_us", median / 1_000), ("p99_us", tail / 1_000),
+        ]
+    }
+
+    /// How the operations of each keyspace ended.
+    var outcomeFields: [(String, String)] {
+        keyspaceFigures.flatMap { keyspace in
+            OperationClass.allCases.filter { keyspace[$0].count > 0 }.map { operation in
+                let words = OperationOutcome.allCases.map {
+                    "\($0)=\(keyspace[operation].count($0))"
+                }
+                return ("\(operation)s_\(keyspace.name)", words.joined(separator: ","))
+            }
+        }
+    }
+
+    /// What each keyspace holds here.
+    var contentsFields: [(String, String)] {
+        keyspaceFigures.map { keyspace in
+            let contents = keyspace.contents
+            return (
+                "keyspace_\(keyspace.name)",
+                "keys=\(keyspace.keys),records=\(contents.records),"
+                    + "tombstones=\(contents.tombstones),siblings=\(contents.siblings),"
+                    + "bytes=\(contents.bytes)"
+            )
+        }
+    }
+}
