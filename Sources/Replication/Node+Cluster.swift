@@ -152,6 +152,7 @@ extension Node {
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
         sections.append(("Latency", latencyFields))
         sections.append(("Operations", outcomeFields))
+        sections.append(("Staleness", stalenessFields))
         sections.append(("Keyspace", keys + contentsFields))
         let named = (1..<max(1, request.count)).map {
             String(decoding: request[$0], as: UTF8.self).lowercased()

@@ -10,6 +10,8 @@ public struct KeyspaceFigures: Sendable {
     public let contents: KeyspaceContents
     /// By `OperationClass`.
     let operations: [OperationFigures]
+    /// How stale its sampled reads were.
+    public let staleness: StalenessFigures
 
     /// What became of one class of its operations.
     public subscript(operation: OperationClass) -> OperationFigures {
@@ -38,7 +40,8 @@ extension Node {
             guard !catalog.active[index].isDropped || !isIdle else { return nil }
             return KeyspaceFigures(
                 name: String(decoding: catalog.definitions[index].name, as: UTF8.self),
-                keys: keyCounts[index], contents: contents[index], operations: operations)
+                keys: keyCounts[index], contents: contents[index], operations: operations,
+                staleness: index < staleness.count ? staleness[index] : StalenessFigures())
         }
     }
 
@@ -97,7 +100,7 @@ extension Node {
 
     /// A read that a client waits for has been decided; the node's own do not count.
     mutating func count(_ read: ReadOperation, _ outcome: OperationOutcome) {
-        if case .compare = read.purpose { return }
+        guard !read.purpose.isComparison else { return }
         guard outcome != .ok else { return answered(.read, read.keyspace, read.head) }
         ledger.failed(read.keyspace, .read, outcome)
     }

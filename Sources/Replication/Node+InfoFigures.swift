@@ -42,6 +42,30 @@ extension Node {
         }
     }
 
+    /// How stale sampled reads were, of all keyspaces together and of each with any.
+    var stalenessFields: [(String, String)] {
+        let keyspaces = keyspaceFigures
+        var whole = StalenessFigures()
+        for keyspace in keyspaces { whole.add(keyspace.staleness) }
+        let fields = [
+            ("reads_compared", "\(whole.compared)"),
+            ("reads_stale", "\(whole.count(.stale))"),
+        ]
+        let sampled = keyspaces.filter { $0.staleness.compared > 0 }
+        return fields + sampled.map { ("staleness_\($0.name)", words($0.staleness)) }
+    }
+
+    private func words(_ figures: StalenessFigures) -> String {
+        let outcomes = StalenessFigures.Outcome.allCases.map { "\($0)=\(figures.count($0))" }
+        let quantiles = [("age", figures.age), ("behind", figures.behind)].flatMap { name, times in
+            [("p50", 500), ("p99", 990)].compactMap { share, perMille in
+                times.quantile(perMille: perMille).map { "\(name)_\(share)_ms=\($0 / 1_000_000)" }
+            }
+        }
+        let words = outcomes + ["stale_per_million=\(figures.stalePerMillion)"] + quantiles
+        return words.joined(separator: ",")
+    }
+
     /// What each keyspace holds here.
     var contentsFields: [(String, String)] {
         keyspaceFigures.map { keyspace in

@@ -84,6 +84,8 @@ public struct Node: ~Copyable {
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
     var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.keyspacesMax)
+    /// How stale sampled reads were, by keyspace as far as there were any.
+    var staleness: [StalenessFigures] = []
 
     /// - Parameters:
     ///   - identity: of this life, durable already.

@@ -58,6 +58,19 @@ struct MetricsText: ~Copyable {
         write(name + "_count", labels, "\(latency.count)")
     }
 
+    /// The same of small whole numbers from 1 on; the last count is of everything from there on.
+    mutating func histogram(counts: [Int], sum: Int, _ labels: [Label]) {
+        var below = 0
+        for (index, count) in counts.enumerated() {
+            below += count
+            let isLast = index == counts.count - 1
+            let end = Label("le", isLast ? "+Inf" : "\(index + 1)")
+            write(name + "_bucket", labels + [end], "\(below)")
+        }
+        write(name + "_sum", labels, "\(sum)")
+        write(name + "_count", labels, "\(below)")
+    }
+
     private mutating func write(_ name: String, _ labels: [Label], _ value: String) {
         let pairs = labels.map { "\($0.name)=\"\(MetricsText.escaped($0.value))\"" }
         let set = pairs.isEmpty ? "" : "{" + pairs.joined(separator: ",") + "}"

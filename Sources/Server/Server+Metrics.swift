@@ -16,6 +16,7 @@ extension Server {
         let keyspaces = node.keyspaceFigures
         writeProcess(&text)
         writeOperations(keyspaces, &text)
+        writeStaleness(keyspaces, &text)
         writeContents(keyspaces, &text)
         writeLinks(&text)
         writeLoop(&text)
@@ -75,6 +76,40 @@ extension Server {
         _ keyspace: KeyspaceFigures, _ operation: OperationClass
     ) -> [MetricsText.Label] {
         [("keyspace", keyspace.name), ("operation", "\(operation)")]
+    }
+
+    private func writeStaleness(_ keyspaces: [KeyspaceFigures], _ text: inout MetricsText) {
+        let sampled = keyspaces.filter { $0.staleness != StalenessFigures() }
+        text.family(
+            "quorate_reads_compared_total", .counter,
+            "Sampled reads by what all replicas held when they were asked after the answer.")
+        for keyspace in sampled {
+            for outcome in StalenessFigures.Outcome.allCases {
+                text.sample(
+                    keyspace.staleness.count(outcome),
+                    [("keyspace", keyspace.name), ("result", "\(outcome)")])
+            }
+        }
+        text.family(
+            "quorate_stale_read_age_seconds", .histogram,
+            "Of stale sampled reads: how long there had been a newer write when the read began.")
+        for keyspace in sampled {
+            text.histogram(keyspace.staleness.age, [("keyspace", keyspace.name)])
+        }
+        text.family(
+            "quorate_stale_read_behind_seconds", .histogram,
+            "Of stale sampled reads that told a value: between its write and the newest.")
+        for keyspace in sampled {
+            text.histogram(keyspace.staleness.behind, [("keyspace", keyspace.name)])
+        }
+        text.family(
+            "quorate_stale_read_newer_writes", .histogram,
+            "Of stale sampled reads: newer writes that some replica held; there may be more.")
+        for keyspace in sampled {
+            text.histogram(
+                counts: keyspace.staleness.versions, sum: keyspace.staleness.versionsSum,
+                [("keyspace", keyspace.name)])
+        }
     }
 
     private func writeContents(_ keyspaces: [KeyspaceFigures], _ text: inout MetricsText) {

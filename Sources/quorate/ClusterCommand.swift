@@ -100,7 +100,7 @@ enum ClusterCommand {
     static func table(_ statuses: [NodeStatus]) -> TextTable {
         var table = TextTable([
             "node", "state", "pid", "clients", "metrics", "links to others", "keys",
-            "p99 reads", "p99 writes",
+            "p99 reads", "p99 writes", "stale reads",
         ])
         for status in statuses {
             let health = status.health
@@ -116,9 +116,17 @@ enum ClusterCommand {
                 health?.keys.map { String($0) } ?? "-",
                 health?.readP99.map(milliseconds) ?? "-",
                 health?.writeP99.map(milliseconds) ?? "-",
+                stale(health),
             ])
         }
         return table
+    }
+
+    /// Of the reads that were compared with all replicas.
+    private static func stale(_ health: NodeHealth?) -> String {
+        guard let compared = health?.readsCompared, let stale = health?.readsStale, compared > 0
+        else { return "-" }
+        return "\(stale) of \(compared)"
     }
 
     /// With two decimals.

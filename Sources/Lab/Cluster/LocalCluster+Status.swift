@@ -20,6 +20,8 @@ public struct NodeStatus: Equatable, Sendable {
             "linksUp": health?.linksUp.map(JSON.integer) ?? .null,
             "keys": health?.keys.map(JSON.integer) ?? .null,
             "readP99Microseconds": health?.readP99.map(JSON.integer) ?? .null,
+            "readsCompared": health?.readsCompared.map(JSON.integer) ?? .null,
+            "readsStale": health?.readsStale.map(JSON.integer) ?? .null,
             "writeP99Microseconds": health?.writeP99.map(JSON.integer) ?? .null,
         ]
     }
