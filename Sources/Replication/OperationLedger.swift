@@ -5,7 +5,8 @@
 /// element for each keyspace and class says how many began and ended within this turn, and
 /// `endTurn` moves them all into the bucket of how long the turn took. What began in an earlier
 /// turn is kept with its beginning until then. What neither sees: the time that a request waits in
-/// the kernel before its turn, and a reply behind others that the client has not read.
+/// the kernel before its turn, or behind an earlier one of its connection, and a reply behind
+/// others that the client has not read.
 ///
 /// Invariant: `begunNow[cell] > 0` exactly when `touched` holds the cell.
 struct OperationLedger {
