@@ -30,9 +30,12 @@ let package = Package(
         room("RESP", ["Base", "Coding"]),
         // Floor 2
         room("Quorum", ["Base", "Causality"]),
+        room("AntiEntropy", ["Coding"]),
         room("Storage", ["Base", "Coding", "Causality"]),
         // Floor 3
-        room("Replication", ["Base", "Coding", "Causality", "Ring", "RESP", "Quorum", "Storage"]),
+        room(
+            "Replication",
+            ["Base", "Coding", "Causality", "Ring", "RESP", "Quorum", "AntiEntropy", "Storage"]),
         // Floor 4
         room("Reactor", ["CLinux", "Base", "Coding"]),
         // Floor 5
@@ -54,6 +57,7 @@ let package = Package(
         tests("Causality", ["Base", "Coding", "Causality"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
+        tests("AntiEntropy", ["AntiEntropy", "Base", "Coding"]),
         tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),

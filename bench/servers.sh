@@ -127,7 +127,7 @@ configure_node() { # node count keyspace-settings
                 "$separator" "$id" $((base + id - 1)) $((base + id + 9999))
             separator=', '
         done
-        printf '], keyspaces: {default: {n: %s, %s}}}\n' "$count" "$3"
+        printf '], keyspaces: {default: {n: %s, %s}}%s}\n' "$count" "$3" "${node_settings:-}"
     } >"$work/node-$node.json5"
     mkdir -p "$work/node-$node"
 }

@@ -1,5 +1,5 @@
-/// A keyed 64-bit hash of bytes for tables: two multiplications for the common key, keyed per
-/// process so that a client cannot choose keys that collide.
+/// A keyed 64-bit hash of bytes for tables: two multiplications for the common key, keyed so that a
+/// client who does not know the key cannot choose bytes that collide.
 ///
 /// Source: Wang Yi, wyhash final 4 (the folded multiply and its secrets); not a message
 /// authentication code.

@@ -1,3 +1,4 @@
+import AntiEntropy
 import Base
 import Causality
 import Coding
@@ -51,6 +52,10 @@ enum Message {
     /// What is the latest stamp that you know of?
     case latestStamp(UInt64)
     case latestStampTold(UInt64, Stamp)
+    /// Of the trees of keyspaces with this n: 2…64.
+    case exchange(Int, ExchangeMessage)
+
+    static let exchangeKind: UInt8 = 12
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -66,9 +71,7 @@ enum Message {
         let number: UInt64 = try reader.integer()
         switch kind {
         case 1:
-            guard let durability = ReplicateDurability(rawValue: flag) else {
-                throw .invalid("replicate has an unknown flag")
-            }
+            let durability = try Message.durability(flag)
             self = .replicate(number, try Record(validating: reader.rest()), durability)
         case 2:
             let stamp = Stamp(rawValue: try reader.integer())
@@ -95,8 +98,23 @@ enum Message {
             self = flag == 0
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
+        case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
         default: throw .invalid("message kind is unknown")
         }
+    }
+
+    private static func durability(_ flag: UInt8) throws(DecodeError) -> ReplicateDurability {
+        guard let durability = ReplicateDurability(rawValue: flag) else {
+            throw .invalid("replicate has an unknown flag")
+        }
+        return durability
+    }
+
+    private static func exchange(
+        _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Message {
+        guard 2...64 ~= flag, number == 0 else { throw .invalid("exchange of no such trees") }
+        return .exchange(Int(flag), try ExchangeMessage(decoding: rest))
     }
 
     private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {

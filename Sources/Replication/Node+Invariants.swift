@@ -8,14 +8,17 @@ extension Node {
 
     /// Traps unless what the node says of itself in several places agrees.
     ///
-    /// - Parameter recounting: also counts all live keys anew, which is O(records).
+    /// - Parameter recounting: also counts all live keys anew and adds up the hash trees, which is
+    ///   O(records).
     public func checkInvariants(recounting: Bool = false) {
         precondition(
             openSessions == sessions.count { $0.isOpen }, "open sessions are counted")
         precondition(keyCounts.count == catalog.active.count, "every keyspace has a key count")
         checkSlabs()
         checkOwedReplies()
-        if recounting { checkKeyCounts() }
+        guard recounting else { return }
+        checkKeyCounts()
+        checkTrees()
     }
 
     private func checkSlabs() {

@@ -55,6 +55,7 @@ extension Node {
                 }
             }
         }
+        rebuildTrees()
     }
 
     mutating func keyspace(

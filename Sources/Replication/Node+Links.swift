@@ -49,6 +49,7 @@ extension Node {
         links[index].identity = identity
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
+        hastenExchange(index)
         sendHeartbeat(to: index, &effects)
     }
 
@@ -154,6 +155,7 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
+        case .exchange(let n, let message): exchange(message, n, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
@@ -184,7 +186,9 @@ extension Node {
             if let until = links[index].cutUntil, now.monotonic >= until {
                 links[index].cutUntil = nil
             }
-            if links[index].isUp { sendHeartbeat(to: index, &effects) }
+            guard links[index].isUp else { continue }
+            sendHeartbeat(to: index, &effects)
+            tendExchange(index, &effects)
         }
     }
 
@@ -200,10 +204,21 @@ extension Node {
         _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
     ) {
         noteClock(stamp, of: node)
+        noteLife(of: node)
         if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
             counters.refusedAhead += 1
         }
         if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
+    }
+
+    /// Who was not heard for a while may have missed writes.
+    private mutating func noteLife(of node: NodeID) {
+        guard let index = linkIndex(of: node) else { return }
+        let silence = now.monotonic - links[index].heardAt
+        links[index].heardAt = now.monotonic
+        if silence > .nanoseconds(milliseconds: 4 * Node.heartbeatMilliseconds) {
+            hastenExchange(index)
+        }
     }
 
     /// Looks for operations whose time is over; bounded by the operations' limits.

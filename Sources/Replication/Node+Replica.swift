@@ -117,8 +117,10 @@ extension Node {
         let isCounted = !record.isTombstone
             && record.dot.stamp > catalog.active[keyspace].truncatedAt
         countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
+        let digest = treeDigest(place.record, keyspace)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
+        changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
     }
 
     /// Keeps the number of live keys and the sums over records: one state of a key is about to give
@@ -209,7 +211,9 @@ extension Node {
         case .removal:
             let keyspace = catalog.index(of: rest)
             let address = store.address(of: rest)
-            countKey(keyspace, from: store.find(address, rest), toValue: false, .none)
+            let stored = store.find(address, rest)
+            countKey(keyspace, from: stored, toValue: false, .none)
+            changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
             store.remove(address, rest)
         case .definitions:
             var definitions = ByteReader(rest)

@@ -255,10 +255,13 @@ extension Node {
         countKey(
             keyspace, from: place.record, toValue: isCounted,
             .plain(length: length, isTombstone: kind == .tombstone))
+        let digest = treeDigest(place.record, keyspace)
         let target = store.prepare(place, address, intent.key, length: length)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
-        return Record(at: target)
+        let record = Record(at: target)
+        changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
+        return record
     }
 
     private mutating func startWrite(

@@ -1,3 +1,4 @@
+import AntiEntropy
 import Base
 import Causality
 import Coding
@@ -14,7 +15,8 @@ import Ring
 /// A client's bytes become requests (`Node+Client`); a request becomes a read or a write of one key
 /// each, coordinated by this node (`Node+Read`, `Node+Write`), or, when a write's key lives
 /// elsewhere, a command forwarded to a replica (`Node+Forward`). Other nodes' requests are answered
-/// in `Node+Replica`. Keyspaces are defined in `Node+Keyspaces`.
+/// in `Node+Replica`; what they missed comes in exchanges (`Node+Exchange`). Keyspaces are defined
+/// in `Node+Keyspaces`.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
@@ -51,6 +53,8 @@ public struct Node: ~Copyable {
     var keyCounts: [Int] = []
     /// What each keyspace's records amount to, by the same index.
     var contents: [KeyspaceContents] = []
+    /// By n, then by key range: what replicas compare; empty where no keyspace has this n.
+    var forests: [[HashTree]] = Array(repeating: [], count: 65)
     var isDiskFull = false
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []
@@ -107,7 +111,7 @@ public struct Node: ~Copyable {
             wallMilliseconds: now.wallMilliseconds, forwardDriftMax: configuration.clockDriftMax)
         rightSince = configuration.members.count == 1 ? clock.last : nil
         catalog = KeyspaceCatalog(hashKey: hashKey)
-        store = RecordStore(hashKey: hashKey)
+        store = RecordStore(hashKey: finalMix(configuration.clusterID))
         parser = RequestParser(limits: configuration.requestLimits)
         links = configuration.members.map { Link(node: $0.member.node) }
         let limit = configuration.operationsMax
@@ -145,9 +149,10 @@ public struct Node: ~Copyable {
         return min(nextHeartbeat, nextSweep ?? .max)
     }
 
-    /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
+    /// Whether a checkpoint holds this record: not of a `memory` keyspace, and not emptied away.
     func isKeptOnDisk(_ record: Record) -> Bool {
-        catalog.active[catalog.index(of: record.key)].settings.durability != .memory
+        let active = catalog.active[catalog.index(of: record.key)]
+        return active.settings.durability != .memory && record.dot.stamp > active.truncatedAt
     }
 }
 
@@ -163,6 +168,17 @@ struct Link {
     /// What the other node's wall clock shows when this node's monotonic one shows 0, in
     /// milliseconds, as last heard.
     var wallBase: Int64?
+    /// When its last heartbeat came.
+    var heardAt: Deadline = 0
+    /// When the next exchange begins, and how long after it the one that follows.
+    var exchangeAt: Deadline = 0
+    var exchangePause: UInt64 = 0
+    /// The hashes of the keys that the exchange under way found to differ, as a sum, and those that
+    /// the one before it found.
+    var differences: UInt64 = 0
+    var differencesBefore: UInt64 = 0
+    /// Bytes that exchanges may send now.
+    var exchangeBudget = 0
     /// A fault was injected: nothing passes either way until then.
     var cutUntil: Deadline?
 

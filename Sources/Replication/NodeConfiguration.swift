@@ -37,6 +37,8 @@ public struct NodeConfiguration: Sendable {
     public var operationsMax = 65_536
     /// Milliseconds that a stamp may be ahead of this node's wall clock.
     public var clockDriftMax: UInt64 = 500
+    /// What exchanges may send over each link.
+    public var exchangeBytesPerSecond = 8 << 20
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 
@@ -55,6 +57,10 @@ public struct NodeConfiguration: Sendable {
         case refusalCountsAsAnswer
         /// Who empties a keyspace heeds no clock but its own.
         case emptiedByOwnClock
+        /// An exchange lists no tombstones.
+        case exchangeSkipsTombstones
+        /// An exchange asks for nothing.
+        case exchangeAsksNothing
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

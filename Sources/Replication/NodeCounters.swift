@@ -31,6 +31,14 @@ public struct NodeCounters: Equatable, Sendable {
     /// Writes stamped anew because a replica had a later one already.
     public var restamped = 0
     public var messagesReceived = 0
+    /// Comparisons of hash trees that this node began.
+    public var exchanges = 0
+    /// Records that exchanges sent.
+    public var exchangedKeys = 0
+    /// Bytes that exchanges sent, these records included.
+    public var exchangeBytes = 0
+    /// Messages of exchanges that had to wait for another one.
+    public var exchangesDeferred = 0
 
     public init() {}
 
@@ -57,6 +65,10 @@ public struct NodeCounters: Equatable, Sendable {
         lateAnswers += other.lateAnswers
         restamped += other.restamped
         messagesReceived += other.messagesReceived
+        exchanges += other.exchanges
+        exchangedKeys += other.exchangedKeys
+        exchangeBytes += other.exchangeBytes
+        exchangesDeferred += other.exchangesDeferred
     }
 
     /// Each counter with its name, in a fixed order.
@@ -71,7 +83,9 @@ public struct NodeCounters: Equatable, Sendable {
             ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
             ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
             ("restamped", restamped),
-            ("messages_received", messagesReceived),
+            ("messages_received", messagesReceived), ("exchanges", exchanges),
+            ("exchanged_keys", exchangedKeys), ("exchange_bytes", exchangeBytes),
+            ("exchanges_deferred", exchangesDeferred),
         ]
     }
 }

@@ -71,6 +71,13 @@ struct RecordStore: ~Copyable {
         allocatedBytes += tables[index].allocatedBytes - before
     }
 
+    /// Visits the records of a key range whose hashes lie between two, in no order.
+    func visit(
+        _ range: KeyRange, _ hashes: ClosedRange<UInt64>, _ body: (UInt64, Record) -> Void
+    ) {
+        tables[Int(range.rawValue)].visit(hashes, body)
+    }
+
     /// Visits records from a cursor on, at least one home's.
     ///
     /// - Parameter cursor: 0 at first; then what the call before returned. Upper 8 bits the range,

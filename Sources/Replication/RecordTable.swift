@@ -129,6 +129,28 @@ struct RecordTable: ~Copyable {
         return home == mask ? nil : UInt64(home + 1) << shift
     }
 
+    /// Visits the records whose hashes lie between two: they stand together.
+    ///
+    /// - Complexity: O(records visited) expected.
+    func visit(_ hashes: ClosedRange<UInt64>, _ body: (UInt64, Record) -> Void) {
+        let mask = capacity - 1
+        let (first, last) = (Int(hashes.lowerBound >> shift), Int(hashes.upperBound >> shift))
+        var index = first
+        var isPastHomes = false
+        repeat {
+            if let block = slots[index].block {
+                let hash = slots[index].hash
+                if hashes.contains(hash) {
+                    body(hash, Record(at: block + RecordTable.blockHeaderBytes))
+                }
+            } else if isPastHomes || index == last {
+                return
+            }
+            if index == last { isPastHomes = true }
+            index = (index + 1) & mask
+        } while index != first
+    }
+
     /// The slot of the key, or the empty one where it would go.
     private func position(of hash: UInt64, _ key: UnsafeRawBufferPointer) -> Int {
         let mask = capacity - 1

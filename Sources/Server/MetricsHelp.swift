@@ -22,5 +22,9 @@ enum MetricsHelp {
         "late_answers": "Answers to operations that had ended.",
         "restamped": "Writes stamped anew because a replica had a later one.",
         "messages_received": "Messages of other nodes.",
+        "exchanges": "Comparisons of hash trees begun here.",
+        "exchanged_keys": "Records that exchanges of hash trees sent.",
+        "exchange_bytes": "Bytes that exchanges sent, these records included.",
+        "exchanges_deferred": "Messages of exchanges that had to wait for another one.",
     ]
 }

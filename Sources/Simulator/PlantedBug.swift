@@ -26,4 +26,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case intervalForgotten = "interval-forgotten"
     /// A keyspace is emptied up to what the clock of the node that was asked reads.
     case emptiedByOwnClock = "emptied-by-own-clock"
+    /// An exchange lists no tombstones: to the other side deleted keys look forgotten.
+    case exchangeSkipsTombstones = "exchange-skips-tombstones"
+    /// An exchange sends what the other side lacks and asks for nothing.
+    case exchangeAsksNothing = "exchange-asks-nothing"
 }

@@ -225,6 +225,8 @@ extension World {
         case .unknownToldAsFailed: .unknownToldAsFailed
         case .refusalCountsAsAnswer: .refusalCountsAsAnswer
         case .emptiedByOwnClock: .emptiedByOwnClock
+        case .exchangeSkipsTombstones: .exchangeSkipsTombstones
+        case .exchangeAsksNothing: .exchangeAsksNothing
         default: nil
         }
     }

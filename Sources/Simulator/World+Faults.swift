@@ -187,7 +187,10 @@ extension World {
             schedule(
                 .phase(.firstReads),
                 after: World.healing + .nanoseconds(milliseconds: UInt64(delay)))
-        case .firstReads, .writes, .secondReads, .lastReads: assign()
+        case .firstReads:
+            checkConvergence()
+            assign()
+        case .writes, .secondReads, .lastReads: assign()
         case .end:
             let repaired = repairs - repairsBefore
             if repaired != 0 { violate("\(repaired) reads found something to repair at the end") }

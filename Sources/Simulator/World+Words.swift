@@ -25,14 +25,18 @@ extension World {
         let names = [
             "?", "replicate", "replicated", "read", "answer", "command", "command reply",
             "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
+            "exchange",
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), 11)]) \(number) flag \(payload[1])"
+        let name = "\(names[min(Int(payload[0]), 12)]) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1: return name + " " + describe(record: rest)
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
         case 4: return name + (rest.count == 8 ? " nothing" : " " + describe(record: rest))
+        case 12:
+            let questions = ["roots", "branches", "leaves", "keys", "wanted"]
+            return "exchange of \(questions[min(Int(rest[0]), 4)]), \(rest.count) bytes"
         default: return name
         }
     }

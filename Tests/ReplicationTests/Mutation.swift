@@ -199,9 +199,11 @@ extension Cluster {
         cluster.cut = [[a, b]]
         _ = cluster.run(a, "SET k9 first")
         _ = cluster.run(b, "SET k9 second")
+        cluster.cut = [[a, b], [b, a], [a, c], [c, a]]
+        for index in 0..<4 { _ = cluster.run(index < 2 ? a : b, "SET cold\(index) v") }
         cluster.cut = []
         _ = cluster.run(c, "KEYSPACE DROP m")
-        cluster.pass(milliseconds: 450)
+        cluster.pass(milliseconds: 9_000)
         _ = cluster.run(c, "FLUSHALL")
         return cluster.frames ?? []
     }

@@ -113,7 +113,9 @@ public struct NodeSettings: Equatable, Sendable {
     /// The cluster's name as the number that handshakes compare.
     ///
     /// Source: Fowler, Noll, Vo: FNV-1a, 64 bits, then a finaliser; fixed for ever, since nodes of
-    /// different builds compare it. It keeps clusters apart that touch by mistake; it is no secret.
+    /// different builds compare it. It keeps clusters apart that touch by mistake, and keys the
+    /// hash that spreads keys in tables: a name that clients cannot guess keeps them from crowding
+    /// one.
     public var clusterID: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in clusterName.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }

@@ -1,0 +1,295 @@
+import AntiEntropy
+import Base
+import Causality
+import Coding
+import Ring
+
+// Anti-entropy: replicas compare hash trees in the background and send each other what differs, so
+// that keys which nobody reads become equal as well.
+//
+// There is one tree for each key range and each n: a range's replicas for n=3 are not those for
+// n=2. Trees hold every state that counts, tombstones included, and change with each record that is
+// stored (`HashTree`). Of two linked nodes the one with the lower number begins an exchange
+// (`ExchangeMessage`), at every heartbeat while it finds differences and more and more rarely while
+// it finds none. Nothing of an exchange is remembered between messages.
+//
+// Invariant: a tree is the sum of the digests of its range's records (`checkTrees`).
+extension Node {
+    /// Nothing differed: the next exchange comes after twice the pause, up to this.
+    private static let exchangePauseMax: UInt64 = 6_400
+    /// How old a write is when it is no longer on its way.
+    private static let writeMilliseconds: UInt64 = 2_000
+    /// Trees that one exchange descends into.
+    private static let rangesMax = 64
+    /// What a descent into one tree takes when all its branches differ, and their leaves.
+    private static let descentBytes = 16_384
+
+    /// A stored state as its tree sees it: 0 for what is in no tree.
+    @inline(__always)
+    func treeDigest(_ record: Record?, _ keyspace: Int) -> UInt64 {
+        guard catalog.active[keyspace].n > 1, let record else { return 0 }
+        return record.dot.stamp > catalog.active[keyspace].truncatedAt ? record.digest : 0
+    }
+
+    /// A key's state gave way to another.
+    @inline(__always)
+    mutating func changeTree(
+        _ keyspace: Int, _ address: RecordStore.Address, from before: UInt64, to after: UInt64
+    ) {
+        guard before != after else { return }
+        let n = catalog.active[keyspace].n
+        if forests[n].isEmpty { forests[n] = Node.bareForest }
+        forests[n][Int(address.range.rawValue)].change(address.hash, from: before, to: after)
+    }
+
+    private static let bareForest = Array(repeating: HashTree(), count: KeyRange.count)
+
+    /// Adds up all trees anew, for other definitions.
+    ///
+    /// - Complexity: O(records).
+    mutating func rebuildTrees() {
+        var forests: [[HashTree]] = Array(repeating: [], count: forests.count)
+        visitStates { n, address, digest in
+            if forests[n].isEmpty { forests[n] = Node.bareForest }
+            forests[n][Int(address.range.rawValue)].change(address.hash, from: 0, to: digest)
+        }
+        self.forests = forests
+    }
+
+    private func visitStates(_ body: (Int, RecordStore.Address, UInt64) -> Void) {
+        var next: UInt64? = 0
+        while let place = next {
+            next = store.visit(from: place) { record in
+                let keyspace = catalog.index(of: record.key)
+                let digest = treeDigest(record, keyspace)
+                guard digest != 0 else { return }
+                body(catalog.active[keyspace].n, store.address(of: record.key), digest)
+            }
+        }
+    }
+
+    /// Traps unless every tree is the sum of its records.
+    ///
+    /// - Complexity: O(records).
+    func checkTrees() {
+        var rest = forests.map { $0.map(\.root) }
+        visitStates { n, address, digest in
+            precondition(!rest[n].isEmpty, "a record is in a tree")
+            rest[n][Int(address.range.rawValue)] &-= digest
+        }
+        precondition(
+            rest.allSatisfy { $0.allSatisfy { $0 == 0 } }, "a tree is the sum of its records")
+    }
+
+    private func tree(_ n: Int, _ range: KeyRange) -> HashTree {
+        forests[n].isEmpty ? HashTree() : forests[n][Int(range.rawValue)]
+    }
+
+    private func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
+        guard Int(ranks[Int(range.rawValue)]) < n else { return false }
+        return ring.position(of: node, in: range).map { $0 < n } ?? false
+    }
+}
+
+// When.
+extension Node {
+    /// At a heartbeat: begins an exchange over a link when it is due.
+    mutating func tendExchange(_ index: Int, _ effects: inout Effects) {
+        let refill = configuration.exchangeBytesPerSecond / 1_000 * Int(Node.heartbeatMilliseconds)
+        links[index].exchangeBudget = min(
+            links[index].exchangeBudget + refill, configuration.exchangeBytesPerSecond)
+        guard configuration.node < links[index].node else { return }
+        // What was refused is found again each time; it makes no haste.
+        let (differences, before) = (links[index].differences, links[index].differencesBefore)
+        if differences != 0 && differences != before { hastenExchange(index) }
+        guard links[index].exchangeAt <= now.monotonic else { return }
+        (links[index].differences, links[index].differencesBefore) = (0, differences)
+        let pause = links[index].exchangePause
+        links[index].exchangeAt = now.monotonic + .nanoseconds(milliseconds: pause)
+        links[index].exchangePause = min(
+            max(2 * pause, Node.heartbeatMilliseconds), Node.exchangePauseMax)
+        counters.exchanges += 1
+        var classes: [Int] = []
+        for keyspace in catalog.active where keyspace.n > 1 && !classes.contains(keyspace.n) {
+            classes.append(keyspace.n)
+        }
+        let node = links[index].node
+        for n in classes {
+            var roots: [ExchangeMessage.RangeRoot] = []
+            for range in KeyRange.all where sharesRange(range, n, with: node) {
+                roots.append(.init(range: range.rawValue, root: tree(n, range).root))
+            }
+            if !roots.isEmpty { sendExchange(.roots(roots), n, to: node, &effects) }
+        }
+    }
+
+    /// The next exchange comes at the next heartbeat.
+    mutating func hastenExchange(_ index: Int) {
+        links[index].exchangePause = 0
+        links[index].exchangeAt = 0
+    }
+
+    private mutating func sendExchange(
+        _ message: ExchangeMessage, _ n: Int, to node: NodeID, _ effects: inout Effects
+    ) {
+        let start = Frame.begin(&effects.bytes)
+        effects.bytes.append([Message.exchangeKind, UInt8(n)])
+        effects.bytes.append(integer: UInt64(0))
+        message.encode(into: &effects.bytes)
+        Frame.finish(&effects.bytes, from: start)
+        sendWithinBudget(start..<effects.bytes.count, to: node, &effects)
+    }
+
+    /// - Returns: whether the link's budget allowed it; what it does not comes up again.
+    @discardableResult
+    private mutating func sendWithinBudget(
+        _ frame: Range<Int>, to node: NodeID, _ effects: inout Effects
+    ) -> Bool {
+        guard let index = linkIndex(of: node) else { return false }
+        guard links[index].exchangeBudget > 0 else {
+            counters.exchangesDeferred += 1
+            return false
+        }
+        links[index].exchangeBudget -= frame.count
+        counters.exchangeBytes += frame.count
+        send(frame, to: node, &effects)
+        return true
+    }
+}
+
+// What differs.
+extension Node {
+    private struct LeafPlace {
+        let n: Int
+        let range: KeyRange
+        let leaf: UInt16
+    }
+
+    mutating func exchange(
+        _ message: ExchangeMessage, _ n: Int, from node: NodeID, _ effects: inout Effects
+    ) {
+        switch message {
+        case .roots(let roots): compareRoots(roots, n, node, &effects)
+        case .branches(let number, let sums):
+            let range = KeyRange(number)
+            guard sharesRange(range, n, with: node) else { return }
+            let own = tree(n, range)
+            for (branch, (theirs, mine)) in zip(sums, own.branches).enumerated()
+            where theirs != mine {
+                let leaves = Array(own.leaves(of: branch))
+                sendExchange(
+                    .leaves(number, branch: UInt8(branch), leaves), n, to: node, &effects)
+            }
+        case .leaves(let number, let branch, let sums):
+            let range = KeyRange(number)
+            guard sharesRange(range, n, with: node) else { return }
+            let own = tree(n, range).leaves(of: Int(branch))
+            for (place, (theirs, mine)) in zip(sums, own).enumerated() where theirs != mine {
+                let leaf = UInt16(Int(branch) * HashTree.fanOut + place)
+                let keys = states(LeafPlace(n: n, range: range, leaf: leaf))
+                sendExchange(.keys(number, leaf: leaf, keys), n, to: node, &effects)
+            }
+        case .keys(let number, let leaf, let keys):
+            guard sharesRange(KeyRange(number), n, with: node) else { return }
+            let place = LeafPlace(n: n, range: KeyRange(number), leaf: leaf)
+            compareKeys(keys, place, node, &effects)
+        case .wanted(let number, let leaf, let hashes):
+            guard sharesRange(KeyRange(number), n, with: node) else { return }
+            let place = LeafPlace(n: n, range: KeyRange(number), leaf: leaf)
+            sendRecords(hashes, place, to: node, &effects)
+        }
+    }
+
+    private mutating func compareRoots(
+        _ roots: [ExchangeMessage.RangeRoot], _ n: Int, _ node: NodeID, _ effects: inout Effects
+    ) {
+        let differing = roots.map { (KeyRange($0.range), $0.root) }.filter { range, root in
+            sharesRange(range, n, with: node) && tree(n, range).root != root
+        }
+        guard !differing.isEmpty else { return }
+        // Another beginning each time, so that the limit starves none; and no more than the budget
+        // lasts for down to the records.
+        let first = random.below(differing.count)
+        let budget = linkIndex(of: node).map { links[$0].exchangeBudget } ?? 0
+        let limit = min(Node.rangesMax, max(1, budget / Node.descentBytes))
+        for step in 0..<min(differing.count, limit) {
+            let range = differing[(first + step) % differing.count].0
+            let branches = Array(tree(n, range).branches)
+            sendExchange(.branches(range.rawValue, branches), n, to: node, &effects)
+        }
+    }
+
+    private mutating func compareKeys(
+        _ theirs: [KeyState], _ place: LeafPlace, _ node: NodeID, _ effects: inout Effects
+    ) {
+        let wall = now.wallMilliseconds
+        let onTheirWay = Stamp(milliseconds: wall - min(wall, Node.writeMilliseconds))
+        let latest = Stamp(milliseconds: wall + configuration.clockDriftMax)
+        let comparison = LeafComparison(
+            here: states(place), there: theirs,
+            fresh: onTheirWay.rawValue...latest.rawValue)
+        guard let index = linkIndex(of: node) else { return }
+        links[index].differences &+= comparison.lackedThere.reduce(0, &+)
+        links[index].differences &+= comparison.lackedHere.reduce(0, &+)
+        sendRecords(comparison.lackedThere, place, to: node, &effects)
+        guard !comparison.lackedHere.isEmpty,
+            configuration.plantedBug != .exchangeAsksNothing
+        else { return }
+        let wanted = ExchangeMessage.wanted(
+            place.range.rawValue, leaf: place.leaf, comparison.lackedHere)
+        sendExchange(wanted, place.n, to: node, &effects)
+    }
+
+    /// What this node holds in a leaf, ascending by hash.
+    private func states(_ place: LeafPlace) -> [KeyState] {
+        var states: [KeyState] = []
+        store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
+            let keyspace = catalog.index(of: record.key)
+            let digest = treeDigest(record, keyspace)
+            guard digest != 0, catalog.active[keyspace].n == place.n else { return }
+            if configuration.plantedBug == .exchangeSkipsTombstones, record.isTombstone { return }
+            let merges = record.isSiblingSet
+                || catalog.active[keyspace].settings.conflict == .siblings
+            states.append(
+                KeyState(
+                    hash: hash, digest: digest, stamp: record.dot.stamp.rawValue, merges: merges))
+        }
+        states.sort { $0.hash < $1.hash }
+        // Of keys that share a hash, which takes intent, one is compared.
+        for index in states.indices.dropFirst().reversed()
+        where states[index].hash == states[index - 1].hash { states.remove(at: index) }
+        return states
+    }
+
+    /// Stamps anew what would be refused as far ahead.
+    private mutating func settleDoubts(
+        _ hashes: [UInt64], _ place: LeafPlace, _ effects: inout Effects
+    ) {
+        var doubted: [[UInt8]] = []
+        store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
+            guard isDoubted(record.dot.stamp), hashes.contains(hash) else { return }
+            doubted.append(Array(record.key))
+        }
+        for key in doubted {
+            key.withUnsafeBytes { key in
+                let keyspace = catalog.index(of: key)
+                _ = believableState(store.address(of: key), key, keyspace, &effects)
+            }
+        }
+    }
+
+    private mutating func sendRecords(
+        _ hashes: [UInt64], _ place: LeafPlace, to node: NodeID, _ effects: inout Effects
+    ) {
+        guard !hashes.isEmpty else { return }
+        settleDoubts(hashes, place, &effects)
+        var frames: [Range<Int>] = []
+        store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
+            guard hashes.contains(hash) else { return }
+            frames.append(effects.bytes.appendMessage(kind: 1, number: 0, record.bytes))
+        }
+        for frame in frames where sendWithinBudget(frame, to: node, &effects) {
+            counters.exchangedKeys += 1
+        }
+    }
+}

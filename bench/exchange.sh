@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Anti-entropy measured: three real nodes, one of them cut off silently while others write, then healed;
+# nobody reads. How long until the node has everything, and what it cost.
+#
+#     bench/exchange.sh [CUT-SECONDS]     20 by default
+#
+# Rows: keys held, keys written during the cut, seconds from the end of the cut until the node has all of
+# them (it is asked every 0.1 s with R 1, which repairs nothing), keys and bytes that exchanges sent on all
+# nodes, bytes for each key that differed, and keys that read repair sent.
+#
+# Seen on two shared cores, with a cut of 20 s in the first row and 3 s in the others:
+#   100000 keys, 1000 dirty: 0.8 s, 610 bytes/key      10: 0.2 s     100: 0.4 s     10000: 1.3 s, 411 bytes/key
+#   10000 keys, 1000 dirty: 0.5 s, 553 bytes/key       1000000 keys, 1000 dirty: 0.6 s, 650 bytes/key
+source "$(dirname "$0")/servers.sh"
+
+cut_seconds=${1:-20}
+
+# The sum of a counter over all nodes.
+counter() { # name
+    local node total=0 value
+    for node in 0 1 2; do
+        value=$(redis-cli -p $((base + node)) INFO | tr -d '\r' | sed -n "s/^$1://p")
+        total=$((total + value))
+    done
+    say "$total"
+}
+
+# Sends lines as inline commands and fails when one of them is refused.
+pipe() { # port
+    redis-cli -p "$1" --pipe >"$work/pipe.out" 2>&1 || fail "$(tail -n 3 "$work/pipe.out")"
+    grep -q 'errors: 0' "$work/pipe.out" || fail "$(tail -n 3 "$work/pipe.out")"
+}
+
+await_keys() { # count
+    local node tries
+    for node in 0 1 2; do
+        for ((tries = 0; tries < 600; tries++)); do
+            (($(redis-cli -p $((base + node)) DBSIZE) >= $1)) && continue 2
+            sleep 0.1
+        done
+        fail "node $((node + 1)) has $(redis-cli -p $((base + node)) DBSIZE) of $1 keys after 60 s"
+    done
+}
+
+fresh() { # dirty: how many of them node 3 has
+    awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++) print "GET k:" i * 10 " R 1" }' |
+        redis-cli -p $((base + 2)) | grep -c '^new' || true
+}
+
+measure() { # keys dirty seconds
+    local keys=$1 dirty=$2 seconds=$3 begun healed got repairs sent bytes node first
+    # A node has at most 65,536 requests under way.
+    for ((first = 0; first < keys; first += 50000)); do
+        awk -v i=$first -v n="$keys" 'BEGIN {
+            for (end = i + 50000; i < n && i < end; i++) printf "SET k:%d old%096d\r\n", i, i
+        }' | pipe "$base"
+    done
+    await_keys "$keys"
+    sleep 3
+    sent=$(counter exchanged_keys) bytes=$(counter exchange_bytes) repairs=$(counter read_repairs)
+    for node in 0 1; do
+        expect OK redis-cli -p $((base + node)) DEBUG CUT 3 $((seconds * 1000))
+    done
+    begun=$(date +%s%N)
+    awk -v n="$dirty" 'BEGIN { for (i = 0; i < n; i++) printf "SET k:%d new%096d\r\n", i * 10, i }' |
+        pipe "$base"
+    healed=$((begun + seconds * 1000000000))
+    while (($(date +%s%N) < healed)); do sleep 0.05; done
+    until got=$(fresh "$dirty") && ((got == dirty)); do
+        (($(date +%s%N) - healed < 60000000000)) || fail "$got of $dirty keys after 60 s"
+        sleep 0.1
+    done
+    awk -v keys="$keys" -v dirty="$dirty" -v ns=$(($(date +%s%N) - healed)) \
+        -v sent=$(($(counter exchanged_keys) - sent)) -v bytes=$(($(counter exchange_bytes) - bytes)) \
+        -v repairs=$(($(counter read_repairs) - repairs)) 'BEGIN {
+            printf "%9d %9d %8.1f %10d %11d %9d %8d\n", keys, dirty, ns / 1e9, sent, bytes, bytes / dirty, repairs
+        }'
+    expect OK redis-cli -p "$base" FLUSHALL
+}
+
+expect() { # wanted command…
+    local wanted=$1 got
+    shift
+    got=$(timeout 30 "$@" 2>&1) || true
+    [[ $got == "$wanted" ]] || fail "$*: got '$got', wanted '$wanted'"
+}
+
+need redis-cli
+need_release
+free_ports 3
+node_settings=', faults: true'
+start_cluster 3 'r: 1, w: 1, durability: "memory", readrepair: 0'
+printf '%9s %9s %8s %10s %11s %9s %8s\n' keys dirty seconds 'keys sent' bytes 'bytes/key' repairs
+measure 100000 1000 "$cut_seconds"
+for dirty in 10 100 10000; do measure 100000 $dirty 3; done
+measure 10000 1000 3
+measure 1000000 1000 3
