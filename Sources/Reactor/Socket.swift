@@ -70,6 +70,9 @@ public struct Socket: ~Copyable, Sendable {
         }
     }
 
+    /// Says that nothing more will be written; what was is still on its way.
+    public func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// Where the other end is, for a log line.
     public var farEnd: String {
         (try? SocketAddress(of: descriptor, getpeername))?.description ?? "unknown"

@@ -60,8 +60,8 @@ public struct KeyspaceSettings: Equatable, Sendable {
     public var valueBytesMax: UInt32 = 8 << 20
     /// Concurrent values of one key before a write is refused, 1…1,000.
     public var siblingsMax: UInt32 = 100
-    /// Reads out of a thousand that compare all replicas in the background and repair what they
-    /// find.
+    /// Reads out of a thousand that compare all replicas in the background, once they have been
+    /// answered: what differs is repaired, and how stale the answer was is counted.
     public var readRepairPerMille: UInt32 = 100
     /// What was written up to this stamp is gone: the keyspace was emptied then.
     public var truncatedAt = Stamp(rawValue: 0)

@@ -235,7 +235,8 @@ extension Node {
             overload(target, &effects)
             return nil
         }
-        let head = OperationHead(target: outlasting(target), client: client, deadline: .max)
+        let head = OperationHead(
+            target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
         return gathers.insert(
             GatherOperation(
                 head: head, combination: combination, parts: Array(repeating: [], count: parts),

@@ -150,11 +150,10 @@ extension Node {
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
-        for index in catalog.definitions.indices where !catalog.active[index].isDropped {
-            let name = String(decoding: catalog.definitions[index].name, as: UTF8.self)
-            keys.append(("keyspace_\(name)", "keys=\(keyCounts[index])"))
-        }
-        sections.append(("Keyspace", keys))
+        sections.append(("Latency", latencyFields))
+        sections.append(("Operations", outcomeFields))
+        sections.append(("Staleness", stalenessFields))
+        sections.append(("Keyspace", keys + contentsFields))
         let named = (1..<max(1, request.count)).map {
             String(decoding: request[$0], as: UTF8.self).lowercased()
         }

@@ -65,17 +65,22 @@ extension Node {
         let replicas = ring.primaries(
             of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
         guard let node = replicas.first(where: { isReachable($0) }) else {
-            counters.unavailable += 1
+            countUnavailable(.forward, location.keyspace)
             return fail(
                 target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)
         }
-        guard !forwards.isFull else { return overload(target, &effects) }
+        guard !forwards.isFull else {
+            return overload(.forward, location.keyspace, target, &effects)
+        }
         counters.forwarded += 1
         let allowed = UInt64(timeoutMilliseconds) + Node.graceMilliseconds
         let head = OperationHead(
             target: outlasting(target), client: client,
-            deadline: now.monotonic + .nanoseconds(milliseconds: allowed))
-        let id = forwards.insert(ForwardOperation(head: head, node: node, isWrite: true))
+            deadline: now.monotonic + .nanoseconds(milliseconds: allowed),
+            begunAt: now.monotonic)
+        let id = forwards.insert(
+            ForwardOperation(
+                head: head, keyspace: location.keyspace, node: node, isWrite: true))
         let start = Frame.begin(&effects.bytes)
         effects.bytes.append(5)
         effects.bytes.append(client.dialect.rawValue)
@@ -115,6 +120,11 @@ extension Node {
         }
         guard reply.isOneScalarReply else { throw .invalid("reply is not exactly one") }
         guard let forward = forwards.remove(id) else { return }
+        if let outcome = OperationOutcome(failedReply: reply) {
+            ledger.failed(forward.keyspace, .forward, outcome)
+        } else {
+            answered(.forward, forward.keyspace, forward.head)
+        }
         let start = effects.bytes.count
         effects.bytes.append(reply)
         deliver(forward.head.target, from: start, &effects)
@@ -129,6 +139,7 @@ extension Node {
     mutating func expireForward(_ id: OperationID, _ effects: inout Effects) {
         guard let forward = forwards.remove(id) else { return }
         counters.unknown += 1
+        ledger.failed(forward.keyspace, .forward, .unknown)
         fail(
             forward.head.target,
             text: "UNKNOWN \(forward.node) did not answer in time; "

@@ -34,6 +34,7 @@ extension Node {
         }
         counters.commands += 1
         counters.reads += 1
+        ledger.answeredNow(keyspace, .read)
         deliverDirectly(connection, from: start, &effects)
         return true
     }
@@ -60,12 +61,15 @@ extension Node {
             _ = clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds)
         }
         let dot = Dot(identity: identity, stamp: tick())
-        countKey(keyspace, from: place.record, toValue: true)
-        let target = store.prepare(
-            place, address, key, length: Record.length(keyBytes: key.count, bodyBytes: value.count))
+        let length = Record.length(keyBytes: key.count, bodyBytes: value.count)
+        countKey(
+            keyspace, from: place.record, toValue: true,
+            .plain(length: length, isTombstone: false))
+        let target = store.prepare(place, address, key, length: length)
         Record.write(to: target, kind: .value, dot: dot, expiry: 0, key: key, body: value)
         counters.commands += 1
         counters.writes += 1
+        ledger.answeredNow(keyspace, .write)
         let start = effects.bytes.count
         effects.bytes.writeOK()
         deliverDirectly(connection, from: start, &effects)

@@ -38,16 +38,18 @@ extension Node {
         } catch {
             preconditionFailure("configured keyspaces are checked before a node is made of them")
         }
-        keyCounts = Array(repeating: 0, count: catalog.active.count)
+        recountKeys()
     }
 
-    /// Counts live keys anew: definitions came, went or were truncated.
+    /// Counts live keys and sums up records anew: definitions came, went or were truncated.
     mutating func recountKeys() {
         keyCounts = Array(repeating: 0, count: catalog.active.count)
+        contents = Array(repeating: KeyspaceContents(), count: catalog.active.count)
         var next: UInt64? = 0
         while let place = next {
             next = store.visit(from: place) { record in
                 let index = catalog.index(of: record.key)
+                contents[index].replace(.none, by: .init(record))
                 if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
                     keyCounts[index] += 1
                 }
@@ -224,7 +226,9 @@ extension Node {
         let deadline = now.monotonic + .nanoseconds(milliseconds: Node.administrationMilliseconds)
         return administrations.insert(
             AdministrationOperation(
-                head: OperationHead(target: outlasting(target), client: client, deadline: deadline),
+                head: OperationHead(
+                    target: outlasting(target), client: client, deadline: deadline,
+                    begunAt: now.monotonic),
                 stage: stage, waiting: waiting))
     }
 

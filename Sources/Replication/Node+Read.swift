@@ -24,6 +24,7 @@ extension Node {
         }
         let record = believableState(address, key, keyspace, &effects)
         finish(purpose, key, keyspace, record, target, &effects)
+        ledger.answeredNow(keyspace, .read)
         guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
         let background = ReadLevels(
             readQuorum: n, primaryReadQuorum: 0,
@@ -45,10 +46,10 @@ extension Node {
         if case .compare = purpose {
             guard !reads.isFull else { return }
         } else {
-            guard !reads.isFull else { return overload(target, &effects) }
+            guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
             let reachable = reachableReplicas(of: address.range, n)
             guard reachable >= levels.readQuorum else {
-                counters.unavailable += 1
+                countUnavailable(.read, keyspace)
                 return fail(
                     target,
                     text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
@@ -57,20 +58,23 @@ extension Node {
         }
         let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
-        let comparesAll = isSampled(catalog.active[keyspace].readRepairPerMille)
+        let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let byteCount = store.find(address, key)?.length ?? 0
         let operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(target, byteCount: byteCount), client: client,
-                deadline: now.monotonic + .nanoseconds(milliseconds: timeout)),
+                deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+                begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
-            comparesAll: comparesAll, hedgeAt: hedgeAt,
+            comparesAll: isSampled && !purpose.isComparison, begun: latestBegun,
+            // The first answer is this node's own, which the client was told.
+            toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
             tally: ReadTally(
                 replicaCount: n, readQuorum: levels.readQuorum,
                 primaryReadQuorum: levels.primaryReadQuorum))
         let id = reads.insert(operation)
         answerOwn(id, address, key, &effects)
-        askMore(id, comparesAll ? n : levels.readQuorum, &effects)
+        askMore(id, levels.readQuorum, &effects)
     }
 
     /// This node's own answer, when it is a replica.
@@ -87,7 +91,7 @@ extension Node {
     }
 
     /// Asks reachable replicas until so many have answered or may still answer.
-    private mutating func askMore(
+    mutating func askMore(
         _ id: OperationID, _ wanted: Int, _ effects: inout Effects
     ) {
         guard let read = reads[id] else { return }
@@ -207,19 +211,22 @@ extension Node {
     private mutating func settle(
         _ id: OperationID, _ decision: ReadDecision?, _ effects: inout Effects
     ) {
-        if let decision, let read = reads[id] { decide(read, decision, &effects) }
+        if let decision, let read = reads[id] { decide(id, read, decision, &effects) }
         guard let read = reads[id], read.tally.decision != nil, read.asked == 0 else { return }
         reads.remove(id)
+        noteStaleness(of: read)
         repair(read, &effects)
     }
 
     private mutating func decide(
-        _ read: ReadOperation, _ decision: ReadDecision, _ effects: inout Effects
+        _ id: OperationID, _ read: ReadOperation, _ decision: ReadDecision, _ effects: inout Effects
     ) {
         client = read.head.client
         switch decision {
         case .failed(let answered, let required):
+            guard !read.purpose.isComparison else { return }
             counters.unavailable += 1
+            count(read, .unavailable)
             fail(
                 read.head.target,
                 text: "UNAVAILABLE \(answered) of \(required) replicas answered in time", &effects)
@@ -229,6 +236,8 @@ extension Node {
                 if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
                 node.read(sum, of: read, &effects)
             }
+            if isToldOf { compareRest(id, &effects) }
+            count(read, isToldOf ? .ok : .refused)
             guard !isToldOf else { return }
             fail(read.head.target, "SIBLINGS more concurrent values than a record holds", &effects)
         }
@@ -293,23 +302,33 @@ extension Node {
         of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
     ) -> Bool {
         let policy = catalog.active[read.keyspace].settings.conflict
-        return read.bytes.withUnsafeBytes { bytes in
+        return withRecords(of: read) { node, records in
+            var sum = ByteBuffer(capacity: 64)
+            let merge = AnswerMerge(records, policy: policy, into: &sum)
+            switch merge.result {
+            case .refused: return false
+            case .nothing: body(&node, nil, [], merge.droppedValues)
+            case .answer(let index): body(&node, records[index], merge.stale, merge.droppedValues)
+            case .merged(let range):
+                let record = sum[range].baseAddress.map { Record(at: $0) }
+                body(&node, record, merge.stale, merge.droppedValues)
+            }
+            return true
+        }
+    }
+
+    /// Calls `body` with what each replica answered, in the order in which they did; nil for
+    /// nothing.
+    mutating func withRecords<Result>(
+        of read: ReadOperation, _ body: (inout Node, [Record?]) -> Result
+    ) -> Result {
+        read.bytes.withUnsafeBytes { bytes in
             let records = read.answers.map { answer in
                 answer.record.flatMap { range in
                     bytes.baseAddress.map { Record(at: $0 + range.lowerBound) }
                 }.flatMap { $0.dot.stamp > read.emptiedAt ? $0 : nil }
             }
-            var sum = ByteBuffer(capacity: 64)
-            let merge = AnswerMerge(records, policy: policy, into: &sum)
-            switch merge.result {
-            case .refused: return false
-            case .nothing: body(&self, nil, [], merge.droppedValues)
-            case .answer(let index): body(&self, records[index], merge.stale, merge.droppedValues)
-            case .merged(let range):
-                let record = sum[range].baseAddress.map { Record(at: $0) }
-                body(&self, record, merge.stale, merge.droppedValues)
-            }
-            return true
+            return body(&self, records)
         }
     }
 }

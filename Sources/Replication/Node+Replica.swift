@@ -116,16 +116,20 @@ extension Node {
         let place = store.locate(address, record.key)
         let isCounted = !record.isTombstone
             && record.dot.stamp > catalog.active[keyspace].truncatedAt
-        countKey(keyspace, from: place.record, toValue: isCounted)
+        countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
         let digest = treeDigest(place.record, keyspace)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
         changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
     }
 
-    /// Keeps the number of live keys: one state of a key is about to give way to another.
+    /// Keeps the number of live keys and the sums over records: one state of a key is about to give
+    /// way to another.
     @inline(__always)
-    mutating func countKey(_ keyspace: Int, from before: Record?, toValue: Bool) {
+    mutating func countKey(
+        _ keyspace: Int, from before: Record?, toValue: Bool, _ after: KeyspaceContents.Share
+    ) {
+        contents[keyspace].replace(before.map { .init($0) } ?? .none, by: after)
         var wasValue = false
         if let before {
             wasValue = !before.isTombstone
@@ -208,7 +212,7 @@ extension Node {
             let keyspace = catalog.index(of: rest)
             let address = store.address(of: rest)
             let stored = store.find(address, rest)
-            countKey(keyspace, from: stored, toValue: false)
+            countKey(keyspace, from: stored, toValue: false, .none)
             changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
             store.remove(address, rest)
         case .definitions:

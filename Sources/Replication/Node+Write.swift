@@ -36,7 +36,7 @@ extension Node {
         counters.writes += 1
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
-        guard !writes.isFull else { return overload(target, &effects) }
+        guard !writes.isFull else { return overload(.write, keyspace, target, &effects) }
         if n == 1, case .delete = intent.change, replacesAll(intent, keyspace) {
             return remove(intent, location, target, &effects)
         }
@@ -47,14 +47,15 @@ extension Node {
         }
         guard let dot = mint(intent, keyspace, place.record, target, &effects),
             let record = merge(intent, dot, location, place, target, &effects)
-        else { return }
+        else { return ledger.failed(keyspace, .write, .refused) }
         let needsSync = intent.levels.durableWriteQuorum > 0
         let durability = catalog.active[keyspace].settings.durability
         if n == 1 && durability == .memory {
+            ledger.answeredNow(keyspace, .write)
             reply(intent.success, target, &effects)
             return
         }
-        let id = startWrite(intent, dot, address, n, target)
+        let id = startWrite(intent, dot, location, n, target)
         if n > 1 {
             if intent.derivedFrom == nil,
                 catalog.active[keyspace].settings.conflict == .lww {
@@ -78,15 +79,16 @@ extension Node {
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         let durability = catalog.active[keyspace].settings.durability
-        countKey(keyspace, from: store.find(address, intent.key), toValue: false)
+        countKey(keyspace, from: store.find(address, intent.key), toValue: false, .none)
         store.remove(address, intent.key)
         guard durability == .fsync else {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
+            ledger.answeredNow(keyspace, .write)
             return reply(intent.success, target, &effects)
         }
         let dot = Dot(identity: identity, stamp: clock.last)
-        let id = startWrite(intent, dot, address, 1, target)
+        let id = startWrite(intent, dot, location, 1, target)
         let start = effects.bytes.count
         effects.bytes.append(JournalKind.removal.rawValue)
         effects.bytes.append(intent.key)
@@ -101,21 +103,24 @@ extension Node {
     ) -> Bool {
         let n = catalog.active[keyspace].n
         if isFenced(intent.key) {
-            counters.unavailable += 1
+            countUnavailable(.write, keyspace)
             fail(target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
             return false
         }
         if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
+            ledger.failed(keyspace, .write, .refused)
             fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
             return false
         }
         if store.allocatedBytes >= configuration.memoryBytesMax, grows(intent, address) {
+            ledger.failed(keyspace, .write, .refused)
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
         }
         guard n > 1 else { return true }
         if isContradicted {
             counters.unavailable += 1
+            ledger.failed(keyspace, .write, .refused)
             fail(
                 target, "CLOCK this node's clock is far from all others; nothing was written",
                 &effects)
@@ -123,7 +128,7 @@ extension Node {
         }
         let reachable = reachableReplicas(of: address.range, n)
         guard reachable < intent.levels.writeQuorum else { return true }
-        counters.unavailable += 1
+        countUnavailable(.write, keyspace)
         fail(
             target,
             text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
@@ -246,11 +251,12 @@ extension Node {
         }
         // A change derived from what was emptied away meanwhile is gone with it.
         let isCounted = kind == .value && dot.stamp > catalog.active[keyspace].truncatedAt
-        countKey(keyspace, from: place.record, toValue: isCounted)
+        let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
+        countKey(
+            keyspace, from: place.record, toValue: isCounted,
+            .plain(length: length, isTombstone: kind == .tombstone))
         let digest = treeDigest(place.record, keyspace)
-        let target = store.prepare(
-            place, address, intent.key,
-            length: Record.length(keyBytes: intent.key.count, bodyBytes: body.count))
+        let target = store.prepare(place, address, intent.key, length: length)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
         let record = Record(at: target)
@@ -259,18 +265,20 @@ extension Node {
     }
 
     private mutating func startWrite(
-        _ intent: WriteIntent, _ dot: Dot, _ address: RecordStore.Address, _ n: Int,
+        _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ n: Int,
         _ target: ReplyTarget
     ) -> OperationID {
+        let address = location.address
         let deadline = now.monotonic
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
         let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(
             target: outlasting(target, writing: address.hash, byteCount: byteCount),
-            client: client, deadline: deadline)
+            client: client, deadline: deadline, begunAt: now.monotonic)
         return writes.insert(
             WriteOperation(
-                head: head, range: address.range, dot: dot, success: intent.success,
+                head: head, keyspace: location.keyspace, range: address.range, dot: dot,
+                success: intent.success,
                 tally: WriteTally(
                     replicaCount: n, writeQuorum: intent.levels.writeQuorum,
                     primaryWriteQuorum: intent.levels.primaryWriteQuorum,

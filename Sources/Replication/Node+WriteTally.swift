@@ -76,7 +76,8 @@ extension Node {
         var bytes = write.record
         bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
         var again = WriteOperation(
-            head: write.head, range: write.range, dot: dot, success: write.success,
+            head: write.head, keyspace: write.keyspace, range: write.range, dot: dot,
+            success: write.success,
             tally: WriteTally(
                 replicaCount: write.tally.replicaCount, writeQuorum: write.tally.writeQuorum,
                 primaryWriteQuorum: write.tally.primaryWriteQuorum,
@@ -138,15 +139,18 @@ extension Node {
         writes[id]?.record = []
         switch decision {
         case .satisfied:
+            answered(.write, write.keyspace, write.head)
             let start = effects.bytes.count
             if client.wantsReceipt { writeReceipt(of: write, &effects) }
             effects.bytes.write(write.success, client.dialect)
             deliver(write.head.target, from: start, &effects)
         case .failed(let reason):
             counters.unavailable += 1
+            ledger.failed(write.keyspace, .write, reason.outcome)
             fail(write.head.target, text: reason.text, &effects)
         case .unknown(let acknowledged, let required):
             counters.unknown += 1
+            ledger.failed(write.keyspace, .write, .unknown)
             if configuration.plantedBug == .unknownToldAsFailed {
                 return fail(write.head.target, text: Refusal.unreachable.text, &effects)
             }

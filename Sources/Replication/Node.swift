@@ -24,7 +24,8 @@ import Ring
 /// 3. after a crash: a new `ReplicaIdentity`, made durable before the node is built, and `restore`
 /// with every record of
 ///    the journal before the first step;
-/// 4. a link is `linked` only after `admit` accepted the other side's `Hello`.
+/// 4. a link is `linked` only after `admit` accepted the other side's `Hello`;
+/// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`.
 ///
 /// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
 /// operations stay below their limits.
@@ -50,6 +51,8 @@ public struct Node: ~Copyable {
     var store: RecordStore
     /// Live records of each keyspace, expired ones included, by the catalog's index.
     var keyCounts: [Int] = []
+    /// What each keyspace's records amount to, by the same index.
+    var contents: [KeyspaceContents] = []
     /// By n, then by key range: what replicas compare; empty where no keyspace has this n.
     var forests: [[HashTree]] = Array(repeating: [], count: 65)
     var isDiskFull = false
@@ -83,6 +86,10 @@ public struct Node: ~Copyable {
     var receiptAnswers = 1
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
+    /// The same by keyspace, with latencies.
+    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.keyspacesMax)
+    /// How stale sampled reads were, by keyspace as far as there were any.
+    var staleness: [StalenessFigures] = []
 
     /// - Parameters:
     ///   - identity: of this life, durable already.

@@ -9,11 +9,14 @@ struct OperationHead {
     let target: ReplyTarget
     let client: ClientContext
     let deadline: Deadline
+    /// The clock reading of the step that read the request, nanoseconds.
+    let begunAt: UInt64
 }
 
 /// A write that this node coordinates: the local replica has it, the others were asked.
 struct WriteOperation {
     let head: OperationHead
+    let keyspace: Int
     let range: KeyRange
     let dot: Dot
     /// What a client is told when the quorums are reached.
@@ -40,8 +43,13 @@ struct ReadOperation {
     let keyspace: Int
     let range: KeyRange
     let purpose: ReadPurpose
-    /// All replicas were asked from the start, to repair what differs.
+    /// All replicas are to answer in the end, to repair what differs and to know how stale the
+    /// client's answer was.
     let comparesAll: Bool
+    /// What is stamped later was written beside the read.
+    let begun: Stamp
+    /// Of how many answers the client was told the sum; nil before, and where nothing is compared.
+    var toldAnswers: Int?
     /// When further replicas are asked because the first are slow.
     var hedgeAt: Deadline
     var tally: ReadTally
@@ -71,6 +79,11 @@ enum ReadPurpose {
     case persist(WriteLevels)
     /// Read for a background comparison only.
     case compare
+
+    /// Whether no client waits for it.
+    var isComparison: Bool {
+        if case .compare = self { true } else { false }
+    }
 }
 
 /// In which form the rest of a value's life is told.
@@ -113,6 +126,7 @@ struct GatherOperation {
 /// A command that another node executes for this one's client.
 struct ForwardOperation {
     let head: OperationHead
+    let keyspace: Int
     let node: NodeID
     let isWrite: Bool
 }

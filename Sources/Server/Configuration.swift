@@ -17,6 +17,9 @@ extension Server {
         /// Whether everybody who can reach the link port is trusted; without it the port listens on
         /// loopback only.
         public var trustsNetwork = false
+        /// Where `/metrics` is served over HTTP; 0 lets the kernel pick a port, nil serves none.
+        public var metricsHost = "127.0.0.1"
+        public var metricsPort: UInt16?
         /// Where journal, checkpoints and identity live; made if absent.
         public var dataDirectory: String
         /// What to do about damaged files: refuse to start, or leave out what is damaged.
@@ -56,6 +59,10 @@ extension Server {
         public var strangersMax = 64
         /// Until when a handshake must be complete.
         public var handshakeMilliseconds: UInt64 = 5_000
+        /// Connections of those who ask for metrics, at one time; one more ends the oldest.
+        public var scrapesMax = 16
+        /// How long such a connection may last, from its first byte to its last.
+        public var scrapeMilliseconds: UInt64 = 10_000
         /// One message between nodes.
         public var framePayloadBytesMax = 64 << 20
         /// Messages that wait for one node; a link that falls further behind is broken.

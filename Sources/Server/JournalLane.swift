@@ -1,5 +1,6 @@
 import Base
 import Reactor
+import Replication
 import Storage
 
 /// The way of records to the disk: the journal, the thread that runs its jobs, and when to ask for
@@ -8,7 +9,13 @@ import Storage
 /// A batch is asked for at once when an effect waits for it, within the keyspace's interval when
 /// none does, and earlier when much has gathered.
 struct JournalLane: ~Copyable {
-    typealias Thread = DiskThread<DiskJob, Result<Void, DiskError>>
+    typealias Thread = DiskThread<DiskJob, JobOutcome>
+
+    /// What a job came to, and how long the disk took for it.
+    struct JobOutcome {
+        let result: Result<Void, DiskError>
+        let nanoseconds: UInt64
+    }
 
     /// Gathered bytes that are written without waiting for the interval.
     private static let batchBytesWanted = 1 << 20
@@ -22,13 +29,19 @@ struct JournalLane: ~Copyable {
     private(set) var syncBy: Deadline?
     /// When a full disk is tried again.
     private(set) var retryAt: Deadline?
+    /// How long batches took to be written and synced, on the disk thread.
+    private(set) var syncLatency = LatencyHistogram()
 
     init(_ journal: consuming Journal, on disk: some Disk & Sendable) throws(SocketError) {
         thread = try Thread { job in
+            let begin = SystemClock.monotonic()
+            let result: Result<Void, DiskError>
             do throws(DiskError) {
                 try job.run(on: disk)
-                return .success(())
-            } catch { return .failure(error) }
+                result = .success(())
+            } catch { result = .failure(error) }
+            return JobOutcome(
+                result: result, nanoseconds: SystemClock.monotonic() - begin)
         }
         self.journal = journal
     }
@@ -88,9 +101,11 @@ struct JournalLane: ~Copyable {
         return true
     }
 
-    private mutating func settle(_ outcome: Result<Void, DiskError>?) throws(DiskError) {
+    private mutating func settle(_ outcome: JobOutcome?) throws(DiskError) {
         guard let outcome else { return }
-        journal.completed(outcome)
+        let batches = journal.counters.batches
+        journal.completed(outcome.result)
+        if journal.counters.batches > batches { syncLatency.record(outcome.nanoseconds) }
         if let failure = journal.failure { throw failure }
     }
 }

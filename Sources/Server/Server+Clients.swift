@@ -47,9 +47,10 @@ extension Server {
         acceptsAgainAt = now.monotonic + .nanoseconds(milliseconds: 100)
         try? poller.remove(clientListener.descriptor)
         try? poller.remove(linkListener.descriptor)
+        if let scrapes = scrapeDescriptor { try? poller.remove(scrapes) }
     }
 
-    /// Watches both listeners, at the start and after a pause.
+    /// Watches all listeners, at the start and after a pause.
     mutating func resumeAccepting() {
         acceptsAgainAt = nil
         guard stopsBy == nil else { return }
@@ -58,6 +59,9 @@ extension Server {
                 clientListener.descriptor, token: TokenKind.clientListener.token(), .readable)
             try poller.add(
                 linkListener.descriptor, token: TokenKind.linkListener.token(), .readable)
+            if let scrapes = scrapeDescriptor {
+                try poller.add(scrapes, token: TokenKind.scrapeListener.token(), .readable)
+            }
         } catch {
             pauseAccepting(error)
         }

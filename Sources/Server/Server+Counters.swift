@@ -18,6 +18,37 @@ extension Server {
         /// Links broken by a frame with a wrong checksum or length.
         public internal(set) var malformedFrames: UInt64 = 0
 
+        /// Answers to who asked for metrics.
+        public internal(set) var scrapesAnswered: UInt64 = 0
+        /// Of these, with another status than 200.
+        public internal(set) var scrapesRefused: UInt64 = 0
+        /// Connections for metrics that ended early: too slow, or more than
+        /// `Limits.scrapesMax`.
+        public internal(set) var scrapesCutShort: UInt64 = 0
+
         init() {}
+
+        /// Each with the name and the help of its metric, in a fixed order.
+        var named: [(name: String, value: UInt64, help: String)] {
+            [
+                ("turns", turns, "Passes through the loop."),
+                ("clients_accepted", clientsAccepted, "Client connections taken in."),
+                ("clients_refused", clientsRefused, "Client connections over the limit."),
+                (
+                    "clients_over_output_limit", clientsOverOutputLimit,
+                    "Clients disconnected because too much waited for them."
+                ),
+                ("links_opened", linksOpened, "Links whose handshake was accepted here."),
+                ("strangers_refused", strangersRefused, "Connections that became no link."),
+                (
+                    "links_over_output_limit", linksOverOutputLimit,
+                    "Links broken because too much waited for a node."
+                ),
+                ("malformed_frames", malformedFrames, "Links broken by a malformed frame."),
+                ("scrapes_answered", scrapesAnswered, "Answers to HTTP requests."),
+                ("scrapes_refused", scrapesRefused, "Of these, with another status than 200."),
+                ("scrapes_cut_short", scrapesCutShort, "HTTP connections ended for their age."),
+            ]
+        }
     }
 }

@@ -36,6 +36,7 @@ extension Server {
     struct Recovered: ~Copyable {
         var node: Node
         var lane: JournalLane
+        let figures: RecoveryFigures
     }
 
     /// Takes a new identity, and gives the node back what it knew.
@@ -53,11 +54,14 @@ extension Server {
             configuration.nodeWithinJournal, identity: identity, seed: random.next(), now: now)
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
-        log.recovered(report, nanoseconds: SystemClock.monotonic() - begin)
+        let figures = RecoveryFigures(
+            report: report, nanoseconds: SystemClock.monotonic() - begin)
+        log.recovered(report, nanoseconds: figures.nanoseconds)
         let journal = Journal(
             resuming: report, limits: configuration.limits.journal, salt: random.next())
         do throws(SocketError) {
-            return Recovered(node: node, lane: try JournalLane(journal, on: disk))
+            return Recovered(
+                node: node, lane: try JournalLane(journal, on: disk), figures: figures)
         } catch { throw .network(error) }
     }
 
@@ -79,6 +83,12 @@ extension Server {
         return report
     }
 
+    /// What the start found on the disk, and how long it took.
+    struct RecoveryFigures {
+        let report: RecoveryReport
+        let nanoseconds: UInt64
+    }
+
     // MARK: Network
 
     /// Links carry no proof of who calls: a port that others reach needs the operator's word.
@@ -97,6 +107,7 @@ extension Server {
         let poller: Poller
         let clientListener: Listener
         let linkListener: Listener
+        let scrapeListeners: Slab<Listener>
         let neighbours: [Neighbour]
         let stopHandle: StopHandle
 
@@ -107,16 +118,29 @@ extension Server {
 
     private static func listen(_ configuration: Configuration) throws(ServerError) -> Network {
         let limits = configuration.limits
-        raiseDescriptorLimit(to: UInt64(limits.clientsMax + limits.strangersMax + 256))
+        let connections = limits.clientsMax + limits.strangersMax + limits.scrapesMax
+        raiseDescriptorLimit(to: UInt64(connections + 256))
         do throws(SocketError) {
             let client = try SocketAddress(
                 host: configuration.clientHost, port: configuration.clientPort)
             let link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
             return Network(
                 poller: try Poller(), clientListener: try Listener(client),
-                linkListener: try Listener(link), neighbours: try neighbours(configuration.node),
-                stopHandle: try StopHandle())
+                linkListener: try Listener(link),
+                scrapeListeners: try scrapeListeners(configuration),
+                neighbours: try neighbours(configuration.node), stopHandle: try StopHandle())
         } catch { throw .network(error) }
+    }
+
+    private static func scrapeListeners(
+        _ configuration: Configuration
+    ) throws(SocketError) -> Slab<Listener> {
+        var listeners = Slab<Listener>()
+        if let port = configuration.metricsPort {
+            let address = try SocketAddress(host: configuration.metricsHost, port: port)
+            _ = listeners.insert(try Listener(address))
+        }
+        return listeners
     }
 
     /// Resolves every other member's address, ascending by node.

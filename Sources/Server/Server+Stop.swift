@@ -16,6 +16,7 @@ extension Server {
         stopsBy = now.monotonic + patience
         try? poller.remove(clientListener.descriptor)
         try? poller.remove(linkListener.descriptor)
+        if let scrapes = scrapeDescriptor { try? poller.remove(scrapes) }
         for index in 0..<clients.limit where clients.contains(index) {
             clients[index].isDraining = true
             watchClient(index)

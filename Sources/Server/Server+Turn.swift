@@ -24,7 +24,7 @@ extension Server {
         counters.turns += 1
         let commandsBefore = node.counters.commands
         settle()
-        var listening = (clients: false, links: false)
+        var listening = Listening()
         for index in 0..<count {
             try handle(poller[index], &listening)
             if effects.bytes.count > Server.turnBytesMax { try walkEffects() }
@@ -36,10 +36,20 @@ extension Server {
         if let acceptsAgainAt, acceptsAgainAt <= now.monotonic { resumeAccepting() }
         if listening.clients { acceptClients() }
         if listening.links { acceptLinks() }
+        if listening.scrapes { acceptScrapes() }
+        if now.monotonic >= tendScrapesAt { tendScrapes() }
         try walkEffects()
+        if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
         endJournalTurn()
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
         try tendStop()
+    }
+
+    /// On which listeners connections wait.
+    private struct Listening {
+        var clients = false
+        var links = false
+        var scrapes = false
     }
 
     private func waitForInput() throws(ServerError) -> Int {
@@ -58,7 +68,7 @@ extension Server {
     }
 
     private var nextDeadline: Deadline? {
-        var earliest = tendLinksAt
+        var earliest = min(tendLinksAt, tendScrapesAt)
         if let deadline = node.nextDeadline { earliest = min(earliest, deadline) }
         if let deadline = lane.syncBy { earliest = min(earliest, deadline) }
         if let deadline = acceptsAgainAt { earliest = min(earliest, deadline) }
@@ -68,7 +78,7 @@ extension Server {
     }
 
     private mutating func handle(
-        _ ready: Poller.Ready, _ listening: inout (clients: Bool, links: Bool)
+        _ ready: Poller.Ready, _ listening: inout Listening
     ) throws(ServerError) {
         let index = Int(UInt32(truncatingIfNeeded: ready.token))
         guard let kind = TokenKind(rawValue: ready.token >> 32) else { return }
@@ -77,6 +87,8 @@ extension Server {
         case .link: try serveLink(index, ready)
         case .clientListener: listening.clients = true
         case .linkListener: listening.links = true
+        case .scrapeListener: listening.scrapes = true
+        case .scrape: serveScrape(index, ready)
         case .disk: try takeDiskOutcome()
         case .signals: takeSignals()
         case .stop: beginStop()
@@ -93,6 +105,7 @@ extension Server {
             switch settlement {
             case .clientGone(let index): forgetClient(index)
             case .linkGone(let index): forgetLink(index)
+            case .scrapeGone(let index): scrapes.remove(index)
             case .reached(let token): node.step(.reached(token), now: now, into: &effects)
             case .diskRoom:
                 node.step(isDiskFull ? .diskFull : .diskWritable, now: now, into: &effects)

@@ -11,7 +11,7 @@ import Replication
 ///
 /// - Each ready socket is read once, into one buffer that all share; only the tail of an incomplete
 ///   request is copied. Clients: `Server+Clients.swift`; other nodes: `Server+Links.swift` and
-///   `Server+Handshake.swift`.
+///   `Server+Handshake.swift`; who asks for metrics: `Server+Scrapes.swift`.
 /// - Replies leave straight from where the node wrote them, messages in one write per link
 ///   (`Server+Effects.swift`); what the kernel does not take waits in an `OutputQueue`.
 /// - Records go to the journal, whose jobs run on the disk thread, one at a time: while one sync
@@ -40,6 +40,8 @@ public struct Server: ~Copyable {
     var node: Node
     var effects = Effects()
     var now: Instant
+    /// When it began, milliseconds since 1970.
+    let startedAt: UInt64
     var random: PRNG
 
     let poller: Poller
@@ -59,10 +61,18 @@ public struct Server: ~Copyable {
     var tendLinksAt: Deadline = 0
     var generation: UInt64 = 0
 
+    /// Where metrics are scraped: one listener, or none when they are not served.
+    let scrapeListeners: Slab<Listener>
+    var scrapes = Slab<ScrapeConnection>()
+    /// When the first of their connections has lasted too long.
+    var tendScrapesAt: Deadline = .max
+
     var lane: JournalLane
     var holds = HoldQueue()
     var isDiskFull = false
     var checkpoint = CheckpointFeed()
+    /// What the start found on the disk.
+    let recovery: RecoveryFigures
 
     /// Whether the next wait is worth a rest before it; see `foundTrickle`.
     var isTrickle = false
@@ -105,7 +115,9 @@ public struct Server: ~Copyable {
         let opened = try Server.open(configuration, recovered, signals)
         self.init(configuration, opened, signals, (random, now), log)
         resumeAccepting()
-        log.info("\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)")
+        log.info(
+            "\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)"
+                + (metricsAddress.map { ", metrics on \($0)" } ?? ""))
     }
 
     private init(
@@ -117,12 +129,15 @@ public struct Server: ~Copyable {
         self.signals = signals
         random = start.random
         now = start.now
+        startedAt = start.now.wallMilliseconds
         node = opened.recovered.node
         lane = opened.recovered.lane
         poller = opened.network.poller
         stopHandle = opened.network.stopHandle
         clientListener = opened.network.clientListener
         linkListener = opened.network.linkListener
+        scrapeListeners = opened.network.scrapeListeners
+        recovery = opened.recovered.figures
         neighbours = opened.network.neighbours
         readBuffer = .allocate(byteCount: 64 << 10, alignment: 4096)
     }
@@ -151,6 +166,7 @@ extension Server {
     enum Settlement {
         case clientGone(Int)
         case linkGone(Int)
+        case scrapeGone(Int)
         case reached(UInt64)
         /// `isDiskFull` has changed.
         case diskRoom
@@ -160,7 +176,8 @@ extension Server {
 
     /// What the poller's tokens mean: the kind above, an index below.
     enum TokenKind: UInt64 {
-        case client, link, clientListener, linkListener, disk, signals, stop
+        case client, link, scrape, clientListener, linkListener, scrapeListener
+        case disk, signals, stop
 
         func token(_ index: Int = 0) -> UInt64 { rawValue << 32 | UInt64(index) }
     }
@@ -169,6 +186,10 @@ extension Server {
     public var clientAddress: SocketAddress { clientListener.address }
     /// Where other nodes connect.
     public var linkAddress: SocketAddress { linkListener.address }
+    /// Where metrics are scraped; nil when they are not served.
+    public var metricsAddress: SocketAddress? {
+        scrapeListeners.count > 0 ? scrapeListeners[0].address : nil
+    }
     /// Stops `run` from any thread.
     public var stop: StopHandle { stopHandle }
 }

@@ -70,6 +70,9 @@ extension World {
             process.syncBy = min(process.syncBy ?? .max, by)
         }
         process.effects.removeAll()
+        if process.node.hasEndings {
+            process.node.endTurn(at: machine.now(time).monotonic)
+        }
         endTurn(machine, process)
     }
 

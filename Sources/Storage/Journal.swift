@@ -108,6 +108,9 @@ public struct Journal: ~Copyable {
         return lastPosition
     }
 
+    /// Segment files on disk, the one being filled included.
+    public var segmentCount: Int { segments.count }
+
     /// Bytes that were appended and are in no job yet.
     public var gatheredBytes: Int {
         waitingBytes + (gatheredRecords == 0 ? 0 : gathering.count)

@@ -98,7 +98,10 @@ enum ClusterCommand {
     }
 
     static func table(_ statuses: [NodeStatus]) -> TextTable {
-        var table = TextTable(["node", "state", "pid", "clients", "links to others", "keys"])
+        var table = TextTable([
+            "node", "state", "pid", "clients", "metrics", "links to others", "keys",
+            "p99 reads", "p99 writes", "stale reads",
+        ])
         for status in statuses {
             let health = status.health
             let silent = status.condition == .alive && health?.answers != true
@@ -108,10 +111,27 @@ enum ClusterCommand {
                 status.condition == .alive
                     ? status.node.process.map { String($0.number) } ?? "-" : "-",
                 status.node.client.description,
+                status.node.metrics?.description ?? "-",
                 health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
                 health?.keys.map { String($0) } ?? "-",
+                health?.readP99.map(milliseconds) ?? "-",
+                health?.writeP99.map(milliseconds) ?? "-",
+                stale(health),
             ])
         }
         return table
+    }
+
+    /// Of the reads that were compared with all replicas.
+    private static func stale(_ health: NodeHealth?) -> String {
+        guard let compared = health?.readsCompared, let stale = health?.readsStale, compared > 0
+        else { return "-" }
+        return "\(stale) of \(compared)"
+    }
+
+    /// With two decimals.
+    private static func milliseconds(_ microseconds: Int) -> String {
+        let hundredths = String((microseconds + 5) / 10 % 100 + 100).dropFirst()
+        return "\((microseconds + 5) / 1_000).\(hundredths) ms"
     }
 }

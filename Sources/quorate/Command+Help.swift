@@ -45,7 +45,8 @@ extension Command {
                 CommandLineOption("nodes", value: "N", "how many, 1 to 64 (default 3)"),
                 CommandLineOption(
                     "port", value: "BASE",
-                    "client ports BASE, BASE+1, …, links 10,000 above (default: free ones)"),
+                    "client ports BASE, BASE+1, …, metrics 5,000 and links 10,000 above "
+                        + "(default: free ones)"),
                 CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"),
                 .json,
             ]
@@ -76,40 +77,50 @@ extension Command {
 
     private var details: String {
         switch self {
-        case .keyspaceCreate, .keyspaceAlter:
-            """
-
-            Settings:
-              n=3                      replicas of each key
-              r=quorum w=quorum        what a read and a write wait for: 2, one, quorum, all
-              pr= pw= dw=              of these, from primaries and durable
-              floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
-              conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
-              durability=fsync|interval(100)|memory
-              ttl=60000                milliseconds; 0 for never
-              timeout= keybytes= valuebytes= siblings= readrepair=
-
-            """
-        case .serve:
-            """
-
-            FILE holds, beside clusterID, node, dataDirectory and members (required):
-              client: {host, port}     where clients are listened for (default: as in members)
-              link: {host, port,       where other nodes are listened for (the same)
-                trustsNetwork: false}  true: whoever can reach that port is trusted;
-                                       false: it listens on loopback only
-              recovery: "refuse"       do not start on damaged files; "quarantine": put them
-                                       aside and start, other replicas repair what was lost
-              faults: false            true lets DEBUG CUT cut links
-              limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
-                                       linkBacklogBytes
-              keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
-
-            """
+        case .keyspaceCreate, .keyspaceAlter: Command.keyspaceDetails
+        case .serve: Command.serveDetails
         case .clusterUp, .clusterDown, .clusterStatus, .keyspaceList, .keyspaceDrop, .simulate,
             .demo:
             ""
         }
+    }
+
+    private static var keyspaceDetails: String {
+        """
+
+        Settings:
+          n=3                      replicas of each key
+          r=quorum w=quorum        what a read and a write wait for: 2, one, quorum, all
+          pr= pw= dw=              of these, from primaries and durable
+          floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
+          conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
+          durability=fsync|interval(100)|memory
+          ttl=60000                milliseconds; 0 for never
+          readrepair=100           reads of 1,000 that are compared with all replicas after
+                                   their answer: repairs, and how stale answers were
+          timeout= keybytes= valuebytes= siblings=
+
+        """
+    }
+
+    private static var serveDetails: String {
+        """
+
+        FILE holds, beside clusterID, node, dataDirectory and members (required):
+          client: {host, port}     where clients are listened for (default: as in members)
+          link: {host, port,       where other nodes are listened for (the same)
+            trustsNetwork: false}  true: whoever can reach that port is trusted;
+                                   false: it listens on loopback only
+          metrics: {host, port}    where /metrics is served over HTTP, in Prometheus text
+                                   (default: nowhere; host 127.0.0.1; port 0: a free one)
+          recovery: "refuse"       do not start on damaged files; "quarantine": put them
+                                   aside and start, other replicas repair what was lost
+          faults: false            true lets DEBUG CUT cut links
+          limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
+                                   linkBacklogBytes
+          keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
+
+        """
     }
 
     /// The whole help of one command.

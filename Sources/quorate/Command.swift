@@ -1,4 +1,5 @@
 import Lab
+import Server
 
 /// Everything that can stand behind `quorate`.
 enum Command: String, CaseIterable {
@@ -14,7 +15,7 @@ enum Command: String, CaseIterable {
     case demo
 
     /// Which release this is.
-    static let release = "0.1.0"
+    static let release = Server.release
 
     /// What the first words of a command line ask for.
     enum Request: Equatable {

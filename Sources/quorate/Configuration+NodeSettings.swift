@@ -37,6 +37,10 @@ extension Server.Configuration {
         clientPort = UInt16(settings.client.port)
         linkHost = settings.link.host
         linkPort = UInt16(settings.link.port)
+        if let metrics = settings.metrics {
+            metricsHost = metrics.host
+            metricsPort = UInt16(metrics.port)
+        }
         trustsNetwork = settings.trustsNetwork
         recovery = Server.RecoveryPolicy(settings.recovery)
         limits.clientsMax = settings.limits.clients

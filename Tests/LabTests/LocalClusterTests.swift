@@ -117,7 +117,11 @@ struct LocalClusterTests {
             #expect(
                 configurations.allSatisfy { $0.members == configurations[0].members && $0.faults })
             #expect(configurations[0].keyspaces["k"]?.writeQuorum == .all)
-            #expect(Set(configurations.flatMap { [$0.client.port, $0.link.port] }).count == 6)
+            let ports = configurations.flatMap {
+                [$0.client.port, $0.link.port, $0.metrics?.port ?? 0]
+            }
+            #expect(Set(ports).count == 9)
+            #expect(state.nodes.map(\.metrics) == configurations.map(\.metrics))
             #expect(try LocalCluster.open(path + "/c").state == state)
         }
     }
@@ -169,6 +173,7 @@ struct LocalClusterTests {
     func state() throws {
         let node = ClusterState.Node(
             id: NodeID(3), client: .init(host: "h", port: 1), link: .init(host: "h", port: 2),
+            metrics: .init(host: "h", port: 3),
             process: NodeProcess(number: 9, startTicks: 8, executable: "/x"))
         let state = ClusterState(name: "n", nodes: [node])
         #expect(try ClusterState(parsing: state.json.pretty) == state)

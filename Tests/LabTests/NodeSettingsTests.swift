@@ -24,6 +24,7 @@ struct NodeSettingsTests {
         #expect(configuration.members.map(\.id) == [NodeID(1), NodeID(2)])
         #expect(!configuration.faults)
         #expect(!configuration.trustsNetwork)
+        #expect(configuration.metrics == nil)
         #expect(configuration.recovery == .refuse)
         #expect(configuration.keyspaces.isEmpty)
     }
@@ -36,7 +37,7 @@ struct NodeSettingsTests {
             parsing: Self.with(
                 """
                 client: {host: "0.0.0.0", port: 9}, link: {port: 10, trustsNetwork: true},
-                recovery: "quarantine", faults: true,
+                metrics: {port: 0}, recovery: "quarantine", faults: true,
                 limits: {clients: 5, memoryBytes: 65536},
                 keyspaces: {
                   a: {n: 2, r: 1, w: "all", pr: "one", pw: 1, dw: "quorum", floor: 1,
@@ -48,6 +49,7 @@ struct NodeSettingsTests {
         #expect(configuration.client == NodeSettings.Endpoint(host: "0.0.0.0", port: 9))
         #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 10))
         #expect(configuration.trustsNetwork)
+        #expect(configuration.metrics == NodeSettings.Endpoint(host: "127.0.0.1", port: 0))
         #expect(configuration.recovery == .quarantine)
         #expect(configuration.limits.clients == 5)
         #expect(configuration.limits.memoryBytes == 65_536)
@@ -104,6 +106,8 @@ struct NodeSettingsTests {
             ("keyspaces: 3", 4, "keyspaces", "names with their settings"),
             ("client: {port: 65536}", 4, "client.port", "from 1 to 65535"),
             ("faults: 1", 4, "faults", "true or false"),
+            ("metrics: {host: 'h'}", 4, "metrics.port", "is missing"),
+            ("metrics: {port: 65536}", 4, "metrics.port", "from 0 to 65535"),
             ("link: {trustsNetwork: 1}", 4, "link.trustsNetwork", "true or false"),
             ("client: {trustsNetwork: true}", 4, "client.trustsNetwork", "unknown setting"),
             ("recovery: 'skip'", 4, "recovery", "\"refuse\" or \"quarantine\""),

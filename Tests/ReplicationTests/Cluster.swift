@@ -10,6 +10,9 @@ import Ring
 final class Cluster {
     var time: UInt64 = 1_000_000_000
     var wall: [NodeID: UInt64] = [:]
+    /// What every step takes until its replies are written.
+    var turnNanoseconds: UInt64 = 0
+    var endsTurns = true
     /// Directed pairs between which nothing passes, silently.
     var cut: Set<[NodeID]> = []
     /// Kinds of messages that get lost.
@@ -130,6 +133,7 @@ final class Cluster {
             }
         }
         seat.effects.removeAll()
+        if endsTurns { seat.node.endTurn(at: time + turnNanoseconds) }
         for (entry, bytes) in zip(entries, bytes) {
             if entry.gated && slowDisks.contains(id) {
                 seat.held.append(entry)

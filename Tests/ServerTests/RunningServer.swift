@@ -18,6 +18,7 @@ final class RunningServer: Sendable {
     private struct State {
         var client: SocketAddress?
         var link: SocketAddress?
+        var metrics: SocketAddress?
         var stop: StopHandle?
         var failure: ServerError?
         var ending: Server.Ending?
@@ -42,6 +43,7 @@ final class RunningServer: Sendable {
                 shared.state.withLock {
                     $0.client = server.clientAddress
                     $0.link = server.linkAddress
+                    $0.metrics = server.metricsAddress
                     $0.stop = server.stop
                 }
                 started.signal()
@@ -75,6 +77,9 @@ final class RunningServer: Sendable {
 
     var clientPort: UInt16 { shared.state.withLock { $0.client?.port ?? 0 } }
     var linkPort: UInt16 { shared.state.withLock { $0.link?.port ?? 0 } }
+
+    /// Nil when it serves no metrics.
+    var metricsPort: UInt16? { shared.state.withLock { $0.metrics?.port } }
 
     /// Stops it as SIGTERM would.
     func requestStop() { shared.state.withLock { $0.stop }?() }

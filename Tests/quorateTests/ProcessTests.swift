@@ -171,7 +171,7 @@ struct ProcessTests {
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         let process = try NodeProcess.start(words, log: directory + "/log", input: ends[0])
         close(ends[1])
-        #expect(exitStatus(of: process) == 0)
+        #expect(exitStatus(of: process) == 0, "\(Files.tail(of: directory + "/log", lines: 5))")
         close(ends[0])
     }
 

@@ -8,6 +8,8 @@ public struct ClusterState: Equatable, Sendable {
         public let id: NodeID
         public let client: NodeSettings.Endpoint
         public let link: NodeSettings.Endpoint
+        /// Where it serves `/metrics`; nil in clusters that were made without.
+        public var metrics: NodeSettings.Endpoint?
         /// Nil before it was first started and after it was stopped.
         public var process: NodeProcess?
     }
@@ -46,7 +48,7 @@ public struct ClusterState: Equatable, Sendable {
 
 extension ClusterState.Node {
     private static let names = [
-        "id", "host", "clientPort", "linkPort", "pid", "startTicks", "executable",
+        "id", "host", "clientPort", "linkPort", "metricsPort", "pid", "startTicks", "executable",
     ]
 
     var json: JSON {
@@ -56,6 +58,7 @@ extension ClusterState.Node {
             JSON.Member("clientPort", .integer(client.port)),
             JSON.Member("linkPort", .integer(link.port)),
         ]
+        if let metrics { members.append(JSON.Member("metricsPort", .integer(metrics.port))) }
         if let process {
             members.append(JSON.Member("pid", .integer(Int(process.number))))
             members.append(JSON.Member("startTicks", .integer(process.startTicks)))
@@ -77,6 +80,9 @@ extension ClusterState.Node {
             host: host, port: try reader.integer("clientPort", in: ports, example: 7001) ?? 0)
         link = NodeSettings.Endpoint(
             host: host, port: try reader.integer("linkPort", in: ports, example: 17_001) ?? 0)
+        metrics = try reader.integer("metricsPort", in: ports, example: 9101).map {
+            NodeSettings.Endpoint(host: host, port: $0)
+        }
         let range = 1...Int(Int32.max)
         if let number = try reader.integer("pid", in: range, example: 4711),
             let ticks = try reader.integer("startTicks", in: 0...Int.max, example: 100),

@@ -15,9 +15,14 @@ public struct NodeStatus: Equatable, Sendable {
             "pid": node.process.map { .integer(Int($0.number)) } ?? .null,
             "client": .text(node.client.description),
             "link": .text(node.link.description),
+            "metrics": node.metrics.map { .text($0.description) } ?? .null,
             "answers": .bool(health?.answers ?? false),
             "linksUp": health?.linksUp.map(JSON.integer) ?? .null,
             "keys": health?.keys.map(JSON.integer) ?? .null,
+            "readP99Microseconds": health?.readP99.map(JSON.integer) ?? .null,
+            "readsCompared": health?.readsCompared.map(JSON.integer) ?? .null,
+            "readsStale": health?.readsStale.map(JSON.integer) ?? .null,
+            "writeP99Microseconds": health?.writeP99.map(JSON.integer) ?? .null,
         ]
     }
 }

@@ -100,10 +100,12 @@ public final class LocalCluster {
         }
         let state = ClusterState(
             name: "local-\(getpid())-\(MonotonicClock.now)",
-            nodes: members.map {
+            nodes: zip(members, ports).map { member, ports in
                 ClusterState.Node(
-                    id: $0.id, client: NodeSettings.Endpoint(host: $0.host, port: $0.clientPort),
-                    link: NodeSettings.Endpoint(host: $0.host, port: $0.linkPort))
+                    id: member.id,
+                    client: NodeSettings.Endpoint(host: member.host, port: ports.client),
+                    link: NodeSettings.Endpoint(host: member.host, port: ports.link),
+                    metrics: NodeSettings.Endpoint(host: member.host, port: ports.metrics))
             })
         let cluster = LocalCluster(directory: directory, state: state, lock: lock)
         for member in members { try cluster.writeConfiguration(of: member.id, members, plan) }
@@ -117,6 +119,7 @@ public final class LocalCluster {
         var configuration = NodeSettings(
             clusterName: state.name, node: node, members: members,
             dataDirectory: path(of: node, ""))
+        configuration.metrics = state.nodes[position(of: node)].metrics
         configuration.faults = plan.faults
         configuration.keyspaces = plan.keyspaces
         try Files.makeDirectory(path(of: node, ""))

@@ -9,23 +9,36 @@ enum LoopbackPorts {
     /// a moment must find its port free when it returns.
     private static let quiet = 10_240..<32_768
 
-    /// The client and link ports of so many nodes, counted from a base or picked among free ones.
+    /// The ports of one node.
+    struct Ports {
+        let client: Int
+        /// 10,000 above a client port that was counted from a base.
+        let link: Int
+        /// 5,000 above it.
+        let metrics: Int
+    }
+
+    /// The ports of so many nodes, counted from a base or picked among free ones.
     ///
     /// They are held until all are known, so they differ; between here and the node's own bind
     /// somebody else could take one, which the node then reports.
     ///
     /// - Throws: `cannotCreate` naming the port that is in use.
-    static func choose(nodes: Int, base: Int?) throws(Failure) -> [(client: Int, link: Int)] {
+    static func choose(nodes: Int, base: Int?) throws(Failure) -> [Ports] {
         var held: [Int32] = []
         defer { for descriptor in held { close(descriptor) } }
-        var ports: [(client: Int, link: Int)] = []
+        var ports: [Ports] = []
         for position in 0..<nodes {
             guard let base else {
-                ports.append((try pick(&held), try pick(&held)))
+                ports.append(
+                    Ports(
+                        client: try pick(&held), link: try pick(&held), metrics: try pick(&held)))
                 continue
             }
             let client = try take(base + position, &held)
-            ports.append((client, try take(base + position + 10_000, &held)))
+            let link = try take(client + 10_000, &held)
+            ports.append(
+                Ports(client: client, link: link, metrics: try take(client + 5_000, &held)))
         }
         return ports
     }

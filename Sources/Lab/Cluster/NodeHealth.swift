@@ -6,6 +6,15 @@ public struct NodeHealth: Equatable, Sendable {
     public private(set) var linksUp: Int?
     /// Keys it holds; nil when it does not say.
     public private(set) var keys: Int?
+    /// Microseconds within which 99 of 100 reads that it coordinated ended, since its start; nil
+    /// before the first.
+    public private(set) var readP99: Int?
+    /// The same of writes.
+    public private(set) var writeP99: Int?
+    /// Sampled reads that were compared with all replicas, since its start.
+    public private(set) var readsCompared: Int?
+    /// Of these, how many told an older value than a replica held.
+    public private(set) var readsStale: Int?
 
     /// Asks `PING`, `INFO` and `DBSIZE` and waits at most half a second for each.
     public init(asking address: NodeSettings.Endpoint) {
@@ -14,6 +23,10 @@ public struct NodeHealth: Equatable, Sendable {
             answers = try connection.ask("PING") == .simple("PONG")
             let text = try connection.ask("INFO").text ?? ""
             linksUp = NodeHealth.field("links_up", of: text)
+            readP99 = NodeHealth.field("read_p99_us", of: text)
+            readsCompared = NodeHealth.field("reads_compared", of: text)
+            readsStale = NodeHealth.field("reads_stale", of: text)
+            writeP99 = NodeHealth.field("write_p99_us", of: text)
             if case .integer(let count) = try connection.ask("DBSIZE") { keys = count }
         } catch {
             // Not answering is the finding; what was learnt before it stays.

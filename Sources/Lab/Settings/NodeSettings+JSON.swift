@@ -1,21 +1,26 @@
 extension NodeSettings {
     /// The configuration as a file holds it: reading it back gives an equal value.
     public var json: JSON {
-        [
-            "clusterID": .text(clusterName),
-            "node": .integer(Int(node.rawValue)),
-            "client": client.json,
-            "link": [
-                "host": .text(link.host), "port": .integer(link.port),
-                "trustsNetwork": .bool(trustsNetwork),
-            ],
-            "dataDirectory": .text(dataDirectory),
-            "recovery": .text(recovery.rawValue),
-            "faults": .bool(faults),
-            "members": .list(members.map(\.json)),
-            "limits": limits.json,
-            "keyspaces": .members(keyspaces.map { JSON.Member($0.0, $0.1.json) }),
+        let link: JSON = [
+            "host": .text(link.host), "port": .integer(link.port),
+            "trustsNetwork": .bool(trustsNetwork),
         ]
+        var entries = [
+            JSON.Member("clusterID", .text(clusterName)),
+            JSON.Member("node", .integer(Int(node.rawValue))),
+            JSON.Member("client", client.json),
+            JSON.Member("link", link),
+        ]
+        if let metrics { entries.append(JSON.Member("metrics", metrics.json)) }
+        entries += [
+            JSON.Member("dataDirectory", .text(dataDirectory)),
+            JSON.Member("recovery", .text(recovery.rawValue)),
+            JSON.Member("faults", .bool(faults)),
+            JSON.Member("members", .list(members.map(\.json))),
+            JSON.Member("limits", limits.json),
+            JSON.Member("keyspaces", .members(keyspaces.map { JSON.Member($0.0, $0.1.json) })),
+        ]
+        return .members(entries)
     }
 }
 

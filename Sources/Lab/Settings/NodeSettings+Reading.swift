@@ -3,8 +3,8 @@ import Base
 extension NodeSettings {
     private static let portRange = 1...65_535
     private static let names = [
-        "clusterID", "node", "client", "link", "dataDirectory", "recovery", "faults", "members",
-        "limits", "keyspaces",
+        "clusterID", "node", "client", "link", "metrics", "dataDirectory", "recovery", "faults",
+        "members", "limits", "keyspaces",
     ]
 
     /// Reads a configuration file's text.
@@ -41,6 +41,7 @@ extension NodeSettings {
             dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
         client = try NodeSettings.endpoint(reader.member("client"), default: client)
         try readLink(reader.member("link"))
+        metrics = try NodeSettings.metrics(reader.member("metrics"))
         try readRecovery(reader.member("recovery"))
         faults = try reader.bool("faults") ?? false
         limits = try Limits(reader.member("limits"))
@@ -67,6 +68,15 @@ extension NodeSettings {
         let reader = try SettingsReader(place, known: ["host", "port", "trustsNetwork"])
         link = try NodeSettings.endpoint(reader, default: link)
         trustsNetwork = try reader.bool("trustsNetwork") ?? trustsNetwork
+    }
+
+    private static func metrics(_ place: JSON.Member?) throws(SettingsError) -> Endpoint? {
+        guard let place else { return nil }
+        let reader = try SettingsReader(place, known: ["host", "port"])
+        _ = try reader.required("port", example: "port: 9101, or 0 for a free one")
+        return Endpoint(
+            host: try reader.text("host", example: "127.0.0.1") ?? "127.0.0.1",
+            port: try reader.integer("port", in: 0...65_535, example: 9101) ?? 0)
     }
 
     private mutating func readRecovery(_ place: JSON.Member?) throws(SettingsError) {

@@ -82,6 +82,8 @@ public struct NodeSettings: Equatable, Sendable {
     public var client: Endpoint
     /// Where other nodes are listened for.
     public var link: Endpoint
+    /// Where `/metrics` is served over HTTP, port 0 for one that the kernel picks; nil serves none.
+    public var metrics: Endpoint?
     /// True when everybody who can reach the link port is trusted.
     public var trustsNetwork = false
     public var dataDirectory: String

@@ -1,0 +1,51 @@
+import Causality
+
+/// What one keyspace's records on this node amount to.
+public struct KeyspaceContents: Equatable, Sendable {
+    /// Records, tombstones and what has expired or was emptied away included.
+    public private(set) var records = 0
+    /// Records that hold no value any more.
+    public private(set) var tombstones = 0
+    /// Values beyond the first of their key: concurrent writes that nobody has merged.
+    public private(set) var siblings = 0
+    /// Of records: headers, keys and values.
+    public private(set) var bytes = 0
+
+    /// A record's share in the sums; zero for no record.
+    struct Share: Equatable {
+        var records = 0
+        var tombstones = 0
+        var siblings = 0
+        var bytes = 0
+
+        static var none: Share { Share() }
+
+        /// A record that holds one value or none.
+        @inline(__always)
+        static func plain(length: Int, isTombstone: Bool) -> Share {
+            Share(records: 1, tombstones: isTombstone ? 1 : 0, siblings: 0, bytes: length)
+        }
+
+        @inline(__always)
+        init(records: Int = 0, tombstones: Int = 0, siblings: Int = 0, bytes: Int = 0) {
+            self.records = records
+            self.tombstones = tombstones
+            self.siblings = siblings
+            self.bytes = bytes
+        }
+
+        @inline(__always)
+        init(_ record: Record) {
+            self = .plain(length: record.length, isTombstone: record.isTombstone)
+            if record.isSiblingSet { siblings = max(0, record.siblingCount - 1) }
+        }
+    }
+
+    @inline(__always)
+    mutating func replace(_ before: Share, by after: Share) {
+        records &+= after.records &- before.records
+        tombstones &+= after.tombstones &- before.tombstones
+        siblings &+= after.siblings &- before.siblings
+        bytes &+= after.bytes &- before.bytes
+    }
+}

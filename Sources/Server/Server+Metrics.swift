@@ -1,0 +1,185 @@
+import Coding
+import Reactor
+import Replication
+import Storage
+
+extension Server {
+    /// Which release this is.
+    public static let release = "0.1.0"
+}
+
+// What `/metrics` says. Labels take values from the configuration and the keyspaces only, so the
+// number of series is bounded by them; a keyspace's operations appear with the first of them.
+extension Server {
+    func writeMetrics(into body: inout ByteBuffer) {
+        var text = MetricsText()
+        let keyspaces = node.keyspaceFigures
+        writeProcess(&text)
+        writeOperations(keyspaces, &text)
+        writeStaleness(keyspaces, &text)
+        writeContents(keyspaces, &text)
+        writeLinks(&text)
+        writeLoop(&text)
+        writeJournal(&text)
+        writeRecovery(&text)
+        writeNodeCounters(&text)
+        body.append(text.buffer.bytes)
+    }
+
+    private func writeProcess(_ text: inout MetricsText) {
+        text.family("quorate_build_info", .gauge, "The release; the value says nothing.")
+        text.sample(1, [("release", Server.release)])
+        text.family("quorate_node_info", .gauge, "Who the node is in this life; value 1.")
+        text.sample(
+            1, [("node", "\(node.identity.node.rawValue)"), ("identity", "\(node.identity)")])
+        text.family("process_cpu_seconds_total", .counter, "User and system processor time.")
+        text.sample(nanoseconds: ProcessUsage.processorNanoseconds)
+        if let bytes = ProcessUsage.residentBytes {
+            text.single("process_resident_memory_bytes", .gauge, bytes, "Resident memory.")
+        }
+        if let count = ProcessUsage.openDescriptors {
+            text.single("process_open_fds", .gauge, count, "Open file descriptors.")
+        }
+        text.family("process_start_time_seconds", .gauge, "Start of the node since 1970.")
+        text.sample(milliseconds: Int64(startedAt))
+    }
+
+    private func writeOperations(_ keyspaces: [KeyspaceFigures], _ text: inout MetricsText) {
+        text.family(
+            "quorate_operation_duration_seconds", .histogram,
+            "Operations that did what was asked, from the turn that read the request to the end of "
+                + "the turn that wrote the reply.")
+        for keyspace in keyspaces {
+            for operation in OperationClass.allCases where keyspace[operation].latency.count > 0 {
+                text.histogram(keyspace[operation].latency, labels(keyspace, operation))
+            }
+        }
+        text.family(
+            "quorate_operations_total", .counter,
+            "Operations by outcome of their quorum; a forwarded write is a write at the node that "
+                + "coordinates it too.")
+        for keyspace in keyspaces {
+            for operation in OperationClass.allCases where keyspace[operation].count > 0 {
+                for outcome in OperationOutcome.allCases {
+                    text.sample(
+                        keyspace[operation].count(outcome),
+                        labels(keyspace, operation) + [("outcome", "\(outcome)")])
+                }
+            }
+        }
+        text.single(
+            "quorate_operations_under_way", .gauge, node.operationsUnderWay,
+            "Reads, writes and forwarded commands that have not ended.")
+    }
+
+    private func labels(
+        _ keyspace: KeyspaceFigures, _ operation: OperationClass
+    ) -> [MetricsText.Label] {
+        [("keyspace", keyspace.name), ("operation", "\(operation)")]
+    }
+
+    private func writeStaleness(_ keyspaces: [KeyspaceFigures], _ text: inout MetricsText) {
+        let sampled = keyspaces.filter { $0.staleness != StalenessFigures() }
+        text.family(
+            "quorate_reads_compared_total", .counter,
+            "Sampled reads by what all replicas held when they were asked after the answer.")
+        for keyspace in sampled {
+            for outcome in StalenessFigures.Outcome.allCases {
+                text.sample(
+                    keyspace.staleness.count(outcome),
+                    [("keyspace", keyspace.name), ("result", "\(outcome)")])
+            }
+        }
+        text.family(
+            "quorate_stale_read_age_seconds", .histogram,
+            "Of stale sampled reads: how long there had been a newer write when the read began.")
+        for keyspace in sampled {
+            text.histogram(keyspace.staleness.age, [("keyspace", keyspace.name)])
+        }
+        text.family(
+            "quorate_stale_read_behind_seconds", .histogram,
+            "Of stale sampled reads that told a value: between its write and the newest.")
+        for keyspace in sampled {
+            text.histogram(keyspace.staleness.behind, [("keyspace", keyspace.name)])
+        }
+        text.family(
+            "quorate_stale_read_newer_writes", .histogram,
+            "Of stale sampled reads: newer writes that some replica held; there may be more.")
+        for keyspace in sampled {
+            text.histogram(
+                counts: keyspace.staleness.versions, sum: keyspace.staleness.versionsSum,
+                [("keyspace", keyspace.name)])
+        }
+    }
+
+    private func writeContents(_ keyspaces: [KeyspaceFigures], _ text: inout MetricsText) {
+        let families: [(name: String, help: String, value: (KeyspaceFigures) -> Int)] = [
+            ("keys", "Live keys on this node, expired ones included.", { $0.keys }),
+            ("records", "Records on this node.", { $0.contents.records }),
+            ("tombstones", "Records that hold no value any more.", { $0.contents.tombstones }),
+            ("siblings", "Values beyond the first of their key.", { $0.contents.siblings }),
+            ("record_bytes", "Headers, keys and values of records.", { $0.contents.bytes }),
+        ]
+        for family in families {
+            text.family("quorate_keyspace_\(family.name)", .gauge, family.help)
+            for keyspace in keyspaces {
+                text.sample(family.value(keyspace), [("keyspace", keyspace.name)])
+            }
+        }
+        text.single(
+            "quorate_memory_bytes", .gauge, node.allocatedBytes, "Tables and records.")
+        text.single(
+            "quorate_memory_limit_bytes", .gauge, node.memoryBytesMax,
+            "What they may take before writes are refused.")
+    }
+
+    private func writeLinks(_ text: inout MetricsText) {
+        let figures = node.linkFigures
+        text.family("quorate_link_up", .gauge, "Whether the link to a node is up.")
+        for link in figures { text.sample(link.isUp ? 1 : 0, label(link)) }
+        text.family(
+            "quorate_link_clock_ahead_seconds", .gauge,
+            "How far a node's wall clock is ahead of this one's, the way of its last message "
+                + "included.")
+        for link in figures {
+            guard let ahead = link.clockAheadMilliseconds else { continue }
+            text.sample(milliseconds: ahead, label(link))
+        }
+        text.family("quorate_link_backlog_bytes", .gauge, "Messages that wait for a node.")
+        for link in figures { text.sample(backlogBytes(of: link), label(link)) }
+        text.single(
+            "quorate_clock_contradicted", .gauge, node.isClockContradicted ? 1 : 0,
+            "Whether no linked node's clock is near this one's, so that nothing is written here.")
+    }
+
+    private func label(_ link: LinkFigures) -> [MetricsText.Label] {
+        [("node", "\(link.node.rawValue)")]
+    }
+
+    private func backlogBytes(of link: LinkFigures) -> Int {
+        let index = neighbours.first { $0.node == link.node }?.link
+        return index.map { links.contains($0) ? links[$0].output.count : 0 } ?? 0
+    }
+
+    private func writeLoop(_ text: inout MetricsText) {
+        text.single("quorate_clients", .gauge, clients.count, "Client connections.")
+        text.single(
+            "quorate_sessions", .gauge, node.sessionCount,
+            "Client connections that the node knows.")
+        text.single(
+            "quorate_held_bytes", .gauge, holds.byteCount,
+            "Replies and messages that wait for a sync.")
+        for (name, value, help) in counters.named {
+            text.single("quorate_\(name)_total", .counter, Int(value), help)
+        }
+    }
+
+    private func writeNodeCounters(_ text: inout MetricsText) {
+        for (name, value) in node.counters.named {
+            let words = name.split(separator: "_").joined(separator: " ")
+            text.single(
+                "quorate_\(name)_total", .counter, value,
+                MetricsHelp.nodeCounters[name] ?? "Counted by the node: \(words).")
+        }
+    }
+}
