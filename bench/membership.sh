@@ -14,6 +14,20 @@
 # - wrong: how often anybody held a healthy node for suspect, or dead, in 330 s.
 # - slow nodes: the same in 120 s while every twentieth node is two seconds late, without Lifeguard
 #   (local health off, suspicions of fixed length) and with it.
+#
+# Seen (four minutes; no false death anywhere, and the cost does not grow with the cluster):
+#          form   join  death   heal    quiet              5 %              wrong         longest
+#  nodes      s      s      s      s    msg/s  byte/s    msg/s  byte/s    suspect  dead      byte
+#     10    0.7    0.6    7.5    3.4      3.0    75.0      4.3   106.8          0     0       210
+#    100    1.3    1.6   13.1    3.8      3.0    75.0      4.2   106.3          0     0      1623
+#   1000   12.4    2.4   18.6   24.0      3.0    75.0      4.2   106.2          0     0      2973
+#
+#              plain          Lifeguard
+#  nodes     suspect   dead     suspect   dead
+#     10         922      0           9      0
+#    100       46406      0         755      0
+#   1000     4202814      0       81604      0
+#
 # Exits 1 when a figure cannot be had, such as halves that never declared each other dead.
 set -uo pipefail
 cd "$(dirname "$0")/.."

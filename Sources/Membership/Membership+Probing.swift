@@ -4,9 +4,10 @@ import Base
 struct Probe {
     let target: ReplicaIdentity
     let sequence: UInt32
-    /// When the next attempt is due: others are asked, then the target alone; nil after both.
+    /// When others are asked for the first or the second time; nil after both.
     var nextAttempt: Deadline?
-    /// How many of the others that were asked have not been heard of since; 1 if there are none.
+    /// How many of the others that were asked first have not been heard of since; 1 if there are
+    /// none.
     var nacksMissing = 1
     /// Whether others have been asked.
     var isIndirect = false
@@ -46,38 +47,29 @@ extension Membership {
         send(.ping(sequence: sequence, target: record.identity), to: picked, &effects)
     }
 
-    /// Others are asked, and the target twice more: a lost packet should cost a message, not a
-    /// suspicion, which the whole cluster hears of and which there are more of in a larger one.
+    /// Others are asked, the target once more, and half-way to the end all that again: lost packets
+    /// should cost messages, not a suspicion, which the whole cluster hears of and which there are
+    /// more of in a larger one.
     private mutating func probeAgain(_ effects: inout [MembershipEffect]) {
         guard var waiting = probe else { return }
+        let (sequence, target) = (waiting.sequence, waiting.target)
+        let others = sampleReachable(configuration.indirectProbesMax, except: target.node)
         if waiting.isIndirect {
             waiting.nextAttempt = nil
         } else {
-            askOthers(&waiting, &effects)
+            waiting.isIndirect = true
+            // With nobody to ask, nobody vouches for this node's hearing.
+            waiting.nacksMissing = max(1, others.count)
             // Who looks late gives the others their time nonetheless.
             nextProbe = max(nextProbe, now + health.stretched(probeInterval - probeTimeout))
             waiting.nextAttempt = now + (nextProbe - now) / 2
         }
         probe = waiting
-        send(
-            .ping(sequence: waiting.sequence, target: waiting.target), to: waiting.target.node,
-            &effects)
-    }
-
-    private mutating func askOthers(
-        _ waiting: inout Probe, _ effects: inout [MembershipEffect]
-    ) {
-        let others = sampleReachable(configuration.indirectProbesMax, except: waiting.target.node)
-        waiting.isIndirect = true
-        waiting.nacksMissing = others.count
         counters.indirectProbes += others.count
         for other in others {
-            send(
-                .pingRequest(sequence: waiting.sequence, target: waiting.target), to: other,
-                &effects)
+            send(.pingRequest(sequence: sequence, target: target), to: other, &effects)
         }
-        // Nobody can vouch for this node's hearing.
-        if others.isEmpty { waiting.nacksMissing = 1 }
+        send(.ping(sequence: sequence, target: target), to: target.node, &effects)
     }
 
     private mutating func failProbe(_ effects: inout [MembershipEffect]) {

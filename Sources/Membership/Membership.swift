@@ -3,7 +3,7 @@ import Base
 /// Who is in the cluster and who is alive, as one node sees it: SWIM with Lifeguard, as a value.
 ///
 /// Every probe interval the node pings one other member. No answer: it asks a few others to ping
-/// it, and pings twice more itself. Still none: the member is suspect, and the news rides on
+/// it and pings again itself, twice. Still none: the member is suspect, and the news rides on
 /// whatever is sent next. A suspect that hears of it refutes by a higher incarnation; one that does
 /// not is dead when the suspicion's time is over. Cost per node and second: a constant number of
 /// messages of bounded size, however many members there are.
