@@ -116,6 +116,52 @@ struct TrapTests {
         #expect(refusal(members, epoch: 2) == .otherRing(a))
     }
 
+    @Test("1: what was deleted while a replica was away stays deleted when it returns")
+    func deletedWhileAway() throws {
+        let cluster = Cluster(3)
+        for key in ["read", "cold"] {
+            #expect(cluster.run(a, "SET \(key) v W ALL") == "+OK\r\n")
+        }
+        let old = cluster.journals[c, default: []]
+        cluster.unlink(a, c)
+        cluster.unlink(b, c)
+        for key in ["read", "cold"] { #expect(cluster.run(a, "DEL \(key)") == ":1\r\n") }
+        try cluster.restart(c, epoch: 2, on: old)
+        #expect(cluster.run(c, "GET read R 1") == "$1\r\nv\r\n", "it knows no better yet")
+        #expect(cluster.run(c, "GET read R 2") == "$-1\r\n")
+        cluster.pass(milliseconds: 15_000)
+        for node in cluster.ids {
+            for key in ["read", "cold"] {
+                #expect(cluster.run(node, "GET \(key) R 1") == "$-1\r\n")
+            }
+        }
+    }
+
+    @Test("28: clocks that differ make nobody forget, keep or resurrect what expires")
+    func expiryByTheWrite() {
+        let cluster = Cluster(3)
+        cluster.wall[b, default: 0] += 400
+        cluster.cut = [[a, c], [c, a], [b, c], [c, b]]
+        #expect(cluster.run(a, "SET k v PX 1000") == "+OK\r\n")
+        cluster.pass(milliseconds: 700)
+        #expect(cluster.run(a, "GET k R 1") == "$1\r\nv\r\n")
+        #expect(cluster.run(b, "GET k R 1") == "$-1\r\n", "by its own clock the time has come")
+        cluster.cut = []
+        cluster.pass(milliseconds: 15_000)
+        let states = cluster.ids.map { node in
+            cluster.with(node) { node in
+                Array("k".utf8).withUnsafeBytes { key in
+                    node.store.find(node.store.address(of: key), key).map { Array($0.bytes) }
+                }
+            }
+        }
+        #expect(states[0] != nil && states[0] == states[1] && states[1] == states[2])
+        for node in cluster.ids { #expect(cluster.run(node, "GET k R ALL") == "$-1\r\n") }
+        #expect(cluster.run(c, "SET k w") == "+OK\r\n")
+        cluster.pass(milliseconds: 15_000)
+        for node in cluster.ids { #expect(cluster.run(node, "GET k R 1") == "$1\r\nw\r\n") }
+    }
+
     private func refusal(
         _ cluster: Cluster, _ node: NodeID, _ hello: Hello, dialled: NodeID? = nil
     ) -> LinkRefusal? {
