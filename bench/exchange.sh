@@ -19,8 +19,8 @@ cut_seconds=${1:-20}
 counter() { # name
     local node total=0 value
     for node in 0 1 2; do
-        value=$(redis-cli -p $((base + node)) INFO | tr -d '\r' | sed -n "s/^$1://p")
-        total=$((total + value))
+        value=$(redis-cli -p $((base + node)) INFO 2>/dev/null | tr -d '\r' | sed -n "s/^$1://p")
+        total=$((total + ${value:-0}))
     done
     say "$total"
 }
@@ -35,7 +35,7 @@ await_keys() { # count
     local node tries
     for node in 0 1 2; do
         for ((tries = 0; tries < 600; tries++)); do
-            (($(redis-cli -p $((base + node)) DBSIZE) >= $1)) && continue 2
+            (($(redis-cli -p $((base + node)) DBSIZE 2>/dev/null || say 0) >= $1)) && continue 2
             sleep 0.1
         done
         fail "node $((node + 1)) has $(redis-cli -p $((base + node)) DBSIZE) of $1 keys after 60 s"
@@ -47,15 +47,20 @@ fresh() { # dirty: how many of them node 3 has
         redis-cli -p $((base + 2)) | grep -c '^new' || true
 }
 
-measure() { # keys dirty seconds
-    local keys=$1 dirty=$2 seconds=$3 begun healed got repairs sent bytes node first
+load_keys() { # count
+    local first
     # A node has at most 65,536 requests under way.
-    for ((first = 0; first < keys; first += 50000)); do
-        awk -v i=$first -v n="$keys" 'BEGIN {
+    for ((first = 0; first < $1; first += 50000)); do
+        awk -v i=$first -v n="$1" 'BEGIN {
             for (end = i + 50000; i < n && i < end; i++) printf "SET k:%d old%096d\r\n", i, i
         }' | pipe "$base"
     done
-    await_keys "$keys"
+    await_keys "$1"
+}
+
+measure() { # keys dirty seconds
+    local keys=$1 dirty=$2 seconds=$3 begun healed got repairs sent bytes node
+    load_keys "$keys"
     sleep 3
     sent=$(counter exchanged_keys) bytes=$(counter exchange_bytes) repairs=$(counter read_repairs)
     for node in 0 1; do
@@ -85,6 +90,28 @@ expect() { # wanted command…
     [[ $got == "$wanted" ]] || fail "$*: got '$got', wanted '$wanted'"
 }
 
+# A node that comes back with nothing: seconds until it has as many keys as the others.
+refill() { # node keys
+    local node=$1 keys=$2 begun sent bytes
+    load_keys "$keys"
+    kill -KILL "${nodes[node - 1]}"
+    wait "${nodes[node - 1]}" 2>/dev/null || true
+    rm -rf "$work/node-$node"
+    mkdir "$work/node-$node"
+    sent=$(counter exchanged_keys) bytes=$(counter exchange_bytes)
+    begun=$(date +%s%N)
+    start_node "$node"
+    nodes[node - 1]=$pid
+    await_keys "$keys"
+    awk -v node="$node" -v keys="$keys" -v ns=$(($(date +%s%N) - begun)) \
+        -v sent=$(($(counter exchanged_keys) - sent)) -v bytes=$(($(counter exchange_bytes) - bytes)) '
+        BEGIN {
+            printf "node %d back empty: %d keys after %.1f s, %d sent, %d bytes a key\n",
+                node, keys, ns / 1e9, sent, bytes / keys
+        }'
+    expect OK redis-cli -p "$base" FLUSHALL
+}
+
 need redis-cli
 need_release
 free_ports 3
@@ -95,3 +122,5 @@ measure 100000 1000 "$cut_seconds"
 for dirty in 10 100 10000; do measure 100000 $dirty 3; done
 measure 10000 1000 3
 measure 1000000 1000 3
+refill 1 300000
+refill 3 300000

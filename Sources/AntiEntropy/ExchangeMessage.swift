@@ -4,6 +4,7 @@ import Coding
 /// message that gets lost costs time until the next exchange, nothing else.
 ///
 ///     a → b  roots      of all trees that both keep
+///     b → a  held       when a root differs, to tell whether exchanges change anything
 ///     b → a  branches   of each tree whose root differs
 ///     a → b  leaves     of each branch that differs
 ///     b → a  keys       of each leaf that differs, without values
@@ -16,8 +17,10 @@ public enum ExchangeMessage: Equatable, Sendable {
     case leaves(KeyRangeNumber, branch: UInt8, [UInt64])
     /// Everything in a leaf, ascending by hash.
     case keys(KeyRangeNumber, leaf: UInt16, [KeyState])
-    /// Hashes of keys whose records are wanted.
+    /// Hashes of keys whose records are wanted, ascending.
     case wanted(KeyRangeNumber, leaf: UInt16, [UInt64])
+    /// The sum of everything that the sender shares with the receiver, whatever its n.
+    case held(UInt64)
 
     /// 0…255.
     public typealias KeyRangeNumber = UInt8
@@ -44,6 +47,11 @@ public enum ExchangeMessage: Equatable, Sendable {
             self = .roots(try ExchangeMessage.roots(&reader))
             return
         }
+        guard kind != 5 else {
+            self = .held(try reader.integer())
+            try reader.end()
+            return
+        }
         let range: UInt8 = try reader.integer()
         switch kind {
         case 1: self = .branches(range, try ExchangeMessage.sums(&reader))
@@ -56,7 +64,11 @@ public enum ExchangeMessage: Equatable, Sendable {
             self = .keys(range, leaf: leaf, try ExchangeMessage.keys(&reader, leaf))
         case 4:
             let leaf = try ExchangeMessage.leaf(&reader)
-            self = .wanted(range, leaf: leaf, try ExchangeMessage.words(&reader))
+            let hashes = try ExchangeMessage.words(&reader)
+            guard zip(hashes, hashes.dropFirst()).allSatisfy(<) else {
+                throw .invalid("hashes ascend")
+            }
+            self = .wanted(range, leaf: leaf, hashes)
         default: throw .invalid("exchange has an unknown kind")
         }
     }
@@ -127,6 +139,9 @@ public enum ExchangeMessage: Equatable, Sendable {
             buffer.append([4, range])
             buffer.append(integer: leaf)
             for hash in hashes { buffer.append(integer: hash) }
+        case .held(let sum):
+            buffer.append(UInt8(5))
+            buffer.append(integer: sum)
         }
     }
 }

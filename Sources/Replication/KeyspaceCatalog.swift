@@ -42,6 +42,14 @@ struct KeyspaceCatalog {
         self.hashKey = hashKey
     }
 
+    /// Whether both put every key into the same keyspace and let the same records count.
+    func isShaped(like other: KeyspaceCatalog) -> Bool {
+        active.count == other.active.count
+            && zip(active, other.active).allSatisfy {
+                $0.n == $1.n && $0.truncatedAt == $1.truncatedAt && $0.isDropped == $1.isDropped
+            }
+    }
+
     /// The index of the keyspace that a key lives in.
     @inline(__always)
     func index(of key: UnsafeRawBufferPointer) -> Int {

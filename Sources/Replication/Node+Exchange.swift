@@ -21,7 +21,7 @@ extension Node {
     private static let writeMilliseconds: UInt64 = 2_000
     /// Trees that one exchange descends into.
     private static let rangesMax = 64
-    /// What a descent into one tree takes when all its branches differ, and their leaves.
+    /// What a descent into one tree takes down to the leaves when all of them differ.
     private static let descentBytes = 16_384
 
     /// A stored state as its tree sees it: 0 for what is in no tree.
@@ -99,28 +99,43 @@ extension Node {
         links[index].exchangeBudget = min(
             links[index].exchangeBudget + refill, configuration.exchangeBytesPerSecond)
         guard configuration.node < links[index].node else { return }
-        // What was refused is found again each time; it makes no haste.
-        let (differences, before) = (links[index].differences, links[index].differencesBefore)
-        if differences != 0 && differences != before { hastenExchange(index) }
+        let node = links[index].node
+        let here = sharedSum(with: node)
+        if links[index].exchange.isGaining(here: here) { hastenExchange(index) }
         guard links[index].exchangeAt <= now.monotonic else { return }
-        (links[index].differences, links[index].differencesBefore) = (0, differences)
+        links[index].exchange.begin(here: here)
         let pause = links[index].exchangePause
         links[index].exchangeAt = now.monotonic + .nanoseconds(milliseconds: pause)
         links[index].exchangePause = min(
             max(2 * pause, Node.heartbeatMilliseconds), Node.exchangePauseMax)
         counters.exchanges += 1
-        var classes: [Int] = []
-        for keyspace in catalog.active where keyspace.n > 1 && !classes.contains(keyspace.n) {
-            classes.append(keyspace.n)
-        }
-        let node = links[index].node
-        for n in classes {
+        for n in replicationFactors {
             var roots: [ExchangeMessage.RangeRoot] = []
             for range in KeyRange.all where sharesRange(range, n, with: node) {
                 roots.append(.init(range: range.rawValue, root: tree(n, range).root))
             }
             if !roots.isEmpty { sendExchange(.roots(roots), n, to: node, &effects) }
         }
+    }
+
+    /// Every n above 1 that a keyspace has.
+    private var replicationFactors: [Int] {
+        var all: [Int] = []
+        for keyspace in catalog.active where keyspace.n > 1 && !all.contains(keyspace.n) {
+            all.append(keyspace.n)
+        }
+        return all
+    }
+
+    /// What this node holds of all that it shares with another, as one sum.
+    private func sharedSum(with node: NodeID) -> UInt64 {
+        var sum: UInt64 = 0
+        for n in replicationFactors {
+            for range in KeyRange.all where sharesRange(range, n, with: node) {
+                sum &+= tree(n, range).root
+            }
+        }
+        return sum
     }
 
     /// The next exchange comes at the next heartbeat.
@@ -137,23 +152,30 @@ extension Node {
         effects.bytes.append(integer: UInt64(0))
         message.encode(into: &effects.bytes)
         Frame.finish(&effects.bytes, from: start)
-        sendWithinBudget(start..<effects.bytes.count, to: node, &effects)
+        spend(start..<effects.bytes.count, on: node, &effects)
     }
 
-    /// - Returns: whether the link's budget allowed it; what it does not comes up again.
-    @discardableResult
-    private mutating func sendWithinBudget(
-        _ frame: Range<Int>, to node: NodeID, _ effects: inout Effects
-    ) -> Bool {
-        guard let index = linkIndex(of: node) else { return false }
-        guard links[index].exchangeBudget > 0 else {
-            counters.exchangesDeferred += 1
-            return false
-        }
-        links[index].exchangeBudget -= frame.count
+    private mutating func spend(_ frame: Range<Int>, on node: NodeID, _ effects: inout Effects) {
+        if let index = linkIndex(of: node) { links[index].exchangeBudget -= frame.count }
         counters.exchangeBytes += frame.count
         send(frame, to: node, &effects)
-        return true
+    }
+
+    private func budget(_ node: NodeID) -> Int {
+        linkIndex(of: node).map { links[$0].exchangeBudget } ?? 0
+    }
+
+    /// Whether a message may be answered now; what may not comes up again. Half of what comes in
+    /// between two heartbeats is kept for records: lists alone move nothing.
+    private mutating func hasBudget(for message: ExchangeMessage, _ node: NodeID) -> Bool {
+        let kept = configuration.exchangeBytesPerSecond / 2_000 * Int(Node.heartbeatMilliseconds)
+        let isEnough = switch message {
+        case .held: true
+        case .roots, .branches, .leaves: budget(node) > kept
+        case .keys, .wanted: budget(node) > 0
+        }
+        if !isEnough { counters.exchangesDeferred += 1 }
+        return isEnough
     }
 }
 
@@ -168,23 +190,19 @@ extension Node {
     mutating func exchange(
         _ message: ExchangeMessage, _ n: Int, from node: NodeID, _ effects: inout Effects
     ) {
+        guard hasBudget(for: message, node) else { return }
         switch message {
+        case .held(let sum): linkIndex(of: node).map { links[$0].exchange.there = sum }
         case .roots(let roots): compareRoots(roots, n, node, &effects)
         case .branches(let number, let sums):
-            let range = KeyRange(number)
-            guard sharesRange(range, n, with: node) else { return }
-            let own = tree(n, range)
-            for (branch, (theirs, mine)) in zip(sums, own.branches).enumerated()
-            where theirs != mine {
-                let leaves = Array(own.leaves(of: branch))
-                sendExchange(
-                    .leaves(number, branch: UInt8(branch), leaves), n, to: node, &effects)
-            }
+            guard sharesRange(KeyRange(number), n, with: node) else { return }
+            compareBranches(sums, KeyRange(number), n, node, &effects)
         case .leaves(let number, let branch, let sums):
             let range = KeyRange(number)
             guard sharesRange(range, n, with: node) else { return }
             let own = tree(n, range).leaves(of: Int(branch))
-            for (place, (theirs, mine)) in zip(sums, own).enumerated() where theirs != mine {
+            for (place, (theirs, mine)) in zip(sums, own).enumerated()
+            where theirs != mine && hasBudget(for: message, node) {
                 let leaf = UInt16(Int(branch) * HashTree.fanOut + place)
                 let keys = states(LeafPlace(n: n, range: range, leaf: leaf))
                 sendExchange(.keys(number, leaf: leaf, keys), n, to: node, &effects)
@@ -207,15 +225,30 @@ extension Node {
             sharesRange(range, n, with: node) && tree(n, range).root != root
         }
         guard !differing.isEmpty else { return }
-        // Another beginning each time, so that the limit starves none; and no more than the budget
-        // lasts for down to the records.
+        sendExchange(.held(sharedSum(with: node)), n, to: node, &effects)
+        // Another beginning each time, so that the limit starves none.
         let first = random.below(differing.count)
-        let budget = linkIndex(of: node).map { links[$0].exchangeBudget } ?? 0
-        let limit = min(Node.rangesMax, max(1, budget / Node.descentBytes))
+        let limit = min(Node.rangesMax, max(1, budget(node) / Node.descentBytes))
         for step in 0..<min(differing.count, limit) {
             let range = differing[(first + step) % differing.count].0
             let branches = Array(tree(n, range).branches)
             sendExchange(.branches(range.rawValue, branches), n, to: node, &effects)
+        }
+    }
+
+    private mutating func compareBranches(
+        _ theirs: [UInt64], _ range: KeyRange, _ n: Int, _ node: NodeID, _ effects: inout Effects
+    ) {
+        let own = tree(n, range)
+        let mine = Array(own.branches)
+        let first = random.below(HashTree.fanOut)
+        for step in 0..<HashTree.fanOut {
+            let branch = (first + step) % HashTree.fanOut
+            guard theirs[branch] != mine[branch] else { continue }
+            let leaves = Array(own.leaves(of: branch))
+            let message = ExchangeMessage.leaves(range.rawValue, branch: UInt8(branch), leaves)
+            guard hasBudget(for: message, node) else { return }
+            sendExchange(message, n, to: node, &effects)
         }
     }
 
@@ -228,9 +261,12 @@ extension Node {
         let comparison = LeafComparison(
             here: states(place), there: theirs,
             fresh: onTheirWay.rawValue...latest.rawValue)
-        guard let index = linkIndex(of: node) else { return }
-        links[index].differences &+= comparison.lackedThere.reduce(0, &+)
-        links[index].differences &+= comparison.lackedHere.reduce(0, &+)
+        if let index = linkIndex(of: node) {
+            links[index].exchange.hasSent = !comparison.lackedThere.isEmpty
+                || links[index].exchange.hasSent
+            links[index].exchange.hasAsked = !comparison.lackedHere.isEmpty
+                || links[index].exchange.hasAsked
+        }
         sendRecords(comparison.lackedThere, place, to: node, &effects)
         guard !comparison.lackedHere.isEmpty,
             configuration.plantedBug != .exchangeAsksNothing
@@ -267,7 +303,7 @@ extension Node {
     ) {
         var doubted: [[UInt8]] = []
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
-            guard isDoubted(record.dot.stamp), hashes.contains(hash) else { return }
+            guard isDoubted(record.dot.stamp), hashes.holds(hash) else { return }
             doubted.append(Array(record.key))
         }
         for key in doubted {
@@ -281,15 +317,28 @@ extension Node {
     private mutating func sendRecords(
         _ hashes: [UInt64], _ place: LeafPlace, to node: NodeID, _ effects: inout Effects
     ) {
-        guard !hashes.isEmpty else { return }
+        guard !hashes.isEmpty, budget(node) > 0 else { return }
         settleDoubts(hashes, place, &effects)
         var frames: [Range<Int>] = []
+        var left = budget(node)
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
-            guard hashes.contains(hash) else { return }
+            guard left > 0, hashes.holds(hash) else { return }
             frames.append(effects.bytes.appendMessage(kind: 1, number: 0, record.bytes))
+            left -= record.length
         }
-        for frame in frames where sendWithinBudget(frame, to: node, &effects) {
-            counters.exchangedKeys += 1
+        for frame in frames { spend(frame, on: node, &effects) }
+        counters.exchangedKeys += frames.count
+    }
+}
+
+extension [UInt64] {
+    /// Whether an ascending list holds a number.
+    fileprivate func holds(_ number: UInt64) -> Bool {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle] < number { low = middle + 1 } else { high = middle }
         }
+        return low < count && self[low] == number
     }
 }

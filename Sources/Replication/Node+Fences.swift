@@ -48,8 +48,9 @@ extension Node {
             let before = catalog.position(named: fence.name)
             return newest != before.flatMap { catalog.definitions[$0].changes.context.newest }
         }
+        let isShaped = catalog.isShaped(like: changed)
         catalog = changed
-        recountKeys()
+        if !isShaped { recountKeys() }
     }
 
     /// Whether a node is about to change a keyspace's n: another change would bring the old one

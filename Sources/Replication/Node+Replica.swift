@@ -217,8 +217,9 @@ extension Node {
             store.remove(address, rest)
         case .definitions:
             var definitions = ByteReader(rest)
+            let before = catalog
             try catalog.restore(decoding: &definitions)
-            recountKeys()
+            if !catalog.isShaped(like: before) { recountKeys() }
         }
     }
 

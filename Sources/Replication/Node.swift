@@ -149,10 +149,14 @@ public struct Node: ~Copyable {
         return min(nextHeartbeat, nextSweep ?? .max)
     }
 
-    /// Whether a checkpoint holds this record: not of a `memory` keyspace, and not emptied away.
+    /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
     func isKeptOnDisk(_ record: Record) -> Bool {
-        let active = catalog.active[catalog.index(of: record.key)]
-        return active.settings.durability != .memory && record.dot.stamp > active.truncatedAt
+        catalog.active[catalog.index(of: record.key)].settings.durability != .memory
+    }
+
+    /// Whether a record still counts: it was not emptied away.
+    public func counts(_ record: Record) -> Bool {
+        record.dot.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
     }
 }
 
@@ -173,10 +177,8 @@ struct Link {
     /// When the next exchange begins, and how long after it the one that follows.
     var exchangeAt: Deadline = 0
     var exchangePause: UInt64 = 0
-    /// The hashes of the keys that the exchange under way found to differ, as a sum, and those that
-    /// the one before it found.
-    var differences: UInt64 = 0
-    var differencesBefore: UInt64 = 0
+    /// Whether exchanges get anywhere.
+    var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.
     var exchangeBudget = 0
     /// A fault was injected: nothing passes either way until then.

@@ -1,4 +1,5 @@
 import Base
+import Causality
 import Coding
 import Replication
 
@@ -245,7 +246,9 @@ extension World {
                 var piece = ByteBuffer(capacity: 65_536)
                 cursor = process.node.exportState(from: cursor, bytesMax: 65_536, into: &piece)
                 World.eachPayload(of: piece) { payload in
-                    guard payload[0] == 1, let key = World.key(of: payload) else { return }
+                    guard payload[0] == 1, let key = World.key(of: payload),
+                        let base = payload.baseAddress, process.node.counts(Record(at: base + 1))
+                    else { return }
                     held[key] = Array(payload)
                 }
             } while cursor != nil

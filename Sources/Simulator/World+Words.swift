@@ -35,8 +35,8 @@ extension World {
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
         case 4: return name + (rest.count == 8 ? " nothing" : " " + describe(record: rest))
         case 12:
-            let questions = ["roots", "branches", "leaves", "keys", "wanted"]
-            return "exchange of \(questions[min(Int(rest[0]), 4)]), \(rest.count) bytes"
+            let questions = ["roots", "branches", "leaves", "keys", "wanted", "held"]
+            return "exchange of \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
         default: return name
         }
     }

@@ -17,6 +17,7 @@ import Testing
                 KeyState(hash: .max, digest: 4, stamp: 5, merges: true),
             ]),
         .wanted(255, leaf: 9, [1, 2, 3]),
+        .held(.max),
     ]
 
     private func encoded(_ message: ExchangeMessage) -> [UInt8] {
@@ -44,7 +45,7 @@ import Testing
     func damaged() {
         var random = PRNG(seed: 4)
         for _ in 0..<20_000 {
-            var bytes = encoded(ExchangeMessageTests.examples[random.below(7)])
+            var bytes = encoded(ExchangeMessageTests.examples[random.below(8)])
             for _ in 0...random.below(3) {
                 switch random.below(3) {
                 case 0: bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next())
@@ -62,7 +63,9 @@ import Testing
     @Test("an order, a leaf, a branch or a flag that cannot be is refused")
     func impossible() {
         let wrong: [[UInt8]] = [
-            [], [9], [9, 0], [2, 0, 32] + [UInt8](repeating: 0, count: 256),
+            [], [9], [9, 0], [5, 0],
+            [4, 0, 0, 0] + [UInt8](repeating: 0, count: 16),
+            [2, 0, 32] + [UInt8](repeating: 0, count: 256),
             [1, 0] + [UInt8](repeating: 0, count: 255),
             [0, 5] + [UInt8](repeating: 0, count: 8) + [5] + [UInt8](repeating: 0, count: 8),
             [3, 0, 0, 4], [4, 0, 0, 4],

@@ -91,6 +91,41 @@ struct ExchangeTests {
         #expect(held(cluster, c) == held(cluster, b))
     }
 
+    @Test(
+        "either of two nodes is refilled with more than one exchange can carry", arguments: [1, 2])
+    func refill(number: UInt16) throws {
+        let cluster = Cluster(2) {
+            $0.keyspaces = [(Array("default".utf8), Self.one)]
+            $0.exchangeBytesPerSecond = 300_000
+        }
+        let empty = NodeID(number)
+        let value = String(repeating: "v", count: 60)
+        for index in 0..<12_000 { _ = cluster.run(a, "SET k\(index) \(value)") }
+        try cluster.restart(empty, epoch: 2, on: [])
+        var seconds = 0
+        while held(cluster, empty).count < 12_000, seconds < 120 {
+            cluster.pass(milliseconds: 1_000)
+            seconds += 1
+        }
+        #expect(held(cluster, a) == held(cluster, b))
+        let sent = cluster.ids.reduce(0) { $0 + cluster.counters($1).exchangeBytes }
+        #expect(sent < 12_000 * 1_500, "\(sent) bytes in \(seconds) s")
+    }
+
+    @Test("what the other side refuses is offered ever more rarely")
+    func refused() {
+        let cluster = Cluster(2) { $0.keyspaces = [(Array("default".utf8), Self.one)] }
+        cluster.step(b, .diskFull)
+        for index in 0..<2_000 { _ = cluster.run(a, "SET k\(index) v") }
+        cluster.pass(milliseconds: 20_000)
+        let before = cluster.counters(a).exchanges
+        cluster.pass(milliseconds: 60_000)
+        #expect((9...11).contains(cluster.counters(a).exchanges - before))
+        cluster.step(b, .diskWritable)
+        cluster.pass(milliseconds: 15_000)
+        #expect(held(cluster, a).count == 2_000 && held(cluster, a) == held(cluster, b))
+    }
+
     @Test("equal replicas compare ever more rarely, and list no keys")
     func quiet() {
         let cluster = Cluster(2)

@@ -13,7 +13,7 @@ struct MessageFuzzTests {
         let frames = Cluster.recordedFrames()
         #expect(Set(frames.map { $0[Frame.headerBytes] }) == Set(1...12))
         let exchanges = frames.filter { $0[Frame.headerBytes] == Message.exchangeKind }
-        #expect(Set(exchanges.map { $0[Frame.headerBytes + 10] }) == Set(0...4))
+        #expect(Set(exchanges.map { $0[Frame.headerBytes + 10] }) == Set(0...5))
     }
 
     @Test("mutated messages trap nothing, fill nothing, and acknowledge nothing falsely")
