@@ -6,10 +6,12 @@
 #
 # Rows: keys held, keys written during the cut, seconds from the end of the cut until the node has all of
 # them (it is asked every 0.1 s with R 1, which repairs nothing), keys and bytes that exchanges sent on all
-# nodes, bytes for each key that differed, and keys that read repair sent.
+# nodes, bytes for each key that differed, and keys that read repair sent. Then a node comes back with an
+# empty disk: once the one that begins exchanges, once one that is asked.
 #
 # Seen on two shared cores, with a cut of 20 s in the first row and 3 s in the others:
 #   100000 keys, 1000 dirty: 0.8 s, 610 bytes/key      10: 0.2 s     100: 0.4 s     10000: 1.3 s, 411 bytes/key
+#   back empty, 300000 keys: node 1 6.1 s, 516 bytes/key; node 3 4.7 s, 283 bytes/key
 #   10000 keys, 1000 dirty: 0.5 s, 553 bytes/key       1000000 keys, 1000 dirty: 0.6 s, 650 bytes/key
 source "$(dirname "$0")/servers.sh"
 

@@ -14,7 +14,7 @@ enum ClusterCommand {
             try LocalCluster.exists(in: directory)
             ? reopen(directory, arguments) : LocalCluster.create(directory, plan(arguments))
         let started = try start(cluster)
-        print(cluster, json: arguments.has("json"))
+        print(cluster.status(), of: cluster, json: arguments.has("json"))
         Terminal.say(
             started.isEmpty
                 ? "all nodes were already running" : "state, logs and data: \(cluster.directory)")
@@ -48,8 +48,8 @@ enum ClusterCommand {
         let nodes = cluster.state.nodes
         let asked = try arguments.integer("nodes", in: 1...64) ?? nodes.count
         let port = try arguments.integer("port", in: 1...55_000)
-        guard asked == nodes.count, port == nil || port == nodes.first?.client.port,
-            !arguments.has("faults")
+        let hasFaults = arguments.has("faults") ? try cluster.servesFaults() : true
+        guard asked == nodes.count, port == nil || port == nodes.first?.client.port, hasFaults
         else {
             throw Failure(
                 .cannotCreate,
@@ -78,15 +78,20 @@ enum ClusterCommand {
 
     static func status(_ arguments: Arguments) throws(Failure) {
         try arguments.expectOperands(0)
-        print(try LocalCluster.open(directory(arguments)), json: arguments.has("json"))
+        let cluster = try LocalCluster.open(directory(arguments))
+        let statuses = cluster.status()
+        print(statuses, of: cluster, json: arguments.has("json"))
+        guard statuses.contains(where: { $0.health?.answers == true }) else {
+            throw Failure(
+                .unavailable, "no node answers", hint: "quorate cluster up starts them again")
+        }
     }
 
     static func directory(_ arguments: Arguments) -> String {
         arguments.value("directory") ?? LocalCluster.defaultDirectory
     }
 
-    private static func print(_ cluster: LocalCluster, json: Bool) {
-        let statuses = cluster.status()
+    private static func print(_ statuses: [NodeStatus], of cluster: LocalCluster, json: Bool) {
         if json {
             let object: JSON = [
                 "directory": .text(cluster.directory), "nodes": .list(statuses.map(\.json)),

@@ -12,7 +12,8 @@ public struct NodeStatus: Equatable, Sendable {
         [
             "id": .integer(Int(node.id.rawValue)),
             "condition": .text(condition.rawValue),
-            "pid": node.process.map { .integer(Int($0.number)) } ?? .null,
+            "pid": condition == .alive
+                ? node.process.map { .integer(Int($0.number)) } ?? .null : .null,
             "client": .text(node.client.description),
             "link": .text(node.link.description),
             "metrics": node.metrics.map { .text($0.description) } ?? .null,

@@ -126,6 +126,16 @@ public final class LocalCluster {
         try Files.write(configuration.json.pretty, to: path(of: node, ".json5"))
     }
 
+    /// Whether its nodes were configured to take `DEBUG CUT`.
+    public func servesFaults() throws(Failure) -> Bool {
+        guard let first = state.nodes.first else { return false }
+        let path = path(of: first.id, ".json5")
+        let text = try Files.read(path)
+        do throws(SettingsError) { return try NodeSettings(parsing: text).faults } catch {
+            throw Failure(.badFile, "\(path): \(error)")
+        }
+    }
+
     /// The path of a node's configuration (`.json5`), log (`.log`) or data directory (empty
     /// suffix).
     public func path(of node: NodeID, _ suffix: String) -> String {
