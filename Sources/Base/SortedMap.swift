@@ -15,11 +15,11 @@ public struct SortedMap<Key: Comparable, Value> {
 
     public subscript(key: Key) -> Value? {
         get {
-            let index = lowerBound(key)
+            let index = keys.partitionPoint { $0 < key }
             return index < keys.count && keys[index] == key ? values[index] : nil
         }
         set {
-            let index = lowerBound(key)
+            let index = keys.partitionPoint { $0 < key }
             let present = index < keys.count && keys[index] == key
             switch (newValue, present) {
             case (.some(let value), true): values[index] = value
@@ -38,7 +38,7 @@ public struct SortedMap<Key: Comparable, Value> {
     ///
     /// - Returns: what `body` returns, or nil when the key is absent.
     public mutating func update<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
-        let index = lowerBound(key)
+        let index = keys.partitionPoint { $0 < key }
         guard index < keys.count, keys[index] == key else { return nil }
         return body(&values[index])
     }
@@ -46,17 +46,6 @@ public struct SortedMap<Key: Comparable, Value> {
     public mutating func removeAll() {
         keys.removeAll()
         values.removeAll()
-    }
-
-    /// The first index whose key is not less than `key`.
-    private func lowerBound(_ key: Key) -> Int {
-        var low = 0
-        var high = keys.count
-        while low < high {
-            let middle = (low + high) / 2
-            if keys[middle] < key { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 }
 

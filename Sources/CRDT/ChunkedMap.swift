@@ -1,3 +1,5 @@
+import Base
+
 /// A map in key order that stays cheap to change when it is large: sorted chunks of bounded size in
 /// one outer array.
 ///
@@ -83,25 +85,11 @@ struct ChunkedMap<Key: Comparable, Value> {
     /// Where the key is or belongs; nil in an empty map.
     private func place(of key: Key) -> Place? {
         guard !chunks.isEmpty else { return nil }
-        var low = 0
-        var high = chunks.count - 1
-        while low < high {
-            let middle = (low + high + 1) / 2
-            if chunks[middle].keys[0] <= key { low = middle } else { high = middle - 1 }
-        }
-        let offset = Self.lowerBound(chunks[low].keys, key)
-        let isPresent = offset < chunks[low].keys.count && chunks[low].keys[offset] == key
-        return Place(chunk: low, offset: offset, isPresent: isPresent)
-    }
-
-    private static func lowerBound(_ keys: [Key], _ key: Key) -> Int {
-        var low = 0
-        var high = keys.count
-        while low < high {
-            let middle = (low + high) / 2
-            if keys[middle] < key { low = middle + 1 } else { high = middle }
-        }
-        return low
+        let chunk = Swift.max(0, chunks.partitionPoint { $0.keys[0] <= key } - 1)
+        let keys = chunks[chunk].keys
+        let offset = keys.partitionPoint { $0 < key }
+        let isPresent = offset < keys.count && keys[offset] == key
+        return Place(chunk: chunk, offset: offset, isPresent: isPresent)
     }
 
     private mutating func insert(_ key: Key, _ value: Value, at place: Place) {

@@ -33,14 +33,14 @@ public struct VersionVector: Equatable, Sendable {
     ///
     /// - Complexity: O(log entries).
     public func contains(_ dot: Dot) -> Bool {
-        let index = lowerBound(dot.identity)
+        let index = entries.partitionPoint { $0.identity < dot.identity }
         return index < entries.count && entries[index].identity == dot.identity
             && dot.stamp <= entries[index].stamp
     }
 
     /// Adds one dot.
     public mutating func insert(_ dot: Dot) {
-        let index = lowerBound(dot.identity)
+        let index = entries.partitionPoint { $0.identity < dot.identity }
         if index == entries.count || entries[index].identity != dot.identity {
             entries.insert(dot, at: index)
         } else if entries[index].stamp < dot.stamp {
@@ -81,15 +81,6 @@ public struct VersionVector: Equatable, Sendable {
     }
 
     /// The first index whose identity is not less than `identity`.
-    private func lowerBound(_ identity: ReplicaIdentity) -> Int {
-        var low = 0
-        var high = entries.count
-        while low < high {
-            let middle = (low + high) / 2
-            if entries[middle].identity < identity { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
 }
 
 /// How one history stands to another.

@@ -122,14 +122,8 @@ extension Node {
     /// Records under a name, tombstones included.
     func recordsHeld(under name: [UInt8]) -> Int {
         var held = 0
-        var next: UInt64? = 0
-        while let place = next {
-            next = store.visit(from: place) { record in
-                let key = record.key
-                let index = catalog.index(of: key)
-                guard record.dot.stamp > catalog.active[index].truncatedAt else { return }
-                if isUnder(name, key) { held += 1 }
-            }
+        store.visitAll { record in
+            if counts(record), isUnder(name, record.key) { held += 1 }
         }
         return held
     }

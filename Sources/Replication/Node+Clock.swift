@@ -95,6 +95,15 @@ extension Node {
         return liveState(address, key, keyspace)
     }
 
+    /// Stamps anew what is doubted in the states of these keys.
+    mutating func restampDoubted(_ keys: [[UInt8]], _ effects: inout Effects) {
+        for key in keys {
+            key.withUnsafeBytes {
+                _ = believableState(store.address(of: $0), $0, catalog.index(of: $0), &effects)
+            }
+        }
+    }
+
     private mutating func restampDoubted(
         _ stored: Record, at rightSince: Stamp, _ address: RecordStore.Address, _ keyspace: Int,
         _ effects: inout Effects

@@ -57,21 +57,14 @@ extension Node {
     private mutating func latestStamp(_ effects: inout Effects) -> Stamp {
         var latest = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
         var doubted: [[UInt8]] = []
-        var next: UInt64? = 0
-        while let place = next {
-            next = store.visit(from: place) { record in
-                if isDoubted(record.dot.stamp) {
-                    doubted.append(Array(record.key))
-                } else {
-                    latest = max(latest, record.dot.stamp)
-                }
+        store.visitAll { record in
+            if isDoubted(record.dot.stamp) {
+                doubted.append(Array(record.key))
+            } else {
+                latest = max(latest, record.dot.stamp)
             }
         }
-        for key in doubted {
-            key.withUnsafeBytes {
-                _ = believableState(store.address(of: $0), $0, catalog.index(of: $0), &effects)
-            }
-        }
+        restampDoubted(doubted, &effects)
         return latest
     }
 

@@ -44,38 +44,28 @@ extension Node {
 
     private static let bareForest = Array(repeating: HashTree(), count: KeyRange.count)
 
-    /// Adds up all trees anew, for other definitions.
-    ///
-    /// - Complexity: O(records).
-    mutating func rebuildTrees() {
-        var forests: [[HashTree]] = Array(repeating: [], count: forests.count)
-        visitStates { n, address, digest in
-            if forests[n].isEmpty { forests[n] = Node.bareForest }
-            forests[n][Int(address.range.rawValue)].change(address.hash, from: 0, to: digest)
-        }
-        self.forests = forests
-    }
-
-    private func visitStates(_ body: (Int, RecordStore.Address, UInt64) -> Void) {
-        var next: UInt64? = 0
-        while let place = next {
-            next = store.visit(from: place) { record in
-                let keyspace = catalog.index(of: record.key)
-                let digest = treeDigest(record, keyspace)
-                guard digest != 0 else { return }
-                body(catalog.active[keyspace].n, store.address(of: record.key), digest)
-            }
-        }
+    /// Adds a record to trees that are added up anew.
+    func add(_ record: Record, _ keyspace: Int, to trees: inout [[HashTree]]) {
+        let digest = treeDigest(record, keyspace)
+        guard digest != 0 else { return }
+        let n = catalog.active[keyspace].n
+        let address = store.address(of: record.key)
+        if trees[n].isEmpty { trees[n] = Node.bareForest }
+        trees[n][Int(address.range.rawValue)].change(address.hash, from: 0, to: digest)
     }
 
     /// Traps unless every tree is the sum of its records.
     ///
-    /// - Complexity: O(records).
+    /// - Complexity: O(bytes of all records).
     func checkTrees() {
         var rest = forests.map { $0.map(\.root) }
-        visitStates { n, address, digest in
+        store.visitAll { record in
+            let keyspace = catalog.index(of: record.key)
+            let digest = treeDigest(record, keyspace)
+            guard digest != 0 else { return }
+            let n = catalog.active[keyspace].n
             precondition(!rest[n].isEmpty, "a record is in a tree")
-            rest[n][Int(address.range.rawValue)] &-= digest
+            rest[n][Int(store.address(of: record.key).range.rawValue)] &-= digest
         }
         precondition(
             rest.allSatisfy { $0.allSatisfy { $0 == 0 } }, "a tree is the sum of its records")
@@ -165,15 +155,15 @@ extension Node {
         linkIndex(of: node).map { links[$0].exchangeBudget } ?? 0
     }
 
-    /// Whether a message may be answered now; what may not comes up again. Half of what comes in
+    /// Whether sums and lists may be sent now; what may not comes up again. Half of what comes in
     /// between two heartbeats is kept for records: lists alone move nothing.
-    private mutating func hasBudget(for message: ExchangeMessage, _ node: NodeID) -> Bool {
+    private mutating func mayCompare(with node: NodeID) -> Bool {
         let kept = configuration.exchangeBytesPerSecond / 2_000 * Int(Node.heartbeatMilliseconds)
-        let isEnough = switch message {
-        case .held: true
-        case .roots, .branches, .leaves: budget(node) > kept
-        case .keys, .wanted: budget(node) > 0
-        }
+        return hasBudget(above: kept, node)
+    }
+
+    private mutating func hasBudget(above kept: Int, _ node: NodeID) -> Bool {
+        let isEnough = budget(node) > kept
         if !isEnough { counters.exchangesDeferred += 1 }
         return isEnough
     }
@@ -190,25 +180,23 @@ extension Node {
     mutating func exchange(
         _ message: ExchangeMessage, _ n: Int, from node: NodeID, _ effects: inout Effects
     ) {
-        guard hasBudget(for: message, node) else { return }
         switch message {
         case .held(let sum): linkIndex(of: node).map { links[$0].exchange.there = sum }
         case .roots(let roots): compareRoots(roots, n, node, &effects)
         case .branches(let number, let sums):
-            guard sharesRange(KeyRange(number), n, with: node) else { return }
+            guard mayCompare(with: node), sharesRange(KeyRange(number), n, with: node) else {
+                return
+            }
             compareBranches(sums, KeyRange(number), n, node, &effects)
         case .leaves(let number, let branch, let sums):
-            let range = KeyRange(number)
-            guard sharesRange(range, n, with: node) else { return }
-            let own = tree(n, range).leaves(of: Int(branch))
-            for (place, (theirs, mine)) in zip(sums, own).enumerated()
-            where theirs != mine && hasBudget(for: message, node) {
-                let leaf = UInt16(Int(branch) * HashTree.fanOut + place)
-                let keys = states(LeafPlace(n: n, range: range, leaf: leaf))
-                sendExchange(.keys(number, leaf: leaf, keys), n, to: node, &effects)
-            }
-        case .keys(let number, let leaf, let keys):
             guard sharesRange(KeyRange(number), n, with: node) else { return }
+            let first = LeafPlace(
+                n: n, range: KeyRange(number), leaf: UInt16(branch) * UInt16(HashTree.fanOut))
+            compareLeaves(sums, from: first, node, &effects)
+        case .keys(let number, let leaf, let keys):
+            guard hasBudget(above: 0, node), sharesRange(KeyRange(number), n, with: node) else {
+                return
+            }
             let place = LeafPlace(n: n, range: KeyRange(number), leaf: leaf)
             compareKeys(keys, place, node, &effects)
         case .wanted(let number, let leaf, let hashes):
@@ -224,7 +212,7 @@ extension Node {
         let differing = roots.map { (KeyRange($0.range), $0.root) }.filter { range, root in
             sharesRange(range, n, with: node) && tree(n, range).root != root
         }
-        guard !differing.isEmpty else { return }
+        guard !differing.isEmpty, mayCompare(with: node) else { return }
         sendExchange(.held(sharedSum(with: node)), n, to: node, &effects)
         // Another beginning each time, so that the limit starves none.
         let first = random.below(differing.count)
@@ -245,10 +233,22 @@ extension Node {
         for step in 0..<HashTree.fanOut {
             let branch = (first + step) % HashTree.fanOut
             guard theirs[branch] != mine[branch] else { continue }
+            guard mayCompare(with: node) else { return }
             let leaves = Array(own.leaves(of: branch))
-            let message = ExchangeMessage.leaves(range.rawValue, branch: UInt8(branch), leaves)
-            guard hasBudget(for: message, node) else { return }
-            sendExchange(message, n, to: node, &effects)
+            sendExchange(
+                .leaves(range.rawValue, branch: UInt8(branch), leaves), n, to: node, &effects)
+        }
+    }
+
+    private mutating func compareLeaves(
+        _ theirs: [UInt64], from first: LeafPlace, _ node: NodeID, _ effects: inout Effects
+    ) {
+        let (n, range) = (first.n, first.range)
+        let mine = tree(n, range).leaves(of: Int(first.leaf) / HashTree.fanOut)
+        for (leaf, sums) in zip(first.leaf..., zip(theirs, mine)) where sums.0 != sums.1 {
+            guard mayCompare(with: node) else { return }
+            let keys = states(LeafPlace(n: n, range: range, leaf: leaf))
+            sendExchange(.keys(range.rawValue, leaf: leaf, keys), n, to: node, &effects)
         }
     }
 
@@ -306,12 +306,7 @@ extension Node {
             guard isDoubted(record.dot.stamp), hashes.holds(hash) else { return }
             doubted.append(Array(record.key))
         }
-        for key in doubted {
-            key.withUnsafeBytes { key in
-                let keyspace = catalog.index(of: key)
-                _ = believableState(store.address(of: key), key, keyspace, &effects)
-            }
-        }
+        restampDoubted(doubted, &effects)
     }
 
     private mutating func sendRecords(
@@ -334,11 +329,7 @@ extension Node {
 extension [UInt64] {
     /// Whether an ascending list holds a number.
     fileprivate func holds(_ number: UInt64) -> Bool {
-        var (low, high) = (0, count)
-        while low < high {
-            let middle = (low + high) / 2
-            if self[middle] < number { low = middle + 1 } else { high = middle }
-        }
-        return low < count && self[low] == number
+        let index = partitionPoint { $0 < number }
+        return index < count && self[index] == number
     }
 }

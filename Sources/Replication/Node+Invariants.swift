@@ -90,14 +90,11 @@ extension Node {
     private func checkKeyCounts() {
         var counts = Array(repeating: 0, count: catalog.active.count)
         var sums = Array(repeating: KeyspaceContents(), count: catalog.active.count)
-        var next: UInt64? = 0
-        while let place = next {
-            next = store.visit(from: place) { record in
-                let index = catalog.index(of: record.key)
-                sums[index].replace(.none, by: .init(record))
-                if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
-                    counts[index] += 1
-                }
+        store.visitAll { record in
+            let index = catalog.index(of: record.key)
+            sums[index].replace(.none, by: .init(record))
+            if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
+                counts[index] += 1
             }
         }
         precondition(counts == keyCounts, "live keys are counted")

@@ -1,3 +1,4 @@
+import AntiEntropy
 import Base
 import Causality
 import Coding
@@ -41,21 +42,24 @@ extension Node {
         recountKeys()
     }
 
-    /// Counts live keys and sums up records anew: definitions came, went or were truncated.
+    /// Counts live keys, and adds up records and hash trees anew: definitions came, went or were
+    /// truncated.
+    ///
+    /// - Complexity: O(bytes of all records).
     mutating func recountKeys() {
         keyCounts = Array(repeating: 0, count: catalog.active.count)
         contents = Array(repeating: KeyspaceContents(), count: catalog.active.count)
-        var next: UInt64? = 0
-        while let place = next {
-            next = store.visit(from: place) { record in
-                let index = catalog.index(of: record.key)
-                contents[index].replace(.none, by: .init(record))
-                if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
-                    keyCounts[index] += 1
-                }
-            }
+        var trees: [[HashTree]] = Array(repeating: [], count: forests.count)
+        var counts = keyCounts
+        var sums = contents
+        store.visitAll { record in
+            let index = catalog.index(of: record.key)
+            sums[index].replace(.none, by: .init(record))
+            guard self.counts(record) else { return }
+            if !record.isTombstone { counts[index] += 1 }
+            add(record, index, to: &trees)
         }
-        rebuildTrees()
+        (keyCounts, contents, forests) = (counts, sums, trees)
     }
 
     mutating func keyspace(

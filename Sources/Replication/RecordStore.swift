@@ -78,6 +78,12 @@ struct RecordStore: ~Copyable {
         tables[Int(range.rawValue)].visit(hashes, body)
     }
 
+    /// Visits every record.
+    func visitAll(_ body: (Record) -> Void) {
+        var next: UInt64? = 0
+        while let place = next { next = visit(from: place, body) }
+    }
+
     /// Visits records from a cursor on, at least one home's.
     ///
     /// - Parameter cursor: 0 at first; then what the call before returned. Upper 8 bits the range,
