@@ -38,7 +38,9 @@ let package = Package(
         // Floor 3
         room(
             "Replication",
-            ["Base", "Coding", "Causality", "Ring", "RESP", "Quorum", "AntiEntropy", "Storage"]),
+            [
+                "Base", "Coding", "Causality", "CRDT", "Ring", "RESP", "Quorum", "AntiEntropy", "Storage",
+            ]),
         // Floor 4
         room("Reactor", ["CLinux", "Base", "Coding"]),
         // Floor 5

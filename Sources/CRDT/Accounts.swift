@@ -90,6 +90,17 @@ struct Accounts: Equatable, Sendable {
         accounts[bound.identity] = account
     }
 
+    /// Forgets what was added, and what was deleted, up to a stamp.
+    mutating func truncate(through stamp: Stamp) {
+        var kept = SortedMap<ReplicaIdentity, Account>()
+        for (identity, account) in accounts where stamp < account.current.stamp {
+            var rest = account
+            if rest.reset.stamp <= stamp { rest.reset = Account.Balance() }
+            kept[identity] = rest
+        }
+        accounts = kept
+    }
+
     /// Drops the account of an identity of which nothing is live.
     mutating func forget(_ identity: ReplicaIdentity) {
         if accounts[identity]?.isLive == false { accounts[identity] = nil }

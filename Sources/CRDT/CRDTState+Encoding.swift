@@ -34,4 +34,23 @@ extension CRDTState {
             throw .invalid("a live dot is not in the context")
         }
     }
+
+    /// The context as it stands in an encoded state: 16 bytes an entry, little-endian. Equal
+    /// contexts hold equal contents, so these bytes stand for the state where two are compared.
+    ///
+    /// - Parameter bytes: what `encode` wrote.
+    public static func contextBytes(in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        var count = 0
+        var offset = 1
+        var shift = 0
+        while offset < bytes.count {
+            count |= Int(bytes[offset] & 127) << shift
+            shift += 7
+            offset += 1
+            if bytes[offset - 1] < 128 { break }
+        }
+        let end = offset + count * 16
+        precondition(end <= bytes.count, "an encoded state begins with its context")
+        return UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
+    }
 }

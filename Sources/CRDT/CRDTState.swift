@@ -88,6 +88,13 @@ public struct CRDTState: Equatable, Sendable {
     /// When the key expires: wall-clock milliseconds since 1970, 0 for never.
     public var expiry: UInt64 { type.flatMap(deadline)?.milliseconds ?? 0 }
 
+    /// When the key will read as absent: wall-clock milliseconds since 1970; 0 for never, also
+    /// where a later write outlives the expiry.
+    public var effectiveExpiry: UInt64 {
+        guard let type, hasExpired(type, .max) else { return 0 }
+        return expiry
+    }
+
     /// When a type expires, and the dot that says so; nil for never.
     private func deadline(_ type: CRDTType) -> (milliseconds: UInt64, dot: Dot)? {
         if type == .string, let base = contents.registers[.unit]?.last {

@@ -59,7 +59,7 @@ extension VersionVector {
     }
 
     /// - Throws: `truncated`, or `invalid` for too many entries or entries out of order.
-    init(decoding reader: inout ByteReader, count: Int) throws(DecodeError) {
+    public init(decoding reader: inout ByteReader, count: Int) throws(DecodeError) {
         guard count <= VersionVector.entriesMax else {
             throw .invalid("causal context is too large")
         }

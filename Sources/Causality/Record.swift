@@ -7,7 +7,8 @@ import Coding
 /// Layout, little-endian, 32 bytes before the key:
 ///
 ///     0  length    u32   header, key and body
-///     4  flags     u8    1 tombstone, 2 sibling set, 3 sibling set without siblings
+///     4  flags     u8    1 tombstone, 2 sibling set, 3 sibling set without siblings,
+///                        4 mergeable state, 5 mergeable state of which nothing is live
 ///     5  zero      u8
 ///     6  keyBytes  u16
 ///     8  identity  u64   the dot's replica identity
@@ -18,7 +19,9 @@ import Coding
 /// A plain record holds one version: its body is the value, or empty for a tombstone, and its
 /// causal context is its own dot. A sibling set's body is what `SiblingSet` encodes; its dot is the
 /// newest that the set has seen, so that one look at the header orders any two records; its expiry
-/// is when its last sibling expires. A tombstone has no expiry.
+/// is when its last sibling expires. A tombstone has no expiry. A mergeable state's body is what
+/// the `CRDT` target encodes, which this one does not look into; its dot is the newest of its
+/// context.
 ///
 /// Each state of a key has one record: equal states are equal bytes.
 ///
@@ -42,7 +45,7 @@ public struct Record {
         }
         self.base = base
         guard length == bytes.count else { throw .invalid("record length differs from its frame") }
-        guard flags < 4, base.load(fromByteOffset: 5, as: UInt8.self) == 0 else {
+        guard flags < 6, base.load(fromByteOffset: 5, as: UInt8.self) == 0 else {
             throw .invalid("record has unknown flags")
         }
         guard Record.headerBytes + keyBytes <= length, keyBytes > 0 else {
@@ -51,6 +54,9 @@ public struct Record {
         guard expiry <= Record.expiryMax else { throw .invalid("record expires too late") }
         if isSiblingSet {
             try checkSiblings(SiblingSet(encoded: body))
+        } else if isMergeable {
+            guard bodyBytes > 0 else { throw .invalid("mergeable record has no state") }
+            guard !isTombstone || expiry == 0 else { throw .invalid("tombstone expires") }
         } else if isTombstone {
             guard bodyBytes == 0 else { throw .invalid("tombstone carries a value") }
             guard expiry == 0 else { throw .invalid("tombstone expires") }
@@ -73,6 +79,10 @@ public struct Record {
     @inlinable var flags: UInt8 { base.load(fromByteOffset: 4, as: UInt8.self) }
     @inlinable public var isTombstone: Bool { flags & 1 != 0 }
     @inlinable public var isSiblingSet: Bool { flags & 2 != 0 }
+    /// The body is a mergeable state, encoded or `isExpanded`.
+    @inlinable public var isMergeable: Bool { flags & 4 != 0 }
+    /// The record only says where the state is kept decoded: in a table, never on disk or wire.
+    @inlinable public var isExpanded: Bool { flags & 8 != 0 }
     /// The write that the record stands for, or the newest that its sibling set has seen.
     @inlinable public var dot: Dot {
         Dot(
@@ -142,4 +152,9 @@ public enum RecordKind: UInt8, Sendable {
     case siblings = 2
     /// A sibling set without siblings: a delete that saw more than its own dot.
     case siblingTombstone = 3
+    case mergeable = 4
+    /// A mergeable state of which nothing is live.
+    case mergeableTombstone = 5
+    /// Where a mergeable state is kept decoded; only ever in a table.
+    case expanded = 12
 }

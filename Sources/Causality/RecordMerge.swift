@@ -7,6 +7,8 @@ public enum ConflictPolicy: UInt8, Sendable {
     case lww = 0
     /// All concurrent values are kept until a write that has seen them replaces them.
     case siblings = 1
+    /// Typed values merge, by the rules of the `CRDT` target.
+    case crdt = 2
 }
 
 /// What becomes of a stored record when another state of its key arrives.
@@ -23,9 +25,10 @@ public enum MergeOutcome: Equatable, Sendable {
 
 /// The algebra of causality on encoded records: what a replica does with a record that arrives.
 ///
-/// Both policies are commutative, associative and idempotent over every mix of forms. `lww` reduces
-/// what it merges to the newest event, also where that is a delete: sibling sets that a mode change
-/// left behind end as if last-writer-wins had ruled all along, and what was deleted stays deleted.
+/// `lww` and `siblings` are merged here. Both are commutative, associative and idempotent over every
+/// mix of forms. `lww` reduces what it merges to the newest event, also where that is a delete:
+/// sibling sets that a mode change left behind end as if last-writer-wins had ruled all along, and
+/// what was deleted stays deleted.
 ///
 /// Merging takes a record's history as it stands in the bytes. Whether a stamp may be believed is
 /// decided before, by `HybridLogicalClock.observe`.

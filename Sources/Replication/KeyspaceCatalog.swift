@@ -36,6 +36,8 @@ struct KeyspaceCatalog {
 
     private(set) var definitions: [KeyspaceDefinition] = []
     private(set) var active: [Active] = []
+    /// Whether any keyspace merges typed values.
+    private(set) var hasTyped = false
     private let hashKey: UInt64
 
     init(hashKey: UInt64) {
@@ -47,6 +49,7 @@ struct KeyspaceCatalog {
         active.count == other.active.count
             && zip(active, other.active).allSatisfy {
                 $0.n == $1.n && $0.truncatedAt == $1.truncatedAt && $0.isDropped == $1.isDropped
+                    && ($0.settings.conflict == .crdt) == ($1.settings.conflict == .crdt)
             }
     }
 
@@ -138,9 +141,10 @@ struct KeyspaceCatalog {
         }
     }
 
-    private func resolve(_ index: Int) -> Active {
+    private mutating func resolve(_ index: Int) -> Active {
         let definition = definitions[index]
         let settings = definition.settings ?? definitions[0].settings ?? KeyspaceSettings()
+        hasTyped = hasTyped || settings.conflict == .crdt
         let truncatedAt = definition.settings == nil
             ? max(definition.truncatedAt, definitions[0].truncatedAt) : definition.truncatedAt
         let pr = settings.count(settings.primaryReadQuorum)
@@ -160,7 +164,8 @@ struct KeyspaceCatalog {
             readRepairPerMille: Int(settings.readRepairPerMille),
             keyBytesMax: Int(settings.keyBytesMax),
             valueBytesMax: min(Int(settings.valueBytesMax), 1 << 20),
-            answersReadsAlone: settings.count(settings.readQuorum) == 1 && pr <= 1
+            answersReadsAlone: settings.conflict != .crdt
+                && settings.count(settings.readQuorum) == 1 && pr <= 1
                 && (settings.replicationFactor == 1 || settings.readRepairPerMille == 0),
             answersWritesAlone: settings.replicationFactor == 1
                 && settings.durability == .memory && settings.conflict == .lww

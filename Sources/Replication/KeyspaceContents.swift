@@ -37,6 +37,7 @@ public struct KeyspaceContents: Equatable, Sendable {
         @inline(__always)
         init(_ record: Record) {
             self = .plain(length: record.length, isTombstone: record.isTombstone)
+            if record.isExpanded { bytes = record.length + record.expandedBytes }
             if record.isSiblingSet { siblings = max(0, record.siblingCount - 1) }
         }
     }

@@ -107,7 +107,7 @@ struct KeyspaceChange: Equatable {
             settings.primaryWriteQuorum, settings.durableWriteQuorum,
         ] { buffer.append(level.code) }
         buffer.append(settings.floor.code)
-        buffer.append(settings.conflict == .siblings ? 1 : 0)
+        buffer.append(settings.conflict.rawValue)
         switch settings.durability {
         case .memory: buffer.append(integer: UInt32(0))
         case .interval(let milliseconds): buffer.append(integer: milliseconds)
@@ -142,7 +142,10 @@ struct KeyspaceChange: Equatable {
         settings.primaryWriteQuorum = try QuorumLevel(code: try reader.integer())
         settings.durableWriteQuorum = try QuorumLevel(code: try reader.integer())
         settings.floor = try ConsistencyFloor(code: try reader.integer())
-        settings.conflict = try reader.integer(UInt8.self) == 1 ? .siblings : .lww
+        guard let conflict = ConflictPolicy(rawValue: try reader.integer()) else {
+            throw .invalid("conflict policy is unknown")
+        }
+        settings.conflict = conflict
         switch try reader.integer(UInt32.self) {
         case 0: settings.durability = .memory
         case .max: settings.durability = .fsync

@@ -16,7 +16,7 @@ extension KeyspaceSettings {
             ("n", "\(replicationFactor)"), ("r", readQuorum.text), ("w", writeQuorum.text),
             ("pr", primaryReadQuorum.text), ("pw", primaryWriteQuorum.text),
             ("dw", durableWriteQuorum.text), ("floor", floor.text),
-            ("conflict", conflict == .siblings ? "siblings" : "lww"),
+            ("conflict", "\(conflict)"),
             ("durability", durability.text), ("ttl", "\(ttlMilliseconds)"),
             ("timeout", "\(timeoutMilliseconds)"), ("keybytes", "\(keyBytesMax)"),
             ("valuebytes", "\(valueBytesMax)"), ("siblings", "\(siblingsMax)"),
@@ -54,7 +54,7 @@ extension KeyspaceSettings {
         case "n": "n is a number from 1 to 32"
         case "r", "w", "pr", "pw", "dw": "a level is one, quorum, all or a number"
         case "floor": "floor is none, strong, one, quorum, all or a number"
-        case "conflict": "conflict is lww or siblings"
+        case "conflict": "conflict is lww, siblings or crdt"
         case "durability": "durability is fsync, memory or interval(milliseconds)"
         case "ttl", "timeout": "\(field) is a number of milliseconds"
         default: "\(field) is a number"
@@ -90,8 +90,12 @@ extension KeyspaceSettings {
     }
 
     private mutating func setConflict(_ value: String) -> Bool {
-        guard value == "lww" || value == "siblings" else { return false }
-        conflict = value == "lww" ? .lww : .siblings
+        switch value {
+        case "lww": conflict = .lww
+        case "siblings": conflict = .siblings
+        case "crdt": conflict = .crdt
+        default: return false
+        }
         return true
     }
 

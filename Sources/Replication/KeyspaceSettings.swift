@@ -96,6 +96,9 @@ public struct KeyspaceSettings: Equatable, Sendable {
             return "floor=strong with conflict=lww needs 2w>n, so that of two writes in sequence "
                 + "the second wins; w=\(count(writeQuorum)), n=\(replicationFactor)"
         }
+        if conflict == .crdt, ttlMilliseconds > 0 {
+            return "ttl is not for conflict=crdt; EXPIRE a key when it was written"
+        }
         if durability == .memory, count(durableWriteQuorum) > 0 {
             return "dw needs durability=fsync or interval"
         }
@@ -132,7 +135,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         safer.primaryWriteQuorum = primaryWriteQuorum.strongerOf(other.primaryWriteQuorum)
         safer.durableWriteQuorum = durableWriteQuorum.strongerOf(other.durableWriteQuorum)
         safer.floor = floor.strongerOf(other.floor)
-        if other.conflict == .siblings { safer.conflict = .siblings }
+        if conflict.rawValue < other.conflict.rawValue { safer.conflict = other.conflict }
         if other.durability.rank > durability.rank { safer.durability = other.durability }
         let ttls = [ttlMilliseconds, other.ttlMilliseconds]
         safer.ttlMilliseconds = ttls.contains(0) ? 0 : max(ttls[0], ttls[1])

@@ -1,5 +1,6 @@
 import AntiEntropy
 import Base
+import CRDT
 import Causality
 import Coding
 
@@ -21,6 +22,12 @@ enum ReplicaStatus: UInt8 {
     case absent = 7
     /// A later write of the key is here already, so this one changed nothing.
     case superseded = 8
+    /// The answer to a read of a crdt keyspace: nothing that the asking node has not seen.
+    case covered = 12
+    /// The delta stands upon what is not here: send the whole state.
+    case needsState = 13
+    /// The keyspace merges typed values on one side only.
+    case wrongEpoch = 14
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -33,6 +40,13 @@ enum Message {
     /// instead.
     case replicated(UInt64, ReplicaStatus, Stamp)
     case read(UInt64, key: UnsafeRawBufferPointer)
+    /// The same of a crdt keyspace: the state, unless the asking node has seen all of it.
+    case readState(UInt64, key: UnsafeRawBufferPointer, seen: VersionVector)
+    /// All that the replica has of a key was seen, and what its state's digest is.
+    case covered(UInt64, digest: UInt64)
+    /// Do what a command did to a key's state; with a number other than 0 an acknowledgement is
+    /// wanted.
+    case replicateDelta(UInt64, DeltaRecord, ReplicateDurability)
     /// What a replica has of a key; nil for nothing, where what was written up to a stamp is gone.
     case answer(UInt64, Record?, emptiedAt: Stamp)
     /// Run a client's command here, in RESP, and send the reply back.
@@ -72,35 +86,48 @@ enum Message {
         switch kind {
         case 1:
             let durability = try Message.durability(flag)
-            self = .replicate(number, try Record(validating: reader.rest()), durability)
+            self = .replicate(number, try Message.record(reader.rest()), durability)
         case 2:
             let stamp = Stamp(rawValue: try reader.integer())
             self = .replicated(number, try Message.writeStatus(flag), stamp)
             try reader.end()
+        case 3 where flag == 1: self = try Message.readState(number, &reader)
         case 3: self = .read(number, key: try Message.key(reader.rest()))
+        case 4 where flag == ReplicaStatus.covered.rawValue:
+            self = .covered(number, digest: try reader.integer())
+            try reader.end()
         case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())
         case 5:
             let timeout: UInt32 = try reader.integer()
             self = .command(
                 number, protocolVersion: flag, timeoutMilliseconds: timeout, reader.rest())
         case 6: self = .commandReply(number, reader.rest())
-        case 7: self = .definitions(number, reader.rest())
-        case 8:
-            self = .definitionsLearned(number)
-            try reader.end()
-        case 9:
-            self = .heartbeat(Stamp(rawValue: number), digest: try reader.integer())
-            try reader.end()
-        case 10: self = try Message.survey(number, flag, name: reader.rest())
-        case 11:
-            guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }
-            let value: UInt64 = try reader.integer()
-            self = flag == 0
-                ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
-            try reader.end()
+        case 7...11: self = try Message.administration(kind, flag, number, &reader)
+        case Node.deltaKind:
+            let durability = try Message.durability(flag)
+            self = .replicateDelta(number, try DeltaRecord(decoding: reader.rest()), durability)
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
         default: throw .invalid("message kind is unknown")
         }
+    }
+
+    private static func administration(
+        _ kind: UInt8, _ flag: UInt8, _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        let message: Message
+        switch kind {
+        case 7: return .definitions(number, reader.rest())
+        case 8: message = .definitionsLearned(number)
+        case 9: message = .heartbeat(Stamp(rawValue: number), digest: try reader.integer())
+        case 10: return try survey(number, flag, name: reader.rest())
+        default:
+            guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }
+            let value: UInt64 = try reader.integer()
+            message = flag == 0
+                ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
+        }
+        try reader.end()
+        return message
     }
 
     private static func durability(_ flag: UInt8) throws(DecodeError) -> ReplicateDurability {
@@ -108,6 +135,24 @@ enum Message {
             throw .invalid("replicate has an unknown flag")
         }
         return durability
+    }
+
+    private static func record(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Record {
+        let record = try Record(validating: bytes)
+        if record.isMergeable { _ = try CRDTState(record) }
+        return record
+    }
+
+    private static func readState(
+        _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        let length = Int(try reader.integer(UInt16.self))
+        let key = try key(try reader.slice(length))
+        let seen = try VersionVector(decoding: &reader, count: reader.remaining / 16)
+        try reader.end()
+        return .readState(number, key: key, seen: seen)
     }
 
     private static func exchange(
@@ -126,7 +171,7 @@ enum Message {
 
     private static func writeStatus(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
         let status = try status(flag)
-        guard status != .found, status != .absent else {
+        guard ![.found, .absent, .covered].contains(status) else {
             throw .invalid("status is none of a write")
         }
         return status
@@ -161,7 +206,7 @@ enum Message {
             try reader.end()
             return .answer(number, nil, emptiedAt: Stamp(rawValue: stamp))
         }
-        return .answer(number, try Record(validating: rest), emptiedAt: Stamp(rawValue: 0))
+        return .answer(number, try record(rest), emptiedAt: Stamp(rawValue: 0))
     }
 }
 

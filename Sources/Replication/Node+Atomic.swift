@@ -153,14 +153,7 @@ extension Node {
 
     /// The expiry that the command asks for, nil when its conditions forbid it; 1 deletes.
     func newExpiry(_ sibling: Sibling, _ options: ExpireOptions) -> UInt64? {
-        let base = options.isAbsolute ? 0 : Int64(now.wallMilliseconds)
-        let wanted = UInt64(max(1, base + options.milliseconds))
-        let present = sibling.expiry
-        if options.conditions.contains(.absent) && present != 0 { return nil }
-        if options.conditions.contains(.present) && present == 0 { return nil }
-        if options.conditions.contains(.later) && (present == 0 || wanted <= present) { return nil }
-        if options.conditions.contains(.earlier) && present != 0 && wanted >= present { return nil }
-        return wanted
+        options.expiry(present: sibling.expiry, now: now.wallMilliseconds)
     }
 
     /// Writes a value that was read with another expiry; nothing when there is none or the expiry
@@ -190,5 +183,23 @@ extension Node {
             effects.beginStep()
             write(intent, at: place, target, &effects)
         }
+    }
+}
+
+extension ExpireOptions {
+    /// The expiry that the command asks for: wall-clock milliseconds since 1970; nil when its
+    /// conditions forbid it.
+    ///
+    /// - Parameters:
+    ///   - present: of the value as it is, 0 for never.
+    ///   - now: wall-clock milliseconds since 1970.
+    func expiry(present: UInt64, now: UInt64) -> UInt64? {
+        let base = isAbsolute ? 0 : Int64(now)
+        let wanted = UInt64(max(1, base + milliseconds))
+        if conditions.contains(.absent) && present != 0 { return nil }
+        if conditions.contains(.present) && present == 0 { return nil }
+        if conditions.contains(.later) && (present == 0 || wanted <= present) { return nil }
+        if conditions.contains(.earlier) && present != 0 && wanted >= present { return nil }
+        return wanted
     }
 }

@@ -110,6 +110,10 @@ extension Node {
     ) {
         counters.overruledAhead += 1
         let key = Array(stored.key)
+        if isTyped(keyspace) {
+            let location = KeyLocation(keyspace: keyspace, address: address)
+            return restampState(stored, key, at: rightSince, location, &effects)
+        }
         merged.removeAll()
         let range: Range<Int>
         if catalog.active[keyspace].settings.conflict == .lww, !stored.isSiblingSet {
@@ -132,6 +136,20 @@ extension Node {
         replaceStored(merged[range], keyspace, address)
         key.withUnsafeBytes { forget($0, keyspace, &effects) }
         keepRestamped(range, keyspace, &effects)
+    }
+
+    private mutating func restampState(
+        _ stored: Record, _ key: [UInt8], at limit: Stamp, _ location: KeyLocation,
+        _ effects: inout Effects
+    ) {
+        let held = restampedState(stored, after: limit)
+        key.withUnsafeBytes { key in
+            putState(held, grownBy: 0, location, key)
+            forget(key, location.keyspace, &effects)
+            guard let stored = store.find(location.address, key) else { return }
+            let durability = catalog.active[location.keyspace].settings.durability
+            keep(whole(stored), durability, synced: false, token: nil, &effects)
+        }
     }
 
     private func keepRestamped(_ range: Range<Int>, _ keyspace: Int, _ effects: inout Effects) {

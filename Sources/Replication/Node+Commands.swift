@@ -38,6 +38,7 @@ extension Node {
     private mutating func dispatch(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
+        if catalog.hasTyped, try runTyped(name, target, &effects) { return }
         switch name {
         case .get: try get(target, &effects)
         case .set, .setnx, .setex, .psetex, .getset, .qset: try set(name, target, &effects)

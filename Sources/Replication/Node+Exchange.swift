@@ -28,7 +28,8 @@ extension Node {
     @inline(__always)
     func treeDigest(_ record: Record?, _ keyspace: Int) -> UInt64 {
         guard catalog.active[keyspace].n > 1, let record else { return 0 }
-        return record.dot.stamp > catalog.active[keyspace].truncatedAt ? record.digest : 0
+        guard record.dot.stamp > catalog.active[keyspace].truncatedAt else { return 0 }
+        return isTyped(keyspace) ? record.contextDigest : record.digest
     }
 
     /// A key's state gave way to another.
@@ -285,7 +286,7 @@ extension Node {
             guard digest != 0, catalog.active[keyspace].n == place.n else { return }
             if configuration.plantedBug == .exchangeSkipsTombstones, record.isTombstone { return }
             let merges = record.isSiblingSet
-                || catalog.active[keyspace].settings.conflict == .siblings
+                || catalog.active[keyspace].settings.conflict != .lww
             states.append(
                 KeyState(
                     hash: hash, digest: digest, stamp: record.dot.stamp.rawValue, merges: merges))
@@ -318,8 +319,13 @@ extension Node {
         var left = budget(node)
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
             guard left > 0, hashes.holds(hash) else { return }
-            frames.append(effects.bytes.appendMessage(kind: 1, number: 0, record.bytes))
-            left -= record.length
+            let start = Frame.begin(&effects.bytes)
+            effects.bytes.append([1, 0])
+            effects.bytes.append(integer: UInt64(0))
+            appendWhole(record, into: &effects.bytes)
+            Frame.finish(&effects.bytes, from: start)
+            frames.append(start..<effects.bytes.count)
+            left -= effects.bytes.count - start
         }
         for frame in frames { spend(frame, on: node, &effects) }
         counters.exchangedKeys += frames.count

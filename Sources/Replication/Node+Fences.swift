@@ -50,7 +50,7 @@ extension Node {
         }
         let isShaped = catalog.isShaped(like: changed)
         catalog = changed
-        if !isShaped { recountKeys() }
+        if !isShaped { reshape() }
     }
 
     /// Whether a node is about to change a keyspace's n: another change would bring the old one

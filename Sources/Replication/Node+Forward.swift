@@ -55,7 +55,7 @@ extension Node {
             &effects)
     }
 
-    private mutating func forward(
+    mutating func forward(
         _ command: UnsafeRawBufferPointer, to location: KeyLocation, timeoutMilliseconds: UInt32,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {

@@ -65,6 +65,7 @@ extension Node {
         countKey(
             keyspace, from: place.record, toValue: true,
             .plain(length: length, isTombstone: false))
+        store.release(place.record)
         let target = store.prepare(place, address, key, length: length)
         Record.write(to: target, kind: .value, dot: dot, expiry: 0, key: key, body: value)
         counters.commands += 1

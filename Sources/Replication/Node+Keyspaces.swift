@@ -62,6 +62,12 @@ extension Node {
         (keyCounts, contents, forests) = (counts, sums, trees)
     }
 
+    /// Definitions changed which records count, or how.
+    mutating func reshape() {
+        recountKeys()
+        truncateStates()
+    }
+
     mutating func keyspace(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
@@ -136,7 +142,9 @@ extension Node {
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)
         }
-        if settings.replicationFactor != base.replicationFactor {
+        // A merged state is nothing that the other policies could go on with.
+        let isUnmerged = base.conflict == .crdt && settings.conflict != .crdt
+        if settings.replicationFactor != base.replicationFactor || isUnmerged {
             return survey(
                 KeyspaceChangeRequest(name: name, settings: settings), target, &effects)
         }

@@ -139,6 +139,12 @@ extension Node {
             superseded(OperationID(rawValue: number), by: stamp, from: node, &effects)
         case .replicated(let number, let status, _):
             replicated(OperationID(rawValue: number), status, from: node, &effects)
+        case .replicateDelta(let number, let record, let durability):
+            replicate(number, record, durability, from: node, &effects)
+        case .readState(let number, let key, let seen):
+            answerState(number, key, seen, from: node, &effects)
+        case .covered(let number, let digest):
+            answeredState(OperationID(rawValue: number), .covered(digest), from: node, &effects)
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
         case .answer(let number, let record, let emptiedAt):
             answered(OperationID(rawValue: number), record, emptiedAt, from: node, &effects)

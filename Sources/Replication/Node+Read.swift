@@ -32,37 +32,28 @@ extension Node {
         ask(key, location, background, .compare, .nobody, &effects)
     }
 
-    private mutating func isSampled(_ perMille: Int) -> Bool {
+    mutating func isSampled(_ perMille: Int) -> Bool {
         perMille > 0 && random.chance(perMille: perMille)
     }
 
     /// Starts a read of several replicas, this one first if it is one.
-    private mutating func ask(
+    mutating func ask(
         _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ levels: ReadLevels,
         _ purpose: ReadPurpose, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         let n = catalog.active[keyspace].n
-        if case .compare = purpose {
-            guard !reads.isFull else { return }
-        } else {
-            guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
-            let reachable = reachableReplicas(of: address.range, n)
-            guard reachable >= levels.readQuorum else {
-                countUnavailable(.read, keyspace)
-                return fail(
-                    target,
-                    text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
-                        + "R=\(levels.readQuorum)", &effects)
-            }
-        }
+        // What a command does to a state, later requests for the key must not overtake.
+        let writing = purpose.isTyped ? address.hash : nil
+        guard mayAsk(location, levels, purpose, target, &effects) else { return }
         let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let byteCount = store.find(address, key)?.length ?? 0
         let operation = ReadOperation(
             head: OperationHead(
-                target: outlasting(target, byteCount: byteCount), client: client,
+                target: outlasting(target, writing: writing, byteCount: byteCount),
+                client: client,
                 deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
@@ -73,8 +64,29 @@ extension Node {
                 replicaCount: n, readQuorum: levels.readQuorum,
                 primaryReadQuorum: levels.primaryReadQuorum))
         let id = reads.insert(operation)
+        if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
+    }
+
+    private mutating func mayAsk(
+        _ location: KeyLocation, _ levels: ReadLevels, _ purpose: ReadPurpose,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        if purpose.isComparison { return !reads.isFull }
+        guard !reads.isFull else {
+            overload(.read, location.keyspace, target, &effects)
+            return false
+        }
+        let n = catalog.active[location.keyspace].n
+        let reachable = reachableReplicas(of: location.address.range, n)
+        guard reachable < levels.readQuorum else { return true }
+        countUnavailable(.read, location.keyspace)
+        fail(
+            target,
+            text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, R=\(levels.readQuorum)",
+            &effects)
+        return false
     }
 
     /// This node's own answer, when it is a replica.
@@ -87,6 +99,7 @@ extension Node {
         guard rank < read.tally.replicaCount else { return }
         reads[id]?.everAsked |= 1 << UInt64(rank)
         let own = believableState(address, key, read.keyspace, &effects)
+        if read.typed != nil { return recordOwnState(own, from: rank, of: id, &effects) }
         record(own, from: rank, of: id, &effects)
     }
 
@@ -98,8 +111,10 @@ extension Node {
         var open = read.tally.answered + read.asked.nonzeroBitCount
         guard open < wanted else { return }
         let replicas = ring.primaries(of: read.range, replicationFactor: read.tally.replicaCount)
-        let frame = read.key.withUnsafeBytes {
-            effects.bytes.appendMessage(kind: 3, number: id.rawValue, $0)
+        let frame = read.key.withUnsafeBytes { key in
+            read.typed == nil
+                ? effects.bytes.appendMessage(kind: 3, number: id.rawValue, key)
+                : askState(id, key, &effects)
         }
         // Nodes that have fallen silent come last; among the others the first one asked goes round.
         let first = counters.reads
@@ -143,6 +158,9 @@ extension Node {
             counters.lateAnswers += 1
             return
         }
+        if read.typed != nil {
+            return answeredState(id, .found(record, emptiedAt), from: node, &effects)
+        }
         guard let record else {
             guard !isAhead(emptiedAt) else { return disbelieve(id, replica, &effects) }
             reads[id]?.emptiedAt = max(read.emptiedAt, emptiedAt)
@@ -156,7 +174,7 @@ extension Node {
 
     /// An answer by a clock that is ahead, this node's or the other's, says nothing of what the
     /// replica had acknowledged before: it does not count, and another replica is asked.
-    private mutating func disbelieve(
+    mutating func disbelieve(
         _ id: OperationID, _ replica: Int, _ effects: inout Effects
     ) {
         counters.refusedAhead += 1
@@ -186,6 +204,11 @@ extension Node {
         } else {
             reads[id]?.answers.append((replica, nil))
         }
+        count(replica, of: id, &effects)
+    }
+
+    /// Counts a replica's answer.
+    mutating func count(_ replica: Int, of id: OperationID, _ effects: inout Effects) {
         reads[id]?.asked &= ~(1 << UInt64(replica))
         let decision = reads[id]?.tally.record(.answered(primary: true), from: replica)
         settle(id, decision, &effects)
@@ -214,6 +237,7 @@ extension Node {
         if let decision, let read = reads[id] { decide(id, read, decision, &effects) }
         guard let read = reads[id], read.tally.decision != nil, read.asked == 0 else { return }
         reads.remove(id)
+        if read.typed != nil { return settleStates(read, &effects) }
         noteStaleness(of: read)
         repair(read, &effects)
     }
@@ -230,6 +254,7 @@ extension Node {
             fail(
                 read.head.target,
                 text: "UNAVAILABLE \(answered) of \(required) replicas answered in time", &effects)
+        case .satisfied where read.typed != nil: decideTyped(id, read, &effects)
         case .satisfied:
             let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted

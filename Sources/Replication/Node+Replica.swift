@@ -1,4 +1,5 @@
 import Base
+import CRDT
 import Causality
 import Coding
 import Ring
@@ -35,7 +36,7 @@ extension Node {
         let stored = store.find(store.address(of: record.key), record.key)
         let needsSync = settings.durability == .fsync || durability == .synced
         if let stored {
-            keep(stored, settings.durability, synced: needsSync, token: nil, &effects)
+            keep(whole(stored), settings.durability, synced: needsSync, token: nil, &effects)
         }
         if status == .superseded {
             return acknowledge(number, status, stored?.dot.stamp, to: node, &effects)
@@ -47,7 +48,7 @@ extension Node {
         acknowledge(number, needsSync ? .durable : .acknowledged, nil, to: node, &effects)
     }
 
-    private func acknowledge(
+    func acknowledge(
         _ number: UInt64, _ status: ReplicaStatus, _ stamp: Stamp?, to node: NodeID,
         _ effects: inout Effects
     ) {
@@ -61,21 +62,17 @@ extension Node {
     mutating func mergeIn(
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
+        let refusal = refusal(
+            of: incoming.dot.stamp, incoming.key, keyspace, isDelete: incoming.isTombstone)
+        if let refusal { return refusal }
         let active = catalog.active[keyspace]
-        if isFenced(incoming.key) { return .overloaded }
-        if isDiskFull && active.settings.durability != .memory { return .diskFull }
         let address = store.address(of: incoming.key)
-        if store.allocatedBytes >= configuration.memoryBytesMax,
-            !incoming.isTombstone || store.find(address, incoming.key) == nil {
-            return .overloaded
-        }
-        guard clock.observe(incoming.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
-            counters.refusedAhead += 1
-            return .clockAhead
-        }
         guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
         guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
         newestTaken = max(newestTaken, incoming.dot.stamp)
+        if active.settings.conflict == .crdt || incoming.isMergeable {
+            return mergeState(incoming, keyspace, &effects)
+        }
         let stored = believableState(address, incoming.key, keyspace, &effects)
         if let stored, isAhead(stored.dot.stamp) { return .clockAhead }
         merged.removeAll()
@@ -95,6 +92,25 @@ extension Node {
         case .refused: return .tooManySiblings
         }
         return .acknowledged
+    }
+
+    /// Why this node takes nothing with such a stamp for a key now; nil when it does.
+    mutating func refusal(
+        of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, isDelete: Bool
+    ) -> ReplicaStatus? {
+        if isFenced(key) { return .overloaded }
+        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
+            return .diskFull
+        }
+        if store.allocatedBytes >= configuration.memoryBytesMax,
+            !isDelete || store.find(store.address(of: key), key) == nil {
+            return .overloaded
+        }
+        guard clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+            counters.refusedAhead += 1
+            return .clockAhead
+        }
+        return nil
     }
 
     /// Has a replay forget what it has of a key by then, so that an earlier stamp may follow a
@@ -118,6 +134,7 @@ extension Node {
             && record.dot.stamp > catalog.active[keyspace].truncatedAt
         countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
         let digest = treeDigest(place.record, keyspace)
+        store.release(place.record, for: record)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
         changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
@@ -152,7 +169,14 @@ extension Node {
         let start = effects.bytes.count
         effects.bytes.append(JournalKind.record.rawValue)
         effects.bytes.append(record.bytes)
-        let range = start..<effects.bytes.count
+        persist(start..<effects.bytes.count, durability, synced: synced, token: token, &effects)
+    }
+
+    /// Hands what was appended for the journal on as a keyspace that is kept on disk demands.
+    mutating func persist(
+        _ range: Range<Int>, _ durability: Durability, synced: Bool, token: OperationID?,
+        _ effects: inout Effects
+    ) {
         if durability == .fsync || synced {
             effects.add(.persist(range))
             if let token { effects.add(.notify(token.rawValue)) }
@@ -176,9 +200,14 @@ extension Node {
                     &effects)
             }
         }
-        send(
-            to: node, kind: 4, flag: ReplicaStatus.found.rawValue, number: number, record.bytes,
-            &effects)
+        answerFound(number, record, to: node, &effects)
+    }
+
+    mutating func answerFound(
+        _ number: UInt64, _ record: Record, to node: NodeID, _ effects: inout Effects
+    ) {
+        let status = ReplicaStatus.found.rawValue
+        send(to: node, kind: 4, flag: status, number: number, whole(record).bytes, &effects)
     }
 }
 
@@ -190,6 +219,8 @@ enum JournalKind: UInt8 {
     case removal = 2
     /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
     case definitions = 3
+    /// What a command did to a key's state: a `DeltaRecord`.
+    case delta = 4
 }
 
 // Recovery and checkpoints.
@@ -207,19 +238,22 @@ extension Node {
         switch kind {
         case .record:
             let record = try Record(validating: rest)
+            if record.isMergeable { _ = try CRDTState(record) }
             restore(record)
+        case .delta: restore(try DeltaRecord(decoding: rest))
         case .removal:
             let keyspace = catalog.index(of: rest)
             let address = store.address(of: rest)
             let stored = store.find(address, rest)
             countKey(keyspace, from: stored, toValue: false, .none)
             changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
+            store.release(stored)
             store.remove(address, rest)
         case .definitions:
             var definitions = ByteReader(rest)
             let before = catalog
             try catalog.restore(decoding: &definitions)
-            if !catalog.isShaped(like: before) { recountKeys() }
+            if !catalog.isShaped(like: before) { reshape() }
         }
     }
 
@@ -229,6 +263,7 @@ extension Node {
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
         guard record.dot.stamp > active.truncatedAt else { return }
+        if active.settings.conflict == .crdt { return restoreState(record, keyspace) }
         let address = store.address(of: record.key)
         merged.removeAll()
         let stored = liveState(address, record.key, keyspace)
@@ -262,9 +297,11 @@ extension Node {
         while let place = next, buffer.count < bytesMax {
             next = store.visit(from: place) { record in
                 guard isKeptOnDisk(record) else { return }
-                buffer.append(integer: UInt32(record.length + 1))
+                let start = buffer.count
+                buffer.append(integer: UInt32(0))
                 buffer.append(JournalKind.record.rawValue)
-                buffer.append(record.bytes)
+                appendWhole(record, into: &buffer)
+                buffer.store(UInt32(buffer.count - start - 4), at: start)
             }
         }
         return next

@@ -50,7 +50,10 @@ extension Node {
             let key = request[part + 1]
             let keyspace = catalog.index(of: key)
             let place = ReplyTarget.gather(id, part)
-            if let levels = readLevels(.none, keyspace, place, &effects) {
+            if isTyped(keyspace) {
+                let name: CommandName = combination.isArray ? .get : .exists
+                runTyped(name, part + 1, .none, place, &effects)
+            } else if let levels = readLevels(.none, keyspace, place, &effects) {
                 read(key, keyspace: keyspace, levels, purpose, place, &effects)
             }
         }
@@ -103,7 +106,7 @@ extension Node {
             let start = effects.bytes.count
             effects.bytes.writeSimple(siblings.isEmpty ? "none" : "string")
             return deliver(target, from: start, &effects)
-        case .get, .strlen, .timeToLive, .expire, .persist: break
+        case .get, .strlen, .timeToLive, .expire, .persist, .typed: break
         }
         guard siblings.count < 2 else {
             return fail(
@@ -124,7 +127,7 @@ extension Node {
             let change = ExpiryChange(
                 expiry: siblings.first.flatMap { $0.expiry == 0 ? nil : 0 }, levels: levels)
             rewrite(view, key, keyspace, change, target, &effects)
-        case .compare, .siblings, .exists, .type: break
+        case .compare, .siblings, .exists, .type, .typed: break
         }
     }
 
@@ -264,6 +267,10 @@ extension Node {
             let (key, value) = (request[part * 2 + 1], request[part * 2 + 2])
             let spot = place(of: key)
             let place = ReplyTarget.gather(id, part)
+            if isTyped(spot.keyspace) {
+                runTyped(.mset, part * 2 + 1, .none, place, &effects)
+                continue
+            }
             guard isWithinLimits(key, value, spot.keyspace, place, &effects),
                 let levels = writeLevels(.none, spot.keyspace, place, &effects)
             else { continue }
@@ -289,6 +296,10 @@ extension Node {
             let key = request[part + 1]
             let spot = place(of: key)
             let place = id.map { ReplyTarget.gather($0, part) } ?? target
+            if isTyped(spot.keyspace) {
+                runTyped(.del, part + 1, .none, place, &effects)
+                continue
+            }
             guard let levels = writeLevels(.none, spot.keyspace, place, &effects) else { continue }
             effects.beginStep()
             deleteOne(key, nil, levels, spot, place, &effects)

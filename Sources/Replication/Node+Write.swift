@@ -79,7 +79,9 @@ extension Node {
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         let durability = catalog.active[keyspace].settings.durability
-        countKey(keyspace, from: store.find(address, intent.key), toValue: false, .none)
+        let stored = store.find(address, intent.key)
+        countKey(keyspace, from: stored, toValue: false, .none)
+        store.release(stored)
         store.remove(address, intent.key)
         guard durability == .fsync else {
             forget(intent.key, keyspace, &effects)
@@ -97,7 +99,7 @@ extension Node {
     }
 
     /// Refuses what is known not to work before anything has happened.
-    private mutating func mayWrite(
+    mutating func mayWrite(
         _ intent: WriteIntent, _ keyspace: Int, _ address: RecordStore.Address,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
@@ -256,6 +258,7 @@ extension Node {
             keyspace, from: place.record, toValue: isCounted,
             .plain(length: length, isTombstone: kind == .tombstone))
         let digest = treeDigest(place.record, keyspace)
+        store.release(place.record)
         let target = store.prepare(place, address, intent.key, length: length)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
@@ -316,6 +319,7 @@ extension ByteBuffer {
         case .integer(let value): writeInteger(value)
         case .bulk(let bytes): bytes.withUnsafeBytes { writeBulk($0) }
         case .null: writeNull(dialect)
+        case .encoded(let bytes): append(bytes)
         }
     }
 }

@@ -27,13 +27,16 @@ extension Node {
             counters.lateAnswers += 1
             return
         }
+        if status == .needsState { return sendState(id, to: node, &effects) }
         let answer: WriteAnswer = switch status {
         case .acknowledged: .acknowledged(primary: true, durable: false)
         case .durable: .acknowledged(primary: true, durable: true)
         case .diskFull: .refused(.diskFull)
         case .clockAhead: .refused(.clockAhead)
         case .tooManySiblings: .refused(.tooLarge)
-        case .overloaded, .found, .absent, .superseded: .refused(.overloaded)
+        case .wrongEpoch: .refused(.wrongEpoch)
+        case .overloaded, .found, .absent, .superseded, .covered, .needsState:
+            .refused(.overloaded)
         }
         record(answer, from: replica, of: id, &effects)
     }

@@ -82,6 +82,8 @@ public struct Node: ~Copyable {
     var nextSweep: Deadline?
     /// Where merged records are put together.
     var merged = ByteBuffer(capacity: 1_024)
+    /// Where a state that leaves the node is encoded.
+    var exported = ByteBuffer(capacity: 1_024)
     /// How many replicas answered the read that is being told.
     var receiptAnswers = 1
     /// What happened, by event; the driver exports it and tests assert on it.

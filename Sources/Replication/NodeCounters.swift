@@ -39,6 +39,13 @@ public struct NodeCounters: Equatable, Sendable {
     public var exchangeBytes = 0
     /// Messages of exchanges that had to wait for another one.
     public var exchangesDeferred = 0
+    /// Deltas of typed values that this node sent, one for each replica.
+    public var deltasSent = 0
+    public var deltaBytes = 0
+    /// Deltas from other nodes that stood upon what was not here.
+    public var deltasUngrounded = 0
+    /// Whole states sent instead.
+    public var statesSent = 0
 
     public init() {}
 
@@ -69,6 +76,10 @@ public struct NodeCounters: Equatable, Sendable {
         exchangedKeys += other.exchangedKeys
         exchangeBytes += other.exchangeBytes
         exchangesDeferred += other.exchangesDeferred
+        deltasSent += other.deltasSent
+        deltaBytes += other.deltaBytes
+        deltasUngrounded += other.deltasUngrounded
+        statesSent += other.statesSent
     }
 
     /// Each counter with its name, in a fixed order.
@@ -86,6 +97,10 @@ public struct NodeCounters: Equatable, Sendable {
             ("messages_received", messagesReceived), ("exchanges", exchanges),
             ("exchanged_keys", exchangedKeys), ("exchange_bytes", exchangeBytes),
             ("exchanges_deferred", exchangesDeferred),
+            ("deltas_sent", deltasSent),
+            ("delta_bytes", deltaBytes),
+            ("deltas_ungrounded", deltasUngrounded),
+            ("states_sent", statesSent),
         ]
     }
 }

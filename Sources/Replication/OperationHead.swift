@@ -26,6 +26,8 @@ struct WriteOperation {
     /// not wanted.
     var record: [UInt8] = []
     var stampings = 1
+    /// The key, where replicas were sent a delta and may ask for the state.
+    var typedKey: [UInt8] = []
 }
 
 /// The answer to a write that succeeded.
@@ -34,6 +36,8 @@ enum WriteReply {
     case integer(Int)
     case bulk([UInt8])
     case null
+    /// A whole reply in RESP.
+    case encoded([UInt8])
 }
 
 /// A read that this node coordinates.
@@ -63,6 +67,8 @@ struct ReadOperation {
     var answers: [(replica: Int, record: Range<Int>?)] = []
     /// A replica that answered had lost what was written up to then with its keyspace.
     var emptiedAt = Stamp(rawValue: 0)
+    /// Of a crdt keyspace: what each of `answers` has, in the same order.
+    var typed: TypedAnswers?
 }
 
 /// What a read is for: how its result is told, or what is written because of it.
@@ -77,6 +83,8 @@ enum ReadPurpose {
     /// Write the value again with another expiry.
     case expire(ExpireOptions, WriteLevels)
     case persist(WriteLevels)
+    /// A command on the key's state, once that is as new as what R replicas have.
+    case typed(TypedCommand)
     /// Read for a background comparison only.
     case compare
 
@@ -113,6 +121,10 @@ struct GatherOperation {
         case sum
         /// OK when every part was.
         case allOK
+
+        var isArray: Bool {
+            if case .array = self { true } else { false }
+        }
     }
 
     let head: OperationHead

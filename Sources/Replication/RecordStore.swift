@@ -12,14 +12,19 @@ struct RecordStore: ~Copyable {
     private let hashKey: UInt64
     /// Records, tombstones included.
     private(set) var count = 0
-    private(set) var allocatedBytes = 0
+    private var tableBytes = 0
+    /// The states that some records point to.
+    var expanded = ExpandedStates()
+
+    /// Of tables, records and expanded states.
+    @inline(__always) var allocatedBytes: Int { tableBytes + expanded.byteCount }
 
     init(hashKey: UInt64) {
         self.hashKey = hashKey
         tables = .allocate(capacity: KeyRange.count)
         for index in 0..<KeyRange.count {
             (tables + index).initialize(to: RecordTable())
-            allocatedBytes += tables[index].allocatedBytes
+            tableBytes += tables[index].allocatedBytes
         }
     }
 
@@ -60,15 +65,24 @@ struct RecordStore: ~Copyable {
         let before = (tables[index].count, tables[index].allocatedBytes)
         let target = tables[index].prepare(place, address.hash, key, length: length)
         count += tables[index].count - before.0
-        allocatedBytes += tables[index].allocatedBytes - before.1
+        tableBytes += tables[index].allocatedBytes - before.1
         return target
+    }
+
+    /// A record is about to be replaced or removed: lets go of the state that it points to, unless
+    /// the new one points there as well.
+    @inline(__always)
+    mutating func release(_ record: Record?, for next: Record? = nil) {
+        guard !expanded.isEmpty, let record, record.isExpanded else { return }
+        if let next, next.isExpanded, next.expandedPlace == record.expandedPlace { return }
+        expanded.remove(record.expandedPlace)
     }
 
     mutating func remove(_ address: Address, _ key: UnsafeRawBufferPointer) {
         let index = Int(address.range.rawValue)
         let before = tables[index].allocatedBytes
         if tables[index].remove(address.hash, key) { count -= 1 }
-        allocatedBytes += tables[index].allocatedBytes - before
+        tableBytes += tables[index].allocatedBytes - before
     }
 
     /// Visits the records of a key range whose hashes lie between two, in no order.

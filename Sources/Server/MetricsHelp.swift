@@ -26,5 +26,9 @@ enum MetricsHelp {
         "exchanged_keys": "Records that exchanges of hash trees sent.",
         "exchange_bytes": "Bytes that exchanges sent, these records included.",
         "exchanges_deferred": "Messages of exchanges that had to wait for another one.",
+        "deltas_sent": "Deltas of typed values sent, one for each replica.",
+        "delta_bytes": "Bytes of the deltas that were sent.",
+        "deltas_ungrounded": "Deltas from other nodes that stood upon what was not here.",
+        "states_sent": "Whole states of typed values sent where a delta did not do.",
     ]
 }

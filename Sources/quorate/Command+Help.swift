@@ -93,7 +93,8 @@ extension Command {
           r=quorum w=quorum        what a read and a write wait for: 2, one, quorum, all
           pr= pw= dw=              of these, from primaries and durable
           floor=none|strong|LEVEL  no request may go below; strong: r + w stays above n
-          conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
+          conflict=lww|siblings|crdt   newest stamp wins, all concurrent values are kept, or
+                                   typed values merge
           durability=fsync|interval(100)|memory
           ttl=60000                milliseconds; 0 for never
           readrepair=100           reads of 1,000 that are compared with all replicas after

@@ -96,7 +96,7 @@ struct NodeSettingsTests {
             ("keyspaces: {o: {siblings: 1001}}", 4, "keyspaces.o.siblings", "from 1 to 1000"),
             (
                 "keyspaces: {o: {conflict: 'newest'}}", 4, "keyspaces.o.conflict",
-                "\"lww\" or \"siblings\""
+                "\"lww\", \"siblings\" or \"crdt\""
             ),
             (
                 "keyspaces: {o: {durability: 'interval(0)'}}", 4, "keyspaces.o.durability",

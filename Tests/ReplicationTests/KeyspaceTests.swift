@@ -50,7 +50,7 @@ struct KeyspaceTests {
         for (settings, text) in [
             ("n=4", "n=4 exceeds the cluster's 3 nodes"), ("r=9", "r=9 is outside 1..n"),
             ("r=1 w=1 floor=strong", "floor=strong needs r+w>n"), ("x=1", "unknown setting 'x'"),
-            ("conflict=maybe", "conflict is lww or siblings"), ("n", "not field=value"),
+            ("conflict=maybe", "conflict is lww, siblings or crdt"), ("n", "not field=value"),
             ("r=3 w=1 floor=strong", "needs 2w>n"), ("durability=interval(0)", "interval must be"),
             ("durability=memory dw=1", "dw needs durability"), ("r=1 floor=2", "below floor=2"),
         ] {

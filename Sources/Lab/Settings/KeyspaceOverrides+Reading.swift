@@ -54,7 +54,7 @@ extension KeyspaceOverrides {
         }
         if let member = reader.member("conflict") {
             guard let choice = member.value.word.flatMap(Conflict.init(rawValue:)) else {
-                throw member.expected("\"lww\" or \"siblings\"")
+                throw member.expected("\"lww\", \"siblings\" or \"crdt\"")
             }
             conflict = choice
         }

@@ -10,6 +10,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         case lww
         /// All concurrent values are kept and returned.
         case siblings
+        /// Typed values merge.
+        case crdt
     }
 
     /// When a write may be acknowledged.

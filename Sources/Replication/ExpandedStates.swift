@@ -1,0 +1,128 @@
+import Base
+import CRDT
+import Causality
+import Coding
+
+/// Mergeable states that are too large to be decoded and encoded for each command: kept as values,
+/// so that a command costs what it changes and not what is there.
+///
+/// The key's record in its table is then a stub that holds the place in here and what is asked of a
+/// record without looking into it. Small states, which most keys have, are kept encoded: a counter
+/// of 40 bytes would take 700 as a value.
+struct ExpandedStates {
+    /// Bytes of an encoded state above which it is kept as a value.
+    static let encodedBytesMin = 1_024
+
+    private struct Entry {
+        var state: CRDTState
+        /// Of the encoding, at most; what commands did since it was measured is added up.
+        var bytes: Int
+        /// When it was last measured.
+        var measured: Int
+    }
+
+    private var entries: [Entry?] = []
+    private var free: [Int] = []
+    /// Of all states, as if they were encoded.
+    private(set) var byteCount = 0
+
+    var isEmpty: Bool { entries.count == free.count }
+
+    subscript(index: Int) -> CRDTState {
+        guard let entry = entries[index] else { preconditionFailure("a stub points to a state") }
+        return entry.state
+    }
+
+    func bytes(of index: Int) -> Int { entries[index]?.bytes ?? 0 }
+
+    /// - Parameter bytes: of the encoding.
+    mutating func insert(_ state: CRDTState, bytes: Int) -> Int {
+        let entry = Entry(state: state, bytes: bytes, measured: bytes)
+        byteCount += bytes
+        if let index = free.popLast() {
+            entries[index] = entry
+            return index
+        }
+        entries.append(entry)
+        return entries.count - 1
+    }
+
+    /// Hands a state out to be changed; `put` follows before anything else is asked of it.
+    mutating func take(_ index: Int) -> CRDTState {
+        guard let entry = entries[index] else { preconditionFailure("a stub points to a state") }
+        entries[index]?.state = CRDTState()
+        return entry.state
+    }
+
+    /// Puts a state back that a delta of so many bytes changed.
+    mutating func put(_ state: CRDTState, at index: Int, grownBy delta: Int) {
+        guard var entry = entries[index] else { preconditionFailure("a stub points to a state") }
+        byteCount -= entry.bytes
+        entry.state = state
+        entry.bytes += delta
+        if entry.bytes > 2 * entry.measured {
+            entry.bytes = state.encodedBytes
+            entry.measured = entry.bytes
+        }
+        byteCount += entry.bytes
+        entries[index] = entry
+    }
+
+    mutating func remove(_ index: Int) {
+        byteCount -= bytes(of: index)
+        entries[index] = nil
+        free.append(index)
+    }
+}
+
+extension CRDTState {
+    /// - Complexity: O(entries).
+    var encodedBytes: Int {
+        var buffer = ByteBuffer(capacity: 1_024)
+        encode(into: &buffer)
+        return buffer.count
+    }
+}
+
+extension Record {
+    /// Bytes of a stub's body: `place (8) | digest (8) | bytes of the state (8)`.
+    static let stubBytes = 24
+
+    /// Where the state is kept.
+    var expandedPlace: Int { Int(body.loadUnaligned(as: UInt64.self)) }
+    var expandedDigest: UInt64 { body.loadUnaligned(fromByteOffset: 8, as: UInt64.self) }
+    var expandedBytes: Int { Int(body.loadUnaligned(fromByteOffset: 16, as: UInt64.self)) }
+
+    /// Stands for the state of a key in comparisons between nodes, for whatever forms replicas keep
+    /// it in: the same for the same context.
+    var contextDigest: UInt64 {
+        if isExpanded { return expandedDigest }
+        if isMergeable { return Record.contextDigest(key, CRDTState.contextBytes(in: body)) }
+        guard isSiblingSet else {
+            let dot = UnsafeRawBufferPointer(start: base + 8, count: 16)
+            return Record.contextDigest(key, dot)
+        }
+        let identities = Int(body.loadUnaligned(as: UInt32.self))
+        let context = UnsafeRawBufferPointer(rebasing: body[8..<8 + identities * 16])
+        return Record.contextDigest(key, context)
+    }
+
+    /// - Parameter context: identity (8) and stamp (8) of each entry.
+    static func contextDigest(
+        _ key: UnsafeRawBufferPointer, _ context: UnsafeRawBufferPointer
+    ) -> UInt64 {
+        var sum = UInt64(CRC32C.checksum(key))
+        for offset in stride(from: 0, to: context.count, by: 8) {
+            sum = finalMix(sum ^ context.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
+        return sum
+    }
+
+    static func contextDigest(_ key: UnsafeRawBufferPointer, _ context: VersionVector) -> UInt64 {
+        var sum = UInt64(CRC32C.checksum(key))
+        for dot in context.entries {
+            sum = finalMix(finalMix(sum ^ dot.identity.rawValue) ^ dot.stamp.rawValue)
+        }
+        return sum
+    }
+}

@@ -1,0 +1,260 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import Quorum
+import RESP
+import Ring
+
+// Commands on crdt keyspaces: find the key, bring its state up to date as far as the levels ask
+// for, run the command on it (`TypedExecution`), and send what that did to the other replicas.
+//
+// Every replica takes every command at once, on both sides of a partition. A command that removes
+// or replaces what it sees first hears R replicas, so that it sees what they had acknowledged; one
+// that only adds does not, and what it answers is this node's view.
+extension Node {
+    /// Runs a request with one key if that is in a crdt keyspace.
+    ///
+    /// - Returns: false, and nothing has happened, when it is not.
+    mutating func runTyped(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) -> Bool {
+        let keys = CommandTable.description(of: name).keys
+        let isOne = keys.last == keys.first || keys.first == 1 && request.count == 2
+        guard keys.first > 0, isOne, isTyped(catalog.index(of: request[keys.first])) else {
+            return false
+        }
+        let options = try ConsistencyOptions(trailing: name, request)
+        runTyped(name, keys.first, options, target, &effects)
+        return true
+    }
+
+    /// Runs one key's part of a request.
+    ///
+    /// - Parameter index: of the key among the arguments.
+    mutating func runTyped(
+        _ name: CommandName, _ index: Int, _ options: ConsistencyOptions, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let key = request[index]
+        let location = place(of: key)
+        let isWrite = CommandTable.description(of: name).flags.contains(.write)
+        guard let reads = readLevels(options, location.keyspace, target, &effects) else { return }
+        var writes: WriteLevels?
+        if isWrite {
+            writes = writeLevels(options, location.keyspace, target, &effects)
+            if writes == nil { return }
+        }
+        let timeout = writes?.timeoutMilliseconds ?? reads.timeoutMilliseconds
+        guard isReplica(of: location) else {
+            let part = part(name, index)
+            return forward(
+                part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
+        }
+        effects.beginStep()
+        let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
+        guard isAnswered else {
+            let part = part(name, index)
+            let command = TypedCommand(
+                name: name, request: Array(part.bytes), location: location, writes: writes)
+            return ask(key, location, reads, .typed(command), target, &effects)
+        }
+        let command = TypedCommand(name: name, request: [], location: location, writes: writes)
+        execute(command, keyAt: index, target, &effects)
+        if writes == nil { compareInBackground(key, location, reads, &effects) }
+    }
+
+    /// Compares a sample of the answers that this node gave alone with all replicas.
+    private mutating func compareInBackground(
+        _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ reads: ReadLevels,
+        _ effects: inout Effects
+    ) {
+        counters.reads += 1
+        ledger.answeredNow(location.keyspace, .read)
+        let n = catalog.active[location.keyspace].n
+        guard n > 1, isSampled(catalog.active[location.keyspace].readRepairPerMille) else { return }
+        let all = ReadLevels(
+            readQuorum: n, primaryReadQuorum: 0, timeoutMilliseconds: reads.timeoutMilliseconds)
+        ask(key, location, all, .compare, .nobody, &effects)
+    }
+
+    /// The request as one for this key only, in RESP.
+    private func part(_ name: CommandName, _ index: Int) -> ByteBuffer {
+        var buffer = ByteBuffer(capacity: 256)
+        let isWhole = CommandTable.description(of: name).text.utf8CodeUnitCount == request[0].count
+            && CommandName(request[0]) == name && name != .mset
+        if isWhole, CommandTable.description(of: name).keys.last == index || request.count == 2 {
+            buffer.writeArrayHeader(count: request.count)
+            for index in 0..<request.count { buffer.writeBulk(request[index]) }
+            return buffer
+        }
+        let words = name == .mset ? 3 : 2
+        buffer.writeArrayHeader(count: words)
+        buffer.writeBulk(CommandTable.description(of: name).text)
+        for offset in 0..<words - 1 { buffer.writeBulk(request[index + offset]) }
+        return buffer
+    }
+
+    /// Runs a command that waited; `request` holds its arguments.
+    mutating func execute(
+        _ command: TypedCommand, also unkept: CRDTState?, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let index = CommandTable.description(of: command.name).keys.first
+        execute(command, keyAt: index, also: unkept, target, &effects)
+    }
+
+    private mutating func execute(
+        _ command: TypedCommand, keyAt index: Int, also unkept: CRDTState? = nil,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let location = command.location
+        let key = request[index]
+        if let writes = command.writes {
+            guard mayChange(command, key, writes, target, &effects) else { return }
+        }
+        var execution = TypedExecution(
+            takeState(location, key, &effects), keyIndex: index,
+            isAlone: catalog.active[location.keyspace].n == 1, now: now.wallMilliseconds,
+            random: random)
+        execution.dialect = client.dialect
+        if let unkept { execution.held.state.join(unkept) }
+        do throws(TypedRefusal) {
+            if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
+            try checkSize(execution.held, command, location)
+            try execution.run(command.name, request)
+        } catch {
+            putBack(execution.held)
+            return refuse(error, command, target, &effects)
+        }
+        random = execution.random
+        guard let delta = execution.delta else {
+            let context = client.wantsReceipt ? execution.held.state.context : VersionVector()
+            putBack(execution.held)
+            return tell(execution.reply.bytes, context, target, &effects)
+        }
+        finish(command, execution, delta, target, &effects)
+    }
+
+    private mutating func tell(
+        _ reply: UnsafeRawBufferPointer, _ context: VersionVector, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let start = effects.bytes.count
+        if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
+        effects.bytes.append(reply)
+        deliver(target, from: start, &effects)
+    }
+
+    private mutating func refuse(
+        _ refusal: TypedRefusal, _ command: TypedCommand, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        if command.writes != nil { ledger.failed(command.location.keyspace, .write, .refused) }
+        switch refusal {
+        case .command(let error):
+            counters.commandErrors += 1
+            let start = effects.bytes.count
+            effects.bytes.writeError(error, for: request)
+            deliver(target, from: start, &effects)
+        case .text(let text): fail(target, text, &effects)
+        }
+    }
+}
+
+// Changing a state
+extension Node {
+    private mutating func mayChange(
+        _ command: TypedCommand, _ key: UnsafeRawBufferPointer, _ writes: WriteLevels,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        counters.writes += 1
+        let (keyspace, address) = (command.location.keyspace, command.location.address)
+        let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
+        guard key.count <= keyBytesMax else {
+            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+            return false
+        }
+        let isRemoval = command.name.isRemoval
+        let change = isRemoval ? WriteIntent.Change.delete : .value(key)
+        let intent = WriteIntent(key: key, change: change, levels: writes, success: .ok)
+        guard mayWrite(intent, keyspace, address, target, &effects) else { return false }
+        guard !self.writes.isFull else {
+            overload(.write, keyspace, target, &effects)
+            return false
+        }
+        return true
+    }
+
+    /// Names what a command is about to do: a dot later than all that the state has seen.
+    private mutating func mintDot(
+        _ held: HeldState, _ location: KeyLocation
+    ) throws(TypedRefusal) -> Dot {
+        if let newest = held.state.context.newest,
+            !clock.observe(newest.stamp, wallMilliseconds: now.wallMilliseconds) {
+            throw .text(
+                "CLOCK the key was written by a clock far ahead of this node's; nothing is written")
+        }
+        let truncatedAt = catalog.active[location.keyspace].truncatedAt
+        guard clock.observe(truncatedAt, wallMilliseconds: now.wallMilliseconds) else {
+            throw .text("CLOCK the keyspace was emptied by a clock far ahead of this node's")
+        }
+        return Dot(identity: identity, stamp: tick())
+    }
+
+    /// A state must fit into one record, with all that the request may add to it.
+    private func checkSize(
+        _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
+    ) throws(TypedRefusal) {
+        guard command.writes != nil, !command.name.isRemoval else { return }
+        var added = 0
+        for index in 1..<max(1, request.count) {
+            guard request[index].count <= catalog.active[location.keyspace].settings.valueBytesMax
+            else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
+            added += request[index].count + 64
+        }
+        let room = configuration.recordBytesMax - added
+        guard held.bytes > room else { return }
+        guard held.state.encodedBytes + Record.headerBytes + request[1].count <= room else {
+            throw .text("ERR the value would be larger than a record may be (9 MB)")
+        }
+    }
+
+    /// Stores and keeps what a command did, and sends it to the other replicas.
+    private mutating func finish(
+        _ command: TypedCommand, _ execution: borrowing TypedExecution, _ delta: Delta,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let key = request[execution.keyIndex]
+        let reply = Array(execution.reply.bytes)
+        guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
+        let (keyspace, address) = (command.location.keyspace, command.location.address)
+        let n = catalog.active[keyspace].n
+        let durability = catalog.active[keyspace].settings.durability
+        var record = ByteBuffer(capacity: 256)
+        DeltaRecord.encode(delta, of: key, into: &record)
+        putState(execution.held, grownBy: record.count, command.location, key)
+        if n == 1, durability == .memory {
+            ledger.answeredNow(keyspace, .write)
+            return self.reply(.encoded(reply), target, &effects)
+        }
+        let timeout = UInt64(writes.timeoutMilliseconds)
+        let head = OperationHead(
+            target: outlasting(target), client: client,
+            deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+            begunAt: now.monotonic)
+        var operation = WriteOperation(
+            head: head, keyspace: keyspace, range: address.range, dot: delta.dot,
+            success: .encoded(reply),
+            tally: WriteTally(
+                replicaCount: n, writeQuorum: writes.writeQuorum,
+                primaryWriteQuorum: writes.primaryWriteQuorum,
+                durableWriteQuorum: writes.durableWriteQuorum))
+        if n > 1 { operation.typedKey = Array(key) }
+        let id = self.writes.insert(operation)
+        let needsSync = writes.durableWriteQuorum > 0
+        sendDelta(record.bytes, id, address.range, needsSync, &effects)
+        if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
+        keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
+    }
+}

@@ -1,0 +1,226 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import Quorum
+import RESP
+import Ring
+
+/// What replicas said that they have of a key in a crdt keyspace.
+struct TypedAnswers {
+    /// One an answer: the digest of the state's context, 0 for nothing.
+    var digests: [UInt64] = []
+    /// What the state had seen of which the client was told; nil before.
+    var told: VersionVector?
+    /// Writes that the client's answer lacked and that were stamped before the read began.
+    var missed: [Dot] = []
+    /// What could not be kept here, because the disk is full or memory is: told all the same.
+    var unkept: CRDTState?
+}
+
+/// A command that waits until this node's state is as new as what R replicas have.
+struct TypedCommand {
+    let name: CommandName
+    /// The request with this key only, in RESP.
+    let request: [UInt8]
+    let location: KeyLocation
+    /// Nil for a query.
+    let writes: WriteLevels?
+}
+
+extension ReadPurpose {
+    var isTyped: Bool {
+        if case .typed = self { true } else { false }
+    }
+}
+
+// Reads of crdt keyspaces. The coordinator is always a replica: it tells the others what it has
+// seen, they send their state where that is not all of theirs, and it merges what comes into its
+// own. So a read at level R is a read of this node's state once R replicas have been heard, and
+// replicas that agree exchange a few bytes however large the value.
+extension Node {
+    /// What a replica has of a key.
+    enum StateAnswer {
+        case found(Record?, emptiedAt: Stamp)
+        case covered(UInt64)
+
+        static func found(_ record: Record?, _ emptiedAt: Stamp) -> StateAnswer {
+            .found(record, emptiedAt: emptiedAt)
+        }
+    }
+
+    /// Asks for a state unless it holds nothing that was not seen here.
+    func askState(
+        _ id: OperationID, _ key: UnsafeRawBufferPointer, _ effects: inout Effects
+    ) -> Range<Int> {
+        let start = Frame.begin(&effects.bytes)
+        effects.bytes.append([3, 1])
+        effects.bytes.append(integer: id.rawValue)
+        effects.bytes.append(integer: UInt16(key.count))
+        effects.bytes.append(key)
+        for dot in ownContext(key, catalog.index(of: key)).entries {
+            effects.bytes.append(integer: dot.identity.rawValue)
+            effects.bytes.append(integer: dot.stamp.rawValue)
+        }
+        Frame.finish(&effects.bytes, from: start)
+        return start..<effects.bytes.count
+    }
+
+    private func ownContext(
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int
+    ) -> VersionVector {
+        liveState(store.address(of: key), key, keyspace).map { context(of: $0) } ?? VersionVector()
+    }
+
+    mutating func answerState(
+        _ number: UInt64, _ key: UnsafeRawBufferPointer, _ seen: VersionVector,
+        from node: NodeID, _ effects: inout Effects
+    ) {
+        let keyspace = catalog.index(of: key)
+        let record = believableState(store.address(of: key), key, keyspace, &effects)
+        guard isTyped(keyspace), let record, seen.dominates(context(of: record)) else {
+            return answerRead(number, key, from: node, &effects)
+        }
+        let covered = ReplicaStatus.covered.rawValue
+        withUnsafeBytes(of: record.contextDigest.littleEndian) {
+            send(to: node, kind: 4, flag: covered, number: number, $0, &effects)
+        }
+    }
+
+    mutating func recordOwnState(
+        _ own: Record?, from replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
+        let digest = own?.contextDigest ?? 0
+        if reads[id]?.purpose.isComparison == true {
+            let told = own.map { context(of: $0) } ?? VersionVector()
+            reads[id]?.typed?.told = told
+        }
+        countState(digest, from: replica, of: id, &effects)
+    }
+
+    private mutating func countState(
+        _ digest: UInt64, from replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
+        reads[id]?.answers.append((replica, nil))
+        reads[id]?.typed?.digests.append(digest)
+        count(replica, of: id, &effects)
+    }
+
+    mutating func answeredState(
+        _ id: OperationID, _ answer: StateAnswer, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let read = reads[id], read.typed != nil,
+            let replica = ring.position(of: node, in: read.range),
+            replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
+        else {
+            counters.lateAnswers += 1
+            return
+        }
+        switch answer {
+        case .covered(let digest): countState(digest, from: replica, of: id, &effects)
+        case .found(nil, let emptiedAt):
+            guard !isAhead(emptiedAt) else { return disbelieve(id, replica, &effects) }
+            reads[id]?.emptiedAt = max(read.emptiedAt, emptiedAt)
+            countState(0, from: replica, of: id, &effects)
+        case .found(.some(let record), _):
+            let isKey = read.key.withUnsafeBytes { bytesEqual(record.key, $0) }
+            guard isKey, !isAhead(record.dot.stamp), !record.isExpanded else {
+                return disbelieve(id, replica, &effects)
+            }
+            take(record, id, read, &effects)
+            countState(record.contextDigest, from: replica, of: id, &effects)
+        }
+    }
+
+    /// Merges an answer into this node's state, and notes what the client was not told.
+    private mutating func take(
+        _ record: Record, _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
+    ) {
+        if let told = read.typed?.told {
+            let missed = context(of: record).entries.filter {
+                !told.contains($0) && $0.stamp <= read.begun
+            }
+            reads[id]?.typed?.missed += missed
+        }
+        guard mergeIn(record, read.keyspace, &effects) == .acknowledged else {
+            var unkept = read.typed?.unkept ?? CRDTState()
+            unkept.join(CRDTState(valid: record))
+            reads[id]?.typed?.unkept = unkept
+            return
+        }
+        guard let stored = store.find(store.address(of: record.key), record.key) else { return }
+        counters.repaired += 1
+        let durability = catalog.active[read.keyspace].settings.durability
+        keep(whole(stored), durability, synced: false, token: nil, &effects)
+    }
+
+    /// R replicas have been heard: runs the command on what is here now.
+    mutating func decideTyped(
+        _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
+    ) {
+        guard case .typed(let command) = read.purpose else { return }
+        let told = read.key.withUnsafeBytes { ownContext($0, read.keyspace) }
+        reads[id]?.typed?.told = told
+        guard read.emptiedAt <= catalog.active[read.keyspace].truncatedAt, isTyped(read.keyspace)
+        else {
+            count(read, .unavailable)
+            return fail(
+                read.head.target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
+        }
+        if client.wantsReceipt { receiptAnswers = read.answers.count }
+        var progress = ParseProgress()
+        command.request.withUnsafeBytes { bytes in
+            guard parser.parse(bytes, &progress, into: &request) == .complete else {
+                preconditionFailure("a command is kept as it was parsed")
+            }
+            effects.beginStep()
+            execute(command, also: read.typed?.unkept, read.head.target, &effects)
+        }
+        compareRest(id, &effects)
+        count(read, .ok)
+    }
+
+    /// Nobody else will answer: counts how stale the client's answer was, and brings every replica
+    /// that has less than this one up to it.
+    mutating func settleStates(_ read: ReadOperation, _ effects: inout Effects) {
+        guard let typed = read.typed else { return }
+        noteStaleness(of: read, typed)
+        read.key.withUnsafeBytes { key in
+            let stored = liveState(store.address(of: key), key, read.keyspace)
+            guard isTyped(read.keyspace), let stored else { return }
+            let digest = stored.contextDigest
+            let replicas = ring.primaries(
+                of: read.range, replicationFactor: read.tally.replicaCount)
+            var isRepaired = false
+            for (answer, theirs) in zip(read.answers, typed.digests) where theirs != digest {
+                let node = replicas[replicas.startIndex + answer.replica]
+                guard node != configuration.node else { continue }
+                isRepaired = true
+                sendWhole(stored, number: 0, to: node, &effects)
+            }
+            if isRepaired { counters.readRepairs += 1 }
+        }
+    }
+
+    private mutating func noteStaleness(of read: ReadOperation, _ typed: TypedAnswers) {
+        guard read.toldAnswers != nil, let told = typed.told, read.tally.replicaCount > 1 else {
+            return
+        }
+        while staleness.count <= read.keyspace { staleness.append(StalenessFigures()) }
+        guard read.answers.count == read.tally.replicaCount else {
+            return staleness[read.keyspace].record(.incomplete)
+        }
+        guard let oldest = typed.missed.map(\.stamp).min(),
+            let newest = typed.missed.map(\.stamp).max()
+        else {
+            let isAgreed = typed.digests.allSatisfy { $0 == typed.digests[0] }
+            return staleness[read.keyspace].record(isAgreed ? .agreed : .fresh)
+        }
+        staleness[read.keyspace].recordStale(
+            ageMilliseconds: read.begun.milliseconds - oldest.milliseconds,
+            behindMilliseconds: told.newest.map {
+                newest.milliseconds - min($0.stamp.milliseconds, newest.milliseconds)
+            },
+            newer: typed.missed.count)
+    }
+}

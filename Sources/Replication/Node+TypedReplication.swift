@@ -1,0 +1,139 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import Ring
+
+// Deltas between replicas. A replica that lacks what a delta stands upon says so and is sent the
+// whole state; one that was away is brought up by exchanges, as for every keyspace.
+extension Node {
+    static let deltaKind: UInt8 = 13
+
+    /// Sends what a command did to every other replica that can be reached, encoded once.
+    mutating func sendDelta(
+        _ record: UnsafeRawBufferPointer, _ id: OperationID, _ range: KeyRange, _ needsSync: Bool,
+        _ effects: inout Effects
+    ) {
+        guard let n = writes[id]?.tally.replicaCount, n > 1 else { return }
+        let frame = effects.bytes.appendMessage(
+            kind: Node.deltaKind, flag: needsSync ? 1 : 0, number: id.rawValue, record)
+        counters.deltasSent += n - 1
+        counters.deltaBytes += (n - 1) * frame.count
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node {
+            send(frame, to: node, &effects)
+        }
+    }
+
+    /// A replica lacks what the delta stands upon: it gets the key's whole state.
+    mutating func sendState(
+        _ id: OperationID, to node: NodeID, _ effects: inout Effects
+    ) {
+        guard let write = writes[id], !write.typedKey.isEmpty else {
+            counters.lateAnswers += 1
+            return
+        }
+        write.typedKey.withUnsafeBytes { key in
+            let stored = liveState(store.address(of: key), key, write.keyspace)
+            guard let stored else { return }
+            counters.statesSent += 1
+            let flag: UInt8 = write.tally.durableWriteQuorum > 0 ? 1 : 0
+            sendWhole(stored, flag: flag, number: id.rawValue, to: node, &effects)
+        }
+    }
+
+    /// Sends a stored record for another replica to merge.
+    func sendWhole(
+        _ record: Record, flag: UInt8 = 0, number: UInt64, to node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let start = Frame.begin(&effects.bytes)
+        effects.bytes.append([1, flag])
+        effects.bytes.append(integer: number)
+        appendWhole(record, into: &effects.bytes)
+        Frame.finish(&effects.bytes, from: start)
+        send(start..<effects.bytes.count, to: node, &effects)
+    }
+
+    /// Does here what a command did on another replica.
+    mutating func replicate(
+        _ number: UInt64, _ record: DeltaRecord, _ durability: Message.ReplicateDurability,
+        from node: NodeID, _ effects: inout Effects
+    ) {
+        let keyspace = catalog.index(of: record.key)
+        let settings = catalog.active[keyspace].settings
+        let needsSync = settings.durability == .fsync || durability == .synced
+        var status = apply(record, keyspace, &effects)
+        if status == .acknowledged || status == .durable {
+            // What is vouched for must be durable, also when it was here already.
+            if status == .acknowledged || needsSync {
+                keepDelta(
+                    record.bytes, settings.durability, synced: needsSync, token: nil, &effects)
+            }
+            status = needsSync ? .durable : .acknowledged
+        }
+        acknowledge(number, status, nil, to: node, &effects)
+    }
+
+    /// - Returns: `acknowledged` for news, `durable` for what was here already.
+    private mutating func apply(
+        _ record: DeltaRecord, _ keyspace: Int, _ effects: inout Effects
+    ) -> ReplicaStatus {
+        guard isTyped(keyspace) else { return .wrongEpoch }
+        let stamp = record.delta.dot.stamp
+        let refusal = refusal(of: stamp, record.key, keyspace, isDelete: false)
+        if let refusal { return refusal }
+        guard stamp > catalog.active[keyspace].truncatedAt else { return .durable }
+        let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
+        var held = takeState(location, record.key, &effects)
+        if let newest = held.state.context.newest, isAhead(newest.stamp) {
+            putBack(held)
+            return .clockAhead
+        }
+        switch held.state.apply(record.delta) {
+        case .alreadyKnown:
+            putBack(held)
+            return .durable
+        case .needsState:
+            putBack(held)
+            counters.deltasUngrounded += 1
+            return .needsState
+        case .applied:
+            newestTaken = max(newestTaken, stamp)
+            putState(held, grownBy: record.bytes.count, location, record.key)
+            return .acknowledged
+        }
+    }
+
+    /// Hands a delta to the journal as its keyspace demands.
+    ///
+    /// - Parameters:
+    ///   - record: as `DeltaRecord.encode` writes it.
+    ///   - token: the write whose own acknowledgement this is.
+    mutating func keepDelta(
+        _ record: UnsafeRawBufferPointer, _ durability: Durability, synced: Bool,
+        token: OperationID?, _ effects: inout Effects
+    ) {
+        if durability == .memory {
+            if let token { acknowledgeOwn(token, durable: false, &effects) }
+            return
+        }
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.delta.rawValue)
+        effects.bytes.append(record)
+        persist(start..<effects.bytes.count, durability, synced: synced, token: token, &effects)
+    }
+
+    /// Takes a delta back from the journal. One that does not fit stands upon what was lost from
+    /// it; exchanges bring that back.
+    mutating func restore(_ record: DeltaRecord) {
+        let keyspace = catalog.index(of: record.key)
+        guard isTyped(keyspace),
+            record.delta.dot.stamp > catalog.active[keyspace].truncatedAt
+        else { return }
+        let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
+        var held = restoredState(location, record.key)
+        guard held.state.apply(record.delta) == .applied else { return putBack(held) }
+        putState(held, grownBy: record.bytes.count, location, record.key)
+    }
+}

@@ -1,0 +1,253 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import Ring
+
+/// The state of one key, taken out of the store to be looked at or changed.
+struct HeldState {
+    var state: CRDTState
+    /// Its place among the expanded states; nil for one that is kept encoded, or not at all.
+    let place: Int?
+    /// Of its record, at most.
+    let bytes: Int
+}
+
+// Where the mergeable states of crdt keyspaces are: encoded in their records, or, when they are
+// large, as values (`ExpandedStates`) to which their records point.
+//
+// What leaves the node (a message, the journal, a checkpoint) is always the whole record: `whole`.
+extension Node {
+    func isTyped(_ keyspace: Int) -> Bool {
+        catalog.active[keyspace].settings.conflict == .crdt
+    }
+
+    /// Takes a key's state out; `putBack` or `putState` follows before the key is asked for again.
+    mutating func takeState(
+        _ location: KeyLocation, _ key: UnsafeRawBufferPointer, _ effects: inout Effects
+    ) -> HeldState {
+        let stored = believableState(location.address, key, location.keyspace, &effects)
+        return takeState(stored)
+    }
+
+    /// The same without asking the clock.
+    mutating func restoredState(
+        _ location: KeyLocation, _ key: UnsafeRawBufferPointer
+    ) -> HeldState {
+        takeState(liveState(location.address, key, location.keyspace))
+    }
+
+    private mutating func takeState(_ stored: Record?) -> HeldState {
+        guard let stored else { return HeldState(state: CRDTState(), place: nil, bytes: 0) }
+        guard stored.isExpanded else {
+            return HeldState(state: CRDTState(valid: stored), place: nil, bytes: stored.length)
+        }
+        let place = stored.expandedPlace
+        let bytes = store.expanded.bytes(of: place)
+        return HeldState(state: store.expanded.take(place), place: place, bytes: bytes)
+    }
+
+    /// Gives back what was only looked at.
+    mutating func putBack(_ held: HeldState) {
+        if let place = held.place { store.expanded.put(held.state, at: place, grownBy: 0) }
+    }
+
+    /// Stores what was changed.
+    ///
+    /// - Parameter grownBy: bytes by which the encoding may have grown.
+    mutating func putState(
+        _ held: HeldState, grownBy bytes: Int, _ location: KeyLocation,
+        _ key: UnsafeRawBufferPointer
+    ) {
+        merged.removeAll()
+        if let place = held.place, !held.state.isTombstone {
+            store.expanded.put(held.state, at: place, grownBy: bytes)
+            return putStub(held.state, at: place, location, key)
+        }
+        let range = held.state.encodeRecord(key: key, into: &merged)
+        guard range.count > ExpandedStates.encodedBytesMin, !held.state.isTombstone else {
+            return replaceStored(merged[range], location.keyspace, location.address)
+        }
+        let place = store.expanded.insert(held.state, bytes: range.count)
+        putStub(held.state, at: place, location, key)
+    }
+
+    private mutating func putStub(
+        _ state: CRDTState, at place: Int, _ location: KeyLocation, _ key: UnsafeRawBufferPointer
+    ) {
+        var body = ByteBuffer(capacity: Record.stubBytes)
+        body.append(integer: UInt64(place))
+        body.append(integer: Record.contextDigest(key, state.context))
+        body.append(integer: UInt64(store.expanded.bytes(of: place)))
+        merged.removeAll()
+        let range = state.appendRecord(.expanded, key, body.bytes, into: &merged)
+        replaceStored(merged[range], location.keyspace, location.address)
+    }
+
+    /// The record as others may see it; valid until the next call.
+    mutating func whole(_ record: Record) -> Record {
+        guard record.isExpanded else { return record }
+        exported.removeAll()
+        let range = store.expanded[record.expandedPlace]
+            .encodeRecord(key: record.key, into: &exported)
+        guard let base = exported[range].baseAddress else { return record }
+        return Record(at: base)
+    }
+
+    /// Appends the record as others may see it.
+    func appendWhole(_ record: Record, into buffer: inout ByteBuffer) {
+        guard record.isExpanded else { return buffer.append(record.bytes) }
+        _ = store.expanded[record.expandedPlace].encodeRecord(key: record.key, into: &buffer)
+    }
+
+    /// What a stored record's state has seen.
+    func context(of record: Record) -> VersionVector {
+        if record.isExpanded { return store.expanded[record.expandedPlace].context }
+        guard record.isMergeable else { return SiblingSet(valid: record).context }
+        var context = VersionVector()
+        let bytes = CRDTState.contextBytes(in: record.body)
+        for offset in stride(from: 0, to: bytes.count, by: 16) {
+            let identity = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            let stamp = bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self)
+            context.insert(
+                Dot(identity: ReplicaIdentity(rawValue: identity), stamp: Stamp(rawValue: stamp)))
+        }
+        return context
+    }
+}
+
+// Merging
+extension Node {
+    /// Merges a state from elsewhere into this node's.
+    mutating func mergeState(
+        _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
+    ) -> ReplicaStatus {
+        guard isTyped(keyspace) else { return .wrongEpoch }
+        let key = incoming.key
+        let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
+        let held = takeState(location, key, &effects)
+        if let newest = held.state.context.newest, isAhead(newest.stamp) {
+            putBack(held)
+            return .clockAhead
+        }
+        return join(incoming, held, location)
+    }
+
+    /// Merges without asking the clock.
+    mutating func restoreState(_ record: Record, _ keyspace: Int) {
+        let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
+        _ = join(record, restoredState(location, record.key), location)
+    }
+
+    private mutating func join(
+        _ incoming: Record, _ held: HeldState, _ location: KeyLocation
+    ) -> ReplicaStatus {
+        var added = CRDTState(valid: incoming)
+        let truncatedAt = catalog.active[location.keyspace].truncatedAt
+        if truncatedAt.rawValue > 0 { added.truncate(through: truncatedAt) }
+        var joined = held
+        joined.state.join(added)
+        let isNews = joined.state.context != held.state.context
+        guard isNews, configuration.plantedBug != .mergeKeepsStored else {
+            putBack(held)
+            return .acknowledged
+        }
+        if held.bytes + incoming.length > configuration.recordBytesMax,
+            joined.state.encodedBytes + Record.headerBytes + incoming.keyBytes
+                > configuration.recordBytesMax {
+            putBack(held)
+            return .tooManySiblings
+        }
+        putState(joined, grownBy: incoming.length, location, incoming.key)
+        return .acknowledged
+    }
+
+    /// Drops from every state of a keyspace what was written before it was emptied.
+    ///
+    /// - Complexity: O(bytes of all records) when there is such a state.
+    mutating func truncateStates() {
+        var mixed: [[UInt8]] = []
+        store.visitAll { record in
+            let keyspace = catalog.index(of: record.key)
+            guard record.isMergeable, isTyped(keyspace), counts(record),
+                catalog.active[keyspace].truncatedAt.rawValue > 0
+            else { return }
+            mixed.append(Array(record.key))
+        }
+        for key in mixed {
+            key.withUnsafeBytes { key in
+                let keyspace = catalog.index(of: key)
+                let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
+                var held = restoredState(location, key)
+                held.state.truncate(through: catalog.active[keyspace].truncatedAt)
+                putState(held, grownBy: 0, location, key)
+            }
+        }
+    }
+
+    /// Names anew what this node wrote under a wrong clock.
+    mutating func restampedState(_ stored: Record, after limit: Stamp) -> HeldState {
+        var held = takeState(stored)
+        for entry in held.state.context.entries
+        where entry.identity.node == identity.node && isAhead(entry.stamp) {
+            held.state.restamp(retired: entry.identity, after: limit) {
+                Dot(identity: identity, stamp: tick())
+            }
+        }
+        return held
+    }
+}
+
+extension CRDTState {
+    /// The state of a record that was validated or encoded here.
+    init(valid record: Record) {
+        do throws(DecodeError) {
+            try self.init(record)
+        } catch {
+            preconditionFailure("a record is validated before it is merged")
+        }
+    }
+
+    /// The state that a record stands for; one that is not mergeable is a string's.
+    ///
+    /// - Throws: `truncated` or `invalid` when the body is malformed or not what the header says.
+    init(_ record: Record) throws(DecodeError) {
+        guard record.isMergeable else {
+            let set = try SiblingSet(record: record)
+            let values = set.siblings.map { ($0.dot, Bytes($0.value), $0.expiry) }
+            self.init(plain: values, context: set.context)
+            return
+        }
+        try self.init(decoding: record.body)
+        guard context.newest == record.dot, isTombstone == record.isTombstone,
+            effectiveExpiry == record.expiry
+        else { throw .invalid("record header differs from its state") }
+    }
+
+    /// Appends the record that stands for the state.
+    ///
+    /// - Returns: where it stands in the buffer.
+    func encodeRecord(key: UnsafeRawBufferPointer, into buffer: inout ByteBuffer) -> Range<Int> {
+        let start = buffer.count
+        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+        let kind = isTombstone ? RecordKind.mergeableTombstone : .mergeable
+        _ = appendRecord(kind, key, empty, into: &buffer)
+        encode(into: &buffer)
+        buffer.store(UInt32(buffer.count - start), at: start)
+        return start..<buffer.count
+    }
+
+    fileprivate func appendRecord(
+        _ kind: RecordKind, _ key: UnsafeRawBufferPointer, _ body: UnsafeRawBufferPointer,
+        into buffer: inout ByteBuffer
+    ) -> Range<Int> {
+        guard let newest = context.newest else { preconditionFailure("a record has a dot") }
+        let start = buffer.count
+        let length = Record.length(keyBytes: key.count, bodyBytes: body.count)
+        Record.write(
+            to: buffer.reserve(length), kind: kind, dot: newest, expiry: effectiveExpiry, key: key,
+            body: body)
+        buffer.advance(length)
+        return start..<buffer.count
+    }
+}

@@ -1,0 +1,97 @@
+import CRDT
+import Coding
+import RESP
+
+// Keys of every type: deletion and expiry.
+extension TypedExecution {
+    mutating func runKey(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        switch name {
+        case .del, .unlink: delete()
+        case .exists, .touch: reply.writeInteger(type == nil ? 0 : 1)
+        case .type: reply.writeSimple(type?.text ?? "none")
+        case .expire, .pexpire, .expireat, .pexpireat: try expire(name, request)
+        case .persist: persist()
+        default: timeToLive(name)
+        }
+    }
+
+    mutating func delete() {
+        reply.writeInteger(type == nil ? 0 : 1)
+        delta = held.state.delete(dot: dot)
+    }
+
+    mutating func timeToLive(_ name: CommandName) {
+        guard type != nil else { return reply.writeInteger(-2) }
+        let expiry = held.state.effectiveExpiry
+        guard expiry > 0 else { return reply.writeInteger(-1) }
+        let left = Int(expiry) - Int(now)
+        switch name {
+        case .ttl: reply.writeInteger((left + 500) / 1_000)
+        case .pttl: reply.writeInteger(left)
+        case .expiretime: reply.writeInteger(Int((expiry + 500) / 1_000))
+        default: reply.writeInteger(Int(expiry))
+        }
+    }
+
+    mutating func expire(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let options: ExpireOptions
+        do throws(CommandError) { options = try ExpireOptions(request, name) } catch {
+            throw .command(error)
+        }
+        guard type != nil,
+            let wanted = options.expiry(present: held.state.effectiveExpiry, now: now)
+        else { return reply.writeInteger(0) }
+        setExpiry(wanted)
+        reply.writeInteger(1)
+    }
+
+    mutating func persist() {
+        guard type != nil, held.state.effectiveExpiry > 0 else { return reply.writeInteger(0) }
+        setExpiry(0)
+        reply.writeInteger(1)
+    }
+
+    /// - Parameter milliseconds: wall-clock milliseconds since 1970, 0 for never; what is past
+    ///   deletes the key.
+    mutating func setExpiry(_ milliseconds: UInt64) {
+        delta = milliseconds != 0 && milliseconds <= now
+            ? held.state.delete(dot: dot)
+            : held.state.expire(at: milliseconds, dot: dot, now: now)
+    }
+}
+
+extension CommandName {
+    /// Whether a command removes or replaces what it sees, so that it must see what was
+    /// acknowledged; otherwise it only adds.
+    var observes: Bool {
+        switch self {
+        case .set, .setex, .psetex, .mset: false
+        default: true
+        }
+    }
+
+    /// Whether a command makes no value larger.
+    var isRemoval: Bool {
+        switch self {
+        case .del, .unlink, .getdel, .expire, .pexpire, .expireat, .pexpireat, .persist: true
+        default: false
+        }
+    }
+}
+
+extension ConsistencyOptions {
+    /// The options behind the other arguments of a command on one key.
+    init(trailing name: CommandName, _ request: borrowing Arguments) throws(CommandError) {
+        switch name {
+        case .get, .strlen, .type, .ttl, .pttl, .expiretime, .pexpiretime, .qget:
+            try self.init(request, from: 2, .read)
+        case .set, .setex, .psetex, .setnx, .getset:
+            self = try SetOptions(request, name).consistency
+        default: self = .none
+        }
+    }
+}

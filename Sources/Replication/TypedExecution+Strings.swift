@@ -1,0 +1,128 @@
+import CRDT
+import Causality
+import Coding
+import RESP
+
+// Strings: a register, with increments on top where it holds a number.
+extension TypedExecution {
+    mutating func runString(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        switch name {
+        case .get: try get()
+        case .mset: try setPlain(request)
+        case .append: try append(request)
+        case .strlen: try length()
+        case .getdel: try getDelete()
+        case .getex: try getExpire(request)
+        default: try set(name, request)
+        }
+    }
+
+    mutating func get() throws(TypedRefusal) {
+        try check(.string)
+        write(held.state.string(now: now))
+    }
+
+    mutating func length() throws(TypedRefusal) {
+        try check(.string)
+        reply.writeInteger(held.state.string(now: now)?.text.count ?? 0)
+    }
+
+    /// `SET` and its kin. It takes the place of a key of any type, as in Redis.
+    mutating func set(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let options: SetOptions
+        do throws(CommandError) { options = try SetOptions(request, name) } catch {
+            throw .command(error)
+        }
+        guard options.condition == .always || isAlone else {
+            throw .text(
+                "MODE NX and XX read and write in one step; that needs a keyspace with n=1")
+        }
+        if options.returnsPrevious { try check(.string) }
+        let previous = options.returnsPrevious ? held.state.string(now: now) : nil
+        let isMet = switch options.condition {
+        case .always: true
+        case .ifAbsent: type == nil
+        case .ifPresent: type != nil
+        }
+        if isMet {
+            let value = Bytes(Array(request[options.value]))
+            let expiry = absolute(options.expiry)
+            delta = try change { (execution) throws(CRDTRefusal) in
+                try execution.held.state.set(value, expiry: expiry, dot: execution.dot)
+            }
+        }
+        if options.returnsPrevious {
+            write(previous)
+        } else if name == .setnx {
+            reply.writeInteger(isMet ? 1 : 0)
+        } else if isMet {
+            reply.writeOK()
+        } else {
+            reply.writeNull(dialect)
+        }
+    }
+
+    /// When a value that is written now expires.
+    private func absolute(_ expiry: Expiry) -> UInt64 {
+        switch expiry {
+        case .at(let milliseconds): milliseconds
+        case .after(let milliseconds): now + milliseconds
+        case .keep: type == nil ? 0 : held.state.effectiveExpiry
+        case .unset: 0
+        }
+    }
+
+    /// Part of `MSET`.
+    mutating func setPlain(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let value = Bytes(Array(request[keyIndex + 1]))
+        delta = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.set(value, dot: execution.dot)
+        }
+        reply.writeOK()
+    }
+
+    /// Writes the whole value: of two at a time the newer one counts.
+    mutating func append(_ request: borrowing Arguments) throws(TypedRefusal) {
+        try check(.string)
+        var value = held.state.string(now: now)?.text ?? []
+        value.append(contentsOf: request[2])
+        let expiry = type == nil ? 0 : held.state.effectiveExpiry
+        let count = value.count
+        delta = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.set(Bytes(value), expiry: expiry, dot: execution.dot)
+        }
+        reply.writeInteger(count)
+    }
+
+    mutating func getDelete() throws(TypedRefusal) {
+        try check(.string)
+        write(held.state.string(now: now))
+        delta = held.state.delete(dot: dot)
+    }
+
+    mutating func getExpire(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: GetExpiryOptions
+        do throws(CommandError) { options = try GetExpiryOptions(request) } catch {
+            throw .command(error)
+        }
+        try check(.string)
+        write(held.state.string(now: now))
+        guard options.expiry != .keep, type != nil else { return }
+        setExpiry(options.expiry == .unset ? 0 : absolute(options.expiry))
+    }
+
+    /// The causal context, then every value that no later write has seen.
+    mutating func siblings() throws(TypedRefusal) {
+        try check(.string)
+        let values = held.state.siblings(now: now)
+        reply.writeArrayHeader(count: 1 + values.count)
+        var token = ByteBuffer(capacity: 64)
+        held.state.context.encodeToken(into: &token)
+        reply.writeBulk(token.bytes)
+        for value in values { writeBulk(value) }
+    }
+}

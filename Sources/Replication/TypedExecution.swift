@@ -1,0 +1,132 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import RESP
+
+/// Why a command on a typed value is refused; nothing has changed.
+enum TypedRefusal: Error {
+    case command(CommandError)
+    case text(StaticString)
+
+    static let wrongType = TypedRefusal.text(
+        "WRONGTYPE Operation against a key holding the wrong kind of value")
+
+    /// In the words of Redis, for a mutation's own refusal.
+    init(_ refusal: CRDTRefusal) {
+        self = switch refusal {
+        case .wrongType: .wrongType
+        case .notANumber: .command(.notAnInteger)
+        case .overflow: .text("ERR increment or decrement would overflow")
+        case .absent: .text("ERR no such key")
+        case .tooLarge: .text("ERR value exceeds its limit")
+        case .tooMany: .text("ERR the key would have more elements than its limit")
+        case .insufficientRights:
+            .text("RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
+        }
+    }
+}
+
+/// One command at work on the state of one key: what it answers, and the delta that it leaves.
+///
+/// It knows no keyspace, no replica and no clock but the dot it was given; the same state, request
+/// and dot lead to the same delta.
+///
+/// Reading order: this, then a file a family: `TypedExecution+Strings`, `+Keys`, `+Sets`,
+/// `+Hashes`, `+SortedSets`, `+Lists`.
+struct TypedExecution: ~Copyable {
+    var held: HeldState
+    /// The key's place among the arguments.
+    let keyIndex: Int
+    /// Nobody else has the key: what reads and writes in one step is allowed.
+    let isAlone: Bool
+    /// Wall-clock milliseconds since 1970.
+    let now: UInt64
+    var dialect = Dialect.resp2
+    var random: PRNG
+    /// The write's name; minted for commands that write.
+    var dot = Dot(identity: ReplicaIdentity(rawValue: 0), stamp: Stamp(rawValue: 0))
+    /// In RESP.
+    var reply = ByteBuffer(capacity: 64)
+    /// What was done; nil for nothing.
+    var delta: Delta?
+
+    init(
+        _ held: consuming HeldState, keyIndex: Int, isAlone: Bool, now: UInt64, random: PRNG
+    ) {
+        self.held = held
+        self.keyIndex = keyIndex
+        self.isAlone = isAlone
+        self.now = now
+        self.random = random
+    }
+
+    mutating func run(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        switch CommandTable.description(of: name).group {
+        case .string: try runString(name, request)
+        case .generic: try runKey(name, request)
+        case .quorate where name == .qget: try siblings()
+        case .connection, .server, .cluster, .quorate:
+            throw .text("MODE this command is not for a keyspace with conflict=crdt")
+        }
+    }
+}
+
+// What the families share
+extension TypedExecution {
+    /// The visible type; nil for an absent key.
+    var type: CRDTType? { held.state.type(now: now) }
+
+    /// - Throws: `wrongType` when the key holds another type.
+    func check(_ expected: CRDTType) throws(TypedRefusal) {
+        if let type, type != expected { throw .wrongType }
+    }
+
+    /// Runs a mutation, in the words of commands.
+    mutating func change<Result>(
+        _ body: (inout TypedExecution) throws(CRDTRefusal) -> Result
+    ) throws(TypedRefusal) -> Result {
+        do throws(CRDTRefusal) { return try body(&self) } catch { throw TypedRefusal(error) }
+    }
+
+    /// Reads a command's options.
+    func options<Result>(
+        _ body: () throws(CommandError) -> Result
+    ) throws(TypedRefusal) -> Result {
+        do throws(CommandError) { return try body() } catch { throw .command(error) }
+    }
+
+    mutating func writeBulk(_ bytes: Bytes) { bytes.array.withUnsafeBytes { reply.writeBulk($0) } }
+
+    mutating func write(_ value: StringValue?) {
+        guard let value else { return reply.writeNull(dialect) }
+        value.text.withUnsafeBytes { reply.writeBulk($0) }
+    }
+}
+
+extension StringValue {
+    /// As clients see it.
+    var text: [UInt8] {
+        switch self {
+        case .bytes(let bytes): bytes.array
+        case .number(let number): number.text
+        }
+    }
+}
+
+extension CRDTType {
+    /// As `TYPE` tells it.
+    var text: StaticString {
+        switch self {
+        case .string: "string"
+        case .flag: "flag"
+        case .set: "set"
+        case .hash: "hash"
+        case .sortedSet: "zset"
+        case .list: "list"
+        case .boundedCounter: "boundedcounter"
+        }
+    }
+}
