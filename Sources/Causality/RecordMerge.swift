@@ -25,8 +25,9 @@ public enum MergeOutcome: Equatable, Sendable {
 
 /// The algebra of causality on encoded records: what a replica does with a record that arrives.
 ///
-/// `lww` and `siblings` are merged here. Both are commutative, associative and idempotent over every
-/// mix of forms. `lww` reduces what it merges to the newest event, also where that is a delete:
+/// `lww` and `siblings` are merged here. Both are commutative, associative and idempotent over
+/// every mix of forms. `lww` reduces what it merges to the newest event, also where that is a
+/// delete:
 /// sibling sets that a mode change left behind end as if last-writer-wins had ruled all along, and
 /// what was deleted stays deleted.
 ///
