@@ -227,7 +227,7 @@ extension CommandTable {
         .init(
             name: .qflag, text: "qflag", arity: -2,
             flags: [.write, .denyOOM, .fast], keys: .one, consistency: .write, group: .quorate,
-            summary: "QFLAG key [ENABLE|DISABLE]: reads or sets a flag; concurrently, ENABLE wins."),
+            summary: "A flag, of which ENABLE beats a concurrent DISABLE: key [ENABLE|DISABLE]"),
         .init(
             name: .qbound, text: "qbound", arity: -2,
             flags: [.write, .denyOOM], keys: .second, consistency: .write, group: .quorate,
