@@ -19,6 +19,14 @@ extension CRDTState {
         return contents.hash[field].map(CRDTState.value)
     }
 
+    /// One field by its place in ascending order.
+    ///
+    /// - Parameter index: in `0..<hashCount(now:)`.
+    public func hashEntry(at index: Int) -> (field: Bytes, value: StringValue) {
+        let entry = contents.hash.map.entry(at: index)
+        return (entry.key, CRDTState.value(entry.value))
+    }
+
     /// All fields in ascending order, with what they hold.
     public func hashFields(now: UInt64) -> [(field: Bytes, value: StringValue)] {
         guard type(now: now) == .hash else { return [] }

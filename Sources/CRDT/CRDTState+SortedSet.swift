@@ -19,6 +19,13 @@ extension CRDTState {
         type(now: now) == .sortedSet ? contents.sortedSet.score(member) : nil
     }
 
+    /// One member by its place in the order of members' bytes.
+    ///
+    /// - Parameter index: in `0..<sortedSetCount(now:)`.
+    public func sortedSetMember(at index: Int) -> Bytes {
+        contents.sortedSet.members.map.entry(at: index).key
+    }
+
     /// How many members stand before this one; nil when it is absent.
     ///
     /// - Complexity: O(n / 128).

@@ -83,11 +83,14 @@ extension ByteBuffer {
         guard description.accepts(count: count) else {
             return writeError("ERR Invalid number of arguments specified for command")
         }
-        guard description.keys != .none else {
+        guard description.keys != .none || description.flags.contains(.movableKeys) else {
             return writeError("ERR The command has no key arguments")
         }
-        let indices = description.keys.indices(count: count)
-        writeArrayHeader(count: Array(indices).count)
+        let indices = Array(description.keyIndices(in: arguments, from: 2))
+        guard !indices.isEmpty else {
+            return writeError("ERR Invalid arguments specified for command")
+        }
+        writeArrayHeader(count: indices.count)
         for index in indices { writeBulk(arguments[index + 2]) }
     }
 }
@@ -98,14 +101,13 @@ extension CommandDescription.Group {
         case .connection: "connection"
         case .server: "server"
         case .string: "string"
+        case .set: "set"
+        case .hash: "hash"
+        case .sortedSet: "sorted-set"
+        case .list: "list"
         case .generic: "generic"
         case .cluster: "cluster"
         case .quorate: "quorate"
         }
     }
-}
-
-extension CommandDescription {
-    /// Whether a request may have so many arguments, its name included.
-    public func accepts(count: Int) -> Bool { arity < 0 ? count >= -arity : count == arity }
 }

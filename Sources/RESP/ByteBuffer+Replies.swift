@@ -137,6 +137,17 @@ extension ByteBuffer {
         writeLength(dialect == .resp3 ? UInt8(ascii: "~") : UInt8(ascii: "*"), count)
     }
 
+    /// The line before pairs that have an order, such as members with their scores; each begins
+    /// with `writePairHeader`. A flat array in RESP2.
+    public mutating func writePairsHeader(count: Int, _ dialect: Dialect) {
+        writeArrayHeader(count: dialect == .resp3 ? count : count * 2)
+    }
+
+    /// The line before the two elements of one of several pairs; nothing in RESP2.
+    public mutating func writePairHeader(_ dialect: Dialect) {
+        if dialect == .resp3 { append("*2\r\n") }
+    }
+
     /// The line before a message that answers no request; an array in RESP2.
     public mutating func writePushHeader(count: Int, _ dialect: Dialect) {
         writeLength(dialect == .resp3 ? UInt8(ascii: ">") : UInt8(ascii: "*"), count)
@@ -159,13 +170,17 @@ extension ByteBuffer {
     public mutating func writeDouble(_ value: Double, _ dialect: Dialect) {
         var text = value.isNaN ? "nan" : value.description
         if text.hasSuffix(".0") { text.removeLast(2) }
-        switch dialect {
-        case .resp2: writeBulk(text: text)
-        case .resp3:
-            append(UInt8(ascii: ","))
-            append(text: text)
-            append("\r\n")
-        }
+        text.withUTF8 { writeDouble(text: UnsafeRawBufferPointer($0), dialect) }
+    }
+
+    /// A number that is text already, such as an exact decimal; a bulk string in RESP2.
+    ///
+    /// - Parameter text: what RESP3 takes for a double.
+    public mutating func writeDouble(text: UnsafeRawBufferPointer, _ dialect: Dialect) {
+        guard dialect == .resp3 else { return writeBulk(text) }
+        append(UInt8(ascii: ","))
+        append(text)
+        append("\r\n")
     }
 
     /// Text for people; a bulk string in RESP2.

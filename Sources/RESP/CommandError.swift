@@ -29,6 +29,8 @@ public enum CommandError: Error, Equatable, Sendable {
     case patternTooLong
     /// A key is empty or longer than a record can hold.
     case invalidKey
+    case value(ValueRefusal)
+    case option(OptionRefusal)
 }
 
 extension ByteBuffer {
@@ -47,6 +49,8 @@ extension ByteBuffer {
             writeError("ERR Syntax error in HELLO option '", quoting: arguments[index], "'")
         case .unsupportedOption(let index):
             writeError("ERR Unsupported option ", quoting: arguments[index], "")
+        case .value(let refusal): writeError(refusal.text)
+        case .option(let refusal): writeError(refusal.text)
         case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
             .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
             .greaterBesideLess, .patternTooLong, .invalidKey:
@@ -112,7 +116,7 @@ extension CommandError {
         case .patternTooLong: "ERR pattern is too long"
         case .invalidKey: "ERR key must have 1 to 65535 bytes"
         case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand, .invalidExpireTime,
-            .helloSyntax, .unsupportedOption:
+            .helloSyntax, .unsupportedOption, .value, .option:
             "ERR syntax error"
         }
     }

@@ -9,11 +9,24 @@ public enum CommandName: UInt8, CaseIterable, Sendable {
     case info, command, config, time, dbsize, flushall, flushdb, debug, wait, cluster
     // Strings
     case get, set, setnx, setex, psetex, getset, getex, getdel, mget, mset, append, strlen
+    case incr, decr, incrby, decrby, incrbyfloat
+    // Sets
+    case sadd, srem, sismember, smismember, smembers, scard, spop, srandmember
+    case sunion, sinter, sdiff, sintercard, smove, sscan
+    // Hashes
+    case hset, hsetnx, hmset, hget, hmget, hgetall, hdel, hexists, hlen, hkeys, hvals, hstrlen
+    case hincrby, hincrbyfloat, hscan, hrandfield
+    // Sorted sets
+    case zadd, zrem, zscore, zmscore, zrange, zrevrange, zrangebyscore, zrevrangebyscore
+    case zrank, zrevrank, zincrby, zcard, zcount, zpopmin, zpopmax, zscan
+    // Lists
+    case lpush, rpush, lpushx, rpushx, lpop, rpop, lrange, lindex, lset, linsert, lrem, ltrim
+    case llen, lpos
     // Keys
     case del, unlink, exists, touch, type, scan, keys
     case ttl, pttl, expire, pexpire, expireat, pexpireat, expiretime, pexpiretime, persist
     // Quorate's own
-    case qget, qset, qdel, keyspace, consistency, receipt
+    case qget, qset, qdel, qflag, qbound, keyspace, consistency, receipt
 
     /// The command's name in lower case.
     public var text: StaticString { CommandTable.description(of: self).text }

@@ -1,8 +1,8 @@
-// Arity and keys follow Redis. Commands that take trailing consistency options have "at least"
-// arities.
+// Arity and keys follow Redis.
 extension CommandTable {
     static let descriptions: [CommandDescription] =
-        connection + server + cluster + string + generic + quorate
+        connection + server + cluster + string + counter + set + hash + sortedSet + list
+        + generic + quorate
 
     private static let connection: [CommandDescription] = [
         .init(
@@ -95,13 +95,13 @@ extension CommandTable {
 
     private static let string: [CommandDescription] = [
         .init(
-            name: .get, text: "get", arity: -2,
-            flags: [.readonly, .fast], keys: .one, group: .string,
-            summary: "Reads a value; consistency options may follow."),
+            name: .get, text: "get", arity: 2,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .string,
+            summary: "Reads a value."),
         .init(
             name: .set, text: "set", arity: -3,
-            flags: [.write, .denyOOM], keys: .one, group: .string,
-            summary: "Writes a value; consistency options may follow."),
+            flags: [.write, .denyOOM], keys: .one, consistency: .write, group: .string,
+            summary: "Writes a value."),
         .init(
             name: .setnx, text: "setnx", arity: 3,
             flags: [.write, .denyOOM, .fast], keys: .one, group: .string,
@@ -213,17 +213,28 @@ extension CommandTable {
 
     private static let quorate: [CommandDescription] = [
         .init(
-            name: .qget, text: "qget", arity: -2,
-            flags: [.readonly, .fast], keys: .one, group: .quorate,
+            name: .qget, text: "qget", arity: 2,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .quorate,
             summary: "Reads all concurrent values and their causal context."),
         .init(
             name: .qset, text: "qset", arity: -3,
-            flags: [.write, .denyOOM], keys: .one, group: .quorate,
+            flags: [.write, .denyOOM], keys: .one, consistency: .write, group: .quorate,
             summary: "Writes a value that replaces what its causal context has seen."),
         .init(
             name: .qdel, text: "qdel", arity: -2,
-            flags: [.write], keys: .one, group: .quorate,
+            flags: [.write], keys: .one, consistency: .write, group: .quorate,
             summary: "Deletes what its causal context has seen."),
+        .init(
+            name: .qflag, text: "qflag", arity: -2,
+            flags: [.write, .denyOOM, .fast], keys: .one, consistency: .write, group: .quorate,
+            summary: "A flag, of which ENABLE beats a concurrent DISABLE: key [ENABLE|DISABLE]"),
+        .init(
+            name: .qbound, text: "qbound", arity: -2,
+            flags: [.write, .denyOOM], keys: .second, consistency: .write, group: .quorate,
+            summary: """
+                A counter that never falls below its bound: CREATE key value [MIN bound] | GET key \
+                | INCR key n | DECR key n | RIGHTS key | GRANT key n NODE id
+                """),
         .init(
             name: .keyspace, text: "keyspace", arity: -2,
             flags: [.admin], keys: .none, group: .quorate,

@@ -24,16 +24,16 @@ public enum CommandTable {
     }
 
     /// At most a quarter full, so that a look-up seldom takes a second step.
-    private static let slots: InlineArray<256, Slot> = {
-        var slots = InlineArray<256, Slot>(repeating: Slot())
+    private static let slots: InlineArray<512, Slot> = {
+        var slots = InlineArray<512, Slot>(repeating: Slot())
         for description in ordered {
             let text = description.text
             guard let folded = FoldedName(
                 UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
             else { preconditionFailure("a command's name has 1 to 16 letters") }
             var index = folded.hash
-            while slots[index].folded != .none { index = (index + 1) & 255 }
-            let arity = Int8(description.arity)
+            while slots[index].folded != .none { index = (index + 1) & 511 }
+            let arity = Int8(description.acceptedArity)
             slots[index] = Slot(folded: folded, name: description.name, arity: arity)
         }
         return slots
@@ -46,7 +46,7 @@ public enum CommandTable {
             let slot = slots[index]
             if slot.folded == folded { return slot }
             if slot.folded == .none { return nil }
-            index = (index + 1) & 255
+            index = (index + 1) & 511
         }
     }
 }
@@ -86,7 +86,7 @@ struct FoldedName: Equatable {
         return word
     }
 
-    /// A place in a table of 256.
+    /// A place in a table of 512.
     @inline(__always)
-    var hash: Int { Int(((low ^ high) &* 0x9E37_79B9_7F4A_7C15) >> 56) }
+    var hash: Int { Int(((low ^ high) &* 0x9E37_79B9_7F4A_7C15) >> 55) }
 }

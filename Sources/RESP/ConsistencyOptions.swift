@@ -46,6 +46,21 @@ public struct ConsistencyOptions: Equatable, Sendable {
         if arguments.count > start { try parseAll(arguments, from: start, scope) }
     }
 
+    /// Parses the options of a command that has a fixed number of arguments before them.
+    ///
+    /// - Parameter name: the request's command; `CommandDescription.consistency` says which options
+    ///   it takes.
+    /// - Throws: `syntax`, `invalidLevel` or `invalidTimeout`.
+    public init(
+        following arguments: borrowing Arguments, of name: CommandName
+    ) throws(CommandError) {
+        let description = CommandTable.description(of: name)
+        precondition(description.arity > 0, "the options' place is known")
+        self.init()
+        guard let scope = description.consistency else { return }
+        try parseAll(arguments, from: description.arity, scope)
+    }
+
     @usableFromInline mutating func parseAll(
         _ arguments: borrowing Arguments, from start: Int, _ scope: ConsistencyScope
     ) throws(CommandError) {

@@ -104,6 +104,12 @@ extension Node {
             sessions[index].outstanding.byteCount < Session.outstandingBytesMax
         else { return false }
         guard request.count > 1, let name = CommandName(request[0]) else { return false }
+        let keys = CommandTable.description(of: name).keys
+        if catalog.hasTyped, keys.first > 0, keys.last == keys.first, keys.first < request.count,
+            isTyped(catalog.index(of: request[keys.first])) {
+            let address = store.address(of: request[keys.first])
+            return !sessions[index].outstanding.isWriting(address.hash)
+        }
         switch name {
         case .get, .set, .exists, .strlen, .del, .unlink, .ttl, .pttl, .type, .qget, .qset, .qdel:
             guard CommandTable.description(of: name).keys.last == 1 || request.count == 2 else {
@@ -271,6 +277,13 @@ extension Node {
         case .allOK:
             let other = otherReply(whole.parts, than: UInt8(ascii: "+"))
             if let other { effects.bytes.append(other) } else { effects.bytes.writeOK() }
+        case .union, .intersection, .difference, .intersectionCount:
+            if let error = whole.parts.first(where: { $0.first == UInt8(ascii: "-") }) {
+                effects.bytes.append(error)
+            } else {
+                whole.combination.writeSet(
+                    of: whole.parts, into: &effects.bytes, whole.head.client.dialect)
+            }
         }
         deliver(whole.head.target, from: start, &effects)
     }

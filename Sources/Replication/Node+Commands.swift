@@ -28,8 +28,7 @@ extension Node {
     /// What a record cannot hold no command may ask for, be it only to find nothing: another node
     /// would take the message for malformed.
     private func checkKeys(of name: CommandName) throws(CommandError) {
-        let positions = CommandTable.description(of: name).keys
-        for index in positions.indices(count: request.count)
+        for index in CommandTable.description(of: name).keyIndices(in: request)
         where !(1...Record.keyBytesMax ~= request[index].count) {
             throw .invalidKey
         }
@@ -66,6 +65,7 @@ extension Node {
         case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,
             .info, .command, .config, .time, .dbsize, .debug, .wait, .cluster, .scan, .keys:
             try introspect(name, target, &effects)
+        default: try typed(name, target, &effects)
         }
     }
 

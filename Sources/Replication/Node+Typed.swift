@@ -29,6 +29,41 @@ extension Node {
         return true
     }
 
+    /// A command that only crdt keyspaces serve, on a key elsewhere or on several keys.
+    mutating func typed(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        switch name {
+        case .sunion: combineSets(.union, keys: 1..<request.count, target, &effects)
+        case .sinter: combineSets(.intersection, keys: 1..<request.count, target, &effects)
+        case .sdiff: combineSets(.difference, keys: 1..<request.count, target, &effects)
+        case .sintercard:
+            let options = try IntersectionOptions(request)
+            combineSets(
+                .intersectionCount(limit: options.limit), keys: options.keys, target, &effects)
+        case .smove: fail(target, "MODE SMOVE changes two keys in one step", &effects)
+        default:
+            fail(target, text: "MODE \(name.text) needs a keyspace with conflict=crdt", &effects)
+        }
+    }
+
+    /// Reads several sets, each where it is, and puts them together.
+    private mutating func combineSets(
+        _ combination: GatherOperation.Combination, keys: Range<Int>, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        guard let id = gather(combination, parts: keys.count, target, &effects) else { return }
+        client.wantsReceipt = false
+        for (part, index) in keys.enumerated() {
+            let place = ReplyTarget.gather(id, part)
+            if isTyped(catalog.index(of: request[index])) {
+                runTyped(.smembers, index, .none, place, &effects)
+            } else {
+                fail(place, "MODE sets need a keyspace with conflict=crdt", &effects)
+            }
+        }
+    }
+
     /// Runs one key's part of a request.
     ///
     /// - Parameter index: of the key among the arguments.
@@ -38,7 +73,7 @@ extension Node {
     ) {
         let key = request[index]
         let location = place(of: key)
-        let isWrite = CommandTable.description(of: name).flags.contains(.write)
+        let isWrite = name.writes(request)
         guard let reads = readLevels(options, location.keyspace, target, &effects) else { return }
         var writes: WriteLevels?
         if isWrite {
@@ -121,6 +156,7 @@ extension Node {
         if let unkept { execution.held.state.join(unkept) }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
+            if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
             try checkSize(execution.held, command, location)
             try execution.run(command.name, request)
         } catch {
@@ -184,6 +220,20 @@ extension Node {
             return false
         }
         return true
+    }
+
+    /// Behind `mintDot`.
+    private mutating func boundedCounterContext(
+        _ location: KeyLocation
+    ) -> BoundedCounterContext {
+        var identities = links.compactMap(\.identity)
+        identities.append(identity)
+        identities.sort()
+        let settings = catalog.active[location.keyspace].settings
+        return BoundedCounterContext(
+            identities: identities,
+            spareDot: Dot(identity: identity, stamp: tick()),
+            inheritsRights: settings.durability == .fsync)
     }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.

@@ -121,6 +121,10 @@ struct GatherOperation {
         case sum
         /// OK when every part was.
         case allOK
+        /// Of the parts' sets.
+        case union, intersection, difference
+        /// How many elements the intersection has; 0 for no limit.
+        case intersectionCount(limit: Int)
 
         var isArray: Bool {
             if case .array = self { true } else { false }

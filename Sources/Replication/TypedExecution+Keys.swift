@@ -65,11 +65,22 @@ extension TypedExecution {
 }
 
 extension CommandName {
+    /// Whether a request of this command may change its key.
+    func writes(_ request: borrowing Arguments) -> Bool {
+        switch self {
+        case .qflag: request.matches(2, "ENABLE") || request.matches(2, "DISABLE")
+        case .qbound: !request.matches(1, "GET") && !request.matches(1, "RIGHTS")
+        default: CommandTable.description(of: self).flags.contains(.write)
+        }
+    }
+
     /// Whether a command removes or replaces what it sees, so that it must see what was
     /// acknowledged; otherwise it only adds.
     var observes: Bool {
         switch self {
-        case .set, .setex, .psetex, .mset: false
+        case .set, .setex, .psetex, .mset, .incr, .decr, .incrby, .decrby, .incrbyfloat, .sadd,
+            .hset, .hmset, .hincrby, .hincrbyfloat, .zadd, .zincrby, .lpush, .rpush:
+            false
         default: true
         }
     }
@@ -77,7 +88,9 @@ extension CommandName {
     /// Whether a command makes no value larger.
     var isRemoval: Bool {
         switch self {
-        case .del, .unlink, .getdel, .expire, .pexpire, .expireat, .pexpireat, .persist: true
+        case .del, .unlink, .getdel, .expire, .pexpire, .expireat, .pexpireat, .persist, .srem,
+            .spop, .hdel, .zrem, .zpopmin, .zpopmax, .lpop, .rpop, .lrem, .ltrim:
+            true
         default: false
         }
     }
@@ -91,7 +104,18 @@ extension ConsistencyOptions {
             try self.init(request, from: 2, .read)
         case .set, .setex, .psetex, .setnx, .getset:
             self = try SetOptions(request, name).consistency
-        default: self = .none
+        case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
+            self = try PopOptions(request, name).consistency
+        case .srandmember, .hrandfield: self = try RandomOptions(request, name).consistency
+        case .sscan, .hscan, .zscan: self = try ScanOptions(request, name).consistency
+        case .zrange, .zrevrange, .zrangebyscore, .zrevrangebyscore:
+            self = try SortedSetRange(request, name).options.consistency
+        case .lpos: self = try ListSearchOptions(request).consistency
+        case .qflag: self = try FlagOptions(request).consistency
+        case .qbound: self = try BoundedCounterOptions(request).consistency
+        default:
+            let isFixed = CommandTable.description(of: name).arity > 0
+            self = isFixed ? try ConsistencyOptions(following: request, of: name) : .none
         }
     }
 }

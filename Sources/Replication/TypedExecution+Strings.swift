@@ -15,6 +15,7 @@ extension TypedExecution {
         case .strlen: try length()
         case .getdel: try getDelete()
         case .getex: try getExpire(request)
+        case .incr, .decr, .incrby, .decrby, .incrbyfloat: try increment(name, request)
         default: try set(name, request)
         }
     }
@@ -37,10 +38,7 @@ extension TypedExecution {
         do throws(CommandError) { options = try SetOptions(request, name) } catch {
             throw .command(error)
         }
-        guard options.condition == .always || isAlone else {
-            throw .text(
-                "MODE NX and XX read and write in one step; that needs a keyspace with n=1")
-        }
+        if options.condition != .always { try checkAlone() }
         if options.returnsPrevious { try check(.string) }
         let previous = options.returnsPrevious ? held.state.string(now: now) : nil
         let isMet = switch options.condition {

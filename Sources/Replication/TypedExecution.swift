@@ -9,16 +9,15 @@ enum TypedRefusal: Error {
     case command(CommandError)
     case text(StaticString)
 
-    static let wrongType = TypedRefusal.text(
-        "WRONGTYPE Operation against a key holding the wrong kind of value")
+    static let wrongType = TypedRefusal.command(.value(.wrongType))
 
     /// In the words of Redis, for a mutation's own refusal.
     init(_ refusal: CRDTRefusal) {
         self = switch refusal {
         case .wrongType: .wrongType
         case .notANumber: .command(.notAnInteger)
-        case .overflow: .text("ERR increment or decrement would overflow")
-        case .absent: .text("ERR no such key")
+        case .overflow: .command(.value(.overflow))
+        case .absent: .command(.value(.noSuchKey))
         case .tooLarge: .text("ERR value exceeds its limit")
         case .tooMany: .text("ERR the key would have more elements than its limit")
         case .insufficientRights:
@@ -32,8 +31,8 @@ enum TypedRefusal: Error {
 /// It knows no keyspace, no replica and no clock but the dot it was given; the same state, request
 /// and dot lead to the same delta.
 ///
-/// Reading order: this, then a file a family: `TypedExecution+Strings`, `+Keys`, `+Sets`,
-/// `+Hashes`, `+SortedSets`, `+Lists`.
+/// Reading order: this, then a file a family: `TypedExecution+Strings`, `+Keys`, `+Counters`,
+/// `+Sets`, `+Hashes`, `+SortedSets`, `+Lists`.
 struct TypedExecution: ~Copyable {
     var held: HeldState
     /// The key's place among the arguments.
@@ -46,6 +45,8 @@ struct TypedExecution: ~Copyable {
     var random: PRNG
     /// The write's name; minted for commands that write.
     var dot = Dot(identity: ReplicaIdentity(rawValue: 0), stamp: Stamp(rawValue: 0))
+    /// For commands on bounded counters.
+    var bounded: BoundedCounterContext?
     /// In RESP.
     var reply = ByteBuffer(capacity: 64)
     /// What was done; nil for nothing.
@@ -67,7 +68,15 @@ struct TypedExecution: ~Copyable {
         switch CommandTable.description(of: name).group {
         case .string: try runString(name, request)
         case .generic: try runKey(name, request)
+        case .set: try runSet(name, request)
+        case .hash: try runHash(name, request)
+        case .sortedSet: try runSortedSet(name, request)
+        case .list: try runList(name, request)
         case .quorate where name == .qget: try siblings()
+        case .quorate where name == .qflag: try flag(request)
+        case .quorate where name == .qbound:
+            guard let bounded else { preconditionFailure("a bounded counter knows its nodes") }
+            try bound(request, bounded)
         case .connection, .server, .cluster, .quorate:
             throw .text("MODE this command is not for a keyspace with conflict=crdt")
         }
@@ -89,13 +98,6 @@ extension TypedExecution {
         _ body: (inout TypedExecution) throws(CRDTRefusal) -> Result
     ) throws(TypedRefusal) -> Result {
         do throws(CRDTRefusal) { return try body(&self) } catch { throw TypedRefusal(error) }
-    }
-
-    /// Reads a command's options.
-    func options<Result>(
-        _ body: () throws(CommandError) -> Result
-    ) throws(TypedRefusal) -> Result {
-        do throws(CommandError) { return try body() } catch { throw .command(error) }
     }
 
     mutating func writeBulk(_ bytes: Bytes) { bytes.array.withUnsafeBytes { reply.writeBulk($0) } }

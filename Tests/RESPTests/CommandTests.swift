@@ -106,7 +106,7 @@ struct CommandTests {
         let all = try reply("COMMAND")
         #expect(all.hasPrefix("*\(CommandName.allCases.count)\r\n*10\r\n$4\r\nping"))
         #expect(try reply("COMMAND", "INFO", "GET", "nope")
-            == "*2\r\n*10\r\n$3\r\nget\r\n:-2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
+            == "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
             + "*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n")
         #expect(try reply("COMMAND", "DOCS", "echo", dialect: .resp3)
             == "%1\r\n$4\r\necho\r\n%2\r\n$7\r\nsummary\r\n$21\r\nAnswers its argument.\r\n"
@@ -116,6 +116,57 @@ struct CommandTests {
         #expect(try reply("COMMAND", "GETKEYS", "PING")
             == "-ERR The command has no key arguments\r\n")
         #expect(throws: CommandError.unknownSubcommand(.command)) { try reply("COMMAND", "X") }
+    }
+
+    @Test("Keys are found where the request itself says how many there are")
+    func movableKeys() throws {
+        #expect(try reply("COMMAND", "GETKEYS", "SINTERCARD", "2", "a", "b", "LIMIT", "1")
+            == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+        for words in [["x", "a", "b"], ["3", "a", "b"], ["0", "a"], ["-1", "a"]] {
+            let text = withArguments(["COMMAND", "GETKEYS", "SINTERCARD"] + words) { arguments in
+                written { try? $0.writeCommandReply(arguments, .resp2) }
+            }
+            #expect(text == "-ERR Invalid arguments specified for command\r\n")
+        }
+        #expect(try reply("COMMAND", "GETKEYS", "SMOVE", "a", "b", "c")
+            == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+        #expect(try reply("COMMAND", "GETKEYS", "QBOUND", "INCR", "a", "1")
+            == "*1\r\n$1\r\na\r\n")
+    }
+
+    @Test("Consistency options may follow a fixed number of arguments and no variable one")
+    func trailing() {
+        #expect(resolve("INCR", "k", "W", "1") == "incr")
+        #expect(resolve("HGET", "k", "f", "R", "1") == "hget")
+        #expect(resolve("STRLEN", "k", "R", "1")
+            == "-ERR wrong number of arguments for 'strlen' command\r\n")
+        for description in CommandTable.ordered {
+            let isAmbiguous = CommandTests.variadic.contains(description.name)
+            if isAmbiguous { #expect(description.consistency == nil) }
+            #expect(description.accepts(count: abs(description.arity)))
+            #expect(!description.accepts(count: abs(description.arity) - 1))
+        }
+    }
+
+    static let variadic: [CommandName] = [
+        .sadd, .srem, .smismember, .sunion, .sinter, .sdiff, .hset, .hmset, .hmget, .hdel, .zadd,
+        .zrem, .zmscore, .lpush, .rpush, .lpushx, .rpushx, .mget, .mset, .del, .exists,
+    ]
+
+    @Test("The table is at most a quarter full and a look-up takes few steps")
+    func table() {
+        #expect(CommandName.allCases.count <= 512 / 4)
+        var taken = [Bool](repeating: false, count: 512)
+        for name in CommandName.allCases {
+            let text = Array("\(name.text)".utf8)
+            guard let start = text.withUnsafeBytes({ FoldedName($0) })?.hash else {
+                Issue.record("\(name) has no more than 16 letters")
+                continue
+            }
+            let step = (0..<512).first { !taken[(start + $0) % 512] } ?? 512
+            #expect(step < 3)
+            taken[(start + step) % 512] = true
+        }
     }
 
     @Test("Unknown subcommands are refused in Redis's words")

@@ -81,6 +81,12 @@ func encoded(_ words: String...) -> [UInt8] { encoded(words.map { Array($0.utf8)
 func withArguments<Result, Failure: Error>(
     _ words: String..., body: (borrowing Arguments) throws(Failure) -> Result
 ) throws(Failure) -> Result {
+    try withArguments(words, body: body)
+}
+
+func withArguments<Result, Failure: Error>(
+    _ words: [String], body: (borrowing Arguments) throws(Failure) -> Result
+) throws(Failure) -> Result {
     let bytes = encoded(words.map { Array($0.utf8) })
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 1)
     defer { copy.deallocate() }

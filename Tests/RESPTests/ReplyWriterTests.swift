@@ -75,6 +75,34 @@ struct ReplyWriterTests {
         #expect(written { $0.writeDouble(value, .resp2) } == resp2)
     }
 
+    @Test("Decimals that are text already")
+    func decimals() {
+        for (dialect, expected) in [(Dialect.resp2, "$4\r\n0.30\r\n"), (.resp3, ",0.30\r\n")] {
+            let text = written { buffer in
+                Array("0.30".utf8).withUnsafeBytes { buffer.writeDouble(text: $0, dialect) }
+            }
+            #expect(text == expected)
+        }
+    }
+
+    @Test("Members with scores: flat in RESP2, pairs in RESP3, as ZRANGE WITHSCORES answers")
+    func pairs() {
+        for (dialect, expected) in [
+            (Dialect.resp2, "*4\r\n$1\r\na\r\n$3\r\n1.5\r\n$1\r\nb\r\n$1\r\n2\r\n"),
+            (.resp3, "*2\r\n*2\r\n$1\r\na\r\n,1.5\r\n*2\r\n$1\r\nb\r\n,2\r\n"),
+        ] {
+            let text = written {
+                $0.writePairsHeader(count: 2, dialect)
+                for (member, score) in [("a", 1.5), ("b", 2)] {
+                    $0.writePairHeader(dialect)
+                    $0.writeBulkBytes(member)
+                    $0.writeDouble(score, dialect)
+                }
+            }
+            #expect(text == expected)
+        }
+    }
+
     @Test("Verbatim strings")
     func verbatim() {
         for (dialect, expected) in [

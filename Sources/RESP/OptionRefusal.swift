@@ -1,0 +1,54 @@
+/// Which options of a typed command contradict each other or hold no sense; Redis's words.
+public enum OptionRefusal: Equatable, Sendable {
+    /// A bound of a range of scores is no number.
+    case scoreBound
+    /// A bound of a range of words is none of `[word`, `(word`, `-`, `+`.
+    case wordBound
+    /// `SINTERCARD` of no key.
+    case noKeys
+    /// `SINTERCARD` of more keys than the request has.
+    case tooManyKeys
+    case negativeLimit
+    case negativeCount
+    case negativeMaxLength
+    /// `LPOS` with RANK 0.
+    case zeroRank
+    /// `ZADD` with XX beside NX.
+    case presentBesideAbsent
+    /// `ZADD` with two of GT, LT and NX.
+    case comparisonsBesideAbsent
+    /// `ZADD` with INCR and several members.
+    case severalIncrements
+    /// `ZRANGE` with LIMIT on a range of ranks.
+    case limitOfRanks
+    /// `ZRANGE` with WITHSCORES on a range of words.
+    case scoresOfWords
+
+    var text: StaticString {
+        switch self {
+        case .scoreBound: "ERR min or max is not a float"
+        case .wordBound: "ERR min or max not valid string range item"
+        case .noKeys: "ERR numkeys should be greater than 0"
+        case .tooManyKeys: "ERR Number of keys can't be greater than number of args"
+        case .negativeLimit: "ERR LIMIT can't be negative"
+        case .negativeCount: "ERR COUNT can't be negative"
+        case .negativeMaxLength: "ERR MAXLEN can't be negative"
+        case .zeroRank:
+            """
+            ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
+            or use negative to start from the end of the list
+            """
+        case .presentBesideAbsent:
+            "ERR XX and NX options at the same time are not compatible"
+        case .comparisonsBesideAbsent:
+            "ERR GT, LT, and/or NX options at the same time are not compatible"
+        case .severalIncrements: "ERR INCR option supports a single increment-element pair"
+        case .limitOfRanks:
+            """
+            ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX
+            """
+        case .scoresOfWords:
+            "ERR syntax error, WITHSCORES not supported in combination with BYLEX"
+        }
+    }
+}

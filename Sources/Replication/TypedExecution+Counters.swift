@@ -1,0 +1,139 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import RESP
+
+// Counters, which are strings, flags and bounded counters.
+extension TypedExecution {
+    mutating func increment(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        try check(.string)
+        let isInteger = name != .incrbyfloat
+        let amount = try amount(request, name, else: .notAFloat)
+        if isInteger, let value = held.state.string(now: now), value.integer == nil {
+            throw .command(.notAnInteger)
+        }
+        do throws(CRDTRefusal) {
+            delta = try held.state.increment(by: amount, dot: dot, now: now)
+        } catch {
+            guard error == .notANumber else { throw TypedRefusal(error) }
+            throw .command(isInteger ? .notAnInteger : .value(.notAFloat))
+        }
+        writeNumber(held.state.string(now: now), isInteger: isInteger)
+    }
+
+    mutating func flag(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: FlagOptions
+        do throws(CommandError) { options = try FlagOptions(request) } catch {
+            throw .command(error)
+        }
+        try check(.flag)
+        delta = try change { (execution) throws(CRDTRefusal) in
+            switch options.change {
+            case .enable:
+                try execution.held.state.enable(dot: execution.dot, now: execution.now)
+            case .disable:
+                try execution.held.state.disable(dot: execution.dot, now: execution.now)
+            case nil: nil
+            }
+        }
+        reply.writeInteger(held.state.isEnabled(now: now) ? 1 : 0)
+    }
+}
+
+/// What a command on a bounded counter knows of nodes.
+struct BoundedCounterContext {
+    /// Every living node that this one can reach, and itself.
+    let identities: [ReplicaIdentity]
+    /// A dot behind the command's own.
+    let spareDot: Dot
+    /// Whether what this node acknowledged in an earlier life is here for certain, so that it may
+    /// take the rights of that life over.
+    let inheritsRights: Bool
+}
+
+// Bounded counters: each node takes away what it has the rights to.
+extension TypedExecution {
+    mutating func bound(
+        _ request: borrowing Arguments, _ context: BoundedCounterContext
+    ) throws(TypedRefusal) {
+        let options: BoundedCounterOptions
+        do throws(CommandError) { options = try BoundedCounterOptions(request) } catch {
+            throw .command(error)
+        }
+        try check(.boundedCounter)
+        switch options.action {
+        case .read: return writeBounded()
+        case .rights: return writeRights(context)
+        case .create(let value, let bound):
+            delta = try change { (execution) throws(CRDTRefusal) in
+                try execution.held.state.boundedCreate(
+                    value, bound: bound, dot: execution.dot, now: execution.now)
+            }
+            return reply.writeOK()
+        case .increment(let amount):
+            delta = try change { (execution) throws(CRDTRefusal) in
+                try execution.held.state.boundedIncrement(
+                    by: amount, dot: execution.dot, now: execution.now)
+            }
+        case .decrement(let amount):
+            try take(amount, context) { (state, dot, now) throws(CRDTRefusal) in
+                try state.boundedDecrement(by: amount, dot: dot, now: now)
+            }
+        case .grant(let amount, let node):
+            let receiver = context.identities.first { $0.node.rawValue == node }
+            guard let receiver else { throw .text("UNAVAILABLE that node is not reachable") }
+            try take(amount, context) { (state, dot, now) throws(CRDTRefusal) in
+                try state.boundedTransfer(amount, to: receiver, dot: dot, now: now)
+            }
+        }
+        writeBounded()
+    }
+
+    /// Runs what takes rights of this node, after those of its earlier lives where its own do not
+    /// suffice.
+    private mutating func take(
+        _ amount: Int64, _ context: BoundedCounterContext,
+        _ body: (inout CRDTState, Dot, UInt64) throws(CRDTRefusal) -> Delta
+    ) throws(TypedRefusal) {
+        var inherited: Delta?
+        let departed = held.state.context.entries.map(\.identity).last {
+            $0.node == dot.identity.node && $0 != dot.identity
+                && held.state.boundedRights(of: $0, now: now) > 0
+        }
+        let isShort = held.state.boundedRights(of: dot.identity, now: now) < amount
+        if isShort, context.inheritsRights, let departed {
+            inherited = held.state.retire(departed, dot: dot)
+        }
+        do throws(CRDTRefusal) {
+            let taken = try body(&held.state, inherited == nil ? dot : context.spareDot, now)
+            guard var both = inherited else {
+                delta = taken
+                return
+            }
+            precondition(both.append(taken), "one identity's deltas follow each other")
+            delta = both
+        } catch {
+            // What was inherited stays so.
+            guard let inherited, error == .insufficientRights else { throw TypedRefusal(error) }
+            delta = inherited
+            reply.writeError("RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
+        }
+    }
+
+    private mutating func writeBounded() {
+        guard reply.count == 0 else { return }
+        guard let value = held.state.boundedValue(now: now) else { return reply.writeNull(dialect) }
+        reply.writeInteger(Int(value))
+    }
+
+    private mutating func writeRights(_ context: BoundedCounterContext) {
+        reply.writeMapHeader(pairs: context.identities.count, dialect)
+        for identity in context.identities {
+            reply.writeInteger(Int(identity.node.rawValue))
+            reply.writeInteger(Int(held.state.boundedRights(of: identity, now: now)))
+        }
+    }
+}

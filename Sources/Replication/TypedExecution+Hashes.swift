@@ -1,0 +1,191 @@
+import CRDT
+import Coding
+import RESP
+
+// Hashes: fields that are registers and counters at once.
+extension TypedExecution {
+    mutating func runHash(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        try check(.hash)
+        switch name {
+        case .hset, .hmset: try setFields(name, request)
+        case .hsetnx: try setAbsentField(request)
+        case .hdel: try removeFields(request)
+        case .hincrby, .hincrbyfloat: try incrementField(name, request)
+        case .hmget:
+            reply.writeArrayHeader(count: request.count - 2)
+            for index in 2..<request.count { write(field(request, index)) }
+        case .hget: write(field(request, 2))
+        case .hexists: reply.writeInteger(field(request, 2) == nil ? 0 : 1)
+        case .hstrlen: reply.writeInteger(field(request, 2)?.text.count ?? 0)
+        case .hlen: reply.writeInteger(held.state.hashCount(now: now))
+        case .hrandfield: try randomFields(request)
+        case .hscan: try scanFields(request)
+        default: writeFields(name)
+        }
+    }
+
+    private func field(_ request: borrowing Arguments, _ index: Int) -> StringValue? {
+        held.state.hashField(Bytes(Array(request[index])), now: now)
+    }
+
+    /// `HGETALL`, `HKEYS` and `HVALS`.
+    private mutating func writeFields(_ name: CommandName) {
+        let fields = held.state.hashFields(now: now)
+        if name == .hgetall {
+            reply.writeMapHeader(pairs: fields.count, dialect)
+        } else {
+            reply.writeArrayHeader(count: fields.count)
+        }
+        for (field, value) in fields {
+            if name != .hvals { writeBulk(field) }
+            if name != .hkeys { write(value) }
+        }
+    }
+
+    private mutating func setFields(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let pairs: HashPairs
+        do throws(CommandError) { pairs = try HashPairs(request, name) } catch {
+            throw .command(error)
+        }
+        var fields: [(field: Bytes, value: Bytes)] = []
+        for pair in 0..<pairs.count {
+            let field = Bytes(Array(request[pairs.field(pair)]))
+            fields.append((field, Bytes(Array(request[pairs.value(pair)]))))
+        }
+        let added = try set(fields)
+        if name == .hset { reply.writeInteger(added) } else { reply.writeOK() }
+    }
+
+    /// - Returns: how many were not there.
+    private mutating func set(
+        _ fields: [(field: Bytes, value: Bytes)]
+    ) throws(TypedRefusal) -> Int {
+        let result = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.hashSet(fields, dot: execution.dot, now: execution.now)
+        }
+        delta = result.delta
+        return result.added
+    }
+
+    private mutating func setAbsentField(_ request: borrowing Arguments) throws(TypedRefusal) {
+        try checkAlone()
+        guard field(request, 2) == nil else { return reply.writeInteger(0) }
+        reply.writeInteger(try set([(Bytes(Array(request[2])), Bytes(Array(request[3])))]))
+    }
+
+    private mutating func removeFields(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let fields = request.values(from: 2)
+        let result = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.hashRemove(fields, dot: execution.dot, now: execution.now)
+        }
+        delta = result?.delta
+        reply.writeInteger(result?.removed ?? 0)
+    }
+
+    private mutating func incrementField(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let isInteger = name == .hincrby
+        let amount = try amount(request, name, else: .hashValueNotAFloat)
+        let name = Bytes(Array(request[2]))
+        if isInteger, let value = held.state.hashField(name, now: now), value.integer == nil {
+            throw .command(.value(.hashValueNotAnInteger))
+        }
+        do throws(CRDTRefusal) {
+            delta = try held.state.hashIncrement(name, by: amount, dot: dot, now: now)
+        } catch {
+            guard error == .notANumber else { throw TypedRefusal(error) }
+            throw .command(
+                .value(isInteger ? .hashValueNotAnInteger : .hashValueNotAFloat))
+        }
+        writeNumber(held.state.hashField(name, now: now), isInteger: isInteger)
+    }
+
+    private mutating func randomFields(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: RandomOptions
+        do throws(CommandError) { options = try RandomOptions(request, .hrandfield) } catch {
+            throw .command(error)
+        }
+        let places = try choose(options, of: held.state.hashCount(now: now))
+        guard options.count != nil else {
+            return writeOne(places.first.map { held.state.hashEntry(at: $0).field })
+        }
+        guard options.hasValues else {
+            reply.writeArrayHeader(count: places.count)
+            for place in places { writeBulk(held.state.hashEntry(at: place).field) }
+            return
+        }
+        reply.writePairsHeader(count: places.count, dialect)
+        for place in places {
+            let entry = held.state.hashEntry(at: place)
+            reply.writePairHeader(dialect)
+            writeBulk(entry.field)
+            write(entry.value)
+        }
+    }
+
+    private mutating func scanFields(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let scan = try ElementScan(request, .hscan)
+        let state = held.state
+        let found = scan.places(among: state.hashCount(now: now)) { state.hashEntry(at: $0).field }
+        writeCursor(found.cursor)
+        let fields = found.places.map { state.hashEntry(at: $0) }
+            .filter { scan.matches($0.field) }
+        reply.writeArrayHeader(count: fields.count * 2)
+        for (field, value) in fields {
+            writeBulk(field)
+            write(value)
+        }
+    }
+}
+
+// Numbers, of strings and fields
+extension TypedExecution {
+    /// What a counter command adds.
+    func amount(
+        _ request: borrowing Arguments, _ name: CommandName, else refusal: ValueRefusal
+    ) throws(TypedRefusal) -> Quantity {
+        let options: CounterOptions
+        do throws(CommandError) { options = try CounterOptions(request, name) } catch {
+            throw .command(error)
+        }
+        switch options.amount {
+        case .integer(let amount): return Quantity(amount)
+        case .decimal(let index):
+            guard let amount = Quantity(decimal: request[index]) else {
+                throw .command(.value(.notAFloat))
+            }
+            return amount
+        }
+    }
+
+    mutating func writeNumber(_ value: StringValue?, isInteger: Bool) {
+        if isInteger {
+            reply.writeInteger(Int(value?.integer ?? 0))
+        } else {
+            write(value)
+        }
+    }
+
+    /// - Throws: a refusal by mode unless nobody else has the key.
+    func checkAlone() throws(TypedRefusal) {
+        guard isAlone else {
+            throw .text(
+                "MODE a condition reads and writes in one step; that needs a keyspace with n=1")
+        }
+    }
+}
+
+extension StringValue {
+    /// Nil for what is no integer within `Int64`.
+    var integer: Int64? {
+        switch self {
+        case .bytes(let bytes): bytes.array.withUnsafeBytes { Int64(decimal: $0) }
+        case .number(let number): number.integer
+        }
+    }
+}

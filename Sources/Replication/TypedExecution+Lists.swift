@@ -1,0 +1,163 @@
+import CRDT
+import Coding
+import RESP
+
+// Lists: elements at fixed positions; an element that is removed anywhere is gone.
+extension TypedExecution {
+    mutating func runList(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        try check(.list)
+        switch name {
+        case .lpush, .rpush: try push(name, request)
+        case .lpushx, .rpushx:
+            guard type != nil else { return reply.writeInteger(0) }
+            try push(name, request)
+        case .lpop, .rpop: try pop(name, request)
+        case .lset: try setElement(request)
+        case .linsert: try insert(request)
+        case .lrem: try removeEqual(request)
+        case .ltrim: try trim(request)
+        case .lindex:
+            let place = place(try integer(request, 2))
+            writeOne(place.flatMap { held.state.listElements($0..<$0 + 1, now: now).first })
+        case .lpos: try search(request)
+        case .llen: reply.writeInteger(count)
+        default:
+            let range = try range(request)
+            let elements = held.state.listElements(range, now: now)
+            reply.writeArrayHeader(count: elements.count)
+            for element in elements { writeBulk(element) }
+        }
+    }
+
+    private var count: Int { held.state.listCount(now: now) }
+
+    private func integer(
+        _ request: borrowing Arguments, _ index: Int
+    ) throws(TypedRefusal) -> Int64 {
+        do throws(CommandError) { return try request.integer(index) } catch {
+            throw .command(error)
+        }
+    }
+
+    private func range(_ request: borrowing Arguments) throws(TypedRefusal) -> Range<Int> {
+        do throws(CommandError) {
+            return try IndexRange(request, at: 2).positions(of: count)
+        } catch { throw .command(error) }
+    }
+
+    /// An index as clients give it; nil for one outside.
+    private func place(_ index: Int64) -> Int? {
+        let place = index < 0 ? index + Int64(count) : index
+        return 0..<Int64(count) ~= place ? Int(place) : nil
+    }
+
+    private mutating func push(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let isFront = name == .lpush || name == .lpushx
+        let elements = request.values(from: 2)
+        try insert(isFront ? elements.reversed() : elements, at: isFront ? 0 : count)
+        reply.writeInteger(count)
+    }
+
+    private mutating func insert(_ elements: [Bytes], at place: Int) throws(TypedRefusal) {
+        delta = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.listInsert(
+                elements, at: place, dot: execution.dot, now: execution.now)
+        }
+    }
+
+    private mutating func remove(at places: [Int]) throws(TypedRefusal) {
+        delta = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.listRemove(
+                at: places, dot: execution.dot, now: execution.now)
+        }
+    }
+
+    /// Removes the elements that it has seen; the other side of a partition may pop them as well.
+    private mutating func pop(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let options = try options(PopOptions.self, request, name)
+        guard type != nil else {
+            return options.count == nil
+                ? reply.writeNull(dialect) : reply.writeNullArray(dialect)
+        }
+        let popped = min(options.count ?? 1, count)
+        let range = name == .lpop ? 0..<popped : count - popped..<count
+        var elements = held.state.listElements(range, now: now)
+        if name == .rpop { elements.reverse() }
+        try remove(at: Array(range))
+        guard options.count != nil else { return writeOne(elements.first) }
+        reply.writeArrayHeader(count: elements.count)
+        for element in elements { writeBulk(element) }
+    }
+
+    private mutating func setElement(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let index = try integer(request, 2)
+        guard type != nil else { throw .command(.value(.noSuchKey)) }
+        guard let place = place(index) else { throw .command(.value(.indexOutOfRange)) }
+        let element = Bytes(Array(request[3]))
+        delta = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.listSet(
+                element, at: place, dot: execution.dot, now: execution.now)
+        }
+        reply.writeOK()
+    }
+
+    private mutating func insert(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: ListInsertOptions
+        do throws(CommandError) { options = try ListInsertOptions(request) } catch {
+            throw .command(error)
+        }
+        guard type != nil else { return reply.writeInteger(0) }
+        let pivot = Bytes(Array(request[options.pivot]))
+        let found = held.state.listElements(0..<count, now: now).firstIndex(of: pivot)
+        guard let found else { return reply.writeInteger(-1) }
+        let element = Bytes(Array(request[options.element]))
+        try insert([element], at: options.isBefore ? found : found + 1)
+        reply.writeInteger(count)
+    }
+
+    private mutating func removeEqual(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: ListRemoveOptions
+        do throws(CommandError) { options = try ListRemoveOptions(request) } catch {
+            throw .command(error)
+        }
+        let element = Bytes(Array(request[options.element]))
+        let elements = held.state.listElements(0..<count, now: now)
+        var places = elements.indices.filter { elements[$0] == element }
+        if options.isFromEnd { places.reverse() }
+        places = Array(places.prefix(options.limit))
+        try remove(at: places)
+        reply.writeInteger(places.count)
+    }
+
+    private mutating func trim(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let kept = try range(request)
+        try remove(at: Array(0..<kept.lowerBound) + Array(kept.upperBound..<count))
+        reply.writeOK()
+    }
+
+    private mutating func search(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: ListSearchOptions
+        do throws(CommandError) { options = try ListSearchOptions(request) } catch {
+            throw .command(error)
+        }
+        let element = Bytes(Array(request[2]))
+        let elements = held.state.listElements(0..<count, now: now)
+        var places = Array(elements.indices)
+        if options.isFromEnd { places.reverse() }
+        if options.comparisonsMax > 0 { places = Array(places.prefix(options.comparisonsMax)) }
+        let found = places.filter { elements[$0] == element }.dropFirst(options.rank - 1)
+        guard let wanted = options.count else {
+            guard let first = found.first else { return reply.writeNull(dialect) }
+            return reply.writeInteger(first)
+        }
+        let told = found.prefix(wanted == 0 ? .max : wanted)
+        reply.writeArrayHeader(count: told.count)
+        for place in told { reply.writeInteger(place) }
+    }
+}

@@ -1,0 +1,159 @@
+import Base
+import CRDT
+import Coding
+import RESP
+
+// Sets: an add wins over a remove that did not see it.
+extension TypedExecution {
+    mutating func runSet(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        try check(.set)
+        switch name {
+        case .sadd: try addMembers(request)
+        case .srem: try removeMembers(request)
+        case .spop: try popMembers(request)
+        case .srandmember: try randomMembers(request)
+        case .sismember: reply.writeInteger(hasMember(request, 2) ? 1 : 0)
+        case .smismember:
+            reply.writeArrayHeader(count: request.count - 2)
+            for index in 2..<request.count { reply.writeInteger(hasMember(request, index) ? 1 : 0) }
+        case .scard: reply.writeInteger(held.state.setCount(now: now))
+        case .sscan: try scanMembers(request)
+        default:
+            let members = held.state.setElements(now: now)
+            reply.writeSetHeader(count: members.count, dialect)
+            for member in members { writeBulk(member) }
+        }
+    }
+
+    private func hasMember(_ request: borrowing Arguments, _ index: Int) -> Bool {
+        held.state.setContains(Bytes(Array(request[index])), now: now)
+    }
+
+    private mutating func addMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let members = request.values(from: 2)
+        let result = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.setAdd(members, dot: execution.dot, now: execution.now)
+        }
+        delta = result.delta
+        reply.writeInteger(result.added)
+    }
+
+    private mutating func removeMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
+        reply.writeInteger(try remove(request.values(from: 2)))
+    }
+
+    /// - Returns: how many were there.
+    private mutating func remove(_ members: [Bytes]) throws(TypedRefusal) -> Int {
+        let result = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.setRemove(members, dot: execution.dot, now: execution.now)
+        }
+        delta = result?.delta
+        return result?.removed ?? 0
+    }
+
+    /// Removes the members that it has seen; the other side of a partition may pop them as well.
+    private mutating func popMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options = try options(PopOptions.self, request, .spop)
+        let count = held.state.setCount(now: now)
+        let chosen = random.choose(min(options.count ?? 1, count), of: count)
+            .map { held.state.setElement(at: $0) }
+        _ = try remove(chosen)
+        guard options.count != nil else { return writeOne(chosen.first) }
+        reply.writeSetHeader(count: chosen.count, dialect)
+        for member in chosen { writeBulk(member) }
+    }
+
+    private mutating func randomMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: RandomOptions
+        do throws(CommandError) { options = try RandomOptions(request, .srandmember) } catch {
+            throw .command(error)
+        }
+        let count = held.state.setCount(now: now)
+        let places = try choose(options, of: count)
+        guard options.count != nil else {
+            return writeOne(places.first.map { held.state.setElement(at: $0) })
+        }
+        reply.writeArrayHeader(count: places.count)
+        for place in places { writeBulk(held.state.setElement(at: place)) }
+    }
+
+    private mutating func scanMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let scan = try ElementScan(request, .sscan)
+        let state = held.state
+        let found = scan.places(among: state.setCount(now: now)) { state.setElement(at: $0) }
+        writeCursor(found.cursor)
+        let members = found.places.map { state.setElement(at: $0) }
+            .filter { scan.matches($0) }
+        reply.writeArrayHeader(count: members.count)
+        for member in members { writeBulk(member) }
+    }
+}
+
+// Choices and scans, as hashes and sorted sets make them too
+extension TypedExecution {
+    /// Places of random elements.
+    mutating func choose(
+        _ options: RandomOptions, of count: Int
+    ) throws(TypedRefusal) -> [Int] {
+        let wanted = options.count ?? 1
+        guard options.mayRepeat else { return random.choose(min(wanted, count), of: count) }
+        guard wanted <= 1 << 20 else { throw .command(.value(.outOfRange)) }
+        if count == 0 { return [] }
+        var places: [Int] = []
+        for _ in 0..<wanted { places.append(random.below(count)) }
+        return places
+    }
+
+    mutating func writeOne(_ bytes: Bytes?) {
+        guard let bytes else { return reply.writeNull(dialect) }
+        writeBulk(bytes)
+    }
+
+    /// Begins the reply to a scan.
+    mutating func writeCursor(_ cursor: UInt64) {
+        reply.writeArrayHeader(count: 2)
+        reply.writeBulk(text: "\(cursor)")
+    }
+
+    func options(
+        _ type: PopOptions.Type, _ request: borrowing Arguments, _ name: CommandName
+    ) throws(TypedRefusal) -> PopOptions {
+        do throws(CommandError) { return try PopOptions(request, name) } catch {
+            throw .command(error)
+        }
+    }
+}
+
+extension PRNG {
+    /// So many different numbers below a bound, in no particular order.
+    ///
+    /// Source: Floyd's algorithm in Bentley, "Programming Pearls: a sample of brilliance" (1987);
+    /// where most are chosen, one walk over all.
+    mutating func choose(_ count: Int, of bound: Int) -> [Int] {
+        precondition(count <= bound, "there are so many numbers")
+        var chosen: [Int] = []
+        chosen.reserveCapacity(count)
+        guard count > 64 else {
+            for last in bound - count..<bound {
+                let number = below(last + 1)
+                chosen.append(chosen.contains(number) ? last : number)
+            }
+            return chosen
+        }
+        for number in 0..<bound where below(bound - number) < count - chosen.count {
+            chosen.append(number)
+        }
+        return chosen
+    }
+}
+
+extension Arguments {
+    /// The arguments from an index on.
+    func values(from start: Int) -> [Bytes] {
+        var values: [Bytes] = []
+        for index in start..<max(start, count) { values.append(Bytes(Array(self[index]))) }
+        return values
+    }
+}

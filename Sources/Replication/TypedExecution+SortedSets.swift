@@ -1,0 +1,226 @@
+import CRDT
+import Coding
+import RESP
+
+// Sorted sets: membership as that of a set; the newest score, and the increments on top of it.
+extension TypedExecution {
+    mutating func runSortedSet(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        try check(.sortedSet)
+        switch name {
+        case .zadd: try addScores(request)
+        case .zincrby: try incrementScore(request)
+        case .zrem:
+            reply.writeInteger(try remove(members: request.values(from: 2)))
+        case .zpopmin, .zpopmax: try popScores(name, request)
+        case .zscore: writeScore(score(request, 2))
+        case .zmscore:
+            reply.writeArrayHeader(count: request.count - 2)
+            for index in 2..<request.count { writeScore(score(request, index)) }
+        case .zrank, .zrevrank: writeRank(name, Bytes(Array(request[2])))
+        case .zcard: reply.writeInteger(count)
+        case .zscan: try scanScores(request)
+        default: try range(name, request)
+        }
+    }
+
+    private var count: Int { held.state.sortedSetCount(now: now) }
+
+    private func score(_ request: borrowing Arguments, _ index: Int) -> Double? {
+        held.state.score(Bytes(Array(request[index])), now: now)
+    }
+
+    private mutating func writeScore(_ score: Double?) {
+        guard let score else { return reply.writeNull(dialect) }
+        reply.writeDouble(score, dialect)
+    }
+
+    private mutating func writeRank(_ name: CommandName, _ member: Bytes) {
+        guard let rank = held.state.rank(member, now: now) else { return reply.writeNull(dialect) }
+        reply.writeInteger(name == .zrank ? rank : count - 1 - rank)
+    }
+
+    private mutating func addScores(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let options: SortedSetAddOptions
+        var wanted: [(member: Bytes, score: Double)] = []
+        do throws(CommandError) {
+            options = try SortedSetAddOptions(request)
+            for pair in 0..<options.count {
+                let score = try request.score(options.score(pair))
+                wanted.append((Bytes(Array(request[options.member(pair)])), score))
+            }
+        } catch { throw .command(error) }
+        if !options.conditions.isEmpty { try checkAlone() }
+        if options.isIncrement {
+            guard let (member, amount) = wanted.first, isAllowed(member, amount, options) else {
+                return reply.writeNull(dialect)
+            }
+            return try increment(member, by: amount)
+        }
+        let chosen = wanted.filter { isAllowed($0.member, $0.score, options) }
+        var changed = 0
+        for (member, score) in chosen {
+            if let before = held.state.score(member, now: now), before != score { changed += 1 }
+        }
+        let result = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.sortedSetAdd(chosen, dot: execution.dot, now: execution.now)
+        }
+        delta = result.delta
+        reply.writeInteger(result.added + (options.countsChanged ? changed : 0))
+    }
+
+    /// Whether the conditions let a member get a score, or an increment.
+    private func isAllowed(
+        _ member: Bytes, _ number: Double, _ options: SortedSetAddOptions
+    ) -> Bool {
+        guard let before = held.state.score(member, now: now) else {
+            return !options.conditions.contains(.present)
+        }
+        let after = options.isIncrement ? before + number : number
+        if options.conditions.contains(.absent) { return false }
+        if options.conditions.contains(.greater) && after <= before { return false }
+        return !(options.conditions.contains(.less) && after >= before)
+    }
+
+    private mutating func incrementScore(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let amount: Double
+        do throws(CommandError) { amount = try request.score(2) } catch { throw .command(error) }
+        try increment(Bytes(Array(request[3])), by: amount)
+    }
+
+    private mutating func increment(_ member: Bytes, by amount: Double) throws(TypedRefusal) {
+        do throws(CRDTRefusal) {
+            delta = try held.state.sortedSetIncrement(member, by: amount, dot: dot, now: now)
+        } catch {
+            guard error == .notANumber else { throw TypedRefusal(error) }
+            throw .command(.value(.scoreNotANumber))
+        }
+        writeScore(held.state.score(member, now: now))
+    }
+
+    /// - Returns: how many were there.
+    private mutating func remove(members: [Bytes]) throws(TypedRefusal) -> Int {
+        let result = try change { (execution) throws(CRDTRefusal) in
+            try execution.held.state.sortedSetRemove(
+                members, dot: execution.dot, now: execution.now)
+        }
+        delta = result?.delta
+        return result?.removed ?? 0
+    }
+
+    /// Removes the members that it has seen; the other side of a partition may pop them as well.
+    private mutating func popScores(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let options = try options(PopOptions.self, request, name)
+        let popped = min(options.count ?? 1, count)
+        var members = held.state.members(
+            name == .zpopmin ? 0..<popped : count - popped..<count, now: now)
+        if name == .zpopmax { members.reverse() }
+        _ = try remove(members: members.map(\.member))
+        if options.count == nil {
+            reply.writeArrayHeader(count: members.count * 2)
+        } else {
+            reply.writePairsHeader(count: members.count, dialect)
+        }
+        for (member, score) in members {
+            if options.count != nil { reply.writePairHeader(dialect) }
+            writeBulk(member)
+            reply.writeDouble(score, dialect)
+        }
+    }
+
+    private mutating func scanScores(_ request: borrowing Arguments) throws(TypedRefusal) {
+        let scan = try ElementScan(request, .zscan)
+        let state = held.state
+        let found = scan.places(among: count) { state.sortedSetMember(at: $0) }
+        writeCursor(found.cursor)
+        let members = found.places.map { state.sortedSetMember(at: $0) }
+            .filter { scan.matches($0) }
+        reply.writeArrayHeader(count: members.count * 2)
+        for member in members {
+            writeBulk(member)
+            reply.writeDouble(state.score(member, now: now) ?? 0, .resp2)
+        }
+    }
+}
+
+// Ranges
+extension TypedExecution {
+    /// `ZRANGE` and its kin, and `ZCOUNT`.
+    private mutating func range(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let range: SortedSetRange
+        do throws(CommandError) { range = try SortedSetRange(request, name) } catch {
+            throw .command(error)
+        }
+        let options = range.options
+        let places = places(of: range, request)
+        if name == .zcount { return reply.writeInteger(places.count) }
+        let skipped = min(options.offset, places.count)
+        let told = min(options.limit, places.count - skipped)
+        let first = options.isReversed
+            ? places.upperBound - skipped - told : places.lowerBound + skipped
+        var members = held.state.members(first..<first + told, now: now)
+        if options.isReversed { members.reverse() }
+        if options.hasScores {
+            reply.writePairsHeader(count: members.count, dialect)
+        } else {
+            reply.writeArrayHeader(count: members.count)
+        }
+        for (member, score) in members {
+            if options.hasScores { reply.writePairHeader(dialect) }
+            writeBulk(member)
+            if options.hasScores { reply.writeDouble(score, dialect) }
+        }
+    }
+
+    /// The places of a range in the set's own order.
+    private func places(
+        of range: SortedSetRange, _ request: borrowing Arguments
+    ) -> Range<Int> {
+        switch range.selection {
+        case .ranks(let ranks):
+            let places = ranks.positions(of: count)
+            guard range.options.isReversed else { return places }
+            return count - places.upperBound..<count - places.lowerBound
+        case .scores(let low, let high):
+            let first = held.state.rank(
+                ofScore: low.isExclusive ? low.score.nextUp : low.score, now: now)
+            let end = high.isExclusive ? high.score : high.score.nextUp
+            let isAll = high.score == .infinity && !high.isExclusive
+            let isNone = low.score == .infinity && low.isExclusive
+            let last = isAll ? count : held.state.rank(ofScore: end, now: now)
+            return isNone || last < first ? 0..<0 : first..<last
+        case .words(let low, let high):
+            let first = rank(of: low, isLow: true, request)
+            return first..<max(first, rank(of: high, isLow: false, request))
+        }
+    }
+
+    /// How many members stand before a bound, where all have one score.
+    private func rank(
+        of bound: WordBound, isLow: Bool, _ request: borrowing Arguments
+    ) -> Int {
+        switch bound {
+        case .lowest: return 0
+        case .highest: return count
+        case .word(let index, let isExclusive):
+            let word = Bytes(Array(request[index].dropFirst()))
+            var low = 0
+            var high = count
+            while low < high {
+                let middle = (low + high) / 2
+                let member = held.state.members(middle..<middle + 1, now: now)[0].member
+                if member < word || member == word && isExclusive == isLow {
+                    low = middle + 1
+                } else {
+                    high = middle
+                }
+            }
+            return low
+        }
+    }
+}
