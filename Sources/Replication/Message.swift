@@ -3,6 +3,7 @@ import Base
 import CRDT
 import Causality
 import Coding
+import Membership
 
 /// What a replica says to a write or a read.
 enum ReplicaStatus: UInt8 {
@@ -68,6 +69,8 @@ enum Message {
     case latestStampTold(UInt64, Stamp)
     /// Of the trees of keyspaces with this n: 2…64.
     case exchange(Int, ExchangeMessage)
+    /// Who is alive.
+    case membership(MembershipMessage)
 
     static let exchangeKind: UInt8 = 12
 
@@ -106,6 +109,9 @@ enum Message {
         case Node.deltaKind:
             let durability = try Message.durability(flag)
             self = .replicateDelta(number, try DeltaRecord(decoding: reader.rest()), durability)
+        case Node.membershipKind:
+            guard flag == 0, number == 0 else { throw .invalid("members have no number") }
+            self = .membership(try MembershipMessage(decoding: reader.rest()))
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
         default: throw .invalid("message kind is unknown")
         }

@@ -1,5 +1,6 @@
 import Base
 import Coding
+import Membership
 import RESP
 import Ring
 
@@ -110,9 +111,19 @@ extension Node {
             let slots = runs.filter { $0.nodes.first == node }
                 .map { " \($0.first)-\($0.last)" }.joined()
             return "\(nodeName(node)) \(member.host):\(member.clientPort)@\(member.linkPort) "
-                + (isSelf ? "myself,master" : "master") + " - 0 0 \(ring.epoch) "
+                + (isSelf ? "myself,master" : "master" + failure(of: node))
+                + " - 0 0 \(ring.epoch) "
                 + (isSelf || isReachable(node) ? "connected" : "disconnected") + slots + "\n"
         }.joined()
+    }
+
+    /// As Redis flags it: `fail?` for a suspect, `fail` for a node that is dead or gone.
+    private func failure(of node: NodeID) -> String {
+        switch membership.member(node)?.record.state {
+        case .alive, nil: ""
+        case .suspect: ",fail?"
+        case .dead, .left, .removed: ",fail"
+        }
     }
 
     private var clusterInfo: String {
@@ -150,6 +161,7 @@ extension Node {
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
+        sections.append(("Members", memberFields))
         sections.append(("Latency", latencyFields))
         sections.append(("Operations", outcomeFields))
         sections.append(("Staleness", stalenessFields))

@@ -23,6 +23,10 @@ public struct KeyspaceFigures: Sendable {
 public struct LinkFigures: Equatable, Sendable {
     public let node: NodeID
     public let isUp: Bool
+    /// Whether it is up and something came over it in the last 0.8 s.
+    public let isHeard: Bool
+    /// Whether the members believe the node to be alive, or suspect it at most.
+    public let isBelievedAlive: Bool
     /// Milliseconds that its wall clock is ahead of this node's, as last heard and with the way of
     /// the message in it; nil while nothing has been heard.
     public let clockAheadMilliseconds: Int64?
@@ -48,9 +52,11 @@ extension Node {
     /// Every other node, ascending.
     public var linkFigures: [LinkFigures] {
         let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        return links.filter { $0.node != configuration.node }.map { link in
-            LinkFigures(
-                node: link.node, isUp: link.isUp,
+        return links.indices.filter { links[$0].node != configuration.node }.map { index in
+            let link = links[index]
+            return LinkFigures(
+                node: link.node, isUp: link.isUp, isHeard: isHeard(index),
+                isBelievedAlive: membership.isReachable(link.node),
                 clockAheadMilliseconds: link.wallBase.map { $0 - own })
         }
     }

@@ -19,6 +19,7 @@ extension Node {
         guard hello.recipient == configuration.node else { throw .otherRecipient(hello.recipient) }
         guard hello.ringDigest == ring.digest else { throw .otherRing(node) }
         guard let index = linkIndex(of: node) else { throw .notAMember(node) }
+        if membership.member(node)?.record.state == .removed { throw .removed(node) }
         if let dialled, dialled != node { throw .otherRecipient(node) }
         guard links[index].highest <= hello.identity else {
             throw .staleIdentity(hello.identity, seen: links[index].highest)
@@ -35,8 +36,8 @@ extension Node {
             ringDigest: ring.digest)
     }
 
-    /// How many links are up.
-    public var linksUp: Int { links.reduce(0) { $0 + ($1.isUp ? 1 : 0) } }
+    /// How many links are up, and not silent.
+    public var linksUp: Int { links.indices.reduce(0) { $0 + (isHeard($1) ? 1 : 0) } }
 
     func linkIndex(of node: NodeID) -> Int? {
         links.firstIndex { $0.node == node }
@@ -49,8 +50,10 @@ extension Node {
         links[index].identity = identity
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
+        links[index].heardAt = now.monotonic
         hastenExchange(index)
         sendHeartbeat(to: index, &effects)
+        joinMembers(through: node, &effects)
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
@@ -71,18 +74,18 @@ extension Node {
         }
     }
 
-    /// Whether requests can go to a node right now. An injected cut is silent, so it does not
-    /// count.
+    /// Whether requests can go to a node right now. A cut that is silent counts once the members
+    /// have noticed it.
     @inline(__always)
     func isReachable(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }
-        return links[index].isUp
+        return links[index].isUp && !isLost(index)
     }
 
     /// Whether a node can be expected to answer at once.
     func isResponsive(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }
-        return links[index].isUp && !links[index].isSilent
+        return links[index].isUp && !links[index].isSilent && !isLost(index)
     }
 
     mutating func noteSilence(of node: NodeID) {
@@ -156,6 +159,7 @@ extension Node {
             try learnDefinitions(number, bytes, from: node, &effects)
         case .definitionsLearned(let number):
             definitionsLearned(OperationID(rawValue: number), by: node, &effects)
+        case .membership(let message): stepMembership(.received(message, from: node), &effects)
         case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
         case .surveyOver(let name): liftFence(Array(name), of: node)
@@ -176,6 +180,7 @@ extension Node {
 
     mutating func passTime(_ effects: inout Effects) {
         if now.monotonic >= nextHeartbeat && links.count > 1 { beat(&effects) }
+        tendMembership(&effects)
         guard writes.count + reads.count + forwards.count + administrations.count > 0 else {
             nextSweep = nil
             return

@@ -221,6 +221,8 @@ enum JournalKind: UInt8 {
     case definitions = 3
     /// What a command did to a key's state: a `DeltaRecord`.
     case delta = 4
+    /// Who was taken out of the cluster, and admitted again.
+    case members = 5
 }
 
 // Recovery and checkpoints.
@@ -240,6 +242,7 @@ extension Node {
             let record = try Record(validating: rest)
             if record.isMergeable { _ = try CRDTState(record) }
             restore(record)
+        case .members: try restoreMembers(rest)
         case .delta: restore(try DeltaRecord(decoding: rest))
         case .removal:
             let keyspace = catalog.index(of: rest)
@@ -292,6 +295,12 @@ extension Node {
             buffer.append(JournalKind.definitions.rawValue)
             catalog.encode(into: &buffer)
             buffer.store(UInt32(buffer.count - start - 4), at: start)
+            if !keptMembers.isEmpty {
+                let start = buffer.count
+                buffer.append(integer: UInt32(0))
+                appendMembers(into: &buffer)
+                buffer.store(UInt32(buffer.count - start - 4), at: start)
+            }
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {

@@ -2,6 +2,7 @@ import AntiEntropy
 import Base
 import Causality
 import Coding
+import Membership
 import RESP
 import Ring
 
@@ -70,6 +71,9 @@ public struct Node: ~Copyable {
     var client = ClientContext()
 
     var links: [Link]
+    var membership: Membership
+    /// Members as the journal has them.
+    var keptMembers: [MemberRecord] = []
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     var gathers: Slab<GatherOperation>
@@ -116,6 +120,9 @@ public struct Node: ~Copyable {
         store = RecordStore(hashKey: finalMix(configuration.clusterID))
         parser = RequestParser(limits: configuration.requestLimits)
         links = configuration.members.map { Link(node: $0.member.node) }
+        membership = Membership(
+            identity: identity, configuration.membership, random: PRNG(seed: self.random.next()),
+            now: now)
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -140,6 +147,7 @@ public struct Node: ~Copyable {
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
         case .diskFull: isDiskFull = true
         case .diskWritable: isDiskFull = false
+        case .stopping: stepMembership(.leave, &effects)
         case .deadline: break
         }
         passTime(&effects)
@@ -148,7 +156,7 @@ public struct Node: ~Copyable {
     /// When `step(.deadline)` wants to be called at the latest.
     public var nextDeadline: Deadline? {
         guard links.count > 1 else { return nextSweep }
-        return min(nextHeartbeat, nextSweep ?? .max)
+        return min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
     }
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.

@@ -1,4 +1,5 @@
 import Base
+import Membership
 import RESP
 import Ring
 
@@ -39,6 +40,8 @@ public struct NodeConfiguration: Sendable {
     public var clockDriftMax: UInt64 = 500
     /// What exchanges may send over each link.
     public var exchangeBytesPerSecond = 8 << 20
+    /// How nodes watch each other.
+    public var membership = MembershipConfiguration()
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 

@@ -46,6 +46,10 @@ public struct NodeCounters: Equatable, Sendable {
     public var deltasUngrounded = 0
     /// Whole states sent instead.
     public var statesSent = 0
+    /// Nodes that the members declared dead.
+    public var membersLost = 0
+    /// Times that two processes spoke under one number.
+    public var memberConflicts = 0
 
     public init() {}
 
@@ -80,6 +84,8 @@ public struct NodeCounters: Equatable, Sendable {
         deltaBytes += other.deltaBytes
         deltasUngrounded += other.deltasUngrounded
         statesSent += other.statesSent
+        membersLost += other.membersLost
+        memberConflicts += other.memberConflicts
     }
 
     /// Each counter with its name, in a fixed order.
@@ -101,6 +107,8 @@ public struct NodeCounters: Equatable, Sendable {
             ("delta_bytes", deltaBytes),
             ("deltas_ungrounded", deltasUngrounded),
             ("states_sent", statesSent),
+            ("members_lost", membersLost),
+            ("member_conflicts", memberConflicts),
         ]
     }
 }

@@ -29,6 +29,8 @@ enum MetricsHelp {
         "deltas_sent": "Deltas of typed values sent, one for each replica.",
         "delta_bytes": "Bytes of the deltas that were sent.",
         "deltas_ungrounded": "Deltas from other nodes that stood upon what was not here.",
+        "members_lost": "Nodes that the members declared dead.",
+        "member_conflicts": "Times that two processes spoke under one node's number.",
         "states_sent": "Whole states of typed values sent where a delta did not do.",
     ]
 }

@@ -138,6 +138,14 @@ extension Server {
         text.family("quorate_link_up", .gauge, "Whether the link to a node is up.")
         for link in figures { text.sample(link.isUp ? 1 : 0, label(link)) }
         text.family(
+            "quorate_link_silent", .gauge,
+            "Whether nothing came over a link in the last 0.8 s although it is up.")
+        for link in figures { text.sample(link.isUp && !link.isHeard ? 1 : 0, label(link)) }
+        text.family(
+            "quorate_member_alive", .gauge,
+            "Whether the members believe a node to be alive or suspect: not dead, left or removed.")
+        for link in figures { text.sample(link.isBelievedAlive ? 1 : 0, label(link)) }
+        text.family(
             "quorate_link_clock_ahead_seconds", .gauge,
             "How far a node's wall clock is ahead of this one's, the way of its last message "
                 + "included.")

@@ -185,6 +185,7 @@ extension Cluster {
             "KEYSPACE CREATE s conflict=siblings timeout=60",
             "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60",
             "KEYSPACE CREATE m durability=memory ttl=9000", "KEYSPACE ALTER m r=1",
+            "KEYSPACE CREATE t conflict=crdt timeout=60",
         ] { _ = cluster.run(a, line) }
         for index in 0..<4 {
             for (node, line) in [
@@ -193,6 +194,8 @@ extension Cluster {
                 (a, "QSET s:\(index) x"), (b, "QSET s:\(index) y"), (c, "QGET s:\(index) R ALL"),
                 (c, "QDEL s:\(index)"), (a, "SET one:\(index) v"), (b, "APPEND one:\(index) w"),
                 (c, "DEL one:\(index)"), (b, "SET m:\(index) \(long)"),
+                (a, "SADD t:\(index) a b"), (b, "INCR t:n"), (c, "SREM t:\(index) a"),
+                (a, "SMEMBERS t:\(index) R ALL"), (b, "SADD t:big\(index) \(long)\(index)"),
             ] { _ = cluster.run(node, line) }
         }
         cluster.wall[a, default: 0] += 400

@@ -57,6 +57,7 @@ final class Siege {
         }
         _ = cluster.run(NodeID(1), "KEYSPACE CREATE s conflict=siblings timeout=60")
         _ = cluster.run(NodeID(1), "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60")
+        _ = cluster.run(NodeID(1), "KEYSPACE CREATE t conflict=crdt timeout=60")
         cluster.cut = [[node, attacker], [node, silent], [attacker, node], [silent, node]]
         waiting = Array(repeating: nil, count: 12)
         for index in waiting.indices { cluster.open(node, connection(index)) }
