@@ -92,11 +92,6 @@ extension Node {
         if let index = linkIndex(of: node) { links[index].isSilent = true }
     }
 
-    private func isCut(_ index: Int) -> Bool {
-        guard let until = links[index].cutUntil else { return false }
-        return now.monotonic < until
-    }
-
     /// Sends an encoded message unless the link is down or cut.
     func send(_ frame: Range<Int>, to node: NodeID, _ effects: inout Effects) {
         guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
@@ -121,7 +116,9 @@ extension Node {
     mutating func receive(
         _ payload: UnsafeRawBufferPointer, from node: NodeID, _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
+        guard let index = linkIndex(of: node), links[index].isUp, !isLostToFault(index) else {
+            return
+        }
         counters.messagesReceived += 1
         links[index].isSilent = false
         do throws(DecodeError) {
@@ -194,8 +191,8 @@ extension Node {
         effects.beginStep()
         nextHeartbeat = now.monotonic + .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
         for index in links.indices {
-            if let until = links[index].cutUntil, now.monotonic >= until {
-                links[index].cutUntil = nil
+            if let fault = links[index].fault, now.monotonic >= fault.until {
+                links[index].fault = nil
             }
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)

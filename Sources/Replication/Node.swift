@@ -191,8 +191,7 @@ struct Link {
     var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.
     var exchangeBudget = 0
-    /// A fault was injected: nothing passes either way until then.
-    var cutUntil: Deadline?
+    var fault: LinkFault?
 
     init(node: NodeID) { self.node = node }
 
