@@ -21,6 +21,8 @@ enum ReplicaStatus: UInt8 {
     case absent = 7
     /// A later write of the key is here already, so this one changed nothing.
     case superseded = 8
+    /// The answer to a read: this replica is being refilled and cannot say.
+    case refilling = 9
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -35,6 +37,8 @@ enum Message {
     case read(UInt64, key: UnsafeRawBufferPointer)
     /// What a replica has of a key; nil for nothing, where what was written up to a stamp is gone.
     case answer(UInt64, Record?, emptiedAt: Stamp)
+    /// A replica that is not whole does not answer a read.
+    case answerDeclined(UInt64)
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion:
         UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
@@ -52,10 +56,13 @@ enum Message {
     /// What is the latest stamp that you know of?
     case latestStamp(UInt64)
     case latestStampTold(UInt64, Stamp)
-    /// Of the trees of keyspaces with this n: 2…64.
-    case exchange(Int, ExchangeMessage)
+    /// Of the trees of keyspaces with this n: 2…64; roots as they were at a moment.
+    case exchange(Int, ExchangeMessage, moment: Stamp)
+    /// The same for who is being refilled; of a sender whose definitions have this digest.
+    case refill(Int, RefillMessage, digest: UInt64)
 
     static let exchangeKind: UInt8 = 12
+    static let refillKind: UInt8 = 13
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -99,6 +106,9 @@ enum Message {
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
+        case Message.refillKind:
+            let message = try RefillMessage(decoding: reader.rest())
+            self = .refill(try Message.replicationFactor(flag), message, digest: number)
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -113,8 +123,15 @@ enum Message {
     private static func exchange(
         _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
-        guard 2...64 ~= flag, number == 0 else { throw .invalid("exchange of no such trees") }
-        return .exchange(Int(flag), try ExchangeMessage(decoding: rest))
+        let message = try ExchangeMessage(decoding: rest)
+        if case .roots = message {} else if number != 0 { throw .invalid("only roots have a moment") }
+        return .exchange(
+            try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+    }
+
+    private static func replicationFactor(_ flag: UInt8) throws(DecodeError) -> Int {
+        guard 2...64 ~= flag else { throw .invalid("exchange of no such trees") }
+        return Int(flag)
     }
 
     private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
@@ -126,7 +143,7 @@ enum Message {
 
     private static func writeStatus(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
         let status = try status(flag)
-        guard status != .found, status != .absent else {
+        guard status != .found, status != .absent, status != .refilling else {
             throw .invalid("status is none of a write")
         }
         return status
@@ -154,6 +171,10 @@ enum Message {
     private static func answer(
         _ number: UInt64, _ status: ReplicaStatus, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
+        guard status != .refilling else {
+            guard rest.isEmpty else { throw .invalid("who declines says nothing else") }
+            return .answerDeclined(number)
+        }
         guard status == .found else {
             guard status == .absent else { throw .invalid("status is none of a read") }
             var reader = ByteReader(rest)

@@ -46,11 +46,14 @@ extension Node {
         _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
+        if links[index].highest != identity { equalities.forget(link: index) }
+        links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
         hastenExchange(index)
         sendHeartbeat(to: index, &effects)
+        if isRefilling { inquire(index, &effects) }
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
@@ -155,7 +158,13 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .exchange(let n, let message): exchange(message, n, from: node, &effects)
+        case .answerDeclined(let number):
+            declined(OperationID(rawValue: number), by: node, &effects)
+        case .exchange(let n, let message, let moment):
+            if case .roots(let roots) = message { tellSame(roots, moment, n, node, &effects) }
+            exchange(message, n, from: node, &effects)
+        case .refill(let n, let message, let digest):
+            try refill(message, n, digest, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
@@ -190,6 +199,7 @@ extension Node {
             sendHeartbeat(to: index, &effects)
             tendExchange(index, &effects)
         }
+        if isRefilling { tendRefill(&effects) }
     }
 
     private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
@@ -208,6 +218,7 @@ extension Node {
         if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
             counters.refusedAhead += 1
         }
+        noteDefinitions(digest, of: node)
         if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
     }
 

@@ -168,7 +168,11 @@ extension Node {
         _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: key)
-        guard let record = believableState(store.address(of: key), key, keyspace, &effects) else {
+        let address = store.address(of: key)
+        guard isWhole(address.range, keyspace) else {
+            return decline(number, of: node, &effects)
+        }
+        guard let record = believableState(address, key, keyspace, &effects) else {
             let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
             return withUnsafeBytes(of: emptiedAt.littleEndian) {
                 send(
@@ -190,6 +194,8 @@ enum JournalKind: UInt8 {
     case removal = 2
     /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
     case definitions = 3
+    /// What of this node is whole, as `WholenessMarker.encode` writes it.
+    case wholeness = 4
 }
 
 // Recovery and checkpoints.
@@ -208,6 +214,7 @@ extension Node {
         case .record:
             let record = try Record(validating: rest)
             restore(record)
+            if configuration.plantedBug == .refillForgotten { isRefilling = false }
         case .removal:
             let keyspace = catalog.index(of: rest)
             let address = store.address(of: rest)
@@ -220,6 +227,9 @@ extension Node {
             let before = catalog
             try catalog.restore(decoding: &definitions)
             if !catalog.isShaped(like: before) { recountKeys() }
+        case .wholeness:
+            var marker = ByteReader(rest)
+            adopt(try WholenessMarker(&marker))
         }
     }
 
@@ -257,6 +267,7 @@ extension Node {
             buffer.append(JournalKind.definitions.rawValue)
             catalog.encode(into: &buffer)
             buffer.store(UInt32(buffer.count - start - 4), at: start)
+            exportWholeness(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {

@@ -8,6 +8,7 @@ import Ring
 extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
+        if id.kind == .refill { return reachedMarker(&effects) }
         guard id.kind == .write else { return reachedDefinitions(id, &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }
@@ -33,7 +34,7 @@ extension Node {
         case .diskFull: .refused(.diskFull)
         case .clockAhead: .refused(.clockAhead)
         case .tooManySiblings: .refused(.tooLarge)
-        case .overloaded, .found, .absent, .superseded: .refused(.overloaded)
+        case .overloaded, .found, .absent, .superseded, .refilling: .refused(.overloaded)
         }
         record(answer, from: replica, of: id, &effects)
     }

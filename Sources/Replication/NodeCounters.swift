@@ -39,6 +39,10 @@ public struct NodeCounters: Equatable, Sendable {
     public var exchangeBytes = 0
     /// Messages of exchanges that had to wait for another one.
     public var exchangesDeferred = 0
+    /// Reads of other nodes that were not answered because the key range is not whole here.
+    public var declinedReads = 0
+    /// Records that this node lacked after it had lost its memory, and asked for.
+    public var refilledKeys = 0
 
     public init() {}
 
@@ -69,6 +73,8 @@ public struct NodeCounters: Equatable, Sendable {
         exchangedKeys += other.exchangedKeys
         exchangeBytes += other.exchangeBytes
         exchangesDeferred += other.exchangesDeferred
+        declinedReads += other.declinedReads
+        refilledKeys += other.refilledKeys
     }
 
     /// Each counter with its name, in a fixed order.
@@ -86,6 +92,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("messages_received", messagesReceived), ("exchanges", exchanges),
             ("exchanged_keys", exchangedKeys), ("exchange_bytes", exchangeBytes),
             ("exchanges_deferred", exchangesDeferred),
+            ("declined_reads", declinedReads), ("refilled_keys", refilledKeys),
         ]
     }
 }

@@ -26,5 +26,7 @@ enum MetricsHelp {
         "exchanged_keys": "Records that exchanges of hash trees sent.",
         "exchange_bytes": "Bytes that exchanges sent, these records included.",
         "exchanges_deferred": "Messages of exchanges that had to wait for another one.",
+        "declined_reads": "Reads of other nodes not answered because the range is not whole here.",
+        "refilled_keys": "Records asked for after this node had lost its memory.",
     ]
 }
