@@ -88,6 +88,13 @@ extension Node {
         return links[index].isUp && !links[index].isSilent
     }
 
+    /// Whether a node was heard so lately that it can be relied on to answer.
+    func isHeard(_ node: NodeID) -> Bool {
+        guard let index = linkIndex(of: node), isResponsive(node) else { return false }
+        let silence = now.monotonic - min(links[index].heardAt, now.monotonic)
+        return silence < .nanoseconds(milliseconds: 4 * Node.heartbeatMilliseconds)
+    }
+
     mutating func noteSilence(of node: NodeID) {
         if let index = linkIndex(of: node) { links[index].isSilent = true }
     }

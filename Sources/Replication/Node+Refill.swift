@@ -69,7 +69,7 @@ extension Node {
             && ring.primaries(
                 of: location.address.range,
                 replicationFactor: catalog.active[location.keyspace].n
-            ).contains { isResponsive($0) }
+            ).contains { isHeard($0) }
     }
 
     /// What was recovered is not all that was acknowledged: recovery left out what was damaged.
@@ -82,12 +82,18 @@ extension Node {
 
     /// At a heartbeat: asks everybody in reach again.
     mutating func tendRefill(_ effects: inout Effects) {
-        for index in links.indices where links[index].isUp { inquire(index, &effects) }
+        inquireAll(&effects)
         for n in replicationFactors {
             prepareRefill(n)
             for range in KeyRange.all { complete(range, n) }
         }
         mark(&effects)
+    }
+
+    mutating func inquireAll(_ effects: inout Effects) {
+        for index in links.indices where links[index].isUp && mayAsk(links[index].node) {
+            inquire(index, &effects)
+        }
     }
 
     /// Asks another node which ranges are the same there.
@@ -284,7 +290,7 @@ extension Node {
     private mutating func askSums(
         _ range: KeyRange, _ place: Int, _ n: Int, _ index: Int, _ effects: inout Effects
     ) {
-        guard links[index].exchangeBudget > 0 else { return counters.exchangesDeferred += 1 }
+        guard mayAsk(links[index].node) else { return }
         let own = tree(n, range)
         let sums = place == 0 ? own.branches : own.leaves(of: place - 1)
         sendRefill(
@@ -295,7 +301,7 @@ extension Node {
     private mutating func askStates(
         _ place: LeafPlace, _ index: Int, _ effects: inout Effects
     ) {
-        guard links[index].exchangeBudget > 0 else { return counters.exchangesDeferred += 1 }
+        guard mayAsk(links[index].node) else { return }
         sendRefill(
             .states(place.range.rawValue, leaf: place.leaf, states(place)), place.n,
             to: links[index].node, &effects)

@@ -149,7 +149,7 @@ extension Node {
         _ sums: [UInt64], _ range: KeyRange, _ place: Int, _ n: Int, _ node: NodeID,
         _ effects: inout Effects
     ) {
-        guard sharesRange(range, n, with: node), mayTell(node) else { return }
+        guard sharesRange(range, n, with: node), mayAsk(node) else { return }
         let own = tree(n, range)
         let mine = place == 0 ? own.branches : own.leaves(of: place - 1)
         var children: UInt32 = 0
@@ -165,7 +165,7 @@ extension Node {
     mutating func tellLacked(
         _ theirs: [KeyState], _ place: LeafPlace, _ node: NodeID, _ effects: inout Effects
     ) {
-        guard sharesRange(place.range, place.n, with: node), mayTell(node) else { return }
+        guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
         let isWhole = isRefilled(place.range, place.n)
         let lacked = LeafComparison(here: states(place), there: theirs, fresh: .max ... .max)
             .lackedThere
@@ -187,8 +187,10 @@ extension Node {
                 Array(records.bytes)), place.n, to: node, &effects)
     }
 
-    private mutating func mayTell(_ node: NodeID) -> Bool {
-        guard budget(node) > 0 else {
+    /// Whether a refill may use a link now, to ask or to answer. Half of the link's share is the
+    /// exchanges', which bring many keys for fewer bytes; what may not go is asked again.
+    mutating func mayAsk(_ node: NodeID) -> Bool {
+        guard budget(node) > configuration.exchangeBytesPerSecond / 2 else {
             counters.exchangesDeferred += 1
             return false
         }

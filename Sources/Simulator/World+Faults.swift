@@ -71,6 +71,7 @@ extension World {
             schedule(.clientTurn(client: index), after: 800_000_001)
         case .rot: rot(draw())
         case .restore: restore(draw())
+        case .wipe: wipe(draw())
         }
     }
 
@@ -135,6 +136,25 @@ extension World {
     /// Where clocks jump, a node that lost its epochs may be refused for as long as a jump.
     private func hasRightClock(_ machine: Machine) -> Bool {
         machine.index > 0 || !plan.mayJumpClocks
+    }
+
+    /// Puts an empty disk in. Not while another one's content may still be missing: what two disks
+    /// lose between them no store has.
+    private func wipe(_ machine: Machine) {
+        for other in machines where other.process?.node.isRefilling == false {
+            other.isWiped = false
+        }
+        guard machine.process != nil, hasRightClock(machine),
+            machines.allSatisfy({ !$0.isWiped })
+        else { return }
+        note("\(machine.node) loses its disk")
+        counters.wipes += 1
+        history.wipes.append(time)
+        machine.isReplaced = faultRandom.below(4) == 0
+        let delay = machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000)
+        stop(machine, isPowerCut: true, restartAfter: delay + foreignDiskDelay(machine))
+        machine.disk = SimulatedDisk(prng: machine.random.split())
+        machine.isWiped = true
     }
 
     private func rot(_ machine: Machine) {
@@ -206,6 +226,10 @@ extension World {
             heal(.diskSpeed(machine: machine.index))
             heal(.clock(machine: machine.index))
             machine.disk.failNextSync = false
+            if machine.isReplaced, machine.process == nil {
+                restart(machine, after: 100 + foreignDiskDelay(machine))
+            }
+            machine.isReplaced = false
         }
     }
 

@@ -209,6 +209,7 @@ struct WorldCounters {
     var pauses = 0
     var clockJumps = 0
     var restores = 0
+    var wipes = 0
     var emptied = 0
     var resized = 0
     var administrationRefused = 0
@@ -226,6 +227,7 @@ struct WorldCounters {
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
+            ("disks_emptied", wipes),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("administration_refused", administrationRefused),
             ("administration_unknown", administrationUnknown),
