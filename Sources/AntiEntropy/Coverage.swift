@@ -28,6 +28,7 @@ public struct Coverage: Sendable {
         return isWhole == isOfWhole
     }
 
+    /// Covers the whole tree: its root was the same here and there.
     public mutating func coverAll() {
         isComplete = true
         leaves = []

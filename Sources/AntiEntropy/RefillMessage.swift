@@ -56,7 +56,8 @@ public enum RefillMessage: Equatable, Sendable {
         case 5:
             let range: UInt8 = try reader.integer()
             let leaf = try ExchangeMessage.leaf(&reader)
-            let (isWhole, isAll) = (try RefillMessage.flag(&reader), try RefillMessage.flag(&reader))
+            let isWhole = try RefillMessage.flag(&reader)
+            let isAll = try RefillMessage.flag(&reader)
             self = .lacked(
                 range, leaf: leaf, isWhole: isWhole, isAll: isAll, Array(reader.rest()))
         default: throw .invalid("a refill's message has an unknown kind")

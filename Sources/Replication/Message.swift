@@ -106,9 +106,7 @@ enum Message {
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
-        case Message.refillKind:
-            let message = try RefillMessage(decoding: reader.rest())
-            self = .refill(try Message.replicationFactor(flag), message, digest: number)
+        case Message.refillKind: self = try Message.refill(flag, number, reader.rest())
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -124,9 +122,18 @@ enum Message {
         _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
         let message = try ExchangeMessage(decoding: rest)
-        if case .roots = message {} else if number != 0 { throw .invalid("only roots have a moment") }
+        if case .roots = message {} else if number != 0 {
+            throw .invalid("only roots have a moment")
+        }
         return .exchange(
             try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+    }
+
+    private static func refill(
+        _ flag: UInt8, _ digest: UInt64, _ rest: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Message {
+        let message = try RefillMessage(decoding: rest)
+        return .refill(try replicationFactor(flag), message, digest: digest)
     }
 
     private static func replicationFactor(_ flag: UInt8) throws(DecodeError) -> Int {

@@ -46,7 +46,10 @@ extension Node {
         _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
-        if links[index].highest != identity { equalities.forget(link: index) }
+        if links[index].highest != identity {
+            equalities.forget(link: index)
+            refill.beginAnew(with: index)
+        }
         links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false

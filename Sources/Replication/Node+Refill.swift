@@ -80,6 +80,14 @@ extension Node {
         refill = Refill()
     }
 
+    /// A node of a hash tree with children: the root or a branch.
+    struct ParentPlace {
+        let n: Int
+        let range: KeyRange
+        /// 0 for the root, 1…32 for a branch.
+        let node: Int
+    }
+
     /// At a heartbeat: asks everybody in reach again.
     mutating func tendRefill(_ effects: inout Effects) {
         inquireAll(&effects)
@@ -162,11 +170,13 @@ extension Node {
         case .same(let moment, let equal, let whole):
             noteEqual(equal, Stamp(rawValue: moment), n, index)
             heardSame(equal, whole, n, index, &effects)
-        case .sums(let range, let place, let sums):
-            tellDiffering(sums, KeyRange(range), Int(place), n, node, &effects)
-        case .differing(let range, let place, let isWhole, let children):
+        case .sums(let range, let parent, let sums):
+            let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
+            tellDiffering(sums, place, node, &effects)
+        case .differing(let range, let parent, let isWhole, let children):
             guard counts(KeyRange(range), n, index, isWhole) else { return }
-            heardDiffering(children, KeyRange(range), Int(place), n, index, &effects)
+            let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
+            heardDiffering(children, place, index, &effects)
         case .states(let range, let leaf, let states):
             let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
             tellLacked(states, place, node, &effects)
@@ -205,28 +215,29 @@ extension Node {
         guard !open.isEmpty else { return }
         let first = random.below(open.count)
         for step in 0..<min(open.count, Node.descentsMax) {
-            askSums(open[(first + step) % open.count], 0, n, index, &effects)
+            let range = open[(first + step) % open.count]
+            askSums(ParentPlace(n: n, range: range, node: 0), index, &effects)
         }
     }
 
     private mutating func heardDiffering(
-        _ children: UInt32, _ range: KeyRange, _ place: Int, _ n: Int, _ index: Int,
-        _ effects: inout Effects
+        _ children: UInt32, _ place: ParentPlace, _ index: Int, _ effects: inout Effects
     ) {
-        refill.parts[n]?.coverage[index][Int(range.rawValue)].cover(~children, of: place)
+        let (n, range) = (place.n, place.range)
+        refill.parts[n]?.coverage[index][Int(range.rawValue)].cover(~children, of: place.node)
         complete(range, n)
-        let open = children
-            & (refill.parts[n]?.coverage[index][Int(range.rawValue)].open(of: place) ?? 0)
+        let coverage = refill.parts[n]?.coverage[index][Int(range.rawValue)]
+        let open = children & (coverage?.open(of: place.node) ?? 0)
         var asked = 0
         let first = random.below(HashTree.fanOut)
         for step in 0..<HashTree.fanOut where asked < Node.childrenMax {
             let child = (first + step) % HashTree.fanOut
             guard open & 1 << UInt32(child) != 0 else { continue }
             asked += 1
-            if place == 0 {
-                askSums(range, child + 1, n, index, &effects)
+            if place.node == 0 {
+                askSums(ParentPlace(n: n, range: range, node: child + 1), index, &effects)
             } else {
-                let leaf = UInt16((place - 1) * HashTree.fanOut + child)
+                let leaf = UInt16((place.node - 1) * HashTree.fanOut + child)
                 askStates(LeafPlace(n: n, range: range, leaf: leaf), index, &effects)
             }
         }
@@ -288,14 +299,17 @@ extension Node {
     }
 
     private mutating func askSums(
-        _ range: KeyRange, _ place: Int, _ n: Int, _ index: Int, _ effects: inout Effects
+        _ place: ParentPlace, _ index: Int, _ effects: inout Effects
     ) {
         guard mayAsk(links[index].node) else { return }
-        let own = tree(n, range)
-        let sums = place == 0 ? own.branches : own.leaves(of: place - 1)
         sendRefill(
-            .sums(range.rawValue, node: UInt8(place), Array(sums)), n, to: links[index].node,
-            &effects)
+            .sums(place.range.rawValue, node: UInt8(place.node), Array(childSums(place))),
+            place.n, to: links[index].node, &effects)
+    }
+
+    func childSums(_ place: ParentPlace) -> ArraySlice<UInt64> {
+        let own = tree(place.n, place.range)
+        return place.node == 0 ? own.branches : own.leaves(of: place.node - 1)
     }
 
     private mutating func askStates(

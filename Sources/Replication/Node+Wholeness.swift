@@ -146,20 +146,18 @@ extension Node {
     }
 
     mutating func tellDiffering(
-        _ sums: [UInt64], _ range: KeyRange, _ place: Int, _ n: Int, _ node: NodeID,
-        _ effects: inout Effects
+        _ sums: [UInt64], _ place: ParentPlace, _ node: NodeID, _ effects: inout Effects
     ) {
-        guard sharesRange(range, n, with: node), mayAsk(node) else { return }
-        let own = tree(n, range)
-        let mine = place == 0 ? own.branches : own.leaves(of: place - 1)
+        guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
         var children: UInt32 = 0
-        for (child, pair) in zip(sums, mine).enumerated() where pair.0 != pair.1 {
+        for (child, pair) in zip(sums, childSums(place)).enumerated() where pair.0 != pair.1 {
             children |= 1 << UInt32(child)
         }
+        let isWhole = isRefilled(place.range, place.n)
         sendRefill(
             .differing(
-                range.rawValue, node: UInt8(place), isWhole: isRefilled(range, n), children),
-            n, to: node, &effects)
+                place.range.rawValue, node: UInt8(place.node), isWhole: isWhole, children),
+            place.n, to: node, &effects)
     }
 
     mutating func tellLacked(

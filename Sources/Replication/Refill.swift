@@ -23,6 +23,17 @@ struct Refill {
     var givenUp: UInt64 = 0
     /// What is on its way to the disk.
     var marking: WholenessMarker?
+
+    /// The other node has begun a new life, in which it may not be whole: what is not covered yet
+    /// is another matter now. What is covered stays so.
+    mutating func beginAnew(with index: Int) {
+        for n in parts.indices {
+            for range in parts[n]?.coverage[index].indices ?? 0..<0
+            where parts[n]?.coverage[index][range].isComplete == false {
+                parts[n]?.coverage[index][range] = Coverage()
+            }
+        }
+    }
 }
 
 /// Which key ranges of a node are whole, as the journal has it. The last one counts. A journal

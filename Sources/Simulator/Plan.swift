@@ -56,12 +56,22 @@ struct Plan {
         drawWipes(seed)
     }
 
+    /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
+    /// whole again before all others were asked.
     private mutating func drawWipes(_ seed: UInt64) {
         var random = PRNG(seed: seed ^ 0x57_49_50_45)
         let kind = FaultKind.wipe
         guard random.chance(perMille: kind.seedsPerMille) else { return }
         faultMeans[kind.rawValue] = .nanoseconds(
             milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
+        guard nodes > 3 else { return }
+        let quorum = nodes / 2 + 1
+        keyspaces.append(
+            PlannedKeyspace(
+                name: "floor", n: nodes, r: quorum, w: quorum, durability: .fsync,
+                isSiblings: random.below(2) == 0, keys: 1 + random.below(3),
+                readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400,
+                hasStrongFloor: true))
     }
 
     /// One replica that syncs by interval, where nothing stands still: how much does a crash cost?
@@ -177,6 +187,8 @@ struct PlannedKeyspace {
     let readRepairPerMille: Int
     let timeoutMilliseconds: Int
     var life = Life.fixed
+    /// No request may ask for less than r and w.
+    var hasStrongFloor = false
 
     /// Assignments as `KEYSPACE CREATE` takes them.
     var settings: [String] { settings(History.Shape(self)) }
@@ -192,7 +204,7 @@ struct PlannedKeyspace {
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)",
-        ]
+        ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 
     static func draw(nodes: Int, _ random: inout PRNG) -> [PlannedKeyspace] {

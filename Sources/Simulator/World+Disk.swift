@@ -213,6 +213,7 @@ extension World {
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
             if plant == .writeQuorumOffByOne, keyspace.w > 1 {
+                _ = settings.set("floor=none")
                 _ = settings.set("w=\(keyspace.w - 1)")
             }
             if plant == .lastWriterWinsForSiblings { _ = settings.set("conflict=lww") }

@@ -50,10 +50,7 @@ extension World {
         case .linkBreak: breakLink()
         case .syncFailure: draw().disk.failNextSync = true
         case .diskFull: fillDisk(draw())
-        case .slowDisk:
-            let machine = draw()
-            machine.diskFactor = 1 + UInt64(faultRandom.below(200))
-            after(1_500, .diskSpeed(machine: machine.index))
+        case .slowDisk: slowDown(draw())
         case .clockJump: jumpClock()
         case .pause:
             let machine = draw()
@@ -73,6 +70,11 @@ extension World {
         case .restore: restore(draw())
         case .wipe: wipe(draw())
         }
+    }
+
+    private func slowDown(_ machine: Machine) {
+        machine.diskFactor = 1 + UInt64(faultRandom.below(200))
+        after(1_500, .diskSpeed(machine: machine.index))
     }
 
     private func killAll() {
@@ -151,10 +153,22 @@ extension World {
         counters.wipes += 1
         history.wipes.append(time)
         machine.isReplaced = faultRandom.below(4) == 0
-        let delay = machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000)
-        stop(machine, isPowerCut: true, restartAfter: delay + foreignDiskDelay(machine))
+        let delay = (machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000))
+            + foreignDiskDelay(machine)
+        stop(machine, isPowerCut: true, restartAfter: delay)
+        let again = delay + 10 + faultRandom.below(500)
+        schedule(
+            .relapse(machine: machine.index), after: .nanoseconds(milliseconds: UInt64(again)))
         machine.disk = SimulatedDisk(prng: machine.random.split())
         machine.isWiped = true
+    }
+
+    /// A machine that is being refilled dies in the middle of it.
+    func relapse(_ machine: Machine) {
+        guard phase == .safety, machine.process?.node.isRefilling == true else { return }
+        note("\(machine.node) dies while it is being refilled")
+        counters.relapses += 1
+        stop(machine, isPowerCut: faultRandom.below(2) == 0, restartAfter: 20)
     }
 
     private func rot(_ machine: Machine) {

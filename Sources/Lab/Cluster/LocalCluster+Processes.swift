@@ -90,9 +90,8 @@ extension LocalCluster {
                 let health = NodeHealth(asking: node.client)
                 if health.answers, health.linksUp == state.nodes.count - 1 {
                     refillsUntil = refillsUntil ?? MonotonicClock.now + 3_000_000_000
-                    if health.refill == nil || refillsUntil.map({ $0 < MonotonicClock.now }) == true {
-                        break
-                    }
+                    let isLate = refillsUntil.map { $0 < MonotonicClock.now } ?? false
+                    if health.refill == nil || isLate { break }
                 }
                 guard MonotonicClock.now < deadline else { throw late(node, health, milliseconds) }
                 MonotonicClock.sleep(milliseconds: 20)
