@@ -29,6 +29,8 @@ enum ReplicaStatus: UInt8 {
     case needsState = 13
     /// The keyspace merges typed values on one side only.
     case wrongEpoch = 14
+    /// The answer to a read: this replica is being refilled and cannot say.
+    case refilling = 9
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -50,6 +52,8 @@ enum Message {
     case replicateDelta(UInt64, DeltaRecord, ReplicateDurability)
     /// What a replica has of a key; nil for nothing, where what was written up to a stamp is gone.
     case answer(UInt64, Record?, emptiedAt: Stamp)
+    /// A replica that is not whole does not answer a read.
+    case answerDeclined(UInt64)
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion:
         UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
@@ -67,12 +71,15 @@ enum Message {
     /// What is the latest stamp that you know of?
     case latestStamp(UInt64)
     case latestStampTold(UInt64, Stamp)
-    /// Of the trees of keyspaces with this n: 2…64.
-    case exchange(Int, ExchangeMessage)
     /// Who is alive.
     case membership(MembershipMessage)
+    /// Of the trees of keyspaces with this n: 2…64; roots as they were at a moment.
+    case exchange(Int, ExchangeMessage, moment: Stamp)
+    /// The same for who is being refilled; of a sender whose definitions have this digest.
+    case refill(Int, RefillMessage, digest: UInt64)
 
     static let exchangeKind: UInt8 = 12
+    static let refillKind: UInt8 = 15
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -113,6 +120,7 @@ enum Message {
             guard flag == 0, number == 0 else { throw .invalid("members have no number") }
             self = .membership(try MembershipMessage(decoding: reader.rest()))
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
+        case Message.refillKind: self = try Message.refill(flag, number, reader.rest())
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -143,7 +151,7 @@ enum Message {
         return durability
     }
 
-    private static func record(
+    static func record(
         _ bytes: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Record {
         let record = try Record(validating: bytes)
@@ -164,8 +172,24 @@ enum Message {
     private static func exchange(
         _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
-        guard 2...64 ~= flag, number == 0 else { throw .invalid("exchange of no such trees") }
-        return .exchange(Int(flag), try ExchangeMessage(decoding: rest))
+        let message = try ExchangeMessage(decoding: rest)
+        if case .roots = message {} else if number != 0 {
+            throw .invalid("only roots have a moment")
+        }
+        return .exchange(
+            try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+    }
+
+    private static func refill(
+        _ flag: UInt8, _ digest: UInt64, _ rest: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Message {
+        let message = try RefillMessage(decoding: rest)
+        return .refill(try replicationFactor(flag), message, digest: digest)
+    }
+
+    private static func replicationFactor(_ flag: UInt8) throws(DecodeError) -> Int {
+        guard 2...64 ~= flag else { throw .invalid("exchange of no such trees") }
+        return Int(flag)
     }
 
     private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
@@ -177,7 +201,7 @@ enum Message {
 
     private static func writeStatus(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
         let status = try status(flag)
-        guard ![.found, .absent, .covered].contains(status) else {
+        guard ![.found, .absent, .covered, .refilling].contains(status) else {
             throw .invalid("status is none of a write")
         }
         return status
@@ -205,6 +229,10 @@ enum Message {
     private static func answer(
         _ number: UInt64, _ status: ReplicaStatus, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
+        guard status != .refilling else {
+            guard rest.isEmpty else { throw .invalid("who declines says nothing else") }
+            return .answerDeclined(number)
+        }
         guard status == .found else {
             guard status == .absent else { throw .invalid("status is none of a read") }
             var reader = ByteReader(rest)

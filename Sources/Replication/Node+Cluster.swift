@@ -6,7 +6,7 @@ import Ring
 
 // `CLUSTER`, as cluster-aware clients read it, and `INFO`.
 extension Node {
-    func cluster(_ effects: inout Effects) throws(CommandError) {
+    mutating func cluster(_ effects: inout Effects) throws(CommandError) {
         if request.matches(1, "SLOTS") {
             writeSlots(&effects)
         } else if request.matches(1, "SHARDS") {
@@ -21,6 +21,8 @@ extension Node {
             effects.bytes.writeBulk(text: nodeName(configuration.node))
         } else if request.matches(1, "COUNTKEYSINSLOT"), request.count == 3 {
             effects.bytes.writeInteger(0)
+        } else if request.matches(1, "REFILL") {
+            try refill(&effects)
         } else {
             throw .unknownSubcommand(.cluster)
         }
@@ -157,6 +159,7 @@ extension Node {
             ]),
             ("Persistence", [("loading", "0"), ("disk_full", isDiskFull ? "1" : "0")]),
         ]
+        sections.append(("Refill", refillFields))
         sections.append(("Stats", counters.named.map { ($0.name, "\($0.value)") }))
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]

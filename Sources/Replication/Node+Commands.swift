@@ -170,7 +170,7 @@ extension Node {
         }
     }
 
-    private func leastWriteQuorum(_ active: KeyspaceCatalog.Active) -> Int {
+    func leastWriteQuorum(_ active: KeyspaceCatalog.Active) -> Int {
         switch active.settings.floor {
         case .none: 1
         case .level(let level): level.count(of: active.n)

@@ -64,7 +64,8 @@ extension Node {
         }
         let replicas = ring.primaries(
             of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
-        guard let node = replicas.first(where: { isReachable($0) }) else {
+        let heard = replicas.first { isHeard($0) }
+        guard let node = heard ?? replicas.first(where: { isReachable($0) }) else {
             countUnavailable(.forward, location.keyspace)
             return fail(
                 target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)

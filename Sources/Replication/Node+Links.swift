@@ -47,6 +47,11 @@ extension Node {
         _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
+        if links[index].highest != identity {
+            equalities.forget(link: index)
+            refill.beginAnew(with: index)
+        }
+        links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
@@ -54,6 +59,7 @@ extension Node {
         hastenExchange(index)
         sendHeartbeat(to: index, &effects)
         joinMembers(through: node, &effects)
+        if isRefilling { inquire(index, &effects) }
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
@@ -86,6 +92,12 @@ extension Node {
     func isResponsive(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }
         return links[index].isUp && !links[index].isSilent && !isLost(index)
+    }
+
+    /// Whether a node was heard so lately that it can be relied on to answer.
+    func isHeard(_ node: NodeID) -> Bool {
+        guard let index = linkIndex(of: node), isResponsive(node) else { return false }
+        return isHeard(index)
     }
 
     mutating func noteSilence(of node: NodeID) {
@@ -162,7 +174,13 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .exchange(let n, let message): exchange(message, n, from: node, &effects)
+        case .answerDeclined(let number):
+            declined(OperationID(rawValue: number), by: node, &effects)
+        case .exchange(let n, let message, let moment):
+            if case .roots(let roots) = message { tellSame(roots, moment, n, node, &effects) }
+            exchange(message, n, from: node, &effects)
+        case .refill(let n, let message, let digest):
+            try refill(message, n, digest, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
@@ -198,6 +216,7 @@ extension Node {
             sendHeartbeat(to: index, &effects)
             tendExchange(index, &effects)
         }
+        if isRefilling { tendRefill(&effects) }
     }
 
     private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
@@ -216,6 +235,7 @@ extension Node {
         if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
             counters.refusedAhead += 1
         }
+        noteDefinitions(digest, of: node)
         if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
     }
 

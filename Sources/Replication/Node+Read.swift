@@ -19,7 +19,8 @@ extension Node {
         let n = catalog.active[keyspace].n
         let address = store.address(of: key)
         let location = KeyLocation(keyspace: keyspace, address: address)
-        guard levels.readQuorum == 1, isReplica(of: location) else {
+        guard levels.readQuorum == 1, isReplica(of: location), isWhole(address.range, keyspace)
+        else {
             return ask(key, location, levels, purpose, target, &effects)
         }
         let record = believableState(address, key, keyspace, &effects)
@@ -79,7 +80,9 @@ extension Node {
             return false
         }
         let n = catalog.active[location.keyspace].n
-        let reachable = reachableReplicas(of: location.address.range, n)
+        let isMissing = isReplica(of: location)
+            && !isWhole(location.address.range, location.keyspace)
+        let reachable = reachableReplicas(of: location.address.range, n) - (isMissing ? 1 : 0)
         guard reachable < levels.readQuorum else { return true }
         countUnavailable(.read, location.keyspace)
         fail(
@@ -98,6 +101,10 @@ extension Node {
         let rank = Int(ranks[Int(address.range.rawValue)])
         guard rank < read.tally.replicaCount else { return }
         reads[id]?.everAsked |= 1 << UInt64(rank)
+        guard isWhole(address.range, read.keyspace) else {
+            _ = reads[id]?.tally.record(.refused(.unreachable), from: rank)
+            return
+        }
         let own = believableState(address, key, read.keyspace, &effects)
         if read.typed != nil { return recordOwnState(own, from: rank, of: id, &effects) }
         record(own, from: rank, of: id, &effects)
@@ -181,8 +188,28 @@ extension Node {
         if configuration.plantedBug == .refusalCountsAsAnswer {
             return record(nil, from: replica, of: id, &effects)
         }
+        pass(over: replica, of: id, &effects)
+    }
+
+    /// A replica that is not whole does not answer; another one is asked.
+    mutating func declined(
+        _ id: OperationID, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
+            replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
+        else {
+            counters.lateAnswers += 1
+            return
+        }
+        pass(over: replica, of: id, &effects)
+    }
+
+    /// Counts a replica out, and asks another one in its place.
+    private mutating func pass(
+        over replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
         reads[id]?.asked &= ~(1 << UInt64(replica))
-        let decision = reads[id]?.tally.record(.refused(.clockAhead), from: replica)
+        let decision = reads[id]?.tally.record(.refused(.unreachable), from: replica)
         settle(id, decision, &effects)
         if let read = reads[id], read.tally.decision == nil {
             askMore(id, read.tally.readQuorum, &effects)

@@ -192,7 +192,11 @@ extension Node {
         _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: key)
-        guard let record = believableState(store.address(of: key), key, keyspace, &effects) else {
+        let address = store.address(of: key)
+        guard isWhole(address.range, keyspace) else {
+            return decline(number, of: node, &effects)
+        }
+        guard let record = believableState(address, key, keyspace, &effects) else {
             let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
             return withUnsafeBytes(of: emptiedAt.littleEndian) {
                 send(
@@ -223,6 +227,8 @@ enum JournalKind: UInt8 {
     case delta = 4
     /// Who was taken out of the cluster, and admitted again.
     case members = 5
+    /// What of this node is whole, as `WholenessMarker.encode` writes it.
+    case wholeness = 6
 }
 
 // Recovery and checkpoints.
@@ -242,6 +248,7 @@ extension Node {
             let record = try Record(validating: rest)
             if record.isMergeable { _ = try CRDTState(record) }
             restore(record)
+            if configuration.plantedBug == .refillForgotten { isRefilling = false }
         case .members: try restoreMembers(rest)
         case .delta: restore(try DeltaRecord(decoding: rest))
         case .removal:
@@ -257,6 +264,9 @@ extension Node {
             let before = catalog
             try catalog.restore(decoding: &definitions)
             if !catalog.isShaped(like: before) { reshape() }
+        case .wholeness:
+            var marker = ByteReader(rest)
+            adopt(try WholenessMarker(&marker))
         }
     }
 
@@ -301,6 +311,7 @@ extension Node {
                 appendMembers(into: &buffer)
                 buffer.store(UInt32(buffer.count - start - 4), at: start)
             }
+            exportWholeness(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {

@@ -207,7 +207,7 @@ extension Node {
             intent.context = context
         }
         if name == .qset && options.context == nil { intent.context = CausalContext() }
-        if !isReplica(of: place) {
+        if !coordinates(place) {
             return intent.context == nil
                 ? forward(intent, to: place, target, &effects)
                 : forwardRequest(
@@ -318,7 +318,7 @@ extension Node {
         if let index = options.context {
             seen = context(at: index, target, &effects)
             guard seen != nil else { return }
-            guard isReplica(of: spot) else {
+            guard coordinates(spot) else {
                 return forwardRequest(
             to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
             }
@@ -357,7 +357,7 @@ extension Node {
         _ intent: WriteIntent, _ spot: KeyLocation,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        if isReplica(of: spot) {
+        if coordinates(spot) {
             write(intent, at: spot, target, &effects)
         } else {
             forward(intent, to: spot, target, &effects)

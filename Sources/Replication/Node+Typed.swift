@@ -81,12 +81,16 @@ extension Node {
             if writes == nil { return }
         }
         let timeout = writes?.timeoutMilliseconds ?? reads.timeoutMilliseconds
-        guard isReplica(of: location) else {
+        guard coordinates(location) else {
             let part = part(name, index)
             return forward(
                 part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
         }
         effects.beginStep()
+        guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, location.keyspace)
+        else {
+            return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
+        }
         let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
         guard isAnswered else {
             let part = part(name, index)

@@ -8,6 +8,7 @@ import Ring
 extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
+        if id.kind == .refill { return reachedMarker(&effects) }
         guard id.kind == .write else { return reachedDefinitions(id, &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }
@@ -35,7 +36,7 @@ extension Node {
         case .clockAhead: .refused(.clockAhead)
         case .tooManySiblings: .refused(.tooLarge)
         case .wrongEpoch: .refused(.wrongEpoch)
-        case .overloaded, .found, .absent, .superseded, .covered, .needsState:
+        case .overloaded, .found, .absent, .superseded, .covered, .needsState, .refilling:
             .refused(.overloaded)
         }
         record(answer, from: replica, of: id, &effects)

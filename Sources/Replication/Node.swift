@@ -56,6 +56,11 @@ public struct Node: ~Copyable {
     var contents: [KeyspaceContents] = []
     /// By n, then by key range: what replicas compare; empty where no keyspace has this n.
     var forests: [[HashTree]] = Array(repeating: [], count: 65)
+    /// When which replica was last found equal.
+    var equalities = EqualityLedger()
+    /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
+    public internal(set) var isRefilling: Bool
+    var refill = Refill()
     var isDiskFull = false
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []
@@ -123,6 +128,10 @@ public struct Node: ~Copyable {
         membership = Membership(
             identity: identity, configuration.membership, random: PRNG(seed: self.random.next()),
             now: now)
+        for index in links.indices {
+            links[index].exchangeBudget = configuration.exchangeBytesPerSecond
+        }
+        isRefilling = links.count > 1 && configuration.plantedBug != .emptiedAnswersAtOnce
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -184,6 +193,8 @@ struct Link {
     var wallBase: Int64?
     /// When its last heartbeat came.
     var heardAt: Deadline = 0
+    /// Its definitions were this node's when it was last heard.
+    var agrees = false
     /// When the next exchange begins, and how long after it the one that follows.
     var exchangeAt: Deadline = 0
     var exchangePause: UInt64 = 0

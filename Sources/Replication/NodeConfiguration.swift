@@ -64,6 +64,12 @@ public struct NodeConfiguration: Sendable {
         case exchangeSkipsTombstones
         /// An exchange asks for nothing.
         case exchangeAsksNothing
+        /// A node that returns without its memory answers reads at once.
+        case emptiedAnswersAtOnce
+        /// A node that was being refilled when it died takes itself for whole when it returns.
+        case refillForgotten
+        /// A node that is being refilled asks one other replica only.
+        case refillFromOne
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

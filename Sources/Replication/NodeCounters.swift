@@ -50,6 +50,10 @@ public struct NodeCounters: Equatable, Sendable {
     public var membersLost = 0
     /// Times that two processes spoke under one number.
     public var memberConflicts = 0
+    /// Reads of other nodes that were not answered because the key range is not whole here.
+    public var declinedReads = 0
+    /// Records that this node lacked after it had lost its memory, and asked for.
+    public var refilledKeys = 0
 
     public init() {}
 
@@ -86,6 +90,8 @@ public struct NodeCounters: Equatable, Sendable {
         statesSent += other.statesSent
         membersLost += other.membersLost
         memberConflicts += other.memberConflicts
+        declinedReads += other.declinedReads
+        refilledKeys += other.refilledKeys
     }
 
     /// Each counter with its name, in a fixed order.
@@ -109,6 +115,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("states_sent", statesSent),
             ("members_lost", membersLost),
             ("member_conflicts", memberConflicts),
+            ("declined_reads", declinedReads), ("refilled_keys", refilledKeys),
         ]
     }
 }

@@ -32,5 +32,7 @@ enum MetricsHelp {
         "members_lost": "Nodes that the members declared dead.",
         "member_conflicts": "Times that two processes spoke under one node's number.",
         "states_sent": "Whole states of typed values sent where a delta did not do.",
+        "declined_reads": "Reads of other nodes not answered because the range is not whole here.",
+        "refilled_keys": "Records asked for after this node had lost its memory.",
     ]
 }

@@ -19,6 +19,7 @@ extension Server {
         writeStaleness(keyspaces, &text)
         writeContents(keyspaces, &text)
         writeLinks(&text)
+        writeRefill(&text)
         writeLoop(&text)
         writeJournal(&text)
         writeRecovery(&text)
@@ -158,6 +159,25 @@ extension Server {
         text.single(
             "quorate_clock_contradicted", .gauge, node.isClockContradicted ? 1 : 0,
             "Whether no linked node's clock is near this one's, so that nothing is written here.")
+    }
+
+    private func writeRefill(_ text: inout MetricsText) {
+        let figures = node.refillFigures
+        text.single(
+            "quorate_refilling", .gauge, node.isRefilling ? 1 : 0,
+            "Whether some key ranges are not whole here, so that their reads go elsewhere.")
+        text.single(
+            "quorate_refill_ranges", .gauge, figures.ranges,
+            "Key ranges that this node keeps, for each n, while it is being refilled.")
+        text.single(
+            "quorate_refill_ranges_whole", .gauge, figures.wholeRanges,
+            "Of these, how many are whole.")
+        text.family(
+            "quorate_refill_waits", .gauge,
+            "Whether a node has not said yet that it has nothing that is lacked here.")
+        for link in node.linkFigures where node.isRefilling {
+            text.sample(figures.waitingFor.contains(link.node) ? 1 : 0, label(link))
+        }
     }
 
     private func label(_ link: LinkFigures) -> [MetricsText.Label] {

@@ -80,6 +80,7 @@ extension Server {
         if let malformed {
             throw .corruption("a record passed its checksum and is malformed: \(malformed.text)")
         }
+        if !report.quarantined.isEmpty { node.distrustMemory() }
         return report
     }
 

@@ -13,6 +13,8 @@ import Causality
 //    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
 //    out: what it wrote is brought back to the present once the clock is right again, behind what
 //    others wrote meanwhile.
+//    An emptied disk takes back what one replica alone acknowledged (w = 1), and nothing else:
+//    no other disk is emptied before the node is whole again.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
 //    the later stamp. Clocks that jump by an hour take that back: the write of a slow clock loses
 //    to the past, which is last-writer-wins' known price.
@@ -29,7 +31,8 @@ extension History {
     private func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
-            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)
+            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read),
+            leastLevel(of: write) > 1 || wipes.allSatisfy({ $0 < write.invoked })
         else { return false }
         switch keyspace.durability {
         case .fsync: return true

@@ -62,6 +62,8 @@ struct History {
     var operations: [Operation] = []
     /// When processes stopped, by machine: what was in memory only may be gone then.
     private(set) var stops: [[UInt64]] = []
+    /// When disks were emptied, never two before the first was refilled.
+    var wipes: [UInt64] = []
     /// A disk rotted: what it had acknowledged is gone.
     var isAnythingLost = false
     /// By keyspace: what it may be.

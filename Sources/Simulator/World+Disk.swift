@@ -110,7 +110,10 @@ extension World {
             report = try recover(machine, policy, into: &node)
         } catch { return recoveryFailed(machine, error) }
         if report.droppedBytes > 0 { counters.tornTails += 1 }
-        if !report.quarantined.isEmpty { note("\(machine.node) quarantined \(report.quarantined)") }
+        if !report.quarantined.isEmpty {
+            note("\(machine.node) quarantined \(report.quarantined)")
+            if plant != .rotAccepted { node.distrustMemory() }
+        }
         var journal = Journal(
             resuming: report,
             limits: JournalLimits(segmentBytes: plan.segmentBytes, batchBytesMax: 4_096 * 5),
@@ -210,6 +213,7 @@ extension World {
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
             if plant == .writeQuorumOffByOne, keyspace.w > 1 {
+                _ = settings.set("floor=none")
                 _ = settings.set("w=\(keyspace.w - 1)")
             }
             if plant == .lastWriterWinsForSiblings { _ = settings.set("conflict=lww") }
@@ -227,6 +231,9 @@ extension World {
         case .emptiedByOwnClock: .emptiedByOwnClock
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
+        case .emptiedAnswersAtOnce: .emptiedAnswersAtOnce
+        case .refillForgotten: .refillForgotten
+        case .refillFromOne: .refillFromOne
         default: nil
         }
     }

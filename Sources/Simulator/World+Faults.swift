@@ -50,10 +50,7 @@ extension World {
         case .linkBreak: breakLink()
         case .syncFailure: draw().disk.failNextSync = true
         case .diskFull: fillDisk(draw())
-        case .slowDisk:
-            let machine = draw()
-            machine.diskFactor = 1 + UInt64(faultRandom.below(200))
-            after(1_500, .diskSpeed(machine: machine.index))
+        case .slowDisk: slowDown(draw())
         case .clockJump: jumpClock()
         case .pause:
             let machine = draw()
@@ -71,7 +68,13 @@ extension World {
             schedule(.clientTurn(client: index), after: 800_000_001)
         case .rot: rot(draw())
         case .restore: restore(draw())
+        case .wipe: wipe(draw())
         }
+    }
+
+    private func slowDown(_ machine: Machine) {
+        machine.diskFactor = 1 + UInt64(faultRandom.below(200))
+        after(1_500, .diskSpeed(machine: machine.index))
     }
 
     private func killAll() {
@@ -135,6 +138,37 @@ extension World {
     /// Where clocks jump, a node that lost its epochs may be refused for as long as a jump.
     private func hasRightClock(_ machine: Machine) -> Bool {
         machine.index > 0 || !plan.mayJumpClocks
+    }
+
+    /// Puts an empty disk in. Not while another one's content may still be missing: what two disks
+    /// lose between them no store has.
+    private func wipe(_ machine: Machine) {
+        for other in machines where other.process?.node.isRefilling == false {
+            other.isWiped = false
+        }
+        guard machine.process != nil, hasRightClock(machine),
+            machines.allSatisfy({ !$0.isWiped })
+        else { return }
+        note("\(machine.node) loses its disk")
+        counters.wipes += 1
+        history.wipes.append(time)
+        machine.isReplaced = faultRandom.below(4) == 0
+        let delay = (machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000))
+            + foreignDiskDelay(machine)
+        stop(machine, isPowerCut: true, restartAfter: delay)
+        let again = delay + 10 + faultRandom.below(500)
+        schedule(
+            .relapse(machine: machine.index), after: .nanoseconds(milliseconds: UInt64(again)))
+        machine.disk = SimulatedDisk(prng: machine.random.split())
+        machine.isWiped = true
+    }
+
+    /// A machine that is being refilled dies in the middle of it.
+    func relapse(_ machine: Machine) {
+        guard phase == .safety, machine.process?.node.isRefilling == true else { return }
+        note("\(machine.node) dies while it is being refilled")
+        counters.relapses += 1
+        stop(machine, isPowerCut: faultRandom.below(2) == 0, restartAfter: 20)
     }
 
     private func rot(_ machine: Machine) {
@@ -206,6 +240,10 @@ extension World {
             heal(.diskSpeed(machine: machine.index))
             heal(.clock(machine: machine.index))
             machine.disk.failNextSync = false
+            if machine.isReplaced, machine.process == nil {
+                restart(machine, after: 100 + foreignDiskDelay(machine))
+            }
+            machine.isReplaced = false
         }
     }
 

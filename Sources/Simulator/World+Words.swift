@@ -25,18 +25,22 @@ extension World {
         let names = [
             "?", "replicate", "replicated", "read", "answer", "command", "command reply",
             "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
-            "exchange",
+            "exchange", "refill",
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), 12)]) \(number) flag \(payload[1])"
+        let name = "\(names[min(Int(payload[0]), 13)]) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1: return name + " " + describe(record: rest)
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
+        case 4 where rest.isEmpty: return name + " declined"
         case 4: return name + (rest.count == 8 ? " nothing" : " " + describe(record: rest))
         case 12:
             let questions = ["roots", "branches", "leaves", "keys", "wanted", "held"]
             return "exchange of \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
+        case 13:
+            let questions = ["inquiry", "same", "sums", "differing", "states", "lacked"]
+            return "refill's \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
         default: return name
         }
     }
@@ -46,6 +50,7 @@ extension World {
         switch payload[0] {
         case 1: return describe(record: rest)
         case 2: return "removal of " + String(decoding: rest, as: UTF8.self)
+        case 4: return payload[9] == 1 ? "that it is whole" : "which ranges are whole"
         default: return "definitions"
         }
     }

@@ -152,6 +152,7 @@ final class World {
         case .clientPatience(let client, let generation, let request):
             losePatience(client, generation, request)
         case .fault(let kind): strike(kind)
+        case .relapse(let machine): relapse(machines[machine])
         case .administer: administer()
         case .heal(let mend): heal(mend)
         case .start(let machine): start(machines[machine])
@@ -179,7 +180,8 @@ final class World {
         case .call(let from, _): from
         case .linkLost(let at, _, _), .greetingOver(let at, _, _): at
         case .toNode(let client, _, _): clients[client].machine
-        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .administer, .heal,
+        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .relapse, .administer,
+            .heal,
             .phase:
             nil
         }
@@ -209,6 +211,8 @@ struct WorldCounters {
     var pauses = 0
     var clockJumps = 0
     var restores = 0
+    var wipes = 0
+    var relapses = 0
     var emptied = 0
     var resized = 0
     var administrationRefused = 0
@@ -226,6 +230,8 @@ struct WorldCounters {
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
+            ("disks_emptied", wipes),
+            ("deaths_while_refilling", relapses),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("administration_refused", administrationRefused),
             ("administration_unknown", administrationUnknown),

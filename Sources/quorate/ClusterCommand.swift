@@ -104,7 +104,7 @@ enum ClusterCommand {
 
     static func table(_ statuses: [NodeStatus]) -> TextTable {
         var table = TextTable([
-            "node", "state", "pid", "clients", "metrics", "links to others", "keys",
+            "node", "state", "pid", "clients", "metrics", "links to others", "refill", "keys",
             "p99 reads", "p99 writes", "stale reads",
         ])
         for status in statuses {
@@ -118,6 +118,7 @@ enum ClusterCommand {
                 status.node.client.description,
                 status.node.metrics?.description ?? "-",
                 health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
+                refill(health),
                 health?.keys.map { String($0) } ?? "-",
                 health?.readP99.map(milliseconds) ?? "-",
                 health?.writeP99.map(milliseconds) ?? "-",
@@ -125,6 +126,14 @@ enum ClusterCommand {
             ])
         }
         return table
+    }
+
+    /// How far a node is that had lost its memory, and for whom it waits.
+    private static func refill(_ health: NodeHealth?) -> String {
+        guard let health, health.answers else { return "-" }
+        guard let refill = health.refill else { return "whole" }
+        let waits = refill.waitsFor.isEmpty ? "" : ", waits for \(refill.waitsFor)"
+        return "\(refill.wholeRanges)/\(refill.ranges) ranges\(waits)"
     }
 
     /// Of the reads that were compared with all replicas.

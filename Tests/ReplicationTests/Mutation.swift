@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Testing
 
 @testable import Replication
 
@@ -16,7 +17,8 @@ struct Mutation {
 
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (1...11).map { kind in messages.filter { $0[0] == kind } }
+        originals = (1...13).map { kind in messages.filter { $0[0] == kind } }
+            .filter { !$0.isEmpty }
     }
 
     mutating func original() -> [UInt8] {
@@ -207,6 +209,9 @@ extension Cluster {
         cluster.cut = []
         _ = cluster.run(c, "KEYSPACE DROP m")
         cluster.pass(milliseconds: 9_000)
+        do { try cluster.restart(c, epoch: 2, on: []) } catch { Issue.record(error) }
+        _ = cluster.run(a, "SET late v")
+        cluster.pass(milliseconds: 1_000)
         _ = cluster.run(c, "FLUSHALL")
         return cluster.frames ?? []
     }

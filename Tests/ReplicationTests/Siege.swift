@@ -183,7 +183,7 @@ final class Siege {
 
     /// Malformed by the layout of messages alone.
     private func isMalformed(_ message: [UInt8]) -> Bool {
-        guard message.count >= 10, 1...11 ~= message[0] else { return true }
+        guard message.count >= 10, 1...13 ~= message[0] else { return true }
         return [2, 9, 11].contains(message[0]) && message.count != 18
             || message[0] == 8 && message.count != 10
     }
@@ -222,6 +222,7 @@ final class Siege {
             case .forward: node.forwards.numbers
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
+            case .refill: []
             }
         }
     }

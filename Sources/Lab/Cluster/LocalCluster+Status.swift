@@ -19,6 +19,12 @@ public struct NodeStatus: Equatable, Sendable {
             "metrics": node.metrics.map { .text($0.description) } ?? .null,
             "answers": .bool(health?.answers ?? false),
             "linksUp": health?.linksUp.map(JSON.integer) ?? .null,
+            "refill": health?.refill.map { refill in
+                [
+                    "ranges": .integer(refill.ranges), "wholeRanges": .integer(refill.wholeRanges),
+                    "waitsFor": .text(refill.waitsFor),
+                ]
+            } ?? .null,
             "keys": health?.keys.map(JSON.integer) ?? .null,
             "readP99Microseconds": health?.readP99.map(JSON.integer) ?? .null,
             "readsCompared": health?.readsCompared.map(JSON.integer) ?? .null,
