@@ -63,6 +63,9 @@ public struct KeyspaceSettings: Equatable, Sendable {
     /// Reads out of a thousand that compare all replicas in the background, once they have been
     /// answered: what differs is repaired, and how stale the answer was is counted.
     public var readRepairPerMille: UInt32 = 100
+    /// Whether fallbacks stand in for replicas that are away: their acknowledgements count for W,
+    /// their answers for R, and never for PW and PR.
+    public var isSloppy = false
     /// What was written up to this stamp is gone: the keyspace was emptied then.
     public var truncatedAt = Stamp(rawValue: 0)
 
@@ -95,6 +98,12 @@ public struct KeyspaceSettings: Equatable, Sendable {
         if floor == .strong, conflict == .lww, count(writeQuorum) * 2 <= replicationFactor {
             return "floor=strong with conflict=lww needs 2w>n, so that of two writes in sequence "
                 + "the second wins; w=\(count(writeQuorum)), n=\(replicationFactor)"
+        }
+        if isSloppy, floor == .strong {
+            return "sloppy=on lets fallbacks stand in for replicas, which floor=strong rules out"
+        }
+        if isSloppy, replicationFactor == 1 {
+            return "sloppy=on needs n above 1: one replica is the order of its key's writes"
         }
         if durability == .memory, count(durableWriteQuorum) > 0 {
             return "dw needs durability=fsync or interval"
@@ -141,6 +150,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         safer.valueBytesMax = max(valueBytesMax, other.valueBytesMax)
         safer.siblingsMax = max(siblingsMax, other.siblingsMax)
         safer.readRepairPerMille = max(readRepairPerMille, other.readRepairPerMille)
+        safer.isSloppy = isSloppy && other.isSloppy
         safer.truncatedAt = max(truncatedAt, other.truncatedAt)
         return safer
     }

@@ -21,6 +21,8 @@ enum ReplicaStatus: UInt8 {
     case absent = 7
     /// A later write of the key is here already, so this one changed nothing.
     case superseded = 8
+    /// A hint came to a node that is no replica of its key.
+    case noReplica = 9
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -55,7 +57,14 @@ enum Message {
     /// Of the trees of keyspaces with this n: 2…64.
     case exchange(Int, ExchangeMessage)
 
+    /// Keep a record for a replica that is away; an acknowledgement is wanted.
+    case hint(UInt64, for: NodeID, Record, ReplicateDurability)
+    /// Merge a record that the sender kept for this node; an acknowledgement is wanted.
+    case handOff(UInt64, Record)
+
     static let exchangeKind: UInt8 = 12
+    static let hintKind: UInt8 = 13
+    static let handOffKind: UInt8 = 14
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -99,6 +108,13 @@ enum Message {
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
+        case Message.hintKind:
+            let durability = try Message.durability(flag)
+            let node = NodeID(try reader.integer())
+            self = .hint(number, for: node, try Record(validating: reader.rest()), durability)
+        case Message.handOffKind:
+            guard flag == 0 else { throw .invalid("hand-off has an unknown flag") }
+            self = .handOff(number, try Record(validating: reader.rest()))
         default: throw .invalid("message kind is unknown")
         }
     }

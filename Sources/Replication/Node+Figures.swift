@@ -26,6 +26,12 @@ public struct LinkFigures: Equatable, Sendable {
     /// Milliseconds that its wall clock is ahead of this node's, as last heard and with the way of
     /// the message in it; nil while nothing has been heard.
     public let clockAheadMilliseconds: Int64?
+    /// Hints that this node keeps for it.
+    public let hints: Int
+    /// What they take, bytes.
+    public let hintBytes: Int
+    /// How old the oldest is, milliseconds; 0 without any.
+    public let oldestHintMilliseconds: UInt64
 }
 
 // What an operator watches. Plain integers; the driver renders them.
@@ -48,10 +54,12 @@ extension Node {
     /// Every other node, ascending.
     public var linkFigures: [LinkFigures] {
         let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        return links.filter { $0.node != configuration.node }.map { link in
+        return links.indices.filter { links[$0].node != configuration.node }.map { index in
             LinkFigures(
-                node: link.node, isUp: link.isUp,
-                clockAheadMilliseconds: link.wallBase.map { $0 - own })
+                node: links[index].node, isUp: links[index].isUp,
+                clockAheadMilliseconds: links[index].wallBase.map { $0 - own },
+                hints: hints[index].count, hintBytes: hints[index].byteCount,
+                oldestHintMilliseconds: oldestHintMilliseconds(index))
         }
     }
 

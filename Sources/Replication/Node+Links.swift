@@ -57,6 +57,7 @@ extension Node {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
         links[index].wallBase = nil
+        breakHandOff(index)
         for slot in 0..<writes.indexEnd {
             if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
         }
@@ -156,6 +157,9 @@ extension Node {
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
         case .exchange(let n, let message): exchange(message, n, from: node, &effects)
+        case .hint(let number, let target, let record, let durability):
+            hint(number, for: target, record, durability, from: node, &effects)
+        case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
@@ -186,6 +190,7 @@ extension Node {
             if let until = links[index].cutUntil, now.monotonic >= until {
                 links[index].cutUntil = nil
             }
+            tendHints(index, &effects)
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
             tendExchange(index, &effects)

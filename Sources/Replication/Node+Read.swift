@@ -47,7 +47,7 @@ extension Node {
             guard !reads.isFull else { return }
         } else {
             guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
-            let reachable = reachableReplicas(of: address.range, n)
+            let reachable = reachableHolders(of: address.range, keyspace)
             guard reachable >= levels.readQuorum else {
                 countUnavailable(.read, keyspace)
                 return fail(
@@ -60,18 +60,20 @@ extension Node {
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let byteCount = store.find(address, key)?.length ?? 0
+        let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
         let operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(target, byteCount: byteCount), client: client,
                 deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
-            comparesAll: isSampled && !purpose.isComparison, begun: latestBegun,
+            comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
             tally: ReadTally(
-                replicaCount: n, readQuorum: levels.readQuorum,
-                primaryReadQuorum: levels.primaryReadQuorum))
+                replicaCount: length, readQuorum: levels.readQuorum,
+                primaryReadQuorum: levels.primaryReadQuorum),
+            primaries: n)
         let id = reads.insert(operation)
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
@@ -86,6 +88,7 @@ extension Node {
         let rank = Int(ranks[Int(address.range.rawValue)])
         guard rank < read.tally.replicaCount else { return }
         reads[id]?.everAsked |= 1 << UInt64(rank)
+        guard rank < read.primaries else { return answerOwnHint(id, rank, read, &effects) }
         let own = believableState(address, key, read.keyspace, &effects)
         record(own, from: rank, of: id, &effects)
     }
@@ -175,10 +178,10 @@ extension Node {
         b.withUnsafeBytes { bytesEqual(a, $0) }
     }
 
-    private mutating func record(
+    mutating func record(
         _ record: Record?, from replica: Int, of id: OperationID, _ effects: inout Effects
     ) {
-        guard reads.contains(id) else { return }
+        guard let primaries = reads[id]?.primaries else { return }
         if let record {
             let start = reads[id]?.bytes.count ?? 0
             reads[id]?.bytes.append(contentsOf: record.bytes)
@@ -187,7 +190,8 @@ extension Node {
             reads[id]?.answers.append((replica, nil))
         }
         reads[id]?.asked &= ~(1 << UInt64(replica))
-        let decision = reads[id]?.tally.record(.answered(primary: true), from: replica)
+        let decision = reads[id]?.tally.record(
+            .answered(primary: replica < primaries), from: replica)
         settle(id, decision, &effects)
     }
 
@@ -233,6 +237,7 @@ extension Node {
         case .satisfied:
             let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted
+                node.noteFallbacks(in: read.tally)
                 if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
                 node.read(sum, of: read, &effects)
             }
@@ -254,7 +259,8 @@ extension Node {
     /// Brings every replica that answered with less than the sum of all answers up to it.
     private mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
         guard read.answers.count > 1 else { return }
-        withSum(of: read) { node, sum, stale, _ in
+        withSum(of: read) { node, sum, behind, _ in
+            let stale = behind.filter { read.answers[$0].replica < read.primaries }
             guard var sum, !stale.isEmpty else { return }
             node.counters.readRepairs += 1
             if node.configuration.plantedBug == .repairWithFreshStamp { node.stampAnew(&sum) }

@@ -47,7 +47,7 @@ extension Node {
         acknowledge(number, needsSync ? .durable : .acknowledged, nil, to: node, &effects)
     }
 
-    private func acknowledge(
+    func acknowledge(
         _ number: UInt64, _ status: ReplicaStatus, _ stamp: Stamp?, to node: NodeID,
         _ effects: inout Effects
     ) {
@@ -168,7 +168,11 @@ extension Node {
         _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: key)
-        guard let record = believableState(store.address(of: key), key, keyspace, &effects) else {
+        let address = store.address(of: key)
+        if keepsHints(address.range, keyspace) {
+            return answerFromHint(number, key, from: node, &effects)
+        }
+        guard let record = believableState(address, key, keyspace, &effects) else {
             let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
             return withUnsafeBytes(of: emptiedAt.littleEndian) {
                 send(
@@ -190,6 +194,10 @@ enum JournalKind: UInt8 {
     case removal = 2
     /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
     case definitions = 3
+    /// A `Hint`: for whom (2), since when (8), its record.
+    case hint = 4
+    /// A hint is over: for whom it was (2), its key.
+    case hintOver = 5
 }
 
 // Recovery and checkpoints.
@@ -220,6 +228,8 @@ extension Node {
             let before = catalog
             try catalog.restore(decoding: &definitions)
             if !catalog.isShaped(like: before) { recountKeys() }
+        case .hint: try restoreHint(rest)
+        case .hintOver: try restoreHintOver(rest)
         }
     }
 
@@ -260,12 +270,16 @@ extension Node {
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {
+            guard !Node.isHintCursor(place) else {
+                next = exportHint(from: place, into: &buffer)
+                continue
+            }
             next = store.visit(from: place) { record in
                 guard isKeptOnDisk(record) else { return }
                 buffer.append(integer: UInt32(record.length + 1))
                 buffer.append(JournalKind.record.rawValue)
                 buffer.append(record.bytes)
-            }
+            } ?? Node.firstHintCursor
         }
         return next
     }

@@ -204,6 +204,7 @@ extension Node {
             intent.context = context
         }
         if name == .qset && options.context == nil { intent.context = CausalContext() }
+        if standsIn(at: place) { return standIn(intent, at: place, target, &effects) }
         if !isReplica(of: place) {
             return intent.context == nil
                 ? forward(intent, to: place, target, &effects)
@@ -307,7 +308,7 @@ extension Node {
         if let index = options.context {
             seen = context(at: index, target, &effects)
             guard seen != nil else { return }
-            guard isReplica(of: spot) else {
+            guard isReplica(of: spot) || standsIn(at: spot) else {
                 return forwardRequest(
             to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
             }
@@ -348,6 +349,8 @@ extension Node {
     ) {
         if isReplica(of: spot) {
             write(intent, at: spot, target, &effects)
+        } else if standsIn(at: spot) {
+            standIn(intent, at: spot, target, &effects)
         } else {
             forward(intent, to: spot, target, &effects)
         }

@@ -70,6 +70,8 @@ public struct Node: ~Copyable {
     var client = ClientContext()
 
     var links: [Link]
+    /// What this node keeps for others, by link.
+    var hints: [HintQueue]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     var gathers: Slab<GatherOperation>
@@ -84,6 +86,8 @@ public struct Node: ~Copyable {
     var merged = ByteBuffer(capacity: 1_024)
     /// How many replicas answered the read that is being told.
     var receiptAnswers = 1
+    /// How many of these were fallbacks.
+    var receiptFallbacks = 0
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
@@ -114,6 +118,7 @@ public struct Node: ~Copyable {
         store = RecordStore(hashKey: finalMix(configuration.clusterID))
         parser = RequestParser(limits: configuration.requestLimits)
         links = configuration.members.map { Link(node: $0.member.node) }
+        hints = configuration.members.map { _ in HintQueue() }
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -181,6 +186,8 @@ struct Link {
     var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.
     var exchangeBudget = 0
+    /// The replay of hints.
+    var handOff = HandOff()
     /// A fault was injected: nothing passes either way until then.
     var cutUntil: Deadline?
 

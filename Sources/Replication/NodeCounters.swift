@@ -39,6 +39,20 @@ public struct NodeCounters: Equatable, Sendable {
     public var exchangeBytes = 0
     /// Messages of exchanges that had to wait for another one.
     public var exchangesDeferred = 0
+    /// Hints that this node took in for others.
+    public var hintsTaken = 0
+    /// Hints that it was asked to keep and refused.
+    public var hintsRefused = 0
+    /// Hints that their nodes acknowledged.
+    public var hintsHandedOff = 0
+    /// Bytes that hints took on their way to their nodes.
+    public var handOffBytes = 0
+    /// Hints given up: too old, or emptied away with their keyspace.
+    public var hintsDropped = 0
+    /// Replays of hints that were refused or broke off.
+    public var handOffsFailed = 0
+    /// Writes and reads that reached their quorum with the help of fallbacks.
+    public var degraded = 0
 
     public init() {}
 
@@ -69,6 +83,13 @@ public struct NodeCounters: Equatable, Sendable {
         exchangedKeys += other.exchangedKeys
         exchangeBytes += other.exchangeBytes
         exchangesDeferred += other.exchangesDeferred
+        hintsTaken += other.hintsTaken
+        hintsRefused += other.hintsRefused
+        hintsHandedOff += other.hintsHandedOff
+        handOffBytes += other.handOffBytes
+        hintsDropped += other.hintsDropped
+        handOffsFailed += other.handOffsFailed
+        degraded += other.degraded
     }
 
     /// Each counter with its name, in a fixed order.
@@ -85,7 +106,10 @@ public struct NodeCounters: Equatable, Sendable {
             ("restamped", restamped),
             ("messages_received", messagesReceived), ("exchanges", exchanges),
             ("exchanged_keys", exchangedKeys), ("exchange_bytes", exchangeBytes),
-            ("exchanges_deferred", exchangesDeferred),
+            ("exchanges_deferred", exchangesDeferred), ("hints_taken", hintsTaken),
+            ("hints_refused", hintsRefused), ("hints_handed_off", hintsHandedOff),
+            ("hand_off_bytes", handOffBytes), ("hints_dropped", hintsDropped),
+            ("hand_offs_failed", handOffsFailed), ("degraded", degraded),
         ]
     }
 }

@@ -26,5 +26,12 @@ enum MetricsHelp {
         "exchanged_keys": "Records that exchanges of hash trees sent.",
         "exchange_bytes": "Bytes that exchanges sent, these records included.",
         "exchanges_deferred": "Messages of exchanges that had to wait for another one.",
+        "hints_taken": "Hints taken in for nodes that were away.",
+        "hints_refused": "Hints that there was no room or no right clock for.",
+        "hints_handed_off": "Hints that their nodes acknowledged.",
+        "hand_off_bytes": "Bytes that hints took on their way to their nodes.",
+        "hints_dropped": "Hints given up: too old, or emptied away with their keyspace.",
+        "hand_offs_failed": "Replays of hints that were refused or broke off.",
+        "degraded": "Operations that reached their quorum with the help of fallbacks.",
     ]
 }

@@ -96,6 +96,7 @@ extension Command {
           conflict=lww|siblings    newest stamp wins, or all concurrent values are kept
           durability=fsync|interval(100)|memory
           ttl=60000                milliseconds; 0 for never
+          sloppy=on|off            fallbacks stand in for replicas that are away
           readrepair=100           reads of 1,000 that are compared with all replicas after
                                    their answer: repairs, and how stale answers were
           timeout= keybytes= valuebytes= siblings=
