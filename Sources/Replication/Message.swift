@@ -58,13 +58,27 @@ enum Message {
     case exchange(Int, ExchangeMessage)
 
     /// Keep a record for a replica that is away; an acknowledgement is wanted.
-    case hint(UInt64, for: NodeID, Record, ReplicateDurability)
+    case hint(UInt64, Hinted)
     /// Merge a record that the sender kept for this node; an acknowledgement is wanted.
     case handOff(UInt64, Record)
 
     static let exchangeKind: UInt8 = 12
     static let hintKind: UInt8 = 13
     static let handOffKind: UInt8 = 14
+
+    /// A record, and for whom it is to be kept.
+    struct Hinted {
+        let target: NodeID
+        let record: Record
+        let durability: ReplicateDurability
+
+        fileprivate init(_ flag: UInt8, _ rest: UnsafeRawBufferPointer) throws(DecodeError) {
+            var reader = ByteReader(rest)
+            durability = try Message.durability(flag)
+            target = NodeID(try reader.integer())
+            record = try Record(validating: reader.rest())
+        }
+    }
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -108,18 +122,15 @@ enum Message {
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
-        case Message.hintKind:
-            let durability = try Message.durability(flag)
-            let node = NodeID(try reader.integer())
-            self = .hint(number, for: node, try Record(validating: reader.rest()), durability)
-        case Message.handOffKind:
-            guard flag == 0 else { throw .invalid("hand-off has an unknown flag") }
-            self = .handOff(number, try Record(validating: reader.rest()))
+        case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
+        case Message.handOffKind: self = .handOff(number, try Record(validating: reader.rest()))
         default: throw .invalid("message kind is unknown")
         }
     }
 
-    private static func durability(_ flag: UInt8) throws(DecodeError) -> ReplicateDurability {
+    fileprivate static func durability(
+        _ flag: UInt8
+    ) throws(DecodeError) -> ReplicateDurability {
         guard let durability = ReplicateDurability(rawValue: flag) else {
             throw .invalid("replicate has an unknown flag")
         }

@@ -6,9 +6,9 @@ import Ring
 // Hinted handoff: hints go to their nodes once these are back.
 //
 // One chunk is on its way to a node at a time. A hint is forgotten when its node has acknowledged
-// it, durably unless the keyspace is kept in memory; what was refused, lost, or not answered in time
-// is sent again, after a pause that doubles with each failure. Bytes a second are limited for each
-// link. A node takes a hint only for keys that the ring gives it.
+// it, durably unless the keyspace is kept in memory; what was refused, lost, or not answered in
+// time is sent again, after a pause that doubles with each failure. Bytes a second are limited for
+// each link. A node takes a hint only for keys that the ring gives it.
 extension Node {
     private static let chunkHintsMax = 64
     private static let chunkBytes = 64 << 10

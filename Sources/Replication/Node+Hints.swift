@@ -34,15 +34,15 @@ extension Node {
 
     /// Another node coordinates a write and asks this one to keep it for a third.
     mutating func hint(
-        _ number: UInt64, for target: NodeID, _ record: Record,
-        _ durability: Message.ReplicateDurability, from node: NodeID, _ effects: inout Effects
+        _ number: UInt64, _ hinted: Message.Hinted, from node: NodeID, _ effects: inout Effects
     ) {
+        let (record, target) = (hinted.record, hinted.target)
         let status = takeHint(record, for: target, &effects)
         guard status == .acknowledged || status == .superseded else {
             return acknowledge(number, status, nil, to: node, &effects)
         }
         let kept = catalog.active[catalog.index(of: record.key)].settings.durability
-        let needsSync = kept == .fsync || durability == .synced
+        let needsSync = kept == .fsync || hinted.durability == .synced
         let stamp = keepHint(record.key, for: target, kept, synced: needsSync, &effects)
         if status == .superseded {
             return acknowledge(number, status, stamp, to: node, &effects)
@@ -283,7 +283,7 @@ extension Node {
     mutating func dropHints(_ index: Int, _ effects: inout Effects) {
         for _ in 0..<Node.lookedAtMax {
             guard let (number, hint) = hints[index].first(from: 0),
-                isPast(hint) && rightSince != nil || !counts(hint)
+                isPast(hint) && agreesWithAnother || !counts(hint)
             else { return }
             counters.hintsDropped += 1
             removeHint(number, index, &effects)

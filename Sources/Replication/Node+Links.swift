@@ -157,8 +157,7 @@ extension Node {
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
         case .exchange(let n, let message): exchange(message, n, from: node, &effects)
-        case .hint(let number, let target, let record, let durability):
-            hint(number, for: target, record, durability, from: node, &effects)
+        case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):

@@ -47,7 +47,8 @@ extension Node {
             guard !reads.isFull else { return }
         } else {
             guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
-            let reachable = reachableHolders(of: address.range, keyspace)
+            let reachable = reachableHolders(
+                of: address.range, keyspace, primaries: levels.primaryReadQuorum)
             guard reachable >= levels.readQuorum else {
                 countUnavailable(.read, keyspace)
                 return fail(
@@ -59,11 +60,11 @@ extension Node {
         let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
-        let byteCount = store.find(address, key)?.length ?? 0
         let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
         let operation = ReadOperation(
             head: OperationHead(
-                target: outlasting(target, byteCount: byteCount), client: client,
+                target: outlasting(target, byteCount: store.find(address, key)?.length ?? 0),
+                client: client,
                 deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,

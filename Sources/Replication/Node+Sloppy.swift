@@ -5,14 +5,15 @@ import Quorum
 import RESP
 import Ring
 
-// Sloppy quorums: where a keyspace says `sloppy=on`, fallbacks stand in for primaries that are away.
+// Sloppy quorums: where a keyspace says `sloppy=on`, fallbacks stand in for primaries that are
+// away.
 //
-// A primary is away when its link is down or nothing was heard over it for five heartbeats. For each
-// one the next node of the preference list that is there takes the write as a hint (`Node+Hints`)
-// and hands it off later (`Node+HandOff`); with fewer fallbacks than primaries away the last one
-// takes the hints of the rest. Its acknowledgement counts for W and DW, never for PW. When no
-// primary is there at all, whichever node was asked mints the write itself, from what its client
-// has seen and what it holds hints of.
+// A primary is away when its link is down or nothing was heard over it for five heartbeats. For
+// each one the next node of the preference list that is there takes the write as a hint
+// (`Node+Hints`) and hands it off later (`Node+HandOff`); with fewer fallbacks than primaries away
+// the last one takes the hints of the rest. Its acknowledgement counts for W and DW, never for PW.
+// When no primary is there at all, whichever node was asked mints the write itself, from what its
+// client has seen and what it holds hints of.
 //
 // A read asks fallbacks only when the primaries that are there do not make up R, and then all of
 // these and as many fallbacks as are missing: what a fallback lacks hides nothing that a primary in
@@ -63,10 +64,16 @@ extension Node {
     }
 
     /// Nodes that a request of a keyspace could go to now, fallbacks included where they count.
-    func reachableHolders(of range: KeyRange, _ keyspace: Int) -> Int {
+    ///
+    /// - Parameter primaryQuorum: how many must be primaries.
+    func reachableHolders(
+        of range: KeyRange, _ keyspace: Int, primaries primaryQuorum: Int
+    ) -> Int {
         let n = catalog.active[keyspace].n
         let reachable = reachableReplicas(of: range, n)
-        guard catalog.active[keyspace].settings.isSloppy else { return reachable }
+        guard catalog.active[keyspace].settings.isSloppy, reachable >= primaryQuorum else {
+            return reachable
+        }
         let list = ring.preferenceList(of: range)
         return max(reachable, min(n, list.count { isPresent($0) }))
     }
@@ -92,8 +99,8 @@ extension Node {
         _ record: Record, _ id: OperationID, _ needsSync: Bool, _ effects: inout Effects
     ) {
         guard let write = writes[id], write.tally.replicaCount > write.primaries else { return }
-        for (fallback, target) in keepers(of: write.range, write.primaries, write.tally.replicaCount)
-        where fallback != configuration.node {
+        let keepers = keepers(of: write.range, write.primaries, write.tally.replicaCount)
+        for (fallback, target) in keepers where fallback != configuration.node {
             let start = Frame.begin(&effects.bytes)
             effects.bytes.append([Message.hintKind, needsSync ? 1 : 0])
             effects.bytes.append(integer: id.rawValue)
@@ -139,12 +146,6 @@ extension Node {
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         counters.writes += 1
-        guard intent.levels.primaryWriteQuorum == 0 else {
-            countUnavailable(.write, keyspace)
-            return fail(
-                target, "UNAVAILABLE no primary is reachable, PW counts no other; nothing was written",
-                &effects)
-        }
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
         guard !writes.isFull else { return overload(.write, keyspace, target, &effects) }
         guard let (dot, bytes) = standInRecord(intent, keyspace, target, &effects) else {

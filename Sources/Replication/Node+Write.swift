@@ -126,7 +126,8 @@ extension Node {
                 &effects)
             return false
         }
-        let reachable = reachableHolders(of: address.range, keyspace)
+        let reachable = reachableHolders(
+            of: address.range, keyspace, primaries: intent.levels.primaryWriteQuorum)
         guard reachable < intent.levels.writeQuorum else { return true }
         countUnavailable(.write, keyspace)
         fail(
@@ -287,8 +288,8 @@ extension Node {
                 primaries: n))
     }
 
-    /// Sends the record, encoded once, to every other replica that can be reached, and to who stands
-    /// in for those that cannot.
+    /// Sends the record, encoded once, to every other replica that can be reached, and to who
+    /// stands in for those that cannot.
     func sendReplicas(
         _ record: Record, _ id: OperationID, _ range: KeyRange, _ n: Int, _ needsSync: Bool,
         _ effects: inout Effects

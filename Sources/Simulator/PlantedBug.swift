@@ -30,4 +30,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case exchangeSkipsTombstones = "exchange-skips-tombstones"
     /// An exchange sends what the other side lacks and asks for nothing.
     case exchangeAsksNothing = "exchange-asks-nothing"
+    /// A hint is forgotten when it is sent, acknowledged or not.
+    case hintForgottenWhenSent = "hint-forgotten-when-sent"
+    /// Hints name a node that is no replica of their key, and it takes them.
+    case hintForAnyone = "hint-for-anyone"
 }

@@ -227,6 +227,8 @@ extension World {
         case .emptiedByOwnClock: .emptiedByOwnClock
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
+        case .hintForgottenWhenSent: .hintForgottenWhenSent
+        case .hintForAnyone: .hintForAnyone
         default: nil
         }
     }

@@ -87,7 +87,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         Bound(name: "readrepair", range: 0...1000, example: 100),
     ]
     static let names =
-        ["n"] + levelNames + ["floor", "conflict", "durability", "sloppy", "ttl"] + bounds.map(\.name)
+        ["n"] + levelNames + ["floor", "conflict", "durability", "sloppy", "ttl"]
+        + bounds.map(\.name)
 
     public var replicationFactor: Int?
     public var readQuorum: ReplicaLevel?
