@@ -1,4 +1,5 @@
 import Base
+import Causality
 
 /// A record that this node keeps for a replica that is away.
 struct Hint {
@@ -7,9 +8,47 @@ struct Hint {
     /// Wall-clock milliseconds since 1970 from which its age counts: of what was merged into it,
     /// the oldest.
     let since: UInt64
+    /// The name under which this node mints on top of it; nil where it may not.
+    var chain: StandInChain?
+
+    func withRecord<Result>(_ body: (Record) -> Result) -> Result {
+        record.withUnsafeBytes { bytes in
+            guard let base = bytes.baseAddress else {
+                preconditionFailure("a hint holds a record")
+            }
+            return body(Record(at: base))
+        }
+    }
 
     /// What a hint takes: its record, its key once more, and its share of the tables.
     var byteCount: Int { record.count + HintQueue.overheadBytes }
+}
+
+/// A name for what a fallback mints of one key where values are kept side by side.
+///
+/// A causal context says of an identity "everything up to here", so whoever mints under one has to
+/// know all that was ever minted under it for the key. A fallback forgets what it handed off; so it
+/// mints under a name that ends with its last hint of the key, at the latest with its life.
+///
+/// Source: the per-key actor epochs of Riak 2.1 (`riak_kv_vnode`), for the same reason.
+struct StandInChain: Equatable {
+    let identity: ReplicaIdentity
+    /// Who the node was when it began.
+    let life: ReplicaIdentity
+
+    /// The chain that goes on under a name.
+    init(named identity: ReplicaIdentity, life: ReplicaIdentity) {
+        (self.identity, self.life) = (identity, life)
+    }
+
+    /// - Parameter stamp: of the first write under the new name.
+    init(life: ReplicaIdentity, stamp: UInt64) {
+        self.life = life
+        // Starts of processes are milliseconds, which leave the upper half to these: no name is one
+        // of a process, and two of a node are the same for one key once in 2⁴⁷.
+        let mixed = finalMix(finalMix(life.rawValue) ^ stamp) >> 17
+        identity = ReplicaIdentity(node: life.node, epoch: 1 << 47 | mixed)
+    }
 }
 
 /// The hints for one node, oldest first, at most one a key.
@@ -60,6 +99,12 @@ struct HintQueue {
         hints.append(hint)
         count += 1
         byteCount += hint.byteCount
+    }
+
+    /// Nothing more is minted on top of the hint that has this number.
+    mutating func endChain(_ number: UInt64) {
+        guard self[number] != nil else { return }
+        hints[Int(number - base)]?.chain = nil
     }
 
     /// - Parameter key: of the hint that has this number.

@@ -69,6 +69,8 @@ enum Message {
     /// A record, and for whom it is to be kept.
     struct Hinted {
         let target: NodeID
+        /// Wall-clock milliseconds since 1970 from which its age counts at the latest.
+        let since: UInt64
         let record: Record
         let durability: ReplicateDurability
 
@@ -76,6 +78,7 @@ enum Message {
             var reader = ByteReader(rest)
             durability = try Message.durability(flag)
             target = NodeID(try reader.integer())
+            since = try reader.integer()
             record = try Record(validating: reader.rest())
         }
     }

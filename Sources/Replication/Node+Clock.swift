@@ -117,9 +117,10 @@ extension Node {
 
     /// Writes what is doubted in a record under new stamps.
     ///
+    /// - Parameter isHint: the record is kept for another node.
     /// - Returns: where the new record stands in `merged`.
     mutating func stampAnew(
-        _ stored: Record, at rightSince: Stamp, _ keyspace: Int
+        _ stored: Record, at rightSince: Stamp, _ keyspace: Int, inHint isHint: Bool = false
     ) -> Range<Int> {
         counters.overruledAhead += 1
         merged.removeAll()
@@ -135,10 +136,17 @@ extension Node {
         for entry in set.context.entries
         where entry.identity.node == identity.node && isAhead(entry.stamp) {
             set.restamp(retired: entry.identity, after: rightSince) {
-                Dot(identity: identity, stamp: tick())
+                nextDot(inHint: isHint)
             }
         }
         return set.encodeRecord(key: stored.key, into: &merged)
+    }
+
+    private mutating func nextDot(inHint isHint: Bool) -> Dot {
+        let stamp = tick()
+        let name = isHint
+            ? StandInChain(life: identity, stamp: stamp.rawValue).identity : identity
+        return Dot(identity: name, stamp: stamp)
     }
 
     private func keepRestamped(_ range: Range<Int>, _ keyspace: Int, _ effects: inout Effects) {

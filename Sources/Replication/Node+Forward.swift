@@ -66,7 +66,7 @@ extension Node {
             of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
         let isSloppy = catalog.active[location.keyspace].settings.isSloppy
         guard let node = replicas.first(where: { isSloppy && isPresent($0) })
-            ?? replicas.first(where: { isReachable($0) })
+            ?? standIns(at: location).first ?? replicas.first(where: { isReachable($0) })
         else {
             countUnavailable(.forward, location.keyspace)
             return fail(

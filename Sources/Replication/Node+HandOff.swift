@@ -74,8 +74,8 @@ extension Node {
         let id = OperationID(
             kind: .hint, index: Int(number & 0xFFF_FFFF),
             generation: UInt32(truncatingIfNeeded: number >> 28))
-        let frame = hint.record.withUnsafeBytes {
-            effects.bytes.appendMessage(kind: Message.handOffKind, number: id.rawValue, $0)
+        let frame = hint.withRecord {
+            effects.bytes.appendMessage(kind: Message.handOffKind, number: id.rawValue, $0.bytes)
         }
         links[index].handOff.budget -= frame.count
         counters.handOffBytes += frame.count
@@ -90,9 +90,7 @@ extension Node {
 
     /// Whether a node still is to have a hint.
     private func mayHandOff(_ hint: Hint, to node: NodeID) -> Bool {
-        hint.record.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return false }
-            let record = Record(at: base)
+        hint.withRecord { record in
             let range = store.address(of: record.key).range
             return counts(record) && !isPast(hint)
                 && owns(node, range, catalog.index(of: record.key))

@@ -25,9 +25,7 @@ extension Node {
 
     /// Whether a hint still means something: its keyspace was not emptied meanwhile.
     private func counts(_ hint: Hint) -> Bool {
-        hint.record.withUnsafeBytes { bytes in
-            bytes.baseAddress.map { counts(Record(at: $0)) } ?? false
-        }
+        hint.withRecord { counts($0) }
     }
 
     private var hintBytes: Int { hints.reduce(0) { $0 + $1.byteCount } }
@@ -37,7 +35,7 @@ extension Node {
         _ number: UInt64, _ hinted: Message.Hinted, from node: NodeID, _ effects: inout Effects
     ) {
         let (record, target) = (hinted.record, hinted.target)
-        let status = takeHint(record, for: target, &effects)
+        let status = takeHint(record, since: hinted.since, for: target, &effects)
         guard status == .acknowledged || status == .superseded else {
             return acknowledge(number, status, nil, to: node, &effects)
         }
@@ -51,8 +49,13 @@ extension Node {
     }
 
     /// Merges a record into the hint of its key for a node.
+    ///
+    /// - Parameters:
+    ///   - since: wall-clock milliseconds since 1970 from which its age counts at the latest.
+    ///   - chain: under whose name this node minted it.
     mutating func takeHint(
-        _ record: Record, for target: NodeID, _ effects: inout Effects
+        _ record: Record, since: UInt64, for target: NodeID, chain: StandInChain? = nil,
+        _ effects: inout Effects
     ) -> ReplicaStatus {
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
@@ -63,14 +66,35 @@ extension Node {
             counters.hintsRefused += 1
             return .noReplica
         }
+        let since = min(since, record.dot.stamp.milliseconds, now.wallMilliseconds)
+        if let refusal = refusal(ofHint: record, since: since, keyspace) { return refusal }
+        guard record.dot.stamp > active.truncatedAt else { return .acknowledged }
+        newestTaken = max(newestTaken, record.dot.stamp)
+        if let number = hints[index].number(of: Array(record.key)) {
+            let former = believeHint(number, index, &effects)
+            if let hint = hints[index][former], isPast(hint) {
+                guard agreesWithAnother else { return .overloaded }
+                counters.hintsDropped += 1
+                removeHint(former, index, &effects)
+            }
+        }
+        let hint = Hint(record: Array(record.bytes), since: since, chain: chain)
+        let status = putHint(hint, index, active.settings.conflict)
+        if status == .acknowledged { counters.hintsTaken += 1 }
+        return status
+    }
+
+    private mutating func refusal(
+        ofHint record: Record, since: UInt64, _ keyspace: Int
+    ) -> ReplicaStatus? {
         if isFenced(record.key) { return .overloaded }
-        if isDiskFull && active.settings.durability != .memory { return .diskFull }
+        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
+            return .diskFull
+        }
         guard clock.observe(record.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
             counters.refusedAhead += 1
             return .clockAhead
         }
-        guard record.dot.stamp > active.truncatedAt else { return .acknowledged }
-        let since = min(record.dot.stamp.milliseconds, now.wallMilliseconds)
         let byteCount = hintBytes + record.length + HintQueue.overheadBytes
         guard record.length <= configuration.recordBytesMax, !isPast(since),
             byteCount <= configuration.hintBytesMax
@@ -78,12 +102,7 @@ extension Node {
             counters.hintsRefused += 1
             return .overloaded
         }
-        newestTaken = max(newestTaken, record.dot.stamp)
-        let key = Array(record.key)
-        _ = hints[index].number(of: key).map { believeHint($0, index, &effects) }
-        let status = putHint(record, since: since, index, active.settings.conflict)
-        if status == .acknowledged { counters.hintsTaken += 1 }
-        return status
+        return nil
     }
 
     /// Whether the ring gives a range to a node.
@@ -93,34 +112,51 @@ extension Node {
     }
 
     private mutating func putHint(
-        _ record: Record, since: UInt64, _ index: Int, _ policy: ConflictPolicy
+        _ hint: Hint, _ index: Int, _ policy: ConflictPolicy
     ) -> ReplicaStatus {
-        let key = Array(record.key)
+        let (key, stamp) = hint.withRecord { (Array($0.key), $0.dot.stamp) }
         guard let number = hints[index].number(of: key), let former = hints[index][number] else {
-            hints[index].put(Hint(record: Array(record.bytes), since: since), key: key)
+            hints[index].put(hint, key: key)
             return .acknowledged
         }
-        return former.record.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return .overloaded }
-            let stored = Record(at: base)
-            if isAhead(stored.dot.stamp) && !isAhead(record.dot.stamp) { return .clockAhead }
-            merged.removeAll()
-            let merge = RecordMerge.merge(
-                stored: stored, incoming: record, policy: policy, into: &merged)
-            switch merge.outcome {
-            case .keepStored:
-                let isOvertaken = policy == .lww && record.dot < stored.dot
-                return isOvertaken ? .superseded : .acknowledged
-            case .takeIncoming:
-                hints[index].put(Hint(record: Array(record.bytes), since: since), key: key)
-            case .merged(let range):
-                guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }
-                let oldest = min(since, former.since)
-                hints[index].put(Hint(record: Array(merged[range]), since: oldest), key: key)
-            case .refused: return .tooManySiblings
+        let stored = former.withRecord { $0.dot.stamp }
+        if isAhead(stored) && !isAhead(stamp) { return .clockAhead }
+        let chain = hint.chain ?? former.chain
+        merged.removeAll()
+        let merge = former.withRecord { stored in
+            hint.withRecord {
+                RecordMerge.merge(stored: stored, incoming: $0, policy: policy, into: &merged)
             }
-            return .acknowledged
         }
+        switch merge.outcome {
+        case .keepStored: return policy == .lww && stamp < stored ? .superseded : .acknowledged
+        case .takeIncoming:
+            hints[index].put(
+                Hint(record: hint.record, since: hint.since, chain: chain), key: key)
+        case .merged(let range):
+            guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }
+            let since = min(hint.since, former.since)
+            hints[index].put(
+                Hint(record: Array(merged[range]), since: since, chain: chain), key: key)
+        case .refused: return .tooManySiblings
+        }
+        return .acknowledged
+    }
+
+    /// Of what this node holds for others of a key: under which name it may mint on top of it, and
+    /// from when its age counts.
+    func standing(of key: [UInt8]) -> (chain: StandInChain?, since: UInt64, targets: [NodeID]) {
+        var standing: (chain: StandInChain?, since: UInt64, targets: [NodeID]) =
+            (nil, now.wallMilliseconds, [])
+        for index in hints.indices {
+            guard let number = hints[index].number(of: key), let hint = hints[index][number],
+                counts(hint), !isPast(hint)
+            else { continue }
+            standing.since = min(standing.since, hint.since)
+            standing.targets.append(links[index].node)
+            if let chain = hint.chain, chain.life == identity { standing.chain = chain }
+        }
+        return standing
     }
 
     /// Hands the hint of a key to the journal as its keyspace demands.
@@ -134,9 +170,7 @@ extension Node {
         guard let index = linkIndex(of: target),
             let number = hints[index].number(of: Array(key)), let hint = hints[index][number]
         else { return nil }
-        let stamp = hint.record.withUnsafeBytes { bytes in
-            bytes.baseAddress.map { Record(at: $0).dot.stamp }
-        }
+        let stamp = hint.withRecord { $0.dot.stamp }
         guard durability != .memory else { return stamp }
         let start = effects.bytes.count
         Node.encode(hint, for: target, into: &effects.bytes)
@@ -160,9 +194,7 @@ extension Node {
     /// Forgets a hint; the journal learns of it with whatever is synced next.
     mutating func removeHint(_ number: UInt64, _ index: Int, _ effects: inout Effects) {
         guard let hint = hints[index][number] else { return }
-        hint.record.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return }
-            let record = Record(at: base)
+        hint.withRecord { record in
             hints[index].remove(number, key: Array(record.key))
             guard isKeptOnDisk(record) else { return }
             let start = effects.bytes.count
@@ -179,32 +211,30 @@ extension Node {
     /// What hints for any node say of a key; nil for nothing.
     mutating func hintedState(
         _ key: [UInt8], _ keyspace: Int, _ effects: inout Effects
-    ) -> [UInt8]? {
-        var state: [UInt8]?
+    ) -> Hint? {
+        var state: Hint?
         for index in hints.indices {
             guard let number = hints[index].number(of: key) else { continue }
             let current = believeHint(number, index, &effects)
             guard let hint = hints[index][current], counts(hint), !isPast(hint) else { continue }
-            state = state.map { joined($0, hint.record, keyspace) } ?? hint.record
+            state = state.map { joined($0, hint, keyspace) } ?? hint
         }
         return state
     }
 
-    private mutating func joined(_ a: [UInt8], _ b: [UInt8], _ keyspace: Int) -> [UInt8] {
+    private mutating func joined(_ a: Hint, _ b: Hint, _ keyspace: Int) -> Hint {
         let policy = catalog.active[keyspace].settings.conflict
-        return a.withUnsafeBytes { first in
-            b.withUnsafeBytes { second in
-                guard let left = first.baseAddress, let right = second.baseAddress else { return a }
-                merged.removeAll()
-                let merge = RecordMerge.merge(
-                    stored: Record(at: left), incoming: Record(at: right), policy: policy,
-                    into: &merged)
-                switch merge.outcome {
-                case .keepStored, .refused: return a
-                case .takeIncoming: return b
-                case .merged(let range): return Array(merged[range])
-                }
+        merged.removeAll()
+        let merge = a.withRecord { stored in
+            b.withRecord {
+                RecordMerge.merge(stored: stored, incoming: $0, policy: policy, into: &merged)
             }
+        }
+        switch merge.outcome {
+        case .keepStored, .refused: return a
+        case .takeIncoming: return b
+        case .merged(let range):
+            return Hint(record: Array(merged[range]), since: min(a.since, b.since))
         }
     }
 
@@ -215,13 +245,11 @@ extension Node {
         _ number: UInt64, _ index: Int, _ effects: inout Effects
     ) -> UInt64 {
         guard let rightSince, let hint = hints[index][number] else { return number }
-        return hint.record.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return number }
-            let record = Record(at: base)
+        return hint.withRecord { record in
             guard isDoubted(record.dot.stamp) else { return number }
             let keyspace = catalog.index(of: record.key)
             let key = Array(record.key)
-            let range = stampAnew(record, at: rightSince, keyspace)
+            let range = stampAnew(record, at: rightSince, keyspace, inHint: true)
             let since = min(hint.since, now.wallMilliseconds)
             let believed = Hint(record: Array(merged[range]), since: since)
             removeHint(number, index, &effects)
@@ -242,11 +270,8 @@ extension Node {
             var next = hints[index].first(from: 0)
             while let (number, _) = next {
                 let current = believeHint(number, index, &effects)
-                hints[index][current]?.record.withUnsafeBytes { bytes in
-                    guard let base = bytes.baseAddress else { return }
-                    let stamp = Record(at: base).dot.stamp
-                    if !isDoubted(stamp) { latest = max(latest, stamp) }
-                }
+                let stamp = hints[index][current]?.withRecord { $0.dot.stamp }
+                if let stamp, !isDoubted(stamp) { latest = max(latest, stamp) }
                 next = hints[index].first(from: number + 1)
             }
         }
@@ -259,15 +284,19 @@ extension Node {
         for queue in hints {
             var next = queue.first(from: 0)
             while let (number, hint) = next {
-                hint.record.withUnsafeBytes { bytes in
-                    guard let base = bytes.baseAddress else { return }
-                    let record = Record(at: base)
-                    if counts(record), isUnder(name, record.key) { held += 1 }
-                }
+                if hint.withRecord({ counts($0) && isUnder(name, $0.key) }) { held += 1 }
                 next = queue.first(from: number + 1)
             }
         }
         return held
+    }
+
+    /// What is minted next of a key stands for itself: of what was minted before something may be
+    /// missing here.
+    mutating func endChain(of key: [UInt8]) {
+        for index in hints.indices {
+            if let number = hints[index].number(of: key) { hints[index].endChain(number) }
+        }
     }
 
     /// How old the oldest hint for a node is; 0 without any.
@@ -302,7 +331,8 @@ extension Node {
         guard let index = linkIndex(of: target), record.dot.stamp > active.truncatedAt else {
             return
         }
-        _ = putHint(record, since: since, index, active.settings.conflict)
+        let hint = Hint(record: Array(record.bytes), since: since)
+        _ = putHint(hint, index, active.settings.conflict)
     }
 
     mutating func restoreHintOver(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
@@ -327,8 +357,7 @@ extension Node {
         guard let (number, hint) = hints[index].first(from: cursor >> 8) else {
             return UInt64(index + 1) << 1 | 1
         }
-        hint.record.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress, isKeptOnDisk(Record(at: base)) else { return }
+        if hint.withRecord({ isKeptOnDisk($0) }) {
             let start = buffer.count
             buffer.append(integer: UInt32(0))
             Node.encode(hint, for: links[index].node, into: &buffer)

@@ -47,8 +47,7 @@ extension Node {
             guard !reads.isFull else { return }
         } else {
             guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
-            let reachable = reachableHolders(
-                of: address.range, keyspace, primaries: levels.primaryReadQuorum)
+            let reachable = reachableHolders(of: location, levels.primaryReadQuorum)
             guard reachable >= levels.readQuorum else {
                 countUnavailable(.read, keyspace)
                 return fail(
@@ -57,7 +56,6 @@ extension Node {
                         + "R=\(levels.readQuorum)", &effects)
             }
         }
-        let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
@@ -65,7 +63,8 @@ extension Node {
             head: OperationHead(
                 target: outlasting(target, byteCount: store.find(address, key)?.length ?? 0),
                 client: client,
-                deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+                deadline: now.monotonic
+                    + .nanoseconds(milliseconds: UInt64(levels.timeoutMilliseconds)),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
             comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,

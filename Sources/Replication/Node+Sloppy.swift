@@ -66,9 +66,8 @@ extension Node {
     /// Nodes that a request of a keyspace could go to now, fallbacks included where they count.
     ///
     /// - Parameter primaryQuorum: how many must be primaries.
-    func reachableHolders(
-        of range: KeyRange, _ keyspace: Int, primaries primaryQuorum: Int
-    ) -> Int {
+    func reachableHolders(of location: KeyLocation, _ primaryQuorum: Int) -> Int {
+        let (keyspace, range) = (location.keyspace, location.address.range)
         let n = catalog.active[keyspace].n
         let reachable = reachableReplicas(of: range, n)
         guard catalog.active[keyspace].settings.isSloppy, reachable >= primaryQuorum else {
@@ -100,11 +99,14 @@ extension Node {
     ) {
         guard let write = writes[id], write.tally.replicaCount > write.primaries else { return }
         let keepers = keepers(of: write.range, write.primaries, write.tally.replicaCount)
+        let isReplica = isReplica(of: write.range, write.keyspace)
+        let since = isReplica ? UInt64.max : standing(of: Array(record.key)).since
         for (fallback, target) in keepers where fallback != configuration.node {
             let start = Frame.begin(&effects.bytes)
             effects.bytes.append([Message.hintKind, needsSync ? 1 : 0])
             effects.bytes.append(integer: id.rawValue)
             effects.bytes.append(integer: target.rawValue)
+            effects.bytes.append(integer: since)
             effects.bytes.append(record.bytes)
             Frame.finish(&effects.bytes, from: start)
             send(start..<effects.bytes.count, to: fallback, &effects)
@@ -130,14 +132,20 @@ extension Node {
 
 // Writes that no primary can take.
 extension Node {
-    /// Whether this node mints a write although it is no replica of the key.
+    /// Whether this node mints a write although it is no replica of the key: no primary is there,
+    /// and it is among those that keep hints for them.
     func standsIn(at location: KeyLocation) -> Bool {
-        guard catalog.active[location.keyspace].settings.isSloppy, !isReplica(of: location) else {
-            return false
-        }
-        let n = catalog.active[location.keyspace].n
-        return !ring.primaries(of: location.address.range, replicationFactor: n)
-            .contains { isPresent($0) }
+        standIns(at: location).contains(configuration.node)
+    }
+
+    /// Who may mint a write because no primary is there; the first is asked by the others.
+    func standIns(at location: KeyLocation) -> [NodeID] {
+        let (range, n) = (location.address.range, catalog.active[location.keyspace].n)
+        guard catalog.active[location.keyspace].settings.isSloppy else { return [] }
+        let length = extent(of: range, location.keyspace)
+        let list = ring.primaries(of: range, replicationFactor: length)
+        guard !list.prefix(n).contains(where: { isPresent($0) }) else { return [] }
+        return list.dropFirst(n).filter { isPresent($0) }
     }
 
     mutating func standIn(
@@ -159,77 +167,86 @@ extension Node {
             let record = Record(at: base)
             sendReplicas(record, id, address.range, n, needsSync, &effects)
             refuseUnreachable(id, address.range, n, &effects)
-            keepOwnHints(record, id, needsSync, &effects)
+            keepOwnHints(record, id, &effects)
         }
     }
 
-    /// The write alone, without what was written before it: that may have been deleted meanwhile.
+    /// The write, on top of what this node keeps for others of the key.
     private mutating func standInRecord(
         _ intent: WriteIntent, _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) -> (Dot, [UInt8])? {
-        let hinted = hintedState(Array(intent.key), keyspace, &effects) ?? []
-        return hinted.withUnsafeBytes { bytes in
-            let before = bytes.isEmpty ? nil : bytes.baseAddress.map { Record(at: $0) }
-            guard let dot = mint(intent, keyspace, before, target, &effects) else { return nil }
-            var body = UnsafeRawBufferPointer(start: nil, count: 0)
-            var kind = RecordKind.tombstone
-            if case .value(let value) = intent.change { (body, kind) = (value, .value) }
-            guard catalog.active[keyspace].settings.conflict == .siblings else {
-                let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
-                var plain = [UInt8](repeating: 0, count: length)
-                plain.withUnsafeMutableBytes { target in
-                    guard let base = target.baseAddress else { return }
-                    Record.write(
-                        to: base, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key,
-                        body: body)
-                }
-                return (dot, plain)
-            }
-            var set = SiblingSet()
-            let context = intent.context ?? before.map { SiblingSet(valid: $0).context }
-                ?? CausalContext()
-            if kind == .value {
-                set.update(
-                    dot: dot, value: Array(body), expiry: intent.expiry, context: context)
-            } else {
-                set.delete(dot: dot, context: context)
-            }
-            return encoded(set, intent.key, target, &effects).map { (dot, $0) }
+        let hinted = hintedState(Array(intent.key), keyspace, &effects)
+        let minted = if let hinted {
+            hinted.withRecord { mint(intent, keyspace, $0, target, &effects) }
+        } else {
+            mint(intent, keyspace, nil, target, &effects)
+        }
+        guard let dot = minted else { return nil }
+        guard catalog.active[keyspace].settings.conflict == .siblings else {
+            return (dot, plainRecord(intent, dot))
+        }
+        let name = standing(of: Array(intent.key)).chain
+            ?? StandInChain(life: identity, stamp: dot.stamp.rawValue)
+        let named = Dot(identity: name.identity, stamp: dot.stamp)
+        var set = hinted?.withRecord { SiblingSet(valid: $0) } ?? SiblingSet()
+        let context = intent.context ?? set.context
+        switch intent.change {
+        case .value(let value):
+            set.update(dot: named, value: Array(value), expiry: intent.expiry, context: context)
+        case .delete: set.delete(dot: named, context: context)
+        }
+        guard set.siblings.count <= catalog.active[keyspace].settings.siblingsMax,
+            let bytes = encoded(set, intent.key)
+        else {
+            fail(target, "SIBLINGS too many concurrent values are kept here", &effects)
+            return nil
+        }
+        return (named, bytes)
+    }
+
+    private func plainRecord(_ intent: WriteIntent, _ dot: Dot) -> [UInt8] {
+        var body = UnsafeRawBufferPointer(start: nil, count: 0)
+        var kind = RecordKind.tombstone
+        if case .value(let value) = intent.change { (body, kind) = (value, .value) }
+        let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
+        return [UInt8](unsafeUninitializedCapacity: length) { target, count in
+            guard let base = target.baseAddress else { return }
+            Record.write(
+                to: base, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
+            count = length
         }
     }
 
-    private mutating func encoded(
-        _ set: SiblingSet, _ key: UnsafeRawBufferPointer, _ target: ReplyTarget,
-        _ effects: inout Effects
-    ) -> [UInt8]? {
+    /// - Returns: nil beyond what a record holds.
+    private mutating func encoded(_ set: SiblingSet, _ key: UnsafeRawBufferPointer) -> [UInt8]? {
         let length = Record.length(keyBytes: key.count, bodyBytes: set.encodedBytes)
-        guard set.isWithinLimits, length <= configuration.recordBytesMax else {
-            fail(target, "SIBLINGS the causal context is too large", &effects)
-            return nil
-        }
+        guard set.isWithinLimits, length <= configuration.recordBytesMax else { return nil }
         merged.removeAll()
         return Array(merged[set.encodeRecord(key: key, into: &merged)])
     }
 
-    /// Takes the hints that fall to this node itself.
+    /// Takes the hints that fall to this node itself. All that it keeps of the key is to have the
+    /// write: what comes next is minted on top of any of it.
     private mutating func keepOwnHints(
-        _ record: Record, _ id: OperationID, _ needsSync: Bool, _ effects: inout Effects
+        _ record: Record, _ id: OperationID, _ effects: inout Effects
     ) {
         guard let write = writes[id] else { return }
-        let targets = keepers(of: write.range, write.primaries, write.tally.replicaCount)
-            .filter { $0.fallback == configuration.node }.map(\.target)
-        guard !targets.isEmpty else { return }
         let durability = catalog.active[write.keyspace].settings.durability
-        for target in targets {
-            let status = takeHint(record, for: target, &effects)
+        let isSynced = durability == .fsync || write.tally.durableWriteQuorum > 0
+        let (_, since, others) = standing(of: Array(record.key))
+        let chain = record.isSiblingSet
+            ? StandInChain(named: write.dot.identity, life: identity) : nil
+        let own = keepers(of: write.range, write.primaries, write.tally.replicaCount)
+            .filter { $0.fallback == configuration.node }.map(\.target)
+        for target in own + others.filter({ !own.contains($0) }) {
+            let status = takeHint(record, since: since, for: target, chain: chain, &effects)
             guard status == .acknowledged else {
+                endChain(of: Array(record.key))
                 return replicated(id, status, from: configuration.node, &effects)
             }
-            keepHint(record.key, for: target, durability, synced: needsSync, &effects)
+            keepHint(record.key, for: target, durability, synced: isSynced, &effects)
         }
-        guard durability == .fsync || needsSync else {
-            return acknowledgeOwn(id, durable: false, &effects)
-        }
+        guard isSynced else { return acknowledgeOwn(id, durable: false, &effects) }
         effects.add(.notify(id.rawValue))
     }
 }
@@ -254,9 +271,9 @@ extension Node {
                     &effects)
             }
         }
-        state.withUnsafeBytes {
+        state.withRecord {
             send(
-                to: node, kind: 4, flag: ReplicaStatus.found.rawValue, number: number, $0,
+                to: node, kind: 4, flag: ReplicaStatus.found.rawValue, number: number, $0.bytes,
                 &effects)
         }
     }
@@ -267,9 +284,6 @@ extension Node {
         guard let state = hintedState(read.key, read.keyspace, &effects) else {
             return record(nil, from: rank, of: id, &effects)
         }
-        state.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else { return }
-            record(Record(at: base), from: rank, of: id, &effects)
-        }
+        state.withRecord { record($0, from: rank, of: id, &effects) }
     }
 }

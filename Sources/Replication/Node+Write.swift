@@ -126,8 +126,8 @@ extension Node {
                 &effects)
             return false
         }
-        let reachable = reachableHolders(
-            of: address.range, keyspace, primaries: intent.levels.primaryWriteQuorum)
+        let location = KeyLocation(keyspace: keyspace, address: address)
+        let reachable = reachableHolders(of: location, intent.levels.primaryWriteQuorum)
         guard reachable < intent.levels.writeQuorum else { return true }
         countUnavailable(.write, keyspace)
         fail(

@@ -185,10 +185,9 @@ extension World {
         case .healing:
             healAll()
             let late = machines.filter { $0.process == nil && hasRightClock($0) }
-            let delay = late.map { foreignDiskDelay($0) }.max() ?? 0
-            schedule(
-                .phase(.firstReads),
-                after: (hasSloppy ? 2 : 1) * World.healing + .nanoseconds(milliseconds: UInt64(delay)))
+            let delay = UInt64(late.map { foreignDiskDelay($0) }.max() ?? 0)
+            let healing = (hasSloppy ? 2 : 1) * World.healing
+            schedule(.phase(.firstReads), after: healing + .nanoseconds(milliseconds: delay))
         case .firstReads:
             checkConvergence()
             assign()
@@ -206,7 +205,8 @@ extension World {
     /// exchanged before replicas are compared.
     private func awaitsHints() -> Bool {
         let left = machines.reduce(0) { sum, machine in
-            sum + (machine.process?.node.linkFigures.reduce(0) { $0 + $1.hints } ?? 0)
+            let links = machine.process?.node.linkFigures ?? []
+            return sum + links.reduce(0) { $0 + $1.hints }
         }
         guard left > 0 else {
             history.handedOffAt = time

@@ -34,7 +34,7 @@ extension World {
         case 1, 14: return name + " " + describe(record: rest)
         case 13:
             let target = " for node \(Int(rest[0]) | Int(rest[1]) << 8) "
-            return name + target + describe(record: UnsafeRawBufferPointer(rebasing: rest[2...]))
+            return name + target + describe(record: UnsafeRawBufferPointer(rebasing: rest[10...]))
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
         case 4: return name + (rest.count == 8 ? " nothing" : " " + describe(record: rest))
         case 12:

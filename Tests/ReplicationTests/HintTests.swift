@@ -153,6 +153,34 @@ struct HintTests {
         }
     }
 
+    @Test("values that a fallback mints one after another, between hand-offs, are all kept")
+    func chains() {
+        let cluster = cluster(5, "n=3 r=2 w=1 conflict=siblings")
+        let list = list(cluster)
+        for round in 0..<4 {
+            split(cluster, [list[3], list[4]])
+            #expect(cluster.run(list[3], "QSET s:k \(round)a") == "+OK\r\n")
+            #expect(cluster.run(list[4], "QSET s:k \(round)b") == "+OK\r\n")
+            #expect(cluster.run(list[3], "QSET s:k \(round)c") == "+OK\r\n")
+            // Some of the primaries come back for a while, so that some hints are handed off.
+            for primary in list.prefix(round) {
+                for fallback in list[3...] {
+                    cluster.link(primary, fallback)
+                    cluster.link(fallback, primary)
+                }
+            }
+            cluster.pass(milliseconds: 400)
+        }
+        heal(cluster)
+        cluster.pass(milliseconds: 9_000)
+        for node in list[..<3] {
+            let reply = cluster.run(node, "QGET s:k R 1")
+            for round in 0..<4 {
+                for write in ["a", "b", "c"] { #expect(reply.contains("\(round)\(write)")) }
+            }
+        }
+    }
+
     @Test("a delete where no primary is in reach reaches them too")
     func deleteStandsIn() {
         let cluster = cluster(5, "n=3 r=2 w=2")
@@ -421,7 +449,8 @@ struct HintTests {
             HostileMessage.bytes(14, number: number, record), from: list[3], to: list[4])
         #expect(held(cluster, list[4]) == nil)
         for (target, keeper) in [(list[4], list[3]), (list[3], list[3]), (list[0], list[1])] {
-            let rest = HostileMessage.little(target.rawValue) + record
+            let since = HostileMessage.little(UInt64.max)
+            let rest = HostileMessage.little(target.rawValue) + since + record
             cluster.deliver(HostileMessage.bytes(13, number: 1, rest), from: list[0], to: keeper)
             #expect(hints(cluster, keeper).isEmpty)
         }

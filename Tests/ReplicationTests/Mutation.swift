@@ -88,10 +88,10 @@ struct Mutation {
     }
 
     private mutating func aimHint(_ message: inout [UInt8]) {
-        guard message.count >= 44 else { return }
+        guard message.count >= 54 else { return }
         if random.chance(perMille: 300) { put(UInt16(random.below(5)), at: 10, in: &message) }
-        if random.chance(perMille: 500) { put(stamp(), at: 28, in: &message) }
-        if random.chance(perMille: 200) { message[45] = UInt8(random.below(256)) }
+        if random.chance(perMille: 500) { put(stamp(), at: 36, in: &message) }
+        if random.chance(perMille: 200) { message[53] = UInt8(random.below(256)) }
     }
 
     private mutating func replaceRest(_ message: inout [UInt8]) {
