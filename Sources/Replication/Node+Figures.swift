@@ -69,6 +69,8 @@ extension Node {
     public var allocatedBytes: Int { store.allocatedBytes }
     /// Bytes that they may take.
     public var memoryBytesMax: Int { configuration.memoryBytesMax }
+    /// Bytes that hints may take.
+    public var hintBytesMax: Int { configuration.hintBytesMax }
     /// Reads, writes and forwarded commands under way.
     public var operationsUnderWay: Int { writes.count + reads.count + forwards.count }
     /// Whether no linked node's clock is near this node's, so that it writes nothing.

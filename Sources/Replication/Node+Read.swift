@@ -70,10 +70,7 @@ extension Node {
             comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
-            tally: ReadTally(
-                replicaCount: length, readQuorum: levels.readQuorum,
-                primaryReadQuorum: levels.primaryReadQuorum),
-            primaries: n)
+            tally: levels.tally(of: length), primaries: n)
         let id = reads.insert(operation)
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)

@@ -187,7 +187,8 @@ extension Node {
         }
         let name = standing(of: Array(intent.key)).chain
             ?? StandInChain(life: identity, stamp: dot.stamp.rawValue)
-        let named = Dot(identity: name.identity, stamp: dot.stamp)
+        let isPlanted = configuration.plantedBug == .standInUnderOwnName
+        let named = Dot(identity: isPlanted ? identity : name.identity, stamp: dot.stamp)
         var set = hinted?.withRecord { SiblingSet(valid: $0) } ?? SiblingSet()
         let context = intent.context ?? set.context
         switch intent.change {

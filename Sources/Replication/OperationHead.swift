@@ -106,6 +106,13 @@ struct ReadLevels {
     let readQuorum: Int
     let primaryReadQuorum: Int
     let timeoutMilliseconds: UInt32
+
+    /// The arithmetic of one read.
+    func tally(of replicaCount: Int) -> ReadTally {
+        ReadTally(
+            replicaCount: replicaCount, readQuorum: readQuorum,
+            primaryReadQuorum: primaryReadQuorum)
+    }
 }
 
 /// A request with several keys, waiting for all of them.

@@ -20,7 +20,8 @@ import Testing
         (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 2),
         (.rotAccepted, 233), (.syncRetried, 25), (.tombstonesDropped, 6), (.unknownToldAsFailed, 1),
         (.refusalCountsAsAnswer, 9), (.intervalForgotten, 56), (.emptiedByOwnClock, 3),
-        (.exchangeSkipsTombstones, 4), (.exchangeAsksNothing, 1),
+        (.exchangeSkipsTombstones, 4), (.exchangeAsksNothing, 1), (.hintForgottenWhenSent, 6),
+        (.hintForAnyone, 6),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
@@ -60,7 +61,7 @@ import Testing
             "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
             "unknown", "unavailable", "restamped", "late_answers", "links_refused",
             "reads_bound_by_a_write", "reads_of_several_siblings", "keyspaces_emptied",
-            "keyspaces_resized",
+            "keyspaces_resized", "hints_taken", "hints_handed_off", "degraded",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }
