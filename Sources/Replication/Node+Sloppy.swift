@@ -187,9 +187,9 @@ extension Node {
         }
         let name = standing(of: Array(intent.key)).chain
             ?? StandInChain(life: identity, stamp: dot.stamp.rawValue)
-        let isPlanted = configuration.plantedBug == .standInUnderOwnName
-        let named = Dot(identity: isPlanted ? identity : name.identity, stamp: dot.stamp)
+        let named = Dot(identity: name.identity, stamp: dot.stamp)
         var set = hinted?.withRecord { SiblingSet(valid: $0) } ?? SiblingSet()
+        if configuration.plantedBug == .standInWithoutHistory { set = SiblingSet() }
         let context = intent.context ?? set.context
         switch intent.change {
         case .value(let value):

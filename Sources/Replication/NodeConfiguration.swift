@@ -72,8 +72,8 @@ public struct NodeConfiguration: Sendable {
         case hintForgottenWhenSent
         /// Hints go to whoever comes after their node, and who gets one asks nothing.
         case hintForAnyone
-        /// A fallback mints under its own name what it has no history of.
-        case standInUnderOwnName
+        /// A fallback mints without what it minted under the same name before.
+        case standInWithoutHistory
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

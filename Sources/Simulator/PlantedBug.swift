@@ -34,6 +34,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case hintForgottenWhenSent = "hint-forgotten-when-sent"
     /// Hints name a node that is no replica of their key, and it takes them.
     case hintForAnyone = "hint-for-anyone"
-    /// A fallback that stands in mints under its own name, without the history that this claims.
-    case standInUnderOwnName = "stand-in-under-own-name"
+    /// A fallback that stands in mints without the history that the name of its dots claims.
+    case standInWithoutHistory = "stand-in-without-history"
 }

@@ -229,7 +229,7 @@ extension World {
         case .exchangeAsksNothing: .exchangeAsksNothing
         case .hintForgottenWhenSent: .hintForgottenWhenSent
         case .hintForAnyone: .hintForAnyone
-        case .standInUnderOwnName: .standInUnderOwnName
+        case .standInWithoutHistory: .standInWithoutHistory
         default: nil
         }
     }

@@ -118,7 +118,7 @@ extension Command {
                                    aside and start, other replicas repair what was lost
           faults: false            true lets DEBUG CUT cut links
           limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
-                                   linkBacklogBytes
+                                   linkBacklogBytes, hintBytes, hintMinutes
           keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
 
         """
