@@ -31,6 +31,8 @@ enum ReplicaStatus: UInt8 {
     case wrongEpoch = 14
     /// The answer to a read: this replica is being refilled and cannot say.
     case refilling = 9
+    /// A hint came to a node that is no replica of its key.
+    case noReplica = 10
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -78,8 +80,32 @@ enum Message {
     /// The same for who is being refilled; of a sender whose definitions have this digest.
     case refill(Int, RefillMessage, digest: UInt64)
 
+    /// Keep a record for a replica that is away; an acknowledgement is wanted.
+    case hint(UInt64, Hinted)
+    /// Merge a record that the sender kept for this node; an acknowledgement is wanted.
+    case handOff(UInt64, Record)
+
     static let exchangeKind: UInt8 = 12
     static let refillKind: UInt8 = 15
+    static let hintKind: UInt8 = 16
+    static let handOffKind: UInt8 = 17
+
+    /// A record, and for whom it is to be kept.
+    struct Hinted {
+        let target: NodeID
+        /// Wall-clock milliseconds since 1970 from which its age counts at the latest.
+        let since: UInt64
+        let record: Record
+        let durability: ReplicateDurability
+
+        fileprivate init(_ flag: UInt8, _ rest: UnsafeRawBufferPointer) throws(DecodeError) {
+            var reader = ByteReader(rest)
+            durability = try Message.durability(flag)
+            target = NodeID(try reader.integer())
+            since = try reader.integer()
+            record = try Message.record(reader.rest())
+        }
+    }
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -121,6 +147,8 @@ enum Message {
             self = .membership(try MembershipMessage(decoding: reader.rest()))
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
         case Message.refillKind: self = try Message.refill(flag, number, reader.rest())
+        case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
+        case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -144,7 +172,9 @@ enum Message {
         return message
     }
 
-    private static func durability(_ flag: UInt8) throws(DecodeError) -> ReplicateDurability {
+    fileprivate static func durability(
+        _ flag: UInt8
+    ) throws(DecodeError) -> ReplicateDurability {
         guard let durability = ReplicateDurability(rawValue: flag) else {
             throw .invalid("replicate has an unknown flag")
         }

@@ -125,7 +125,7 @@ extension Node {
         store.visitAll { record in
             if counts(record), isUnder(name, record.key) { held += 1 }
         }
-        return held
+        return held + hintsHeld(under: name)
     }
 
     mutating func survey(

@@ -168,6 +168,7 @@ extension Node {
         sections.append(("Latency", latencyFields))
         sections.append(("Operations", outcomeFields))
         sections.append(("Staleness", stalenessFields))
+        sections.append(("Hints", hintFields))
         sections.append(("Keyspace", keys + contentsFields))
         let named = (1..<max(1, request.count)).map {
             String(decoding: request[$0], as: UTF8.self).lowercased()

@@ -65,7 +65,7 @@ extension Node {
             }
         }
         restampDoubted(doubted, &effects)
-        return latest
+        return max(latest, latestHintStamp(&effects))
     }
 
     mutating func toldTime(

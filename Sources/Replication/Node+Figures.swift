@@ -30,6 +30,12 @@ public struct LinkFigures: Equatable, Sendable {
     /// Milliseconds that its wall clock is ahead of this node's, as last heard and with the way of
     /// the message in it; nil while nothing has been heard.
     public let clockAheadMilliseconds: Int64?
+    /// Hints that this node keeps for it.
+    public let hints: Int
+    /// What they take, bytes.
+    public let hintBytes: Int
+    /// How old the oldest is, milliseconds; 0 without any.
+    public let oldestHintMilliseconds: UInt64
 }
 
 // What an operator watches. Plain integers; the driver renders them.
@@ -57,7 +63,9 @@ extension Node {
             return LinkFigures(
                 node: link.node, isUp: link.isUp, isHeard: isHeard(index),
                 isBelievedAlive: membership.isReachable(link.node),
-                clockAheadMilliseconds: link.wallBase.map { $0 - own })
+                clockAheadMilliseconds: link.wallBase.map { $0 - own },
+                hints: hints[index].count, hintBytes: hints[index].byteCount,
+                oldestHintMilliseconds: oldestHintMilliseconds(index))
         }
     }
 
@@ -67,6 +75,8 @@ extension Node {
     public var allocatedBytes: Int { store.allocatedBytes }
     /// Bytes that they may take.
     public var memoryBytesMax: Int { configuration.memoryBytesMax }
+    /// Bytes that hints may take.
+    public var hintBytesMax: Int { configuration.hintBytesMax }
     /// Reads, writes and forwarded commands under way.
     public var operationsUnderWay: Int { writes.count + reads.count + forwards.count }
     /// Whether no linked node's clock is near this node's, so that it writes nothing.

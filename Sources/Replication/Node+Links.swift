@@ -66,6 +66,7 @@ extension Node {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
         links[index].wallBase = nil
+        breakHandOff(index)
         for slot in 0..<writes.indexEnd {
             if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
         }
@@ -164,6 +165,25 @@ extension Node {
             executeForwarded(number, dialect, bytes, from: node, &effects)
         case .commandReply(let number, let bytes):
             try forwardAnswered(OperationID(rawValue: number), bytes, from: node, &effects)
+        case .answerDeclined(let number):
+            declined(OperationID(rawValue: number), by: node, &effects)
+        case .exchange(let n, let message, let moment):
+            if case .roots(let roots) = message { tellSame(roots, moment, n, node, &effects) }
+            exchange(message, n, from: node, &effects)
+        case .refill(let n, let message, let digest):
+            try refill(message, n, digest, from: node, &effects)
+        case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
+        case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
+        case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
+            .surveyed, .latestStamp, .latestStampTold:
+            try handleAdministration(message, from: node, &effects)
+        }
+    }
+
+    private mutating func handleAdministration(
+        _ message: Message, from node: NodeID, _ effects: inout Effects
+    ) throws(DecodeError) {
+        switch message {
         case .definitions(let number, let bytes):
             try learnDefinitions(number, bytes, from: node, &effects)
         case .definitionsLearned(let number):
@@ -174,16 +194,12 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .answerDeclined(let number):
-            declined(OperationID(rawValue: number), by: node, &effects)
-        case .exchange(let n, let message, let moment):
-            if case .roots(let roots) = message { tellSame(roots, moment, n, node, &effects) }
-            exchange(message, n, from: node, &effects)
-        case .refill(let n, let message, let digest):
-            try refill(message, n, digest, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
+        case .replicate, .replicated, .replicateDelta, .readState, .covered, .read, .answer,
+            .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff:
+            preconditionFailure("messages about keys are handled before")
         }
     }
 }
@@ -212,6 +228,7 @@ extension Node {
             if let fault = links[index].fault, now.monotonic >= fault.until {
                 links[index].fault = nil
             }
+            tendHints(index, &effects)
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
             tendExchange(index, &effects)

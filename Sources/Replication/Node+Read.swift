@@ -47,23 +47,22 @@ extension Node {
         // What a command does to a state, later requests for the key must not overtake.
         let writing = purpose.isTyped ? address.hash : nil
         guard mayAsk(location, levels, purpose, target, &effects) else { return }
-        let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
-        let byteCount = store.find(address, key)?.length ?? 0
+        let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
         let operation = ReadOperation(
             head: OperationHead(
-                target: outlasting(target, writing: writing, byteCount: byteCount),
+                target: outlasting(
+                    target, writing: writing, byteCount: store.find(address, key)?.length ?? 0),
                 client: client,
-                deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+                deadline: now.monotonic
+                    + .nanoseconds(milliseconds: UInt64(levels.timeoutMilliseconds)),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
-            comparesAll: isSampled && !purpose.isComparison, begun: latestBegun,
+            comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
-            tally: ReadTally(
-                replicaCount: n, readQuorum: levels.readQuorum,
-                primaryReadQuorum: levels.primaryReadQuorum))
+            tally: levels.tally(of: length), primaries: n)
         let id = reads.insert(operation)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
         answerOwn(id, address, key, &effects)
@@ -82,7 +81,8 @@ extension Node {
         let n = catalog.active[location.keyspace].n
         let isMissing = isReplica(of: location)
             && !isWhole(location.address.range, location.keyspace)
-        let reachable = reachableReplicas(of: location.address.range, n) - (isMissing ? 1 : 0)
+        let reachable = reachableHolders(of: location, levels.primaryReadQuorum)
+            - (isMissing ? 1 : 0)
         guard reachable < levels.readQuorum else { return true }
         countUnavailable(.read, location.keyspace)
         fail(
@@ -101,6 +101,7 @@ extension Node {
         let rank = Int(ranks[Int(address.range.rawValue)])
         guard rank < read.tally.replicaCount else { return }
         reads[id]?.everAsked |= 1 << UInt64(rank)
+        guard rank < read.primaries else { return answerOwnHint(id, rank, read, &effects) }
         guard isWhole(address.range, read.keyspace) else {
             _ = reads[id]?.tally.record(.refused(.unreachable), from: rank)
             return
@@ -220,7 +221,7 @@ extension Node {
         b.withUnsafeBytes { bytesEqual(a, $0) }
     }
 
-    private mutating func record(
+    mutating func record(
         _ record: Record?, from replica: Int, of id: OperationID, _ effects: inout Effects
     ) {
         guard reads.contains(id) else { return }
@@ -237,7 +238,9 @@ extension Node {
     /// Counts a replica's answer.
     mutating func count(_ replica: Int, of id: OperationID, _ effects: inout Effects) {
         reads[id]?.asked &= ~(1 << UInt64(replica))
-        let decision = reads[id]?.tally.record(.answered(primary: true), from: replica)
+        let primaries = reads[id]?.primaries ?? 0
+        let decision = reads[id]?.tally.record(
+            .answered(primary: replica < primaries), from: replica)
         settle(id, decision, &effects)
     }
 
@@ -285,6 +288,7 @@ extension Node {
         case .satisfied:
             let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted
+                node.noteFallbacks(in: read.tally)
                 if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
                 node.read(sum, of: read, &effects)
             }
@@ -306,7 +310,8 @@ extension Node {
     /// Brings every replica that answered with less than the sum of all answers up to it.
     private mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
         guard read.answers.count > 1 else { return }
-        withSum(of: read) { node, sum, stale, _ in
+        withSum(of: read) { node, sum, behind, _ in
+            let stale = behind.filter { read.answers[$0].replica < read.primaries }
             guard var sum, !stale.isEmpty else { return }
             node.counters.readRepairs += 1
             if node.configuration.plantedBug == .repairWithFreshStamp { node.stampAnew(&sum) }

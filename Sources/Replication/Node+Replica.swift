@@ -193,6 +193,9 @@ extension Node {
     ) {
         let keyspace = catalog.index(of: key)
         let address = store.address(of: key)
+        if keepsHints(address.range, keyspace) {
+            return answerFromHint(number, key, from: node, &effects)
+        }
         guard isWhole(address.range, keyspace) else {
             return decline(number, of: node, &effects)
         }
@@ -229,6 +232,10 @@ enum JournalKind: UInt8 {
     case members = 5
     /// What of this node is whole, as `WholenessMarker.encode` writes it.
     case wholeness = 6
+    /// A `Hint`: for whom (2), since when (8), its record.
+    case hint = 7
+    /// A hint is over: for whom it was (2), its key.
+    case hintOver = 8
 }
 
 // Recovery and checkpoints.
@@ -267,6 +274,8 @@ extension Node {
         case .wholeness:
             var marker = ByteReader(rest)
             adopt(try WholenessMarker(&marker))
+        case .hint: try restoreHint(rest)
+        case .hintOver: try restoreHintOver(rest)
         }
     }
 
@@ -315,6 +324,10 @@ extension Node {
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {
+            guard !Node.isHintCursor(place) else {
+                next = exportHint(from: place, into: &buffer)
+                continue
+            }
             next = store.visit(from: place) { record in
                 guard isKeptOnDisk(record) else { return }
                 let start = buffer.count
@@ -322,7 +335,7 @@ extension Node {
                 buffer.append(JournalKind.record.rawValue)
                 appendWhole(record, into: &buffer)
                 buffer.store(UInt32(buffer.count - start - 4), at: start)
-            }
+            } ?? Node.firstHintCursor
         }
         return next
     }

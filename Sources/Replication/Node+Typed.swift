@@ -303,7 +303,8 @@ extension Node {
             tally: WriteTally(
                 replicaCount: n, writeQuorum: writes.writeQuorum,
                 primaryWriteQuorum: writes.primaryWriteQuorum,
-                durableWriteQuorum: writes.durableWriteQuorum))
+                durableWriteQuorum: writes.durableWriteQuorum),
+            primaries: n)
         if n > 1 { operation.typedKey = Array(key) }
         let id = self.writes.insert(operation)
         let needsSync = writes.durableWriteQuorum > 0

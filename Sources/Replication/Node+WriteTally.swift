@@ -16,27 +16,32 @@ extension Node {
     mutating func acknowledgeOwn(
         _ id: OperationID, durable: Bool, _ effects: inout Effects
     ) {
-        guard let range = writes[id]?.range else { return }
-        let replica = Int(ranks[Int(range.rawValue)])
-        record(.acknowledged(primary: true, durable: durable), from: replica, of: id, &effects)
+        guard let write = writes[id] else { return }
+        let replica = Int(ranks[Int(write.range.rawValue)])
+        record(
+            .acknowledged(primary: replica < write.primaries, durable: durable), from: replica,
+            of: id, &effects)
     }
 
     mutating func replicated(
         _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
     ) {
+        guard id.kind != .hint else { return handedOff(id, status, by: node, &effects) }
         guard let replica = replica(of: id, node) else {
             counters.lateAnswers += 1
             return
         }
         if status == .needsState { return sendState(id, to: node, &effects) }
+        let primary = writes[id].map { replica < $0.primaries } ?? false
         let answer: WriteAnswer = switch status {
-        case .acknowledged: .acknowledged(primary: true, durable: false)
-        case .durable: .acknowledged(primary: true, durable: true)
+        case .acknowledged: .acknowledged(primary: primary, durable: false)
+        case .durable: .acknowledged(primary: primary, durable: true)
         case .diskFull: .refused(.diskFull)
         case .clockAhead: .refused(.clockAhead)
         case .tooManySiblings: .refused(.tooLarge)
         case .wrongEpoch: .refused(.wrongEpoch)
-        case .overloaded, .found, .absent, .superseded, .covered, .needsState, .refilling:
+        case .overloaded, .found, .absent, .superseded, .covered, .needsState, .refilling,
+            .noReplica:
             .refused(.overloaded)
         }
         record(answer, from: replica, of: id, &effects)
@@ -54,6 +59,7 @@ extension Node {
     mutating func superseded(
         _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
     ) {
+        guard id.kind != .hint else { return handedOff(id, .superseded, by: node, &effects) }
         guard let write = writes[id], let replica = replica(of: id, node),
             write.tally.outstanding.contains(replica)
         else {
@@ -85,7 +91,8 @@ extension Node {
             tally: WriteTally(
                 replicaCount: write.tally.replicaCount, writeQuorum: write.tally.writeQuorum,
                 primaryWriteQuorum: write.tally.primaryWriteQuorum,
-                durableWriteQuorum: write.tally.durableWriteQuorum))
+                durableWriteQuorum: write.tally.durableWriteQuorum),
+            primaries: write.primaries)
         again.record = bytes
         again.stampings = write.stampings + 1
         let id = writes.insert(again)
@@ -96,8 +103,8 @@ extension Node {
             let record = Record(at: base)
             let keyspace = catalog.index(of: record.key)
             let status = mergeIn(record, keyspace, &effects)
-            sendReplicas(record, id, write.range, again.tally.replicaCount, needsSync, &effects)
-            refuseUnreachable(id, write.range, again.tally.replicaCount, &effects)
+            sendReplicas(record, id, write.range, again.primaries, needsSync, &effects)
+            refuseUnreachable(id, write.range, again.primaries, &effects)
             guard status == .acknowledged else {
                 return replicated(id, status, from: configuration.node, &effects)
             }
@@ -143,6 +150,9 @@ extension Node {
         writes[id]?.record = []
         switch decision {
         case .satisfied:
+            if write.tally.acknowledgedByPrimaries < write.tally.writeQuorum {
+                counters.degraded += 1
+            }
             answered(.write, write.keyspace, write.head)
             let start = effects.bytes.count
             if client.wantsReceipt { writeReceipt(of: write, &effects) }

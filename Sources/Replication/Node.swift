@@ -79,6 +79,8 @@ public struct Node: ~Copyable {
     var membership: Membership
     /// Members as the journal has them.
     var keptMembers: [MemberRecord] = []
+    /// What this node keeps for others, by link.
+    var hints: [HintQueue]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     var gathers: Slab<GatherOperation>
@@ -95,6 +97,8 @@ public struct Node: ~Copyable {
     var exported = ByteBuffer(capacity: 1_024)
     /// How many replicas answered the read that is being told.
     var receiptAnswers = 1
+    /// How many of these were fallbacks.
+    var receiptFallbacks = 0
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
@@ -132,6 +136,7 @@ public struct Node: ~Copyable {
             links[index].exchangeBudget = configuration.exchangeBytesPerSecond
         }
         isRefilling = links.count > 1 && configuration.plantedBug != .emptiedAnswersAtOnce
+        hints = configuration.members.map { _ in HintQueue() }
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -203,6 +208,8 @@ struct Link {
     /// Bytes that exchanges may send now.
     var exchangeBudget = 0
     var fault: LinkFault?
+    /// The replay of hints.
+    var handOff = HandOff()
 
     init(node: NodeID) { self.node = node }
 

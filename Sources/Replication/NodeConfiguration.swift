@@ -42,6 +42,13 @@ public struct NodeConfiguration: Sendable {
     public var exchangeBytesPerSecond = 8 << 20
     /// How nodes watch each other.
     public var membership = MembershipConfiguration()
+    /// Bytes that hints for all other nodes may take together; one more is refused.
+    public var hintBytesMax = 256 << 20
+    /// Milliseconds after which a hint is given up. A tombstone has to stay longer than this after
+    /// every replica is known to have it: a hint may bring back what it deleted until then.
+    public var hintMillisecondsMax: UInt64 = 3 * 3_600_000
+    /// What replayed hints may take of each link.
+    public var hintBytesPerSecond = 8 << 20
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 
@@ -70,6 +77,12 @@ public struct NodeConfiguration: Sendable {
         case refillForgotten
         /// A node that is being refilled asks one other replica only.
         case refillFromOne
+        /// A hint is forgotten when it is sent.
+        case hintForgottenWhenSent
+        /// Hints go to whoever comes after their node, and who gets one asks nothing.
+        case hintForAnyone
+        /// A fallback mints without what it minted under the same name before.
+        case standInWithoutHistory
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

@@ -34,5 +34,12 @@ enum MetricsHelp {
         "states_sent": "Whole states of typed values sent where a delta did not do.",
         "declined_reads": "Reads of other nodes not answered because the range is not whole here.",
         "refilled_keys": "Records asked for after this node had lost its memory.",
+        "hints_taken": "Hints taken in for nodes that were away.",
+        "hints_refused": "Hints that there was no room or no right clock for.",
+        "hints_handed_off": "Hints that their nodes acknowledged.",
+        "hand_off_bytes": "Bytes that hints took on their way to their nodes.",
+        "hints_dropped": "Hints given up: too old, or emptied away with their keyspace.",
+        "hand_offs_failed": "Replays of hints that were refused or broke off.",
+        "degraded": "Operations that reached their quorum with the help of fallbacks.",
     ]
 }

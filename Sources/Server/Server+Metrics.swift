@@ -156,6 +156,7 @@ extension Server {
         }
         text.family("quorate_link_backlog_bytes", .gauge, "Messages that wait for a node.")
         for link in figures { text.sample(backlogBytes(of: link), label(link)) }
+        writeHints(figures, &text)
         text.single(
             "quorate_clock_contradicted", .gauge, node.isClockContradicted ? 1 : 0,
             "Whether no linked node's clock is near this one's, so that nothing is written here.")
@@ -178,6 +179,20 @@ extension Server {
         for link in node.linkFigures where node.isRefilling {
             text.sample(figures.waitingFor.contains(link.node) ? 1 : 0, label(link))
         }
+    }
+
+    private func writeHints(_ figures: [LinkFigures], _ text: inout MetricsText) {
+        text.family("quorate_hints", .gauge, "Records kept here for a node that was away.")
+        for link in figures { text.sample(link.hints, label(link)) }
+        text.family("quorate_hint_bytes", .gauge, "What they take in memory.")
+        for link in figures { text.sample(link.hintBytes, label(link)) }
+        text.family("quorate_hint_oldest_age_seconds", .gauge, "How old the oldest of them is.")
+        for link in figures {
+            text.sample(milliseconds: Int64(clamping: link.oldestHintMilliseconds), label(link))
+        }
+        text.single(
+            "quorate_hint_limit_bytes", .gauge, node.hintBytesMax,
+            "What hints may take before more are refused.")
     }
 
     private func label(_ link: LinkFigures) -> [MetricsText.Label] {

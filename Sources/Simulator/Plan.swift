@@ -52,6 +52,7 @@ struct Plan {
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
         drawBrief(seed)
+        drawSloppy(seed)
         drawAdministration(seed)
         drawWipes(seed)
     }
@@ -82,6 +83,20 @@ struct Plan {
             PlannedKeyspace(
                 name: "brief", n: 1, r: 1, w: 1, durability: .interval, isSiblings: false,
                 keys: 1 + random.below(3), readRepairPerMille: 0, timeoutMilliseconds: 400))
+    }
+
+    /// Fallbacks stand in for primaries that are away; there is at least one.
+    private mutating func drawSloppy(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x53_4C_4F_50_50_59)
+        guard random.chance(perMille: 400) else { return }
+        let n = 2 + random.below(nodes - 2)
+        keyspaces.append(
+            PlannedKeyspace(
+                name: "sloppy", n: n, r: 1 + random.below(n), w: 1 + random.below(n),
+                durability: [.fsync, .fsync, .fsync, .interval, .memory][random.below(5)],
+                isSiblings: random.below(3) == 0, keys: 1 + random.below(4),
+                readRepairPerMille: [0, 0, 100, 1_000][random.below(4)],
+                timeoutMilliseconds: 100 + random.below(500), isSloppy: true))
     }
 
     /// From a generator of its own, so that seeds without an operator are what they were.
@@ -189,6 +204,7 @@ struct PlannedKeyspace {
     var life = Life.fixed
     /// No request may ask for less than r and w.
     var hasStrongFloor = false
+    var isSloppy = false
 
     /// Assignments as `KEYSPACE CREATE` takes them.
     var settings: [String] { settings(History.Shape(self)) }
@@ -203,7 +219,7 @@ struct PlannedKeyspace {
         return [
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
-            "readrepair=\(readRepairPerMille)",
+            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 

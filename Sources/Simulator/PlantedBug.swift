@@ -36,4 +36,10 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case refillForgotten = "refill-forgotten-by-crash"
     /// A node that is being refilled asks one other replica only.
     case refillFromOne = "refill-from-one"
+    /// A hint is forgotten when it is sent, acknowledged or not.
+    case hintForgottenWhenSent = "hint-forgotten-when-sent"
+    /// Hints name a node that is no replica of their key, and it takes them.
+    case hintForAnyone = "hint-for-anyone"
+    /// A fallback that stands in mints without the history that the name of its dots claims.
+    case standInWithoutHistory = "stand-in-without-history"
 }

@@ -234,6 +234,9 @@ extension World {
         case .emptiedAnswersAtOnce: .emptiedAnswersAtOnce
         case .refillForgotten: .refillForgotten
         case .refillFromOne: .refillFromOne
+        case .hintForgottenWhenSent: .hintForgottenWhenSent
+        case .hintForAnyone: .hintForAnyone
+        case .standInWithoutHistory: .standInWithoutHistory
         default: nil
         }
     }

@@ -211,6 +211,7 @@ extension World {
     private static let healing: UInt64 = 8_000_000_000
 
     func enter(_ next: Phase) {
+        if next == .firstReads, awaitsHints() { return }
         note("phase \(next)")
         phase = next
         switch next {
@@ -218,10 +219,9 @@ extension World {
         case .healing:
             healAll()
             let late = machines.filter { $0.process == nil && hasRightClock($0) }
-            let delay = late.map { foreignDiskDelay($0) }.max() ?? 0
-            schedule(
-                .phase(.firstReads),
-                after: World.healing + .nanoseconds(milliseconds: UInt64(delay)))
+            let delay = UInt64(late.map { foreignDiskDelay($0) }.max() ?? 0)
+            let healing = (hasSloppy ? 2 : 1) * World.healing
+            schedule(.phase(.firstReads), after: healing + .nanoseconds(milliseconds: delay))
         case .firstReads:
             checkConvergence()
             assign()
@@ -231,6 +231,28 @@ extension World {
             if repaired != 0 { violate("\(repaired) reads found something to repair at the end") }
             checkConvergence()
         }
+    }
+
+    private var hasSloppy: Bool { plan.keyspaces.contains { $0.isSloppy } }
+
+    /// Whether there are hints that have not reached their nodes: what they bring has to be
+    /// exchanged before replicas are compared.
+    private func awaitsHints() -> Bool {
+        let left = machines.reduce(0) { sum, machine in
+            let links = machine.process?.node.linkFigures ?? []
+            return sum + links.reduce(0) { $0 + $1.hints }
+        }
+        guard left > 0 else {
+            history.handedOffAt = time
+            return false
+        }
+        hintWaits += 1
+        guard hintWaits < 5 else {
+            violate("\(left) hints stay although everything is healed")
+            return true
+        }
+        schedule(.phase(.firstReads), after: World.healing)
+        return true
     }
 
     private func healAll() {
@@ -298,6 +320,13 @@ extension World {
             for holder in holders where states[holder][name] != states[holders[0]][name] {
                 violate(
                     "\(machines[holder].node) and \(machines[holders[0]].node) differ in "
+                        + String(decoding: name, as: UTF8.self))
+            }
+            let isFixed = plan.keyspaces[history.keys[key].keyspace].life == .fixed
+            for other in machines.indices
+            where isFixed && !holders.contains(other) && states[other][name] != nil {
+                violate(
+                    "\(machines[other].node) is no replica and holds "
                         + String(decoding: name, as: UTF8.self))
             }
         }

@@ -48,6 +48,7 @@ final class World {
     /// Lines for a reader, kept only when a run is repeated to explain it.
     var transcript: [String]?
     var repairsBefore = 0
+    var hintWaits = 0
 
     /// A run that needs more than this does not come to an end.
     private static let eventsMax = 2_000_000

@@ -105,7 +105,7 @@ enum ClusterCommand {
     static func table(_ statuses: [NodeStatus]) -> TextTable {
         var table = TextTable([
             "node", "state", "pid", "clients", "metrics", "links to others", "refill", "keys",
-            "p99 reads", "p99 writes", "stale reads",
+            "p99 reads", "p99 writes", "stale reads", "hints kept",
         ])
         for status in statuses {
             let health = status.health
@@ -123,6 +123,7 @@ enum ClusterCommand {
                 health?.readP99.map(milliseconds) ?? "-",
                 health?.writeP99.map(milliseconds) ?? "-",
                 stale(health),
+                hints(health),
             ])
         }
         return table
@@ -141,6 +142,13 @@ enum ClusterCommand {
         guard let compared = health?.readsCompared, let stale = health?.readsStale, compared > 0
         else { return "-" }
         return "\(stale) of \(compared)"
+    }
+
+    /// Records for nodes that were away, and how old the oldest is.
+    private static func hints(_ health: NodeHealth?) -> String {
+        guard let hints = health?.hints else { return "-" }
+        guard hints > 0, let oldest = health?.oldestHint else { return "0" }
+        return "\(hints), oldest \((oldest + 500) / 1_000) s"
     }
 
     /// With two decimals.

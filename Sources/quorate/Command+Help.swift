@@ -97,6 +97,7 @@ extension Command {
                                    typed values merge
           durability=fsync|interval(100)|memory
           ttl=60000                milliseconds; 0 for never
+          sloppy=on|off            fallbacks stand in for replicas that are away
           readrepair=100           reads of 1,000 that are compared with all replicas after
                                    their answer: repairs, and how stale answers were
           timeout= keybytes= valuebytes= siblings=
@@ -118,7 +119,7 @@ extension Command {
                                    aside and start, other replicas repair what was lost
           faults: false            true lets DEBUG CUT and LOSE break links
           limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
-                                   linkBacklogBytes
+                                   linkBacklogBytes, hintBytes, hintMinutes
           keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
 
         """

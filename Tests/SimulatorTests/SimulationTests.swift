@@ -22,6 +22,7 @@ import Testing
         (.refusalCountsAsAnswer, 139), (.intervalForgotten, 70), (.emptiedByOwnClock, 3),
         (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1), (.emptiedAnswersAtOnce, 104),
         (.refillForgotten, 4), (.refillFromOne, 124),
+        (.hintForgottenWhenSent, 6), (.hintForAnyone, 6), (.standInWithoutHistory, 279),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
@@ -61,7 +62,8 @@ import Testing
             "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
             "unknown", "unavailable", "restamped", "late_answers", "links_refused",
             "reads_bound_by_a_write", "reads_of_several_siblings", "keyspaces_emptied",
-            "keyspaces_resized", "disks_emptied", "refilled_keys",
+            "keyspaces_resized", "disks_emptied", "refilled_keys", "hints_taken",
+            "hints_handed_off", "degraded",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }

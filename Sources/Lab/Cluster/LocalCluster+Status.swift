@@ -29,6 +29,8 @@ public struct NodeStatus: Equatable, Sendable {
             "readP99Microseconds": health?.readP99.map(JSON.integer) ?? .null,
             "readsCompared": health?.readsCompared.map(JSON.integer) ?? .null,
             "readsStale": health?.readsStale.map(JSON.integer) ?? .null,
+            "hints": health?.hints.map(JSON.integer) ?? .null,
+            "oldestHintMilliseconds": health?.oldestHint.map(JSON.integer) ?? .null,
             "writeP99Microseconds": health?.writeP99.map(JSON.integer) ?? .null,
         ]
     }

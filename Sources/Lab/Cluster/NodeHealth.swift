@@ -27,6 +27,10 @@ public struct NodeHealth: Equatable, Sendable {
         /// The numbers of the nodes that it waits for, with commas between them.
         public let waitsFor: String
     }
+    /// Records that it keeps for nodes that were away; nil when it does not say.
+    public private(set) var hints: Int?
+    /// Milliseconds that the oldest of them is old.
+    public private(set) var oldestHint: Int?
 
     /// Asks `PING`, `INFO` and `DBSIZE` and waits at most half a second for each.
     public init(asking address: NodeSettings.Endpoint) {
@@ -38,6 +42,8 @@ public struct NodeHealth: Equatable, Sendable {
             readP99 = NodeHealth.field("read_p99_us", of: text)
             readsCompared = NodeHealth.field("reads_compared", of: text)
             readsStale = NodeHealth.field("reads_stale", of: text)
+            hints = NodeHealth.field("hints", of: text)
+            oldestHint = NodeHealth.field("hint_oldest_ms", of: text)
             writeP99 = NodeHealth.field("write_p99_us", of: text)
             readRefill(text)
             if case .integer(let count) = try connection.ask("DBSIZE") { keys = count }
