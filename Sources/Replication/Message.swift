@@ -60,9 +60,12 @@ enum Message {
     case exchange(Int, ExchangeMessage, moment: Stamp)
     /// The same for who is being refilled; of a sender whose definitions have this digest.
     case refill(Int, RefillMessage, digest: UInt64)
+    /// The last life of the receiver before this one that the sender was linked with.
+    case knownLife(ReplicaIdentity)
 
     static let exchangeKind: UInt8 = 12
     static let refillKind: UInt8 = 13
+    static let knownLifeKind: UInt8 = 14
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -107,6 +110,7 @@ enum Message {
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
         case Message.refillKind: self = try Message.refill(flag, number, reader.rest())
+        case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -127,6 +131,13 @@ enum Message {
         }
         return .exchange(
             try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+    }
+
+    private static func knownLife(
+        _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        try reader.end()
+        return .knownLife(ReplicaIdentity(rawValue: number))
     }
 
     private static func refill(

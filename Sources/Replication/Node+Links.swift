@@ -46,7 +46,8 @@ extension Node {
         _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
-        if links[index].highest != identity {
+        let known = links[index].highest
+        if known != identity {
             equalities.forget(link: index)
             refill.beginAnew(with: index)
         }
@@ -55,6 +56,9 @@ extension Node {
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
         hastenExchange(index)
+        if known != identity, known.rawValue != 0 {
+            send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
+        }
         sendHeartbeat(to: index, &effects)
         if isRefilling { inquire(index, &effects) }
     }
@@ -175,6 +179,7 @@ extension Node {
             exchange(message, n, from: node, &effects)
         case .refill(let n, let message, let digest):
             try refill(message, n, digest, from: node, &effects)
+        case .knownLife(let life): heardOfLife(life, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)

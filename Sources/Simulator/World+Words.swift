@@ -25,11 +25,11 @@ extension World {
         let names = [
             "?", "replicate", "replicated", "read", "answer", "command", "command reply",
             "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
-            "exchange", "refill",
+            "exchange", "refill", "known life",
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), 13)]) \(number) flag \(payload[1])"
+        let name = "\(names[min(Int(payload[0]), 14)]) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1: return name + " " + describe(record: rest)
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)

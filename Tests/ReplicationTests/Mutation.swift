@@ -17,7 +17,7 @@ struct Mutation {
 
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (1...13).map { kind in messages.filter { $0[0] == kind } }
+        originals = (1...14).map { kind in messages.filter { $0[0] == kind } }
             .filter { !$0.isEmpty }
     }
 
