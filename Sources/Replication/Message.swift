@@ -79,6 +79,8 @@ enum Message {
     case exchange(Int, ExchangeMessage, moment: Stamp)
     /// The same for who is being refilled; of a sender whose definitions have this digest.
     case refill(Int, RefillMessage, digest: UInt64)
+    /// The last life of the receiver before this one that the sender was linked with.
+    case knownLife(ReplicaIdentity)
 
     /// Keep a record for a replica that is away; an acknowledgement is wanted.
     case hint(UInt64, Hinted)
@@ -89,6 +91,7 @@ enum Message {
     static let refillKind: UInt8 = 15
     static let hintKind: UInt8 = 16
     static let handOffKind: UInt8 = 17
+    static let knownLifeKind: UInt8 = 18
 
     /// A record, and for whom it is to be kept.
     struct Hinted {
@@ -149,6 +152,7 @@ enum Message {
         case Message.refillKind: self = try Message.refill(flag, number, reader.rest())
         case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
         case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
+        case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -208,6 +212,13 @@ enum Message {
         }
         return .exchange(
             try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+    }
+
+    private static func knownLife(
+        _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        try reader.end()
+        return .knownLife(ReplicaIdentity(rawValue: number))
     }
 
     private static func refill(

@@ -44,6 +44,10 @@ extension Node {
                     text: "ERR n can only change while the keyspace is empty; it holds "
                         + "\(done.keys) keys, tombstones included", &effects)
             }
+            // Who answered and went away since would come back with the old n.
+            guard everyNodeIsUp(done.head.target, &effects) else {
+                return endSurvey(request.name, &effects)
+            }
             change(request.name, to: request.settings, done.head.target, &effects)
         }
     }

@@ -47,7 +47,8 @@ extension Node {
         _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
-        if links[index].highest != identity {
+        let known = links[index].highest
+        if known != identity {
             equalities.forget(link: index)
             refill.beginAnew(with: index)
         }
@@ -57,6 +58,9 @@ extension Node {
         links[index].highest = max(links[index].highest, identity)
         links[index].heardAt = now.monotonic
         hastenExchange(index)
+        if known != identity, known.rawValue != 0 {
+            send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
+        }
         sendHeartbeat(to: index, &effects)
         joinMembers(through: node, &effects)
         if isRefilling { inquire(index, &effects) }
@@ -175,7 +179,7 @@ extension Node {
         case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
         case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
-            .surveyed, .latestStamp, .latestStampTold:
+            .surveyed, .knownLife, .latestStamp, .latestStampTold:
             try handleAdministration(message, from: node, &effects)
         }
     }

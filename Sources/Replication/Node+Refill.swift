@@ -3,6 +3,7 @@ import Base
 import Causality
 import Coding
 import Ring
+import Storage
 
 // A node that returns without its memory.
 //
@@ -34,6 +35,10 @@ import Ring
 // never are at the moment one looks. Everything that was lost was written before this life began,
 // so each leaf of the other's tree is asked about until it once brought nothing new (`Coverage`,
 // `RefillMessage`).
+//
+// A disk from a backup says that it is whole, as it was. But other nodes remember a life of this
+// node that the disk knows nothing of (`heardOfLife`), as long as they run; they say so before they
+// say anything else, and the node is refilled as if the disk were empty.
 //
 // A replica that never returns is waited for until an operator says so (`CLUSTER REFILL WITHOUT`).
 // With one replica per key nobody could refill anything: such keys are whole, that is, lost.
@@ -78,6 +83,22 @@ extension Node {
         guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else { return }
         isRefilling = true
         refill = Refill()
+    }
+
+    /// The disk holds what a life with this epoch wrote, as far as it says. Called before the first
+    /// step; not for a new directory.
+    public mutating func resumes(after epoch: UInt64) { previousEpoch = epoch }
+
+    /// Another node remembers a life of this node. One that began after the last one on this disk
+    /// acknowledged what the disk has not.
+    mutating func heardOfLife(_ life: ReplicaIdentity, _ effects: inout Effects) {
+        guard let previousEpoch, life.node == identity.node, life < identity,
+            life.epoch >= previousEpoch + IdentityFile.epochsPerStart
+        else { return }
+        self.previousEpoch = nil
+        distrustMemory()
+        markNothing(&effects)
+        inquireAll(&effects)
     }
 
     /// A node of a hash tree with children: the root or a branch.

@@ -65,6 +65,15 @@ extension Node {
         effects.beginStep()
     }
 
+    /// Has the journal forget that this node was whole.
+    func markNothing(_ effects: inout Effects) {
+        let start = effects.bytes.count
+        WholenessMarker(ringDigest: ring.digest, isOver: false, parts: [])
+            .encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+        effects.beginStep()
+    }
+
     private func marker(_ ranges: (Refill.Part) -> RangeSet) -> WholenessMarker {
         let isOver = isRefillOver
         let parts = refill.parts.indices.compactMap { n in

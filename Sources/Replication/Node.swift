@@ -61,6 +61,8 @@ public struct Node: ~Copyable {
     /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
     public internal(set) var isRefilling: Bool
     var refill = Refill()
+    /// The epoch of the last life that left its records on this disk; nil when there was none.
+    var previousEpoch: UInt64?
     var isDiskFull = false
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []

@@ -99,10 +99,12 @@ extension World {
 
     func start(_ machine: Machine) {
         guard machine.process == nil else { return }
+        let before = try? IdentityFile.read(from: machine.disk)
         guard let identity = claim(machine) else { return }
         var node = Node(
             configuration(machine), identity: identity, seed: machine.random.next(),
             now: machine.now(time))
+        if let before { node.resumes(after: before.epoch) }
         let report: RecoveryReport
         do throws(RecoveryError) {
             let policy: RecoveryPolicy =

@@ -25,7 +25,7 @@ extension World {
         let names = [
             "?", "replicate", "replicated", "read", "answer", "command", "command reply",
             "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
-            "exchange", "delta", "members", "refill", "hint", "hand-off",
+            "exchange", "delta", "members", "refill", "hint", "hand-off", "known life",
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])

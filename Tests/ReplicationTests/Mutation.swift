@@ -17,7 +17,7 @@ struct Mutation {
 
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (1...17).map { kind in messages.filter { $0[0] == kind } }
+        originals = (1...18).map { kind in messages.filter { $0[0] == kind } }
             .filter { !$0.isEmpty }
     }
 

@@ -303,6 +303,31 @@ struct RefillTests {
         #expect(!isRefilling(cluster, a))
     }
 
+    @Test("4: a disk from a backup is refilled before it answers reads, over a crash as well")
+    func backup() throws {
+        let cluster = Cluster(3)
+        try cluster.restart(a, epoch: 2_000, on: cluster.journals[a, default: []], after: 1)
+        #expect(!isRefilling(cluster, a), "the life before this one is the disk's")
+        let backup = cluster.journals[a, default: []]
+        try cluster.restart(a, epoch: 5_000, on: backup, after: 2_000)
+        isolate(c, in: cluster)
+        #expect(cluster.run(a, "SET k acknowledged") == "+OK\r\n")
+        isolate(b, in: cluster)
+        try cluster.restart(a, epoch: 9_000, on: backup, after: 2_000)
+        #expect(isRefilling(cluster, a))
+        for node in [a, c] {
+            #expect(ask(cluster, node, "GET k R 2 TIMEOUT 50").hasPrefix("-UNAVAILABLE"))
+        }
+        // The next life's disk is no older than the last life, and remembers what it lacks.
+        try cluster.restart(a, epoch: 12_000, on: cluster.journals[a, default: []], after: 9_000)
+        #expect(isRefilling(cluster, a))
+        cluster.cut = []
+        cluster.pass(milliseconds: 1_000)
+        #expect(!isRefilling(cluster, a))
+        isolate(b, in: cluster)
+        #expect(ask(cluster, a, "GET k R 2") == "$12\r\nacknowledged\r\n")
+    }
+
     @Test("it is not whole while its disk takes nothing")
     func diskFull() throws {
         let cluster = try emptied()

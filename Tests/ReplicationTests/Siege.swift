@@ -186,9 +186,9 @@ final class Siege {
 
     /// Malformed by the layout of messages alone.
     private func isMalformed(_ message: [UInt8]) -> Bool {
-        guard message.count >= 10, 1...17 ~= message[0] else { return true }
+        guard message.count >= 10, 1...18 ~= message[0] else { return true }
         return [2, 9, 11].contains(message[0]) && message.count != 18
-            || message[0] == 8 && message.count != 10
+            || [8, 18].contains(message[0]) && message.count != 10
     }
 
     /// Remembers what the attacker has acknowledged, by a decoder of the test's own.

@@ -199,7 +199,7 @@ struct ProcessTests {
             }
         }
         #expect(try field("refilling", connections[0]) == "0")
-        for key in keys { #expect(try connections[0].ask("GET", key).text == key) }
+        missed += try keys.count { try connections[0].ask("GET", $0).text != $0 }
         #expect(missed == 0)
     }
 
