@@ -22,7 +22,7 @@ enum ReplicaStatus: UInt8 {
     /// A later write of the key is here already, so this one changed nothing.
     case superseded = 8
     /// A hint came to a node that is no replica of its key.
-    case noReplica = 9
+    case noReplica = 15
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -63,8 +63,8 @@ enum Message {
     case handOff(UInt64, Record)
 
     static let exchangeKind: UInt8 = 12
-    static let hintKind: UInt8 = 13
-    static let handOffKind: UInt8 = 14
+    static let hintKind: UInt8 = 18
+    static let handOffKind: UInt8 = 19
 
     /// A record, and for whom it is to be kept.
     struct Hinted {

@@ -195,9 +195,9 @@ enum JournalKind: UInt8 {
     /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
     case definitions = 3
     /// A `Hint`: for whom (2), since when (8), its record.
-    case hint = 4
+    case hint = 7
     /// A hint is over: for whom it was (2), its key.
-    case hintOver = 5
+    case hintOver = 8
 }
 
 // Recovery and checkpoints.

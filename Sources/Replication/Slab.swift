@@ -24,7 +24,7 @@ enum OperationKind: UInt8 {
     case forward = 4
     case administration = 5
     /// A hint on its way to its node; kept in `HintQueue`, not in a slab.
-    case hint = 6
+    case hint = 7
 }
 
 /// Operations under way, found by number in O(1) and walked in index order, which is the same in

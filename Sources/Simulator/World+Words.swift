@@ -29,10 +29,11 @@ extension World {
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), 14)]) \(number) flag \(payload[1])"
+        let kind = payload[0] < 18 ? min(Int(payload[0]), 12) : Int(payload[0]) - 5
+        let name = "\(names[kind]) \(number) flag \(payload[1])"
         switch payload[0] {
-        case 1, 14: return name + " " + describe(record: rest)
-        case 13:
+        case 1, 19: return name + " " + describe(record: rest)
+        case 18:
             let target = " for node \(Int(rest[0]) | Int(rest[1]) << 8) "
             return name + target + describe(record: UnsafeRawBufferPointer(rebasing: rest[10...]))
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
@@ -49,10 +50,10 @@ extension World {
         switch payload[0] {
         case 1: return describe(record: rest)
         case 2: return "removal of " + String(decoding: rest, as: UTF8.self)
-        case 4:
+        case 7:
             return "hint for node \(Int(rest[0]) | Int(rest[1]) << 8) "
                 + describe(record: UnsafeRawBufferPointer(rebasing: rest[10...]))
-        case 5:
+        case 8:
             return "end of the hint for node \(Int(rest[0]) | Int(rest[1]) << 8) of "
                 + String(decoding: rest[2...], as: UTF8.self)
         default: return "definitions"

@@ -16,7 +16,7 @@ struct Mutation {
 
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (Array(1...11) + [13, 14]).map { kind in messages.filter { $0[0] == kind } }
+        originals = (Array(1...11) + [18, 19]).map { kind in messages.filter { $0[0] == kind } }
     }
 
     mutating func original() -> [UInt8] {
@@ -49,8 +49,8 @@ struct Mutation {
             message[1] = [0, 1, 8][random.below(3)]
         }
         switch message[0] {
-        case 1, 4, 14: aimRecord(&message)
-        case 13: aimHint(&message)
+        case 1, 4, 19: aimRecord(&message)
+        case 18: aimHint(&message)
         case 2 where random.chance(perMille: 500): put(stamp(), at: 10, in: &message)
         case 9: put(stamp(), at: 2, in: &message)
         case 7 where random.chance(perMille: 100): replaceDefinitions(&message)

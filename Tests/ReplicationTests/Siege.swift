@@ -185,7 +185,7 @@ final class Siege {
 
     /// Malformed by the layout of messages alone.
     private func isMalformed(_ message: [UInt8]) -> Bool {
-        guard message.count >= 10, (Array(1...11) + [13, 14]).contains(message[0]) else {
+        guard message.count >= 10, (Array(1...11) + [18, 19]).contains(message[0]) else {
             return true
         }
         return [2, 9, 11].contains(message[0]) && message.count != 18
