@@ -16,11 +16,10 @@ extension Node {
     mutating func acknowledgeOwn(
         _ id: OperationID, durable: Bool, _ effects: inout Effects
     ) {
-        guard let write = writes[id] else { return }
-        let replica = Int(ranks[Int(write.range.rawValue)])
+        guard let range = writes[id]?.range, let n = writes[id]?.primaries else { return }
+        let replica = Int(ranks[Int(range.rawValue)])
         record(
-            .acknowledged(primary: replica < write.primaries, durable: durable), from: replica,
-            of: id, &effects)
+            .acknowledged(primary: replica < n, durable: durable), from: replica, of: id, &effects)
     }
 
     mutating func replicated(

@@ -131,7 +131,7 @@ struct History {
     mutating func observe(journalPayload payload: UnsafeRawBufferPointer) -> String? {
         guard payload.count > 1 else { return nil }
         if payload[0] == 3 { return observe(definitions: payload) }
-        guard payload[0] == 1 || payload[0] == 4 else { return nil }
+        guard payload[0] == 1 || payload[0] == 7 else { return nil }
         let start = payload[0] == 1 ? 1 : 11
         return observe(record: UnsafeRawBufferPointer(rebasing: payload[start...]))
     }
