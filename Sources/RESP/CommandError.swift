@@ -16,6 +16,8 @@ public enum CommandError: Error, Equatable, Sendable {
     case invalidLevel
     /// What follows TIMEOUT is not a number of milliseconds from 1 to 2³²−1.
     case invalidTimeout
+    /// What follows STALENESS is no time from 1 to 2³²−1 ms.
+    case invalidStaleness
     /// `HELLO` asks for neither 2 nor 3.
     case unsupportedProtocol
     case protocolNotAnInteger
@@ -48,7 +50,7 @@ extension ByteBuffer {
         case .unsupportedOption(let index):
             writeError("ERR Unsupported option ", quoting: arguments[index], "")
         case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
-            .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
+            .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
             .greaterBesideLess, .patternTooLong, .invalidKey:
             writeError(error.text)
         }
@@ -102,6 +104,7 @@ extension CommandError {
         case .invalidCursor: "ERR invalid cursor"
         case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 255 replicas"
         case .invalidTimeout: "ERR timeout is not an integer or out of range"
+        case .invalidStaleness: "ERR staleness is not a time such as 500ms or 2s"
         case .unsupportedProtocol: "NOPROTO unsupported protocol version"
         case .protocolNotAnInteger: "ERR Protocol version is not an integer or out of range"
         case .invalidClientName:

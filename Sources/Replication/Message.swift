@@ -52,8 +52,17 @@ enum Message {
     /// What is the latest stamp that you know of?
     case latestStamp(UInt64)
     case latestStampTold(UInt64, Stamp)
-    /// Of the trees of keyspaces with this n: 2…64.
-    case exchange(Int, ExchangeMessage)
+    /// Of the trees of keyspaces with this n, 2…64, by a node whose writes sent so far add up to
+    /// the sum.
+    case exchange(Int, ExchangeMessage, sum: UInt64)
+    /// What the sender has sent so far; see `LinkFreshness`.
+    case report(Report)
+    /// Which of the trees whose roots came are equal to the sender's, as bits by key range.
+    case equalTrees(Int, sum: UInt64, UnsafeRawBufferPointer)
+    /// As `command`, for a client's session.
+    case sessionCommand(UInt64, SessionCommand)
+    /// As `commandReply`, and the dot of what was written.
+    case sessionReply(UInt64, Dot, UnsafeRawBufferPointer)
 
     static let exchangeKind: UInt8 = 12
 
@@ -99,6 +108,7 @@ enum Message {
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
+        case 20...23: self = try Message.session(kind, flag, number, &reader)
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -113,8 +123,8 @@ enum Message {
     private static func exchange(
         _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
-        guard 2...64 ~= flag, number == 0 else { throw .invalid("exchange of no such trees") }
-        return .exchange(Int(flag), try ExchangeMessage(decoding: rest))
+        guard 2...64 ~= flag else { throw .invalid("exchange of no such trees") }
+        return .exchange(Int(flag), try ExchangeMessage(decoding: rest), sum: number)
     }
 
     private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {

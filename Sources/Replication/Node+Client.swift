@@ -100,6 +100,7 @@ extension Node {
     /// own key.
     private func mayExecute(_ index: Int) -> Bool {
         guard sessions[index].owesReplies else { return true }
+        guard sessions[index].guarantees.isEmpty else { return false }
         guard sessions[index].outstanding.count < Session.outstandingMax,
             sessions[index].outstanding.byteCount < Session.outstandingBytesMax
         else { return false }
@@ -129,6 +130,8 @@ extension Node {
     private mutating func setClient(_ index: Int) {
         client.dialect = sessions[index].protocolVersion == 3 ? .resp3 : .resp2
         client.wantsReceipt = sessions[index].wantsReceipts
+        client.guarantees = sessions[index].guarantees
+        client.isPlain = sessions[index].isPlain
         client.mayForward = true
         client.hasDefaults = sessions[index].hasDefaults
         if client.hasDefaults { client.defaults = sessions[index].defaults }
@@ -146,6 +149,9 @@ extension Node {
             complete(connection, serial, sequence, bytes, &effects)
         case .node(let node, let number):
             let bytes = takeBack(start, &effects)
+            if let dot = learned.take() {
+                return sendLearned(dot, bytes, to: node, number, &effects)
+            }
             bytes.withUnsafeBytes { send(to: node, kind: 6, number: number, $0, &effects) }
         case .gather(let id, let part): gathered(id, part, takeBack(start, &effects), &effects)
         case .nobody: effects.bytes.truncate(to: start)

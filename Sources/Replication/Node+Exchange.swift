@@ -71,11 +71,11 @@ extension Node {
             rest.allSatisfy { $0.allSatisfy { $0 == 0 } }, "a tree is the sum of its records")
     }
 
-    private func tree(_ n: Int, _ range: KeyRange) -> HashTree {
+    func tree(_ n: Int, _ range: KeyRange) -> HashTree {
         forests[n].isEmpty ? HashTree() : forests[n][Int(range.rawValue)]
     }
 
-    private func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
+    func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
         guard Int(ranks[Int(range.rawValue)]) < n else { return false }
         return ring.position(of: node, in: range).map { $0 < n } ?? false
     }
@@ -139,7 +139,8 @@ extension Node {
     ) {
         let start = Frame.begin(&effects.bytes)
         effects.bytes.append([Message.exchangeKind, UInt8(n)])
-        effects.bytes.append(integer: UInt64(0))
+        let sum = linkIndex(of: node).map { freshness[$0].sent } ?? 0
+        effects.bytes.append(integer: sum)
         message.encode(into: &effects.bytes)
         Frame.finish(&effects.bytes, from: start)
         spend(start..<effects.bytes.count, on: node, &effects)

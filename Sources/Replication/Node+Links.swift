@@ -50,7 +50,9 @@ extension Node {
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
         hastenExchange(index)
+        beginFreshness(index, identity)
         sendHeartbeat(to: index, &effects)
+        sendReport(to: index, &effects)
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
@@ -155,7 +157,16 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .exchange(let n, let message): exchange(message, n, from: node, &effects)
+        case .exchange(let n, let message, let sum):
+            if case .roots(let roots) = message { noteRoots(roots, n, sum, from: node, &effects) }
+            exchange(message, n, from: node, &effects)
+        case .report(let report): heardReport(report, from: node, &effects)
+        case .equalTrees(let n, let sum, let bits): heardEqual(n, sum, bits, from: node)
+        case .sessionCommand(let number, let command):
+            try executeForwarded(number, command, from: node, &effects)
+        case .sessionReply(let number, let dot, let bytes):
+            try sessionAnswered(
+                OperationID(rawValue: number), dot, bytes, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
@@ -188,6 +199,7 @@ extension Node {
             }
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
+            sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
     }

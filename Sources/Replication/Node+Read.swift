@@ -19,10 +19,15 @@ extension Node {
         let n = catalog.active[keyspace].n
         let address = store.address(of: key)
         let location = KeyLocation(keyspace: keyspace, address: address)
+        if levels.stalenessMilliseconds != nil || !client.guarantees.isEmpty {
+            let wish = ReadWish(levels: levels, purpose: purpose, target: target)
+            return readHeld(key, location, wish, &effects)
+        }
         guard levels.readQuorum == 1, isReplica(of: location) else {
             return ask(key, location, levels, purpose, target, &effects)
         }
         let record = believableState(address, key, keyspace, &effects)
+        if client.wantsReceipt { receiptProof = proofHere(location) }
         finish(purpose, key, keyspace, record, target, &effects)
         ledger.answeredNow(keyspace, .read)
         guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
@@ -37,7 +42,7 @@ extension Node {
     }
 
     /// Starts a read of several replicas, this one first if it is one.
-    private mutating func ask(
+    mutating func ask(
         _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ levels: ReadLevels,
         _ purpose: ReadPurpose, _ target: ReplyTarget, _ effects: inout Effects
     ) {
@@ -48,7 +53,7 @@ extension Node {
         } else {
             guard !reads.isFull else { return overload(.read, keyspace, target, &effects) }
             let reachable = reachableReplicas(of: address.range, n)
-            guard reachable >= levels.readQuorum else {
+            guard reachable >= levels.readQuorum || levels.staleness != nil else {
                 countUnavailable(.read, keyspace)
                 return fail(
                     target,
@@ -60,7 +65,7 @@ extension Node {
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let byteCount = store.find(address, key)?.length ?? 0
-        let operation = ReadOperation(
+        var operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(target, byteCount: byteCount), client: client,
                 deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
@@ -72,13 +77,14 @@ extension Node {
             tally: ReadTally(
                 replicaCount: n, readQuorum: levels.readQuorum,
                 primaryReadQuorum: levels.primaryReadQuorum))
+        addDemands(to: &operation, levels)
         let id = reads.insert(operation)
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
     }
 
     /// This node's own answer, when it is a replica.
-    private mutating func answerOwn(
+    mutating func answerOwn(
         _ id: OperationID, _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer,
         _ effects: inout Effects
     ) {
@@ -119,6 +125,7 @@ extension Node {
     }
 
     mutating func hedge(_ id: OperationID, _ effects: inout Effects) {
+        if retryHeld(id, &effects) { return }
         guard let read = reads[id] else { return }
         reads[id]?.hedgeAt = .max
         guard read.tally.decision == nil else { return }
@@ -202,6 +209,7 @@ extension Node {
     }
 
     mutating func expireRead(_ id: OperationID, _ effects: inout Effects) {
+        if giveUpHeld(id, &effects) { return }
         reads[id]?.asked = 0
         let decision = reads[id]?.tally.expire()
         settle(id, decision, &effects)
@@ -211,17 +219,23 @@ extension Node {
     private mutating func settle(
         _ id: OperationID, _ decision: ReadDecision?, _ effects: inout Effects
     ) {
-        if let decision, let read = reads[id] { decide(id, read, decision, &effects) }
-        guard let read = reads[id], read.tally.decision != nil, read.asked == 0 else { return }
+        if let decision, let read = reads[id] {
+            decide(id, read, decision, &effects)
+        } else {
+            reconsider(id, &effects)
+        }
+        guard let read = reads[id], read.tally.decision != nil, read.asked == 0, !read.isHeldBack
+        else { return }
         reads.remove(id)
         noteStaleness(of: read)
         repair(read, &effects)
     }
 
-    private mutating func decide(
+    mutating func decide(
         _ id: OperationID, _ read: ReadOperation, _ decision: ReadDecision, _ effects: inout Effects
     ) {
         client = read.head.client
+        if holdsBack(id, read, decision, &effects) { return }
         switch decision {
         case .failed(let answered, let required):
             guard !read.purpose.isComparison else { return }
@@ -233,7 +247,10 @@ extension Node {
         case .satisfied:
             let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted
-                if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
+                if node.client.wantsReceipt {
+                    node.receiptAnswers = read.answers.count
+                    node.receiptProof = node.proof(of: read)
+                }
                 node.read(sum, of: read, &effects)
             }
             if isToldOf { compareRest(id, &effects) }
@@ -298,7 +315,7 @@ extension Node {
     ///
     /// - Returns: false, without a call, when the sum exceeds what a record holds.
     @discardableResult
-    private mutating func withSum(
+    mutating func withSum(
         of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
     ) -> Bool {
         let policy = catalog.active[read.keyspace].settings.conflict

@@ -70,6 +70,8 @@ public struct Node: ~Copyable {
     var client = ClientContext()
 
     var links: [Link]
+    /// What is known of the other nodes' writes, by the same index.
+    var freshness: [LinkFreshness]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     var gathers: Slab<GatherOperation>
@@ -84,6 +86,12 @@ public struct Node: ~Copyable {
     var merged = ByteBuffer(capacity: 1_024)
     /// How many replicas answered the read that is being told.
     var receiptAnswers = 1
+    /// Where the answer that is being told came from.
+    var receiptProof = AnswerProof()
+    /// The session that came along with the command that is being executed for another node.
+    var carried: CarriedSession?
+    /// What was written by the command whose reply goes back to another node's session.
+    var learned: Dot?
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
@@ -114,6 +122,7 @@ public struct Node: ~Copyable {
         store = RecordStore(hashKey: finalMix(configuration.clusterID))
         parser = RequestParser(limits: configuration.requestLimits)
         links = configuration.members.map { Link(node: $0.member.node) }
+        freshness = configuration.members.map { _ in LinkFreshness() }
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -196,6 +205,10 @@ struct ClientContext {
     var defaults = ConsistencyOptions.none
     var hasDefaults = false
     var wantsReceipt = false
+    /// What its session promises; empty without one.
+    var guarantees: SessionGuarantees = []
+    /// None of the above but the dialect.
+    var isPlain = true
     /// False for a forwarded command, which is never forwarded again.
     var mayForward = true
 }

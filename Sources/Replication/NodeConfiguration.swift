@@ -37,6 +37,9 @@ public struct NodeConfiguration: Sendable {
     public var operationsMax = 65_536
     /// Milliseconds that a stamp may be ahead of this node's wall clock.
     public var clockDriftMax: UInt64 = 500
+    /// Keys that a client's session remembers one by one, 1…1,024; of all others it remembers how
+    /// late they may have been touched.
+    public var sessionKeysMax = 256
     /// What exchanges may send over each link.
     public var exchangeBytesPerSecond = 8 << 20
     /// Whether `FAULT` is honoured: for experiments only.
@@ -61,6 +64,12 @@ public struct NodeConfiguration: Sendable {
         case exchangeSkipsTombstones
         /// An exchange asks for nothing.
         case exchangeAsksNothing
+        /// What a session's table had no room for is not required.
+        case sessionForgetsEvicted
+        /// A read that several replicas answered is not held against its session.
+        case uncoveredReadAnswers
+        /// Reports of what was sent count on a link that was down before, whatever was missed.
+        case closedAcrossBrokenLink
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

@@ -39,6 +39,18 @@ public struct NodeCounters: Equatable, Sendable {
     public var exchangeBytes = 0
     /// Messages of exchanges that had to wait for another one.
     public var exchangesDeferred = 0
+    /// Reads that were held back because a session had seen more, or their answer was too old.
+    public var heldReads = 0
+    /// Reads refused because no replica in reach had what the session has seen.
+    public var sessionRefusals = 0
+    /// Reads refused because nothing in reach was as fresh as was asked for.
+    public var staleRefusals = 0
+    /// Reads with a bound on staleness that this node answered alone.
+    public var boundedReadsHere = 0
+    /// The same, for which other replicas were asked.
+    public var boundedReadsElsewhere = 0
+    /// Session tokens that were damaged, another cluster's, or far ahead.
+    public var sessionTokensRefused = 0
 
     public init() {}
 
@@ -69,6 +81,12 @@ public struct NodeCounters: Equatable, Sendable {
         exchangedKeys += other.exchangedKeys
         exchangeBytes += other.exchangeBytes
         exchangesDeferred += other.exchangesDeferred
+        heldReads += other.heldReads
+        sessionRefusals += other.sessionRefusals
+        staleRefusals += other.staleRefusals
+        boundedReadsHere += other.boundedReadsHere
+        boundedReadsElsewhere += other.boundedReadsElsewhere
+        sessionTokensRefused += other.sessionTokensRefused
     }
 
     /// Each counter with its name, in a fixed order.
@@ -85,7 +103,11 @@ public struct NodeCounters: Equatable, Sendable {
             ("restamped", restamped),
             ("messages_received", messagesReceived), ("exchanges", exchanges),
             ("exchanged_keys", exchangedKeys), ("exchange_bytes", exchangeBytes),
-            ("exchanges_deferred", exchangesDeferred),
+            ("exchanges_deferred", exchangesDeferred), ("held_reads", heldReads),
+            ("session_refusals", sessionRefusals), ("stale_refusals", staleRefusals),
+            ("bounded_reads_here", boundedReadsHere),
+            ("bounded_reads_elsewhere", boundedReadsElsewhere),
+            ("session_tokens_refused", sessionTokensRefused),
         ]
     }
 }

@@ -26,6 +26,9 @@ struct WriteOperation {
     /// not wanted.
     var record: [UInt8] = []
     var stampings = 1
+    /// Of its key, and whether it replaced all that this replica held: what a session remembers.
+    var hash: UInt64 = 0
+    var replaces = true
 }
 
 /// The answer to a write that succeeded.
@@ -63,6 +66,14 @@ struct ReadOperation {
     var answers: [(replica: Int, record: Range<Int>?)] = []
     /// A replica that answered had lost what was written up to then with its keyspace.
     var emptiedAt = Stamp(rawValue: 0)
+    /// What the session has to find in the answer.
+    var required = SessionRequirement.none
+    /// How many nanoseconds old the answer may be; nil for what the quorum gives.
+    var stalenessMax: UInt64?
+    /// The quorum has answered, and the client cannot be told yet.
+    var isHeldBack = false
+    /// How often everybody was asked anew.
+    var retries = 0
 }
 
 /// What a read is for: how its result is told, or what is written because of it.
@@ -102,6 +113,8 @@ struct ReadLevels {
     let readQuorum: Int
     let primaryReadQuorum: Int
     let timeoutMilliseconds: UInt32
+    /// How old what is read may be; then R and PR are not what decides.
+    var stalenessMilliseconds: UInt32?
 }
 
 /// A request with several keys, waiting for all of them.
@@ -129,6 +142,9 @@ struct ForwardOperation {
     let keyspace: Int
     let node: NodeID
     let isWrite: Bool
+    /// Of its key, and whether it replaces all that the other node holds: what a session remembers.
+    let hash: UInt64
+    let replaces: Bool
 }
 
 /// A change of keyspaces, waiting for other nodes.

@@ -16,6 +16,8 @@ struct Receipt {
     let durable: Int?
     /// The newest dot of what was read, or the dot of what was written.
     let dot: Dot?
+    /// Where what was read came from; nil for writes.
+    var proof: AnswerProof?
 
     func write(into buffer: inout ByteBuffer) {
         buffer.writeBulk("mode")
@@ -30,9 +32,14 @@ struct Receipt {
         buffer.writeInteger(durable ?? 0)
         buffer.writeBulk("version")
         buffer.writeBulk(text: dot.map { "\($0.stamp.rawValue)@\($0.identity)" } ?? "none")
+        guard let proof else { return }
+        buffer.writeBulk("way")
+        buffer.writeBulk(proof.way)
+        buffer.writeBulk("age")
+        buffer.writeBulk(text: proof.ageMilliseconds.map { "\($0)" } ?? "unknown")
     }
 
-    static let pairs = 6
+    var pairs: Int { proof == nil ? 6 : 8 }
 }
 
 extension Node {
@@ -48,7 +55,7 @@ extension Node {
             effects.bytes.writeOK()
         } else if request.matches(1, "LAST") {
             if let last = sessions[index].lastReceipt {
-                effects.bytes.writeMapHeader(pairs: Receipt.pairs, client.dialect)
+                effects.bytes.writeMapHeader(pairs: last.pairs, client.dialect)
                 last.write(into: &effects.bytes)
             } else {
                 effects.bytes.writeNullArray(client.dialect)
@@ -73,8 +80,9 @@ extension Node {
         tell(
             Receipt(
                 action: "read", answered: receiptAnswers, required: receiptAnswers, durable: nil,
-                dot: context.newest), target, &effects)
+                dot: context.newest, proof: receiptProof), target, &effects)
         receiptAnswers = 1
+        receiptProof = AnswerProof()
     }
 
     /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the
@@ -90,7 +98,7 @@ extension Node {
         case .node, .gather, .nobody: return
         }
         guard client.dialect == .resp3 else { return }
-        effects.bytes.writeAttributeHeader(pairs: Receipt.pairs)
+        effects.bytes.writeAttributeHeader(pairs: receipt.pairs)
         receipt.write(into: &effects.bytes)
     }
 }

@@ -26,5 +26,11 @@ enum MetricsHelp {
         "exchanged_keys": "Records that exchanges of hash trees sent.",
         "exchange_bytes": "Bytes that exchanges sent, these records included.",
         "exchanges_deferred": "Messages of exchanges that had to wait for another one.",
+        "held_reads": "Reads held back until they covered a session or were fresh enough.",
+        "session_refusals": "Reads refused because no replica in reach covered their session.",
+        "stale_refusals": "Reads refused because nothing in reach was as fresh as asked for.",
+        "bounded_reads_here": "Reads with a bound on staleness answered by this node alone.",
+        "bounded_reads_elsewhere": "Reads with a bound on staleness that asked other replicas.",
+        "session_tokens_refused": "Session tokens damaged, another cluster's or far ahead.",
     ]
 }
