@@ -50,8 +50,8 @@ extension ByteBuffer {
         case .unsupportedOption(let index):
             writeError("ERR Unsupported option ", quoting: arguments[index], "")
         case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
-            .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
-            .greaterBesideLess, .patternTooLong, .invalidKey:
+            .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName,
+            .absentBesideOthers, .greaterBesideLess, .patternTooLong, .invalidKey:
             writeError(error.text)
         }
     }

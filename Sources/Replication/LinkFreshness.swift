@@ -15,8 +15,8 @@ import Ring
 /// the same difference closes the range. So a range is closed by a report exactly if the difference
 /// of the report is the one that the trees were last found equal under (`base`).
 ///
-/// No wall clock takes part: how old a report is at most is told by this node's own monotonic clock,
-/// which the other one sends back. Nothing depends on the order of messages either.
+/// No wall clock takes part: how old a report is at most is told by this node's own monotonic
+/// clock, which the other one sends back. Nothing depends on the order of messages either.
 ///
 /// Invariant: what `closed` says of a range was true of this node's state ever since.
 struct LinkFreshness {

@@ -55,14 +55,8 @@ enum Message {
     /// Of the trees of keyspaces with this n, 2…64, by a node whose writes sent so far add up to
     /// the sum.
     case exchange(Int, ExchangeMessage, sum: UInt64)
-    /// What the sender has sent so far; see `LinkFreshness`.
-    case report(Report)
-    /// Which of the trees whose roots came are equal to the sender's, as bits by key range.
-    case equalTrees(Int, sum: UInt64, UnsafeRawBufferPointer)
-    /// As `command`, for a client's session.
-    case sessionCommand(UInt64, SessionCommand)
-    /// As `commandReply`, and the dot of what was written.
-    case sessionReply(UInt64, Dot, UnsafeRawBufferPointer)
+    /// What sessions and bounded staleness need.
+    case session(SessionMessage)
 
     static let exchangeKind: UInt8 = 12
 
@@ -108,7 +102,8 @@ enum Message {
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
             try reader.end()
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
-        case 20...23: self = try Message.session(kind, flag, number, &reader)
+        case SessionMessage.kinds:
+            self = .session(try SessionMessage(kind, flag, number, &reader))
         default: throw .invalid("message kind is unknown")
         }
     }

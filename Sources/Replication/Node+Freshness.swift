@@ -70,19 +70,18 @@ extension Node {
     ///
     /// - Parameter asks: the other one is to report at once as well.
     func sendReport(to index: Int, asks: Bool = false, _ effects: inout Effects) {
-        let start = effects.bytes.count
         var rest = ByteBuffer(capacity: 24)
         for number in [freshness[index].sent, now.monotonic, freshness[index].reading] {
             rest.append(integer: number)
         }
         let frame = effects.bytes.appendMessage(
-            kind: Message.reportKind, flag: asks ? 1 : 0, number: latestBegun.rawValue, rest.bytes)
-        precondition(frame.lowerBound == start, "a message stands where it was begun")
+            kind: SessionMessage.reportKind, flag: asks ? 1 : 0, number: latestBegun.rawValue,
+            rest.bytes)
         send(frame, to: links[index].node, &effects)
     }
 
     mutating func heardReport(
-        _ report: Message.Report, from node: NodeID, _ effects: inout Effects
+        _ report: SessionMessage.Report, from node: NodeID, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
         freshness[index].reading = max(freshness[index].reading, report.reading)
@@ -110,11 +109,11 @@ extension Node {
     ///
     /// - Parameter sum: of what the other node had sent.
     mutating func noteRoots(
-        _ roots: [ExchangeMessage.RangeRoot], _ n: Int, _ sum: UInt64, from node: NodeID,
+        _ message: ExchangeMessage, _ n: Int, _ sum: UInt64, from node: NodeID,
         _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node) else { return }
-        var equal = Array(repeating: UInt8(0), count: Message.equalBytes)
+        guard case .roots(let roots) = message, let index = linkIndex(of: node) else { return }
+        var equal = Array(repeating: UInt8(0), count: SessionMessage.equalBytes)
         for root in roots {
             let range = KeyRange(root.range)
             guard sharesRange(range, n, with: node), tree(n, range).root == root.root else {
@@ -125,7 +124,7 @@ extension Node {
         }
         equal.withUnsafeBytes {
             send(
-                to: node, kind: Message.equalKind, flag: UInt8(n),
+                to: node, kind: SessionMessage.equalKind, flag: UInt8(n),
                 number: freshness[index].sent, $0, &effects)
         }
     }

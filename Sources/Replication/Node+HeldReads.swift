@@ -5,8 +5,8 @@ import Quorum
 import RESP
 import Ring
 
-// Reads whose answer has to meet more than a number of replicas: it covers what the client's session
-// has seen, or reflects every write that was acknowledged longer ago than a bound.
+// Reads whose answer has to meet more than a number of replicas: it covers what the client's
+// session has seen, or reflects every write that was acknowledged longer ago than a bound.
 //
 // This node's own copy is told when it suffices. Otherwise replicas are asked: for a bound on
 // staleness so many that they overlap with every write (n - w + 1, age 0), for a session as many as
@@ -167,7 +167,8 @@ extension Node {
         if read.stalenessMax != nil {
             askReports(of: read.range, read.tally.replicaCount, &effects)
         }
-        if read.isHeldBack, read.asked == 0 {
+        // What was asked may have been lost without a word.
+        if read.asked == 0 || read.retries % 4 == 3 {
             askAnew(id, read, &effects)
         } else {
             askMore(id, read.tally.replicaCount, &effects)
@@ -203,14 +204,12 @@ extension Node {
     private mutating func askAnew(
         _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
     ) {
-        var again = read
+        guard var again = reads[id] else { return }
         again.isHeldBack = false
-        again.retries += 1
-        again.hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMillisecondsMax)
         again.tally = ReadTally(
             replicaCount: read.tally.replicaCount, readQuorum: read.tally.readQuorum,
             primaryReadQuorum: read.tally.primaryReadQuorum)
-        again.everAsked = 0
+        (again.asked, again.everAsked) = (0, 0)
         again.bytes = []
         again.answers = []
         reads[id] = again

@@ -158,15 +158,9 @@ extension Node {
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
         case .exchange(let n, let message, let sum):
-            if case .roots(let roots) = message { noteRoots(roots, n, sum, from: node, &effects) }
+            noteRoots(message, n, sum, from: node, &effects)
             exchange(message, n, from: node, &effects)
-        case .report(let report): heardReport(report, from: node, &effects)
-        case .equalTrees(let n, let sum, let bits): heardEqual(n, sum, bits, from: node)
-        case .sessionCommand(let number, let command):
-            try executeForwarded(number, command, from: node, &effects)
-        case .sessionReply(let number, let dot, let bytes):
-            try sessionAnswered(
-                OperationID(rawValue: number), dot, bytes, from: node, &effects)
+        case .session(let message): try take(message, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)

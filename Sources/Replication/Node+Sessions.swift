@@ -245,7 +245,7 @@ extension Node {
         var history = ByteBuffer(capacity: 128)
         let seen = self.history(of: target) ?? SessionHistory(keysMax: 1)
         seen.excerpt(of: hash).encode(cluster: configuration.clusterID, into: &history)
-        effects.bytes.append(Message.sessionCommandKind)
+        effects.bytes.append(SessionMessage.commandKind)
         effects.bytes.append(client.dialect.rawValue)
         effects.bytes.append(integer: id.rawValue)
         effects.bytes.append(client.guarantees.rawValue)
@@ -256,7 +256,7 @@ extension Node {
 
     /// Executes a command for the session of another node's client.
     mutating func executeForwarded(
-        _ number: UInt64, _ command: Message.SessionCommand, from node: NodeID,
+        _ number: UInt64, _ command: SessionMessage.Command, from node: NodeID,
         _ effects: inout Effects
     ) throws(DecodeError) {
         let history = try SessionHistory(
@@ -274,7 +274,7 @@ extension Node {
         rest.append(integer: dot.identity.rawValue)
         rest.append(integer: dot.stamp.rawValue)
         rest.append(reply)
-        send(to: node, kind: Message.sessionReplyKind, number: number, rest.bytes, &effects)
+        send(to: node, kind: SessionMessage.replyKind, number: number, rest.bytes, &effects)
     }
 
     /// A session's command was executed elsewhere.

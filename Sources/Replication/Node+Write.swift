@@ -86,7 +86,8 @@ extension Node {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
             ledger.answeredNow(keyspace, .write)
-            noteLocalWrite(intent, Dot(identity: identity, stamp: clock.last.next), location, target)
+            let dot = Dot(identity: identity, stamp: clock.last.next)
+            noteLocalWrite(intent, dot, location, target)
             return reply(intent.success, target, &effects)
         }
         let dot = Dot(identity: identity, stamp: clock.last)
