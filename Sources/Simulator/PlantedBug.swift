@@ -30,4 +30,10 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case exchangeSkipsTombstones = "exchange-skips-tombstones"
     /// An exchange sends what the other side lacks and asks for nothing.
     case exchangeAsksNothing = "exchange-asks-nothing"
+    /// A session does not require what its table had no room for.
+    case sessionForgetsEvicted = "session-forgets-evicted"
+    /// What several replicas answered is told to a session that has seen more.
+    case uncoveredReadAnswers = "uncovered-read-answers"
+    /// Reports of what was sent count on a link that was down, whatever was missed meanwhile.
+    case closedAcrossBrokenLink = "closed-across-broken-link"
 }

@@ -206,6 +206,7 @@ extension World {
         configuration.operationsMax = plan.operationsMax
         configuration.recordBytesMax = 4_096 * 5 - 64
         configuration.plantedBug = nodeBug
+        configuration.sessionKeysMax = plan.sessionKeysMax
         configuration.keyspaces = plan.keyspaces.map { keyspace in
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
@@ -227,6 +228,9 @@ extension World {
         case .emptiedByOwnClock: .emptiedByOwnClock
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
+        case .sessionForgetsEvicted: .sessionForgetsEvicted
+        case .uncoveredReadAnswers: .uncoveredReadAnswers
+        case .closedAcrossBrokenLink: .closedAcrossBrokenLink
         default: nil
         }
     }

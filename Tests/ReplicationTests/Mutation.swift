@@ -195,6 +195,11 @@ extension Cluster {
                 (c, "DEL one:\(index)"), (b, "SET m:\(index) \(long)"),
             ] { _ = cluster.run(node, line) }
         }
+        for node in [a, b, c] {
+            _ = cluster.run(node, "SESSION ON")
+            for index in 0..<4 { _ = cluster.run(node, "SET one:\(index) in-session") }
+            _ = cluster.run(node, "SESSION OFF")
+        }
         cluster.wall[a, default: 0] += 400
         cluster.cut = [[a, b]]
         _ = cluster.run(a, "SET k9 first")
