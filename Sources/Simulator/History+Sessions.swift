@@ -9,12 +9,15 @@ import Causality
 //
 // What a node's table has no room for is promised as far as disks and clocks keep theirs.
 extension History {
-    /// Takes an answer into a session.
+    /// Holds an answer against a session, and takes it in.
     ///
+    /// - Parameters:
+    ///   - session: before the request.
+    ///   - seen: the same after it.
     /// - Returns: what is wrong; nil when nothing is.
-    func holdAgainst(
-        _ session: inout ClientSession, _ index: Int, _ reply: RedisReply,
-        _ counters: inout WorldCounters
+    func hold(
+        _ index: Int, _ reply: RedisReply, against session: ClientSession,
+        _ seen: inout ClientSession, _ counters: inout WorldCounters
     ) -> String? {
         let operation = operations[index]
         let keyspace = plan.keyspaces[operation.keyspace]
@@ -22,10 +25,11 @@ extension History {
             return nil
         }
         if keyspace.isSiblings {
-            return holdSiblings(&session, index, reply, &counters)
+            return holdSiblings(index, reply, against: session, &seen, &counters)
         }
         return operation.kind == .read
-            ? holdRead(&session, index, reply, &counters) : holdWrite(&session, index)
+            ? holdRead(index, reply, against: session, &seen, &counters)
+            : holdWrite(index, against: session, &seen)
     }
 
     /// Whether what the session saw of a key may be asked of the node now.
@@ -37,8 +41,8 @@ extension History {
     }
 
     private func holdRead(
-        _ session: inout ClientSession, _ index: Int, _ reply: RedisReply,
-        _ counters: inout WorldCounters
+        _ index: Int, _ reply: RedisReply, against session: ClientSession,
+        _ seen: inout ClientSession, _ counters: inout WorldCounters
     ) -> String? {
         let read = operations[index]
         var value: Int?
@@ -46,7 +50,7 @@ extension History {
         let states = keys[read.key].states
         defer {
             if let value, let least = states.filter({ $0.value == value }).map(\.dot).min() {
-                session.saw(read.key, least)
+                seen.saw(read.key, least)
             }
         }
         guard let floor = session.floors[read.key], isKept(read.keyspace) else { return nil }
@@ -56,31 +60,33 @@ extension History {
             return state.value == value || value == nil && state.expiry != 0
         }
         if isLegal || value.map({ isUnplaced($0) }) == true { return nil }
-        return "a session's read \(index) of \(String(decoding: keys[read.key].name, as: UTF8.self)) "
-            + "at \(read.invoked / 1_000) µs returned \(describe(value)), older than \(floor), "
-            + "which the session had seen"
+        let name = String(decoding: keys[read.key].name, as: UTF8.self)
+        return "a session's read of \(name) at \(read.invoked / 1_000) µs returned \(describe(value)), "
+            + "older than \(floor), which the session had seen"
     }
 
-    private func holdWrite(_ session: inout ClientSession, _ index: Int) -> String? {
+    private func holdWrite(
+        _ index: Int, against session: ClientSession, _ seen: inout ClientSession
+    ) -> String? {
         let write = operations[index]
         guard let dot = write.dot, write.kind == .write || write.kind == .delete,
             !keys[write.key].hasLostDelete
         else { return nil }
-        let isLater = session.order < dot.stamp
-        let before = session.order
-        session.saw(write.key, dot)
-        guard write.kind == .write, !isLater, !plan.mayJumpClocks else { return nil }
+        seen.saw(write.key, dot)
+        guard write.kind == .write, dot.stamp <= session.order, !plan.mayJumpClocks else {
+            return nil
+        }
         return "a session's \(describe(index)) is stamped \(dot.stamp.rawValue), not later than "
-            + "\(before.rawValue), which the session had seen"
+            + "\(session.order.rawValue), which the session had seen"
     }
 
     private func holdSiblings(
-        _ session: inout ClientSession, _ index: Int, _ reply: RedisReply,
-        _ counters: inout WorldCounters
+        _ index: Int, _ reply: RedisReply, against session: ClientSession,
+        _ seen: inout ClientSession, _ counters: inout WorldCounters
     ) -> String? {
         let own = operations[index]
         guard own.kind == .read else {
-            session.saw(
+            seen.saw(
                 own.key, values: own.kind == .write ? [index] : [], replacing: own.replaces)
             return nil
         }
@@ -92,7 +98,7 @@ extension History {
             }
         }
         let problem = isKept(own.keyspace) ? compare(shown, with: session, own, &counters) : nil
-        session.saw(own.key, values: shown)
+        seen.saw(own.key, values: shown)
         return problem
     }
 

@@ -76,6 +76,7 @@ extension World {
     /// Holds an answer against the session, which it becomes part of.
     func settleSession(_ request: Client.Request, _ reply: RedisReply, _ index: Int) {
         guard clients[index].isInSession, let session = clients[index].session else { return }
+        // Keys of one request are asked for side by side.
         var seen = session
         var problem: String?
         for (place, operation) in request.operations.enumerated() {
@@ -85,10 +86,10 @@ extension World {
             } else {
                 part = reply
             }
-            problem = problem ?? history.holdAgainst(&seen, operation, part, &counters)
+            let found = history.hold(operation, part, against: session, &seen, &counters)
+            problem = problem ?? found
         }
         if let problem { violate(problem) }
-        // Keys of one request are asked for side by side.
         clients[index].session = seen
     }
 }
