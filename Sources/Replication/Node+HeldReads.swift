@@ -136,7 +136,7 @@ extension Node {
         } else if read.stalenessMax == nil {
             return false
         }
-        counters.heldReads += 1
+        if read.retries == 0 { counters.heldReads += 1 }
         reads[id]?.isHeldBack = true
         reads[id]?.hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMilliseconds)
         if case .satisfied = decision { askMore(id, read.tally.replicaCount, &effects) }

@@ -59,7 +59,7 @@ extension World {
         schedule(event, after: delay())
         // A command that arrives twice would run twice: whatever carries frames must not double
         // these.
-        let isCommand = frame.count > Frame.headerBytes && frame[Frame.headerBytes] == 5
+        let isCommand = frame.count > Frame.headerBytes && [5, 22].contains(frame[Frame.headerBytes])
         if !isCommand, network.random.chance(perMille: plan.duplicatePerMille) {
             schedule(event, after: delay())
         }
