@@ -129,10 +129,15 @@ extension Node {
     @inline(__always)
     private mutating func setClient(_ index: Int) {
         client.dialect = sessions[index].protocolVersion == 3 ? .resp3 : .resp2
+        client.mayForward = true
+        guard !client.isPlain || !sessions[index].isPlain else { return }
+        setWishes(index)
+    }
+
+    private mutating func setWishes(_ index: Int) {
+        client.isPlain = sessions[index].isPlain
         client.wantsReceipt = sessions[index].wantsReceipts
         client.guarantees = sessions[index].guarantees
-        client.isPlain = sessions[index].isPlain
-        client.mayForward = true
         client.hasDefaults = sessions[index].hasDefaults
         if client.hasDefaults { client.defaults = sessions[index].defaults }
     }

@@ -118,7 +118,10 @@ extension Node {
         client = ClientContext()
         client.dialect = dialect
         client.mayForward = false
-        if let carried { client.guarantees = carried.guarantees }
+        if let carried {
+            client.guarantees = carried.guarantees
+            client.isPlain = false
+        }
         execute(.node(node, number), &effects)
     }
 

@@ -282,7 +282,7 @@ extension Node {
         _ id: OperationID, _ dot: Dot, _ reply: UnsafeRawBufferPointer, from node: NodeID,
         _ effects: inout Effects
     ) throws(DecodeError) {
-        if let forward = forwards[id], forward.node == node, !isAhead(dot.stamp) {
+        if let forward = forwards[id], forward.node == node {
             noteWritten(
                 SessionWrite(
                     hash: forward.hash, keyspace: forward.keyspace, dot: dot,

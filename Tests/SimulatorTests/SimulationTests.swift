@@ -16,11 +16,12 @@ import Testing
 
     /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
     private static let found: [(PlantedBug, UInt64)] = [
-        (.acknowledgeBeforeSync, 33), (.writeQuorumOffByOne, 4), (.repairWithFreshStamp, 47),
-        (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 2),
-        (.rotAccepted, 233), (.syncRetried, 25), (.tombstonesDropped, 6), (.unknownToldAsFailed, 1),
-        (.refusalCountsAsAnswer, 9), (.intervalForgotten, 56), (.emptiedByOwnClock, 3),
-        (.exchangeSkipsTombstones, 4), (.exchangeAsksNothing, 1),
+        (.acknowledgeBeforeSync, 33), (.writeQuorumOffByOne, 1), (.repairWithFreshStamp, 24),
+        (.identityReused, 17), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 1),
+        (.rotAccepted, 2), (.syncRetried, 25), (.tombstonesDropped, 4), (.unknownToldAsFailed, 1),
+        (.refusalCountsAsAnswer, 9), (.intervalForgotten, 41), (.emptiedByOwnClock, 3),
+        (.exchangeSkipsTombstones, 4), (.exchangeAsksNothing, 1), (.sessionForgetsEvicted, 12),
+        (.uncoveredReadAnswers, 4), (.closedAcrossBrokenLink, 37),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
@@ -60,7 +61,9 @@ import Testing
             "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
             "unknown", "unavailable", "restamped", "late_answers", "links_refused",
             "reads_bound_by_a_write", "reads_of_several_siblings", "keyspaces_emptied",
-            "keyspaces_resized",
+            "keyspaces_resized", "sessions_moved", "reads_bound_by_a_session", "reads_with_a_bound",
+            "held_reads", "session_refusals", "stale_refusals", "bounded_reads_here",
+            "bounded_reads_elsewhere",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }
