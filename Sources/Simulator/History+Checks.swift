@@ -40,8 +40,8 @@ extension History {
         }
     }
 
-    /// Whether the replicas of a read and a write overlap, or the write is so old that a read with a
-    /// bound reflects it.
+    /// Whether the replicas of a read and a write overlap, or the write is so old that a read with
+    /// a bound reflects it.
     private func isInReach(_ write: Operation, _ read: Operation) -> Bool {
         guard let bound = read.staleness else {
             return leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)

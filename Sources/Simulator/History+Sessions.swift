@@ -3,8 +3,8 @@ import Causality
 
 // What sessions were promised.
 //
-// 1. Read your writes, monotonic reads: of a key that the session wrote (with an acknowledgement) or
-//    read, a read shows that or what comes later, whatever happened to the nodes meanwhile.
+// 1. Read your writes, monotonic reads: of a key that the session read, or wrote with an
+//    acknowledgement, a read shows that or what comes later, whatever happened to the nodes.
 // 2. Monotonic writes, writes follow reads: an acknowledged write is stamped later than all that.
 //
 // What a node's table has no room for is promised as far as disks and clocks keep theirs.
@@ -64,8 +64,8 @@ extension History {
             ?? (plan.keyspaces[read.keyspace].durability == .memory)
         if isLegal || isHidden { return nil }
         let name = String(decoding: keys[read.key].name, as: UTF8.self)
-        return "a session's read of \(name) at \(read.invoked / 1_000) µs returned \(describe(value)), "
-            + "older than \(floor), which the session had seen"
+        return "a session's read of \(name) at \(read.invoked / 1_000) µs returned "
+            + "\(describe(value)), older than \(floor), which the session had seen"
     }
 
     private func holdWrite(
