@@ -93,6 +93,8 @@ extension Node {
     mutating func empty(
         _ emptying: Emptying, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        // Who told the time and went away since would come back with what is told to be gone.
+        guard everyNodeIsUp(target, &effects) else { return }
         switch emptying {
         case .everything:
             guard fences.allSatisfy({ $0.until <= now.monotonic }) else {
