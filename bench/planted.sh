@@ -11,6 +11,8 @@
 #   emptied-by-own-clock 3              exchange-skips-tombstones 1
 #   exchange-asks-nothing 1             emptied-answers-at-once 22
 #   refill-forgotten-by-crash 4         refill-from-one 2755
+#   session-forgets-evicted 12          uncovered-read-answers 4
+#   closed-across-broken-link 37
 # A change of the node or of the plan moves these; `SimulationTests` then says so.
 #
 # usage: bench/planted.sh [SEEDS]   seeds 1..SEEDS, 3000 unless told otherwise

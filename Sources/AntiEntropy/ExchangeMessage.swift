@@ -22,6 +22,9 @@ public enum ExchangeMessage: Equatable, Sendable {
     /// The sum of everything that the sender shares with the receiver, whatever its n.
     case held(UInt64)
 
+    /// The first byte of `roots`.
+    public static let rootsKind: UInt8 = 0
+
     /// 0…255.
     public typealias KeyRangeNumber = UInt8
 
@@ -43,7 +46,7 @@ public enum ExchangeMessage: Equatable, Sendable {
     public init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(bytes)
         let kind: UInt8 = try reader.integer()
-        guard kind != 0 else {
+        guard kind != ExchangeMessage.rootsKind else {
             self = .roots(try ExchangeMessage.roots(&reader))
             return
         }
@@ -120,7 +123,7 @@ public enum ExchangeMessage: Equatable, Sendable {
     public func encode(into buffer: inout ByteBuffer) {
         switch self {
         case .roots(let roots):
-            buffer.append(UInt8(0))
+            buffer.append(ExchangeMessage.rootsKind)
             for root in roots {
                 buffer.append(root.range)
                 buffer.append(integer: root.root)

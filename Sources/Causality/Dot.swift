@@ -13,6 +13,8 @@ public struct Stamp: Hashable, Comparable, Sendable {
     }
 
     @inlinable public var milliseconds: UInt64 { rawValue >> 16 }
+    /// The one right behind it.
+    public var next: Stamp { Stamp(rawValue: rawValue + 1) }
 
     @inlinable public static func < (a: Stamp, b: Stamp) -> Bool { a.rawValue < b.rawValue }
 }

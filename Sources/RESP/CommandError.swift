@@ -16,6 +16,8 @@ public enum CommandError: Error, Equatable, Sendable {
     case invalidLevel
     /// What follows TIMEOUT is not a number of milliseconds from 1 to 2³²−1.
     case invalidTimeout
+    /// What follows STALENESS is no time from 1 to 2³²−1 ms.
+    case invalidStaleness
     /// `HELLO` asks for neither 2 nor 3.
     case unsupportedProtocol
     case protocolNotAnInteger
@@ -52,8 +54,8 @@ extension ByteBuffer {
         case .value(let refusal): writeError(refusal.text)
         case .option(let refusal): writeError(refusal.text)
         case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
-            .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName, .absentBesideOthers,
-            .greaterBesideLess, .patternTooLong, .invalidKey:
+            .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName,
+            .absentBesideOthers, .greaterBesideLess, .patternTooLong, .invalidKey:
             writeError(error.text)
         }
     }
@@ -106,6 +108,7 @@ extension CommandError {
         case .invalidCursor: "ERR invalid cursor"
         case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 255 replicas"
         case .invalidTimeout: "ERR timeout is not an integer or out of range"
+        case .invalidStaleness: "ERR staleness is not a time such as 500ms or 2s"
         case .unsupportedProtocol: "NOPROTO unsupported protocol version"
         case .protocolNotAnInteger: "ERR Protocol version is not an integer or out of range"
         case .invalidClientName:

@@ -26,7 +26,7 @@ public enum CommandName: UInt8, CaseIterable, Sendable {
     case del, unlink, exists, touch, type, scan, keys
     case ttl, pttl, expire, pexpire, expireat, pexpireat, expiretime, pexpiretime, persist
     // Quorate's own
-    case qget, qset, qdel, qflag, qbound, keyspace, consistency, receipt
+    case qget, qset, qdel, qflag, qbound, keyspace, consistency, receipt, session
 
     /// The command's name in lower case.
     public var text: StaticString { CommandTable.description(of: self).text }

@@ -247,5 +247,9 @@ extension CommandTable {
             name: .receipt, text: "receipt", arity: 2,
             flags: [.fast], keys: .none, group: .quorate,
             summary: "How the last answer came about; ON sends it with each answer."),
+        .init(
+            name: .session, text: "session", arity: -1,
+            flags: [.fast], keys: .none, group: .quorate,
+            summary: "Holds reads and writes to what the session has seen; tells and takes it."),
     ]
 }

@@ -28,6 +28,8 @@ public struct ConsistencyOptions: Equatable, Sendable {
     public var dw: Level?
     /// Milliseconds until the answer is given up, at least 1.
     public var timeoutMilliseconds: UInt32?
+    /// How many milliseconds old what a read reflects may be, at least 1.
+    public var stalenessMilliseconds: UInt32?
 
     /// Nothing is asked for.
     public private(set) var isNone = true
@@ -39,7 +41,7 @@ public struct ConsistencyOptions: Equatable, Sendable {
     /// Parses the options of a command that has no others, such as `GET`.
     ///
     /// - Parameter start: index of the first option; at most the arguments' count.
-    /// - Throws: `syntax`, `invalidLevel` or `invalidTimeout`.
+    /// - Throws: `syntax`, `invalidLevel`, `invalidTimeout` or `invalidStaleness`.
     @inlinable public init(
         _ arguments: borrowing Arguments, from start: Int, _ scope: ConsistencyScope
     ) throws(CommandError) {
@@ -73,17 +75,20 @@ public struct ConsistencyOptions: Equatable, Sendable {
 
 /// Which consistency options a command takes.
 public enum ConsistencyScope: Sendable {
-    /// R, PR and TIMEOUT.
+    /// R, PR, TIMEOUT and STALENESS.
     case read
-    /// All of them, because a conditional write reads as well.
+    /// All but STALENESS, because a conditional write reads as well.
     case write
+    /// All of them, as a connection's defaults.
+    case connection
 }
 
 extension ConsistencyOptions {
     /// Takes one option and its value if there is one at `index`, and moves behind them.
     ///
     /// - Returns: whether there was one.
-    /// - Throws: `syntax` for a second or a missing value, `invalidLevel`, `invalidTimeout`.
+    /// - Throws: `syntax` for a second or a missing value, `invalidLevel`, `invalidTimeout`,
+    ///   `invalidStaleness`.
     mutating func take(
         _ arguments: borrowing Arguments, _ index: inout Int, _ scope: ConsistencyScope
     ) throws(CommandError) -> Bool {
@@ -93,6 +98,8 @@ extension ConsistencyOptions {
             try Self.takeLevel(arguments, &index, into: &pr)
         } else if arguments.matches(index, "TIMEOUT") {
             try takeTimeout(arguments, &index)
+        } else if scope != .write, arguments.matches(index, "STALENESS") {
+            try takeStaleness(arguments, &index)
         } else if scope == .read {
             return false
         } else if arguments.matches(index, "W") {
@@ -125,6 +132,32 @@ extension ConsistencyOptions {
         else { throw .invalidTimeout }
         timeoutMilliseconds = timeout
         index += 2
+    }
+}
+
+extension ConsistencyOptions {
+    /// `500`, `500ms` or `2s`, in whatever case.
+    private mutating func takeStaleness(
+        _ arguments: borrowing Arguments, _ index: inout Int
+    ) throws(CommandError) {
+        guard stalenessMilliseconds == nil, index + 1 < arguments.count else { throw .syntax }
+        let text = arguments[index + 1]
+        let digits = text.prefix { 48...57 ~= $0 }
+        let unit = text[digits.endIndex...].map { $0 | 0x20 }
+        let factor: Int64? = unit.isEmpty || unit == Array("ms".utf8)
+            ? 1 : unit == Array("s".utf8) ? 1_000 : nil
+        guard let factor, let value = Int64(decimal: UnsafeRawBufferPointer(rebasing: digits)),
+            value > 0, let milliseconds = UInt32(exactly: value.multipliedClamped(by: factor))
+        else { throw .invalidStaleness }
+        stalenessMilliseconds = milliseconds
+        index += 2
+    }
+}
+
+extension Int64 {
+    fileprivate func multipliedClamped(by factor: Int64) -> Int64 {
+        let (product, isTooLarge) = multipliedReportingOverflow(by: factor)
+        return isTooLarge ? .max : product
     }
 }
 

@@ -75,8 +75,9 @@ enum Message {
     case latestStampTold(UInt64, Stamp)
     /// Who is alive.
     case membership(MembershipMessage)
-    /// Of the trees of keyspaces with this n: 2…64; roots as they were at a moment.
-    case exchange(Int, ExchangeMessage, moment: Stamp)
+    /// Of the trees of keyspaces with this n: 2…64; roots as they were at a moment, by a node whose
+    /// writes sent so far add up to the sum.
+    case exchange(Int, ExchangeMessage, moment: Stamp, sum: UInt64)
     /// The same for who is being refilled; of a sender whose definitions have this digest.
     case refill(Int, RefillMessage, digest: UInt64)
     /// The last life of the receiver before this one that the sender was linked with.
@@ -86,6 +87,8 @@ enum Message {
     case hint(UInt64, Hinted)
     /// Merge a record that the sender kept for this node; an acknowledgement is wanted.
     case handOff(UInt64, Record)
+    /// What sessions and bounded staleness need.
+    case session(SessionMessage)
 
     static let exchangeKind: UInt8 = 12
     static let refillKind: UInt8 = 15
@@ -153,6 +156,8 @@ enum Message {
         case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
         case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
         case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
+        case SessionMessage.kinds:
+            self = .session(try SessionMessage(kind, flag, number, &reader))
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -206,12 +211,18 @@ enum Message {
     private static func exchange(
         _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
-        let message = try ExchangeMessage(decoding: rest)
-        if case .roots = message {} else if number != 0 {
-            throw .invalid("only roots have a moment")
+        let n = try replicationFactor(flag)
+        guard rest.first == ExchangeMessage.rootsKind else {
+            guard number == 0 else { throw .invalid("only roots have a moment") }
+            return .exchange(
+                n, try ExchangeMessage(decoding: rest), moment: Stamp(rawValue: 0), sum: 0)
         }
+        guard rest.count > 8 else { throw .truncated }
+        let roots = UnsafeRawBufferPointer(rebasing: rest.dropLast(8))
+        var tail = ByteReader(UnsafeRawBufferPointer(rebasing: rest.suffix(8)))
         return .exchange(
-            try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+            n, try ExchangeMessage(decoding: roots), moment: Stamp(rawValue: number),
+            sum: try tail.integer())
     }
 
     private static func knownLife(

@@ -105,6 +105,7 @@ extension Node {
     /// own key.
     private func mayExecute(_ index: Int) -> Bool {
         guard sessions[index].owesReplies else { return true }
+        guard sessions[index].guarantees.isEmpty else { return false }
         guard sessions[index].outstanding.count < Session.outstandingMax,
             sessions[index].outstanding.byteCount < Session.outstandingBytesMax
         else { return false }
@@ -139,8 +140,15 @@ extension Node {
     @inline(__always)
     private mutating func setClient(_ index: Int) {
         client.dialect = sessions[index].protocolVersion == 3 ? .resp3 : .resp2
-        client.wantsReceipt = sessions[index].wantsReceipts
         client.mayForward = true
+        guard !client.isPlain || !sessions[index].isPlain else { return }
+        setWishes(index)
+    }
+
+    private mutating func setWishes(_ index: Int) {
+        client.isPlain = sessions[index].isPlain
+        client.wantsReceipt = sessions[index].wantsReceipts
+        client.guarantees = sessions[index].guarantees
         client.hasDefaults = sessions[index].hasDefaults
         if client.hasDefaults { client.defaults = sessions[index].defaults }
     }
@@ -157,6 +165,9 @@ extension Node {
             complete(connection, serial, sequence, bytes, &effects)
         case .node(let node, let number):
             let bytes = takeBack(start, &effects)
+            if let news = learned.take() {
+                return sendLearned(news, bytes, to: node, number, &effects)
+            }
             bytes.withUnsafeBytes { send(to: node, kind: 6, number: number, $0, &effects) }
         case .gather(let id, let part): gathered(id, part, takeBack(start, &effects), &effects)
         case .nobody: effects.bytes.truncate(to: start)

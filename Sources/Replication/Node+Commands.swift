@@ -66,6 +66,7 @@ extension Node {
             changeMember({ .remove($0) }, target, &effects)
         case .cluster where request.count == 3 && request.matches(1, "READMIT"):
             changeMember({ .readmit($0) }, target, &effects)
+        case .session: try session(target, &effects)
         case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,
             .info, .command, .config, .time, .dbsize, .debug, .wait, .cluster, .scan, .keys:
             try introspect(name, target, &effects)
@@ -107,6 +108,7 @@ extension Node {
     ) -> ReadLevels? {
         let active = catalog.active[keyspace]
         let n = active.n
+        guard mayBind(options, target, &effects) else { return nil }
         let r = (options.r ?? defaults.r)?.count(of: n) ?? active.reads.readQuorum
         let pr = (options.pr ?? defaults.pr)?.count(of: n)
             ?? active.reads.primaryReadQuorum
@@ -115,7 +117,8 @@ extension Node {
         else { return nil }
         return ReadLevels(
             readQuorum: max(r, pr), primaryReadQuorum: pr,
-            timeoutMilliseconds: timeout(options, active))
+            timeoutMilliseconds: timeout(options, active),
+            stalenessMilliseconds: staleness(options))
     }
 
     /// - Returns: nil, and an error reply, when the request asks for what the keyspace forbids.
@@ -153,7 +156,7 @@ extension Node {
             timeoutMilliseconds: timeout(options, active))
     }
 
-    private var defaults: ConsistencyOptions { client.hasDefaults ? client.defaults : .none }
+    var defaults: ConsistencyOptions { client.hasDefaults ? client.defaults : .none }
 
     private func timeout(
         _ options: ConsistencyOptions, _ active: KeyspaceCatalog.Active
@@ -162,7 +165,7 @@ extension Node {
         return min(asked ?? active.settings.timeoutMilliseconds, 600_000)
     }
 
-    private func leastReadQuorum(_ active: KeyspaceCatalog.Active) -> Int {
+    func leastReadQuorum(_ active: KeyspaceCatalog.Active) -> Int {
         switch active.settings.floor {
         case .none: 1
         case .level(let level): level.count(of: active.n)

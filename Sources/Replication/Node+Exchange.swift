@@ -144,6 +144,10 @@ extension Node {
         if case .roots = message { moment = latestBegun }
         effects.bytes.append(integer: moment.rawValue)
         message.encode(into: &effects.bytes)
+        if case .roots = message {
+            let sum = linkIndex(of: node).map { freshness[$0].sent } ?? 0
+            effects.bytes.append(integer: sum)
+        }
         Frame.finish(&effects.bytes, from: start)
         spend(start..<effects.bytes.count, on: node, &effects)
     }

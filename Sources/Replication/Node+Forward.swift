@@ -84,15 +84,26 @@ extension Node {
             begunAt: now.monotonic)
         let id = forwards.insert(
             ForwardOperation(
-                head: head, keyspace: location.keyspace, node: node, isWrite: true))
+                head: head, keyspace: location.keyspace, node: node, isWrite: true,
+                hash: location.address.hash, replaces: !isPartialWrite))
         let start = Frame.begin(&effects.bytes)
-        effects.bytes.append(5)
-        effects.bytes.append(client.dialect.rawValue)
-        effects.bytes.append(integer: id.rawValue)
-        effects.bytes.append(integer: timeoutMilliseconds)
-        effects.bytes.append(command)
+        if client.guarantees.isEmpty {
+            effects.bytes.append(5)
+            effects.bytes.append(client.dialect.rawValue)
+            effects.bytes.append(integer: id.rawValue)
+            effects.bytes.append(integer: timeoutMilliseconds)
+            effects.bytes.append(command)
+        } else {
+            writeSessionCommand(id, location.address.hash, command, head.target, &effects)
+        }
         Frame.finish(&effects.bytes, from: start)
         send(start..<effects.bytes.count, to: node, &effects)
+    }
+
+    /// Whether the request replaces what its context has seen and may leave other values.
+    private var isPartialWrite: Bool {
+        let name = CommandName(request[0])
+        return name == .qset || name == .qdel
     }
 
     /// Executes a command for another node's client.
@@ -111,6 +122,10 @@ extension Node {
         client = ClientContext()
         client.dialect = dialect
         client.mayForward = false
+        if let carried {
+            client.guarantees = carried.guarantees
+            client.isPlain = false
+        }
         execute(.node(node, number), &effects)
     }
 

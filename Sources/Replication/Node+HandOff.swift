@@ -79,6 +79,7 @@ extension Node {
         }
         links[index].handOff.budget -= frame.count
         counters.handOffBytes += frame.count
+        noteSent(id.rawValue, to: links[index].node)
         send(frame, to: links[index].node, &effects)
         if configuration.plantedBug == .hintForgottenWhenSent {
             removeHint(number, index, &effects)

@@ -14,7 +14,7 @@ extension Node {
     /// - Returns: false, and nothing has happened, when the request has to take the general path.
     @inline(__always)
     mutating func getHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
-        guard request.count == 2, !client.hasDefaults, !client.wantsReceipt else { return false }
+        guard request.count == 2, client.isPlain else { return false }
         let key = request[1]
         guard 1...Record.keyBytesMax ~= key.count else { return false }
         let keyspace = catalog.index(of: key)
@@ -46,7 +46,7 @@ extension Node {
     /// - Returns: false, and nothing has happened, when the request has to take the general path.
     @inline(__always)
     mutating func setHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
-        guard request.count == 3, !client.hasDefaults, !client.wantsReceipt else { return false }
+        guard request.count == 3, client.isPlain else { return false }
         let key = request[1]
         let value = request[2]
         let keyspace = catalog.index(of: key)

@@ -165,6 +165,7 @@ extension Node {
             sessions[index].hasDefaults = false
             sessions[index].name = []
             sessions[index].wantsReceipts = false
+            sessions[index].endSession()
         }
         effects.bytes.writeSimple("RESET")
     }
@@ -179,7 +180,8 @@ extension Node {
             return showDefaults(sessions[Int(connection.rawValue)].defaults, target, &effects)
         }
         let isReset = request.count == 2 && request.matches(1, "RESET")
-        let options = isReset ? .none : try ConsistencyOptions(request, from: 1, .write)
+        let options = isReset ? .none : try ConsistencyOptions(request, from: 1, .connection)
+        guard mayBind(options, target, &effects) else { return }
         sessions[Int(connection.rawValue)].defaults = options
         sessions[Int(connection.rawValue)].hasDefaults = !options.isNone
         let start = effects.bytes.count
@@ -195,7 +197,7 @@ extension Node {
             ("dw", defaults.dw),
         ]
         let start = effects.bytes.count
-        effects.bytes.writeMapHeader(pairs: levels.count + 1, client.dialect)
+        effects.bytes.writeMapHeader(pairs: levels.count + 2, client.dialect)
         for (name, level) in levels {
             effects.bytes.writeBulk(text: name)
             effects.bytes.writeBulk(text: level.map { Node.text($0) } ?? "keyspace")
@@ -203,6 +205,8 @@ extension Node {
         effects.bytes.writeBulk("timeout")
         effects.bytes.writeBulk(
             text: defaults.timeoutMilliseconds.map { "\($0)" } ?? "keyspace")
+        effects.bytes.writeBulk("staleness")
+        effects.bytes.writeBulk(text: defaults.stalenessMilliseconds.map { "\($0)" } ?? "unbound")
         deliver(target, from: start, &effects)
     }
 

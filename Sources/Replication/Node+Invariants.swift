@@ -35,7 +35,8 @@ extension Node {
         for slot in 0..<reads.indexEnd {
             guard let id = reads.id(at: slot), let read = reads[id] else { continue }
             precondition(
-                read.tally.decision == nil || read.asked != 0, "a read that waits for nobody ends")
+                read.tally.decision == nil || read.asked != 0 || read.isHeldBack,
+                "a read that waits for nobody ends")
         }
     }
 
@@ -67,7 +68,9 @@ extension Node {
         }
         for slot in 0..<reads.indexEnd {
             guard let id = reads.id(at: slot), let read = reads[id] else { continue }
-            if read.tally.decision == nil { targets.append(read.head.target) }
+            if read.tally.decision == nil || read.isHeldBack {
+                targets.append(read.head.target)
+            }
         }
         for slot in 0..<gathers.indexEnd {
             if let id = gathers.id(at: slot), let whole = gathers[id] {

@@ -61,7 +61,9 @@ extension Node {
         if known != identity, known.rawValue != 0 {
             send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
         }
+        beginFreshness(index, identity)
         sendHeartbeat(to: index, &effects)
+        sendReport(to: index, &effects)
         joinMembers(through: node, &effects)
         if isRefilling { inquire(index, &effects) }
     }
@@ -171,13 +173,17 @@ extension Node {
             try forwardAnswered(OperationID(rawValue: number), bytes, from: node, &effects)
         case .answerDeclined(let number):
             declined(OperationID(rawValue: number), by: node, &effects)
-        case .exchange(let n, let message, let moment):
-            if case .roots(let roots) = message { tellSame(roots, moment, n, node, &effects) }
+        case .exchange(let n, let message, let moment, let sum):
+            if case .roots(let roots) = message {
+                noteRoots(roots, n, sum, from: node, &effects)
+                tellSame(roots, moment, n, node, &effects)
+            }
             exchange(message, n, from: node, &effects)
         case .refill(let n, let message, let digest):
             try refill(message, n, digest, from: node, &effects)
         case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
+        case .session(let message): try take(message, from: node, &effects)
         case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
             .surveyed, .knownLife, .latestStamp, .latestStampTold:
             try handleAdministration(message, from: node, &effects)
@@ -198,11 +204,13 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
+        case .knownLife(let life): heardOfLife(life, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         case .replicate, .replicated, .replicateDelta, .readState, .covered, .read, .answer,
-            .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff:
+            .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff,
+            .session:
             preconditionFailure("messages about keys are handled before")
         }
     }
@@ -235,6 +243,7 @@ extension Node {
             tendHints(index, &effects)
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
+            sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
         if isRefilling { tendRefill(&effects) }

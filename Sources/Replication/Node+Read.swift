@@ -19,11 +19,16 @@ extension Node {
         let n = catalog.active[keyspace].n
         let address = store.address(of: key)
         let location = KeyLocation(keyspace: keyspace, address: address)
+        if levels.stalenessMilliseconds != nil || !client.guarantees.isEmpty {
+            let wish = ReadWish(levels: levels, purpose: purpose, target: target)
+            return readHeld(key, location, wish, &effects)
+        }
         guard levels.readQuorum == 1, isReplica(of: location), isWhole(address.range, keyspace)
         else {
             return ask(key, location, levels, purpose, target, &effects)
         }
         let record = believableState(address, key, keyspace, &effects)
+        if client.wantsReceipt { receiptProof = proofHere(location) }
         finish(purpose, key, keyspace, record, target, &effects)
         ledger.answeredNow(keyspace, .read)
         guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
@@ -50,7 +55,7 @@ extension Node {
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
-        let operation = ReadOperation(
+        var operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(
                     target, writing: writing, byteCount: store.find(address, key)?.length ?? 0),
@@ -63,6 +68,7 @@ extension Node {
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
             tally: levels.tally(of: length), primaries: n)
+        addDemands(to: &operation, levels)
         let id = reads.insert(operation)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
         answerOwn(id, address, key, &effects)
@@ -83,7 +89,7 @@ extension Node {
             && !isWhole(location.address.range, location.keyspace)
         let reachable = reachableHolders(of: location, levels.primaryReadQuorum)
             - (isMissing ? 1 : 0)
-        guard reachable < levels.readQuorum else { return true }
+        guard reachable < levels.readQuorum, levels.staleness == nil else { return true }
         countUnavailable(.read, location.keyspace)
         fail(
             target,
@@ -93,7 +99,7 @@ extension Node {
     }
 
     /// This node's own answer, when it is a replica.
-    private mutating func answerOwn(
+    mutating func answerOwn(
         _ id: OperationID, _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer,
         _ effects: inout Effects
     ) {
@@ -142,6 +148,7 @@ extension Node {
     }
 
     mutating func hedge(_ id: OperationID, _ effects: inout Effects) {
+        if retryHeld(id, &effects) { return }
         guard let read = reads[id] else { return }
         reads[id]?.hedgeAt = .max
         guard read.tally.decision == nil else { return }
@@ -255,6 +262,7 @@ extension Node {
     }
 
     mutating func expireRead(_ id: OperationID, _ effects: inout Effects) {
+        if giveUpHeld(id, &effects) { return }
         reads[id]?.asked = 0
         let decision = reads[id]?.tally.expire()
         settle(id, decision, &effects)
@@ -264,18 +272,24 @@ extension Node {
     private mutating func settle(
         _ id: OperationID, _ decision: ReadDecision?, _ effects: inout Effects
     ) {
-        if let decision, let read = reads[id] { decide(id, read, decision, &effects) }
-        guard let read = reads[id], read.tally.decision != nil, read.asked == 0 else { return }
+        if let decision, let read = reads[id] {
+            decide(id, read, decision, &effects)
+        } else {
+            reconsider(id, &effects)
+        }
+        guard let read = reads[id], read.tally.decision != nil, read.asked == 0, !read.isHeldBack
+        else { return }
         reads.remove(id)
         if read.typed != nil { return settleStates(read, &effects) }
         noteStaleness(of: read)
         repair(read, &effects)
     }
 
-    private mutating func decide(
+    mutating func decide(
         _ id: OperationID, _ read: ReadOperation, _ decision: ReadDecision, _ effects: inout Effects
     ) {
         client = read.head.client
+        if holdsBack(id, read, decision, &effects) { return }
         switch decision {
         case .failed(let answered, let required):
             guard !read.purpose.isComparison else { return }
@@ -289,7 +303,10 @@ extension Node {
             let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted
                 node.noteFallbacks(in: read.tally)
-                if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
+                if node.client.wantsReceipt {
+                    node.receiptAnswers = read.answers.count
+                    node.receiptProof = node.proof(of: read)
+                }
                 node.read(sum, of: read, &effects)
             }
             if isToldOf { compareRest(id, &effects) }
@@ -355,7 +372,7 @@ extension Node {
     ///
     /// - Returns: false, without a call, when the sum exceeds what a record holds.
     @discardableResult
-    private mutating func withSum(
+    mutating func withSum(
         of read: ReadOperation, _ body: (inout Node, Record?, [Int], Int) -> Void
     ) -> Bool {
         let policy = catalog.active[read.keyspace].settings.conflict

@@ -31,6 +31,7 @@ extension Node {
         guard status == .acknowledged || status == .superseded && number != 0 else {
             return acknowledge(number, status, nil, to: node, &effects)
         }
+        noteReceived(number, from: node)
         // What is vouched for must be durable, be it the record that came or the one that wins
         // over it.
         let stored = store.find(store.address(of: record.key), record.key)

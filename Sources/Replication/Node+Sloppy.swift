@@ -190,7 +190,11 @@ extension Node {
         let named = Dot(identity: name.identity, stamp: dot.stamp)
         var set = hinted?.withRecord { SiblingSet(valid: $0) } ?? SiblingSet()
         if configuration.plantedBug == .standInWithoutHistory { set = SiblingSet() }
-        let context = intent.context ?? set.context
+        var context = intent.context ?? set.context
+        if intent.context == nil,
+            let seen = seenBySession(store.address(of: intent.key).hash, target) {
+            context.join(seen)
+        }
         switch intent.change {
         case .value(let value):
             set.update(dot: named, value: Array(value), expiry: intent.expiry, context: context)

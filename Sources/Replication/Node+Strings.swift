@@ -65,6 +65,7 @@ extension Node {
         _ purpose: ReadPurpose, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
         _ record: Record?, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        if !client.guarantees.isEmpty { noteRead(key, keyspace, record, target) }
         guard let record, record.isSiblingSet else {
             let truncatedAt = catalog.active[keyspace].truncatedAt
             let live = record.flatMap { isLive($0) && $0.dot.stamp > truncatedAt ? $0 : nil }

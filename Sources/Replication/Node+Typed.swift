@@ -74,10 +74,13 @@ extension Node {
         let key = request[index]
         let location = place(of: key)
         let isWrite = name.writes(request)
-        guard let reads = readLevels(options, location.keyspace, target, &effects) else { return }
+        let keyspace = location.keyspace
+        guard
+            let reads = typedReadLevels(options, keyspace, isWrite: isWrite, target, &effects)
+        else { return }
         var writes: WriteLevels?
         if isWrite {
-            writes = writeLevels(options, location.keyspace, target, &effects)
+            writes = writeLevels(options, keyspace, target, &effects)
             if writes == nil { return }
         }
         let timeout = writes?.timeoutMilliseconds ?? reads.timeoutMilliseconds
@@ -87,18 +90,20 @@ extension Node {
                 part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
         }
         effects.beginStep()
-        guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, location.keyspace)
+        guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, keyspace)
         else {
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
         }
+        if isWrite, !followSession(target, &effects) { return }
         let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
-        guard isAnswered else {
+        guard isAnswered, coversHere(key, location, target, &effects) else {
             let part = part(name, index)
             let command = TypedCommand(
                 name: name, request: Array(part.bytes), location: location, writes: writes)
             return ask(key, location, reads, .typed(command), target, &effects)
         }
         let command = TypedCommand(name: name, request: [], location: location, writes: writes)
+        if client.wantsReceipt, writes == nil { receiptProof = proofHere(location) }
         execute(command, keyAt: index, target, &effects)
         if writes == nil { compareInBackground(key, location, reads, &effects) }
     }
@@ -169,8 +174,10 @@ extension Node {
         }
         random = execution.random
         guard let delta = execution.delta else {
-            let context = client.wantsReceipt ? execution.held.state.context : VersionVector()
+            let isNoted = client.wantsReceipt || !client.guarantees.isEmpty
+            let context = isNoted ? execution.held.state.context : VersionVector()
             putBack(execution.held)
+            if !client.guarantees.isEmpty { noteSeen(location.address.hash, context, target) }
             return tell(execution.reply.bytes, context, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
@@ -287,9 +294,12 @@ extension Node {
         let durability = catalog.active[keyspace].settings.durability
         var record = ByteBuffer(capacity: 256)
         DeltaRecord.encode(delta, of: key, into: &record)
+        let context = client.guarantees.isEmpty
+            ? VersionVector() : execution.held.state.context
         putState(execution.held, grownBy: record.count, command.location, key)
         if n == 1, durability == .memory {
             ledger.answeredNow(keyspace, .write)
+            noteLocalWrite(delta.dot, context, command.location, target)
             return self.reply(.encoded(reply), target, &effects)
         }
         let timeout = UInt64(writes.timeoutMilliseconds)
@@ -304,7 +314,7 @@ extension Node {
                 replicaCount: n, writeQuorum: writes.writeQuorum,
                 primaryWriteQuorum: writes.primaryWriteQuorum,
                 durableWriteQuorum: writes.durableWriteQuorum),
-            primaries: n)
+            primaries: n, hash: address.hash, context: context)
         if n > 1 { operation.typedKey = Array(key) }
         let id = self.writes.insert(operation)
         let needsSync = writes.durableWriteQuorum > 0

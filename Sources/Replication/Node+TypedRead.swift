@@ -170,7 +170,10 @@ extension Node {
             return fail(
                 read.head.target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
         }
-        if client.wantsReceipt { receiptAnswers = read.answers.count }
+        if client.wantsReceipt {
+            receiptAnswers = read.answers.count
+            receiptProof = proof(of: read)
+        }
         var progress = ParseProgress()
         command.request.withUnsafeBytes { bytes in
             guard parser.parse(bytes, &progress, into: &request) == .complete else {

@@ -21,11 +21,13 @@ extension Node {
         counters.deltaBytes += (n - 1) * frame.count
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node {
+            noteSent(id.rawValue, to: node)
             send(frame, to: node, &effects)
         }
     }
 
-    /// A replica lacks what the delta stands upon: it gets the key's whole state.
+    /// A replica lacks what the delta stands upon: it gets the key's whole state, under the number
+    /// that the delta had.
     mutating func sendState(
         _ id: OperationID, to node: NodeID, _ effects: inout Effects
     ) {
@@ -65,6 +67,7 @@ extension Node {
         let needsSync = settings.durability == .fsync || durability == .synced
         var status = apply(record, keyspace, &effects)
         if status == .acknowledged || status == .durable {
+            noteReceived(number, from: node)
             // What is vouched for must be durable, also when it was here already.
             if status == .acknowledged || needsSync {
                 keepDelta(

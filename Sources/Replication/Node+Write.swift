@@ -52,6 +52,7 @@ extension Node {
         let durability = catalog.active[keyspace].settings.durability
         if n == 1 && durability == .memory {
             ledger.answeredNow(keyspace, .write)
+            noteLocalWrite(intent, dot, location, target)
             reply(intent.success, target, &effects)
             return
         }
@@ -87,6 +88,8 @@ extension Node {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
             ledger.answeredNow(keyspace, .write)
+            let dot = Dot(identity: identity, stamp: clock.last.next)
+            noteLocalWrite(intent, dot, location, target)
             return reply(intent.success, target, &effects)
         }
         let dot = Dot(identity: identity, stamp: clock.last)
@@ -163,6 +166,7 @@ extension Node {
             _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
             return Dot(identity: identity, stamp: stamp)
         }
+        guard followSession(target, &effects) else { return nil }
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
                 target,
@@ -219,7 +223,10 @@ extension Node {
         let (keyspace, address) = (location.keyspace, location.address)
         let stored = liveState(address, intent.key, keyspace)
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
-        let context = intent.context ?? set.context
+        var context = intent.context ?? set.context
+        if intent.context == nil, let seen = seenBySession(address.hash, target) {
+            context.join(seen)
+        }
         switch intent.change {
         case .value(let value):
             set.update(dot: dot, value: Array(value), expiry: intent.expiry, context: context)
@@ -288,12 +295,23 @@ extension Node {
                     writeQuorum: intent.levels.writeQuorum,
                     primaryWriteQuorum: intent.levels.primaryWriteQuorum,
                     durableWriteQuorum: intent.levels.durableWriteQuorum),
-                primaries: n))
+                primaries: n, hash: address.hash, replaces: intent.context == nil))
+    }
+
+    /// A write that nobody else has to acknowledge belongs to a session.
+    private mutating func noteLocalWrite(
+        _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ target: ReplyTarget
+    ) {
+        guard !client.guarantees.isEmpty else { return }
+        noteWritten(
+            SessionWrite(
+                hash: location.address.hash, keyspace: location.keyspace, dot: dot,
+                replaces: intent.context == nil), target)
     }
 
     /// Sends the record, encoded once, to every other replica that can be reached, and to who
     /// stands in for those that cannot.
-    func sendReplicas(
+    mutating func sendReplicas(
         _ record: Record, _ id: OperationID, _ range: KeyRange, _ n: Int, _ needsSync: Bool,
         _ effects: inout Effects
     ) {
@@ -301,6 +319,7 @@ extension Node {
             kind: 1, flag: needsSync ? 1 : 0, number: id.rawValue, record.bytes)
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node {
+            noteSent(id.rawValue, to: node)
             send(frame, to: node, &effects)
         }
         sendHints(record, id, needsSync, &effects)

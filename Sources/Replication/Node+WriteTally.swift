@@ -94,6 +94,8 @@ extension Node {
             primaries: write.primaries)
         again.record = bytes
         again.stampings = write.stampings + 1
+        again.hash = write.hash
+        again.replaces = write.replaces
         let id = writes.insert(again)
         let needsSync = write.tally.durableWriteQuorum > 0
         effects.beginStep()
@@ -153,6 +155,10 @@ extension Node {
                 counters.degraded += 1
             }
             answered(.write, write.keyspace, write.head)
+            if !client.guarantees.isEmpty {
+                noteSeen(write.hash, write.context, write.head.target)
+                noteWritten(SessionWrite(write), write.head.target)
+            }
             let start = effects.bytes.count
             if client.wantsReceipt { writeReceipt(of: write, &effects) }
             effects.bytes.write(write.success, client.dialect)
@@ -164,6 +170,7 @@ extension Node {
         case .unknown(let acknowledged, let required):
             counters.unknown += 1
             ledger.failed(write.keyspace, .write, .unknown)
+            if !client.guarantees.isEmpty { noteUnknown(write.dot, write.head.target) }
             if configuration.plantedBug == .unknownToldAsFailed {
                 return fail(write.head.target, text: Refusal.unreachable.text, &effects)
             }

@@ -83,6 +83,8 @@ public struct Node: ~Copyable {
     var keptMembers: [MemberRecord] = []
     /// What this node keeps for others, by link.
     var hints: [HintQueue]
+    /// What is known of the other nodes' writes, by the same index.
+    var freshness: [LinkFreshness]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     var gathers: Slab<GatherOperation>
@@ -101,6 +103,12 @@ public struct Node: ~Copyable {
     var receiptAnswers = 1
     /// How many of these were fallbacks.
     var receiptFallbacks = 0
+    /// Where the answer that is being told came from.
+    var receiptProof = AnswerProof()
+    /// The session that came along with the command that is being executed for another node.
+    var carried: CarriedSession?
+    /// What the command wrote and read whose reply goes back to another node's session.
+    var learned: SessionNews?
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
@@ -139,6 +147,7 @@ public struct Node: ~Copyable {
         }
         isRefilling = links.count > 1 && configuration.plantedBug != .emptiedAnswersAtOnce
         hints = configuration.members.map { _ in HintQueue() }
+        freshness = configuration.members.map { _ in LinkFreshness() }
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -225,6 +234,10 @@ struct ClientContext {
     var defaults = ConsistencyOptions.none
     var hasDefaults = false
     var wantsReceipt = false
+    /// What its session promises; empty without one.
+    var guarantees: SessionGuarantees = []
+    /// None of the above but the dialect.
+    var isPlain = true
     /// False for a forwarded command, which is never forwarded again.
     var mayForward = true
 }

@@ -38,6 +38,9 @@ public struct NodeConfiguration: Sendable {
     public var operationsMax = 65_536
     /// Milliseconds that a stamp may be ahead of this node's wall clock.
     public var clockDriftMax: UInt64 = 500
+    /// Keys that a client's session remembers one by one, 1…1,024; of all others it remembers how
+    /// late they may have been touched.
+    public var sessionKeysMax = 256
     /// What exchanges may send over each link.
     public var exchangeBytesPerSecond = 8 << 20
     /// How nodes watch each other.
@@ -83,6 +86,12 @@ public struct NodeConfiguration: Sendable {
         case hintForAnyone
         /// A fallback mints without what it minted under the same name before.
         case standInWithoutHistory
+        /// What a session's table had no room for is not required.
+        case sessionForgetsEvicted
+        /// A read that several replicas answered is not held against its session.
+        case uncoveredReadAnswers
+        /// Reports of what was sent count on a link that was down before, whatever was missed.
+        case closedAcrossBrokenLink
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

@@ -68,6 +68,18 @@ public struct NodeCounters: Equatable, Sendable {
     public var handOffsFailed = 0
     /// Writes and reads that reached their quorum with the help of fallbacks.
     public var degraded = 0
+    /// Reads that were held back because a session had seen more, or their answer was too old.
+    public var heldReads = 0
+    /// Reads refused because no replica in reach had what the session has seen.
+    public var sessionRefusals = 0
+    /// Reads refused because nothing in reach was as fresh as was asked for.
+    public var staleRefusals = 0
+    /// Reads with a bound on staleness that this node answered alone.
+    public var boundedReadsHere = 0
+    /// The same, for which other replicas were asked.
+    public var boundedReadsElsewhere = 0
+    /// Session tokens that were damaged, another cluster's, or far ahead.
+    public var sessionTokensRefused = 0
 
     public init() {}
 
@@ -123,5 +135,11 @@ public struct NodeCounters: Equatable, Sendable {
         ("hints_dropped", \.hintsDropped),
         ("hand_offs_failed", \.handOffsFailed),
         ("degraded", \.degraded),
+        ("held_reads", \.heldReads),
+        ("session_refusals", \.sessionRefusals),
+        ("stale_refusals", \.staleRefusals),
+        ("bounded_reads_here", \.boundedReadsHere),
+        ("bounded_reads_elsewhere", \.boundedReadsElsewhere),
+        ("session_tokens_refused", \.sessionTokensRefused),
     ]
 }

@@ -30,6 +30,11 @@ struct WriteOperation {
     var stampings = 1
     /// The key, where replicas were sent a delta and may ask for the state.
     var typedKey: [UInt8] = []
+    /// Of its key, and whether it replaced all that this replica held: what a session remembers.
+    var hash: UInt64 = 0
+    var replaces = true
+    /// What the answer to a session reflects, in a crdt keyspace; empty otherwise.
+    var context = VersionVector()
 }
 
 /// The answer to a write that succeeded.
@@ -73,6 +78,14 @@ struct ReadOperation {
     var emptiedAt = Stamp(rawValue: 0)
     /// Of a crdt keyspace: what each of `answers` has, in the same order.
     var typed: TypedAnswers?
+    /// What the session has to find in the answer.
+    var required = SessionRequirement.none
+    /// How many nanoseconds old the answer may be; nil for what the quorum gives.
+    var stalenessMax: UInt64?
+    /// The quorum has answered, and the client cannot be told yet.
+    var isHeldBack = false
+    /// How often everybody was asked anew.
+    var retries = 0
 }
 
 /// What a read is for: how its result is told, or what is written because of it.
@@ -114,6 +127,8 @@ struct ReadLevels {
     let readQuorum: Int
     let primaryReadQuorum: Int
     let timeoutMilliseconds: UInt32
+    /// How old what is read may be; then R and PR are not what decides.
+    var stalenessMilliseconds: UInt32?
 
     /// The arithmetic of one read.
     func tally(of replicaCount: Int) -> ReadTally {
@@ -156,6 +171,9 @@ struct ForwardOperation {
     let keyspace: Int
     let node: NodeID
     let isWrite: Bool
+    /// Of its key, and whether it replaces all that the other node holds: what a session remembers.
+    let hash: UInt64
+    let replaces: Bool
 }
 
 /// A change of keyspaces, waiting for other nodes.

@@ -18,6 +18,8 @@ struct Receipt {
     let dot: Dot?
     /// How many of those that answered were fallbacks.
     var fallbacks = 0
+    /// Where what was read came from; nil for writes.
+    var proof: AnswerProof?
 
     func write(into buffer: inout ByteBuffer) {
         buffer.writeBulk("mode")
@@ -34,9 +36,14 @@ struct Receipt {
         buffer.writeInteger(durable ?? 0)
         buffer.writeBulk("version")
         buffer.writeBulk(text: dot.map { "\($0.stamp.rawValue)@\($0.identity)" } ?? "none")
+        guard let proof else { return }
+        buffer.writeBulk("way")
+        buffer.writeBulk(proof.way)
+        buffer.writeBulk("age")
+        buffer.writeBulk(text: proof.ageMilliseconds.map { "\($0)" } ?? "unknown")
     }
 
-    static let pairs = 7
+    var pairs: Int { proof == nil ? 7 : 9 }
 }
 
 extension Node {
@@ -52,7 +59,7 @@ extension Node {
             effects.bytes.writeOK()
         } else if request.matches(1, "LAST") {
             if let last = sessions[index].lastReceipt {
-                effects.bytes.writeMapHeader(pairs: Receipt.pairs, client.dialect)
+                effects.bytes.writeMapHeader(pairs: last.pairs, client.dialect)
                 last.write(into: &effects.bytes)
             } else {
                 effects.bytes.writeNullArray(client.dialect)
@@ -79,8 +86,10 @@ extension Node {
         tell(
             Receipt(
                 action: "read", answered: receiptAnswers, required: receiptAnswers, durable: nil,
-                dot: context.newest, fallbacks: receiptFallbacks), target, &effects)
+                dot: context.newest, fallbacks: receiptFallbacks, proof: receiptProof), target,
+            &effects)
         (receiptAnswers, receiptFallbacks) = (1, 0)
+        receiptProof = AnswerProof()
     }
 
     /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the
@@ -96,7 +105,7 @@ extension Node {
         case .node, .gather, .nobody: return
         }
         guard client.dialect == .resp3 else { return }
-        effects.bytes.writeAttributeHeader(pairs: Receipt.pairs)
+        effects.bytes.writeAttributeHeader(pairs: receipt.pairs)
         receipt.write(into: &effects.bytes)
     }
 }

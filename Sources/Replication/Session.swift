@@ -1,4 +1,5 @@
 import Base
+import Causality
 import RESP
 
 /// One client connection as the node sees it: its protocol, its defaults and the replies that it
@@ -16,9 +17,15 @@ struct Session {
     var protocolVersion: UInt8 = 2
     var progress = ParseProgress()
     var defaults = ConsistencyOptions.none
-    var hasDefaults = false
+    var hasDefaults = false { didSet { settlePlain() } }
+    /// What its session promises; empty without one.
+    var guarantees: SessionGuarantees = [] { didSet { settlePlain() } }
+    /// What its session has seen.
+    var history = SessionHistory(keysMax: 1)
     var name: [UInt8] = []
-    var wantsReceipts = false
+    var wantsReceipts = false { didSet { settlePlain() } }
+    /// Its plain requests need no more than the keyspace's defaults, and an answer.
+    private(set) var isPlain = true
     /// The receipt of the last answered request, while receipts are wanted.
     var lastReceipt: Receipt?
     /// The connection is to be closed after what it is owed.
@@ -29,6 +36,15 @@ struct Session {
 
     var isOpen: Bool { serial != 0 }
     var owesReplies: Bool { !outstanding.isEmpty }
+
+    private mutating func settlePlain() {
+        isPlain = !hasDefaults && !wantsReceipts && guarantees.isEmpty
+    }
+
+    mutating func endSession() {
+        guarantees = []
+        history = SessionHistory(keysMax: 1)
+    }
 
     mutating func enqueue(pendingWrite hash: UInt64?, byteCount: Int) -> UInt64 {
         outstanding.enqueue(hash, byteCount: byteCount)

@@ -41,5 +41,11 @@ enum MetricsHelp {
         "hints_dropped": "Hints given up: too old, or emptied away with their keyspace.",
         "hand_offs_failed": "Replays of hints that were refused or broke off.",
         "degraded": "Operations that reached their quorum with the help of fallbacks.",
+        "held_reads": "Reads held back until they covered a session or were fresh enough.",
+        "session_refusals": "Reads refused because no replica in reach covered their session.",
+        "stale_refusals": "Reads refused because nothing in reach was as fresh as asked for.",
+        "bounded_reads_here": "Reads with a bound on staleness answered by this node alone.",
+        "bounded_reads_elsewhere": "Reads with a bound on staleness that asked other replicas.",
+        "session_tokens_refused": "Session tokens damaged, another cluster's or far ahead.",
     ]
 }

@@ -14,6 +14,8 @@ struct Client {
             /// An operator's command.
             case administration(Administration)
             case several
+            /// About the client's session.
+            case session(SessionChange)
             /// A scenario's own request: the answer is kept.
             case told
         }
@@ -22,6 +24,18 @@ struct Client {
         let answer: Answer
         /// Indices of the history's operations, one a key.
         let operations: [Int]
+    }
+
+    /// What a request does to the client's session.
+    enum SessionChange {
+        case begun
+        /// A token is taken, with what it stands for.
+        case used(HandedToken)
+        /// A token is asked for.
+        case told
+        case ended
+        /// Ended to begin anew.
+        case restarted
     }
 
     let index: Int
@@ -51,6 +65,14 @@ struct Client {
     var isTurnDue = false
     /// What the last read of a key of siblings gave: its causal context, and the values under it.
     var contexts: [(token: [UInt8], values: [Int])?]
+    /// It begins a session on each connection.
+    var usesSessions = false
+    /// The connection was told to begin one.
+    var isInSession = false
+    /// What the session has seen, once it has begun.
+    var session: ClientSession?
+    /// The last token that it was given.
+    var lastToken: HandedToken?
 
     init(index: Int, random: PRNG, _ requests: Int) {
         self.index = index

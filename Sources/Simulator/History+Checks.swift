@@ -22,7 +22,9 @@ import Causality
 //    have happened replaces it.
 //
 // 5. One dot names one value, for ever.
-// 6. Where fallbacks stand in, 2 and 4 hold from when all hints have been handed off.
+// 6. A read with a bound on staleness returns every write, or what comes later, that was
+//    acknowledged at the keyspace's w, on whatever replicas, longer before it than the bound.
+// 7. Where fallbacks stand in, 2 and 4 hold from when all hints have been handed off.
 //
 // With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
 // order is the order of real time, and a value is stale if its write ended before another
@@ -32,7 +34,7 @@ extension History {
     private func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
-            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read),
+            isInReach(write, read),
             leastLevel(of: write) > 1 || wipes.allSatisfy({ $0 < write.invoked })
         else { return false }
         guard !keyspace.isSloppy || read.invoked >= handedOffAt else { return false }
@@ -41,6 +43,16 @@ extension History {
         case .interval: return write.kind == .emptying || isSynced(write)
         case .memory: return write.kind == .emptying || stops.allSatisfy(\.isEmpty)
         }
+    }
+
+    /// Whether the replicas of a read and a write overlap, or the write is so old that a read with
+    /// a bound reflects it.
+    private func isInReach(_ write: Operation, _ read: Operation) -> Bool {
+        guard let bound = read.staleness else {
+            return leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)
+        }
+        return write.completed + bound < read.invoked
+            && leastLevel(of: write) >= plan.keyspaces[write.keyspace].w
     }
 
     /// Whether every replica of a key has run on for as long as it takes to sync a write.
@@ -61,6 +73,7 @@ extension History {
         _ read: Int, returned value: Int?, wallMax: UInt64, _ counters: inout WorldCounters
     ) -> String? {
         counters.readsChecked += 1
+        if operations[read].staleness != nil { counters.boundedReads += 1 }
         let operation = operations[read]
         if let value, let problem = checkOrigin(value, of: operation) { return problem }
         if isOrderedByTime(operation.keyspace) {
@@ -91,7 +104,7 @@ extension History {
     }
 
     /// Whether nobody saw where a write stands: in memory only, at a coordinator that was cut off.
-    private func isUnplaced(_ write: Int) -> Bool {
+    func isUnplaced(_ write: Int) -> Bool {
         let key = keys[operations[write].key]
         return plan.keyspaces[key.keyspace].durability == .memory
             && !key.states.contains { $0.value == write }

@@ -29,6 +29,9 @@ struct History {
         var dot: Dot?
         /// Wall-clock milliseconds, 0 for never.
         var expiry: UInt64 = 0
+        /// Nanoseconds before a read within which acknowledged writes may be missing; nil where
+        /// its level decides.
+        var staleness: UInt64?
         /// Somebody read what it wrote.
         var isSeen = false
     }

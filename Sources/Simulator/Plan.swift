@@ -27,6 +27,12 @@ struct Plan {
     var segmentBytes: Int
     /// Mean nanoseconds between two commands of an operator; nil where there is none.
     var administrationMean: UInt64?
+    /// How many clients keep sessions.
+    var sessionClients = 0
+    /// Keys that a node remembers for a session.
+    var sessionKeysMax = 256
+    /// Out of a thousand reads, how many have a bound on staleness.
+    var boundedReadsPerMille = 0
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -55,6 +61,7 @@ struct Plan {
         drawSloppy(seed)
         drawAdministration(seed)
         drawWipes(seed)
+        drawSessions(seed)
     }
 
     /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
@@ -73,6 +80,25 @@ struct Plan {
                 isSiblings: random.below(2) == 0, keys: 1 + random.below(3),
                 readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400,
                 hasStrongFloor: true))
+    }
+
+    /// Keyspaces where each request has one replica, so that only sessions and bounds promise
+    /// anything.
+    private mutating func drawSessions(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x53_45_53_53)
+        if random.chance(perMille: 500) { boundedReadsPerMille = 50 + random.below(400) }
+        if random.chance(perMille: 600) {
+            sessionClients = 1 + random.below(clients)
+            sessionKeysMax = [1, 2, 3, 256][random.below(4)]
+        }
+        guard sessionClients > 0 || boundedReadsPerMille > 0 else { return }
+        for isSiblings in [false, true] {
+            keyspaces.append(
+                PlannedKeyspace(
+                    name: isSiblings ? "nearsib" : "near", n: 3, r: 1, w: 1 + random.below(2),
+                    durability: .fsync, isSiblings: isSiblings, keys: 1 + random.below(4),
+                    readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400))
+        }
     }
 
     /// One replica that syncs by interval, where nothing stands still: how much does a crash cost?

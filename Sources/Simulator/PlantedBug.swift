@@ -42,4 +42,10 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case hintForAnyone = "hint-for-anyone"
     /// A fallback that stands in mints without the history that the name of its dots claims.
     case standInWithoutHistory = "stand-in-without-history"
+    /// A session does not require what its table had no room for.
+    case sessionForgetsEvicted = "session-forgets-evicted"
+    /// What several replicas answered is told to a session that has seen more.
+    case uncoveredReadAnswers = "uncovered-read-answers"
+    /// Reports of what was sent count on a link that was down, whatever was missed meanwhile.
+    case closedAcrossBrokenLink = "closed-across-broken-link"
 }

@@ -39,6 +39,7 @@ extension World {
         process.connections[slot] = Process.Connection(client: index, generation: generation)
         step(machine, process, .opened(ConnectionID(UInt32(slot))))
         finishStep(machine, process)
+        beginSession(index)
         clientTurn(index)
     }
 
@@ -121,6 +122,8 @@ extension World {
         let unanswered = clients[index].outstanding
         clients[index].outstanding = []
         clients[index].generation = 0
+        clients[index].session = nil
+        clients[index].isInSession = false
         for request in unanswered {
             if case .administration(let change) = request.answer {
                 settle(change, .unknown)

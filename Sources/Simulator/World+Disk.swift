@@ -211,6 +211,7 @@ extension World {
         configuration.operationsMax = plan.operationsMax
         configuration.recordBytesMax = 4_096 * 5 - 64
         configuration.plantedBug = nodeBug
+        configuration.sessionKeysMax = plan.sessionKeysMax
         configuration.keyspaces = plan.keyspaces.map { keyspace in
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
@@ -239,6 +240,9 @@ extension World {
         case .hintForgottenWhenSent: .hintForgottenWhenSent
         case .hintForAnyone: .hintForAnyone
         case .standInWithoutHistory: .standInWithoutHistory
+        case .sessionForgetsEvicted: .sessionForgetsEvicted
+        case .uncoveredReadAnswers: .uncoveredReadAnswers
+        case .closedAcrossBrokenLink: .closedAcrossBrokenLink
         default: nil
         }
     }

@@ -59,7 +59,8 @@ extension World {
         schedule(event, after: delay())
         // A command that arrives twice would run twice: whatever carries frames must not double
         // these.
-        let isCommand = frame.count > Frame.headerBytes && frame[Frame.headerBytes] == 5
+        let kind = frame.count > Frame.headerBytes ? frame[Frame.headerBytes] : 0
+        let isCommand = kind == 5 || kind == 22
         if !isCommand, network.random.chance(perMille: plan.duplicatePerMille) {
             schedule(event, after: delay())
         }

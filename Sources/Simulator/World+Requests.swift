@@ -8,6 +8,7 @@ extension World {
     func makeRequest(_ index: Int) -> Bool {
         if isLive { return makeScriptedRequest(index) }
         guard phase == .safety, clients[index].remaining > 0 else { return false }
+        if tendSession(index) { return true }
         clients[index].remaining -= 1
         let draw = clients[index].random.below(1_000)
         let key = clients[index].random.below(history.keys.count)
@@ -57,7 +58,7 @@ extension World {
         transmit(index, request, command)
     }
 
-    private func words(_ words: String...) -> [[UInt8]] { words.map { Array($0.utf8) } }
+    func words(_ words: String...) -> [[UInt8]] { words.map { Array($0.utf8) } }
 
     private func filling(_ index: Int) -> Int {
         let isLarge = clients[index].random.chance(perMille: 50)
@@ -68,8 +69,20 @@ extension World {
         let usual = plan.keyspaces[history.keys[key].keyspace].r
         let read = operation(.read, key, level: level ?? usual)
         var command = words("GET") + [history.keys[key].name]
+        if level == nil { command += drawBound(index, read) }
         if let level { command += words("R", level == History.all ? "ALL" : "\(level)") }
         ask(index, .read, [read], command)
+    }
+
+    /// How stale a read may be, as often as the plan says.
+    private func drawBound(_ index: Int, _ read: Int) -> [[UInt8]] {
+        let keyspace = plan.keyspaces[history.operations[read].keyspace]
+        guard keyspace.life == .fixed, !keyspace.isSloppy, plan.boundedReadsPerMille > 0,
+            clients[index].random.chance(perMille: plan.boundedReadsPerMille)
+        else { return [] }
+        let milliseconds = [10, 100, 300, 500, 2_000][clients[index].random.below(5)]
+        history.operations[read].staleness = .nanoseconds(milliseconds: UInt64(milliseconds))
+        return words("STALENESS", "\(milliseconds)ms")
     }
 
     private func write(_ index: Int, _ key: Int, expires: Bool, level: Int?) {
@@ -104,6 +117,7 @@ extension World {
         let usual = plan.keyspaces[history.keys[key].keyspace].r
         let read = operation(.read, key, level: level ?? usual)
         var command = words("QGET") + [history.keys[key].name]
+        if level == nil { command += drawBound(index, read) }
         if let level { command += words("R", "\(level)") }
         ask(index, .siblings, [read], command)
     }
@@ -163,6 +177,7 @@ extension World {
     // MARK: The phases in which everything must succeed
 
     private func makeScriptedRequest(_ index: Int) -> Bool {
+        if endSession(index) { return true }
         guard let key = clients[index].script.popLast() else { return false }
         let keyspace = plan.keyspaces[history.keys[key].keyspace]
         if phase == .writes {
@@ -198,7 +213,9 @@ extension World {
         case .told: clients[index].told.append(reply)
         case .administration(let change): settle(change, reply, index)
         case .definition: if case .simple = reply { counters.definitionsChanged += 1 }
+        case .session(let change): settle(change, reply, index)
         }
+        settleSession(request, reply, index)
         advanceWhenDone()
     }
 

@@ -29,7 +29,10 @@ extension World {
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), names.count - 1)]) \(number) flag \(payload[1])"
+        let sessions = ["report", "equal trees", "session command", "session reply"]
+        let kind = Int(payload[0])
+        let word = 20...23 ~= kind ? sessions[kind - 20] : names[min(kind, names.count - 1)]
+        let name = "\(word) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1, 17: return name + " " + describe(record: rest)
         case 16:

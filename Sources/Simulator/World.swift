@@ -21,8 +21,8 @@ import Replication
 /// Invariant: a machine's events of an earlier life are dropped.
 ///
 /// Reading order: `Plan`, this file, `World+Interpreter`, `World+Disk`, `World+Links`,
-/// `World+Clients`, `World+Faults`, `World+Administration`, `History`, `History+Checks`,
-/// `History+Administration`.
+/// `World+Clients`, `World+Sessions`, `World+Faults`, `World+Administration`, `History`,
+/// `History+Checks`, `History+Sessions`, `History+Administration`.
 final class World {
     let seed: UInt64
     let plan: Plan
@@ -39,6 +39,8 @@ final class World {
     var administrationRandom: PRNG
     /// What the operator takes for dropped, by index.
     var droppedKeyspaces: Set<Int> = []
+    /// Session tokens that clients hand to each other.
+    var tokens: [HandedToken] = []
     /// Counters of processes that are gone.
     var counted = NodeCounters()
     var counters = WorldCounters()
@@ -75,6 +77,7 @@ final class World {
         for index in 0..<plan.clients {
             clients.append(Client(index: index, random: random.split(), plan.requestsPerClient))
             if index == operatorIndex { clients[index].remaining = 0 }
+            clients[index].usesSessions = index < plan.sessionClients && index != operatorIndex
         }
     }
 
@@ -218,6 +221,9 @@ struct WorldCounters {
     var resized = 0
     var administrationRefused = 0
     var administrationUnknown = 0
+    var sessionsMoved = 0
+    var sessionReads = 0
+    var boundedReads = 0
 
     var named: [(name: String, value: Int)] {
         [
@@ -236,6 +242,8 @@ struct WorldCounters {
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("administration_refused", administrationRefused),
             ("administration_unknown", administrationUnknown),
+            ("sessions_moved", sessionsMoved), ("reads_bound_by_a_session", sessionReads),
+            ("reads_with_a_bound", boundedReads),
         ]
     }
 }

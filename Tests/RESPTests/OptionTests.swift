@@ -21,6 +21,43 @@ func parse<Options: Sendable>(
     }
 }
 
+@Suite("How stale a read may be")
+struct StalenessOptionTests {
+    func options(
+        _ line: String, _ scope: ConsistencyScope = .read
+    ) -> Result<ConsistencyOptions, CommandError> {
+        parse(line) { arguments throws(CommandError) in
+            try ConsistencyOptions(arguments, from: 2, scope)
+        }
+    }
+
+    @Test("milliseconds, with or without their unit, or seconds", arguments: [
+        ("500", 500), ("500ms", 500), ("500MS", 500), ("2s", 2_000), ("2S", 2_000), ("1", 1),
+        ("4294967295", UInt32.max), ("4294967s", 4_294_967_000),
+    ])
+    func times(text: String, milliseconds: UInt32) throws {
+        #expect(try options("GET k STALENESS \(text)").get().stalenessMilliseconds == milliseconds)
+        #expect(try options("GET k staleness \(text) TIMEOUT 5").get().timeoutMilliseconds == 5)
+    }
+
+    @Test("anything else is no time", arguments: [
+        "0", "0s", "-1", "s", "ms", "5m", "5 s", "500msx", "1.5s", "4294967296", "4294968s",
+        "99999999999999999999", "9223372036854775807s",
+    ])
+    func none(text: String) {
+        let wrong: CommandError = text.contains(" ") ? .syntax : .invalidStaleness
+        #expect(options("GET k STALENESS \(text)") == .failure(wrong))
+    }
+
+    @Test("reads and connections take it, once; writes do not")
+    func scopes() {
+        #expect(options("GET k STALENESS 1 STALENESS 1") == .failure(.syntax))
+        #expect(options("GET k STALENESS") == .failure(.syntax))
+        #expect(options("SET k STALENESS 1", .write) == .failure(.syntax))
+        #expect((try? options("CONSISTENCY x STALENESS 1 W 2", .connection).get().w) == .count(2))
+    }
+}
+
 @Suite("Options of SET and its like")
 struct SetOptionsTests {
     func options(_ line: String) -> Result<SetOptions, CommandError> {

@@ -218,6 +218,11 @@ extension Cluster {
             cluster.link(c, node)
         }
         cluster.pass(milliseconds: 500)
+        for node in [a, b, c] {
+            _ = cluster.run(node, "SESSION ON")
+            for index in 0..<4 { _ = cluster.run(node, "SET one:\(index) in-session") }
+            _ = cluster.run(node, "SESSION OFF")
+        }
         cluster.wall[a, default: 0] += 400
         cluster.cut = [[a, b]]
         _ = cluster.run(a, "SET k9 first")

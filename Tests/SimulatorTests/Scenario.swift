@@ -17,6 +17,7 @@ final class Scenario {
         plan.isDatagram = false
         plan.skewMax = 0
         plan.operationsMax = 64
+        plan.sessionClients = 0
         plan.segmentBytes = 65_536
         plan.keyspaces = [
             PlannedKeyspace(

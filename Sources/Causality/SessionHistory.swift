@@ -1,0 +1,165 @@
+import Base
+
+/// What one session of a client has seen: what a later read of each key has to cover, and after
+/// which stamp its next write has to come.
+///
+/// A session moves between nodes that know different things. So the history names writes, not
+/// nodes: for each key the dots that were read or written, in a table with a limit. What no longer
+/// fits leaves a stamp behind, the floor: a key that is not in the table may have been touched up
+/// to it.
+///
+/// Keys are known by a hash that every node of the cluster computes alike. Two keys of one hash
+/// make the session demand more of each than it saw, never less.
+///
+/// The type holds the bookkeeping only. Whether a replica's state covers a requirement, and what to
+/// do when it does not, is the reader's (`Replication`); whether a stamp may be believed is decided
+/// by `HybridLogicalClock.observe`.
+///
+/// Invariants: at most `keysMax` keys with `dotsMax` dots together; the newest dot of a key that
+/// was pushed out is not later than `floor`.
+///
+/// Source: Terry et al., "Session Guarantees for Weakly Consistent Replicated Data" (1994), §4 and
+/// §5, with a version vector a key in place of one a session, as replicas here receive writes in no
+/// common order.
+public struct SessionHistory: Equatable, Sendable {
+    /// How many keys a history may remember at most, and how many dots.
+    public static let keysMax = 1_024
+    public static let dotsMax = 4_096
+
+    /// What was seen of one key.
+    struct Entry: Equatable {
+        var seen: VersionVector
+        /// What was seen before is covered by every state that has seen something later.
+        var floor: Stamp
+        /// All that `seen` covers was read or replaced, so a write may replace it.
+        var isWhole: Bool
+    }
+
+    /// A key that is not in the table may have been touched up to this stamp.
+    public internal(set) var floor = Stamp(rawValue: 0)
+    /// The session's next write comes after this stamp.
+    public internal(set) var order = Stamp(rawValue: 0)
+    var entries = SortedMap<UInt64, Entry>()
+    var dots = 0
+    private let keysMax: Int
+
+    /// Has seen nothing.
+    ///
+    /// - Parameter keysMax: keys to remember: 1…1,024.
+    public init(keysMax: Int) {
+        precondition(1...SessionHistory.keysMax ~= keysMax, "a history has 1 to 1,024 keys")
+        self.keysMax = keysMax
+    }
+
+    /// Keys in the table.
+    public var count: Int { entries.count }
+
+    /// The latest stamp in it.
+    ///
+    /// - Complexity: O(dots).
+    public var newest: Stamp {
+        entries.values.reduce(max(floor, order)) {
+            max($0, $1.floor, $1.seen.newest?.stamp ?? floor)
+        }
+    }
+
+    /// What a read of the key has to cover.
+    ///
+    /// - Complexity: O(log keys).
+    public func requirement(of key: UInt64) -> SessionRequirement {
+        guard let entry = entries[key] else {
+            return SessionRequirement(seen: VersionVector(), floor: floor)
+        }
+        return SessionRequirement(seen: entry.seen, floor: entry.floor)
+    }
+
+    /// What a write of the session may replace because the session has seen all of it; nil when it
+    /// saw nothing, or parts.
+    public func replaceable(of key: UInt64) -> VersionVector? {
+        entries[key].flatMap { $0.isWhole ? $0.seen : nil }
+    }
+
+    /// The next write comes after this one.
+    public mutating func follow(_ stamp: Stamp) { order = max(order, stamp) }
+
+    /// A state of the key was read that covers what is required of it.
+    ///
+    /// - Parameters:
+    ///   - context: all that the state has seen.
+    ///   - keepsNewest: only the latest dot counts, as under last-writer-wins.
+    public mutating func read(_ key: UInt64, _ context: VersionVector, keepsNewest: Bool) {
+        guard let newest = context.newest else { return }
+        let seen = keepsNewest ? VersionVector(newest) : context
+        put(key, Entry(seen: seen, floor: Stamp(rawValue: 0), isWhole: true))
+    }
+
+    /// A write of the key was acknowledged.
+    ///
+    /// - Parameters:
+    ///   - replaces: the write replaced all that its replica held.
+    ///   - keepsNewest: as for `read`.
+    public mutating func wrote(_ key: UInt64, _ dot: Dot, replaces: Bool, keepsNewest: Bool) {
+        var entry = entries[key]
+            ?? Entry(seen: VersionVector(), floor: floor, isWhole: true)
+        if keepsNewest {
+            entry.seen = VersionVector(max(entry.seen.newest ?? dot, dot))
+        } else {
+            entry.seen.insert(dot)
+        }
+        entry.isWhole = entry.isWhole && replaces
+        put(key, entry)
+    }
+
+    /// Adds what another session has seen.
+    public mutating func join(_ other: SessionHistory) {
+        for (key, theirs) in other.entries {
+            var entry = theirs
+            if let ours = entries[key] {
+                entry.seen.join(ours.seen)
+                entry.floor = max(ours.floor, theirs.floor)
+                entry.isWhole = ours.isWhole && theirs.isWhole
+            } else {
+                entry.floor = max(floor, theirs.floor)
+            }
+            put(key, entry, evicting: false)
+        }
+        for (key, ours) in entries where other.entries[key] == nil && ours.floor < other.floor {
+            _ = entries.update(key) { $0.floor = other.floor }
+        }
+        floor = max(floor, other.floor)
+        order = max(order, other.order)
+        evict()
+    }
+
+    /// What matters to one key and to the order of writes: what goes along with a command.
+    public func excerpt(of key: UInt64) -> SessionHistory {
+        var excerpt = SessionHistory(keysMax: 1)
+        excerpt.floor = floor
+        excerpt.order = order
+        if let entry = entries[key] { excerpt.put(key, entry) }
+        return excerpt
+    }
+
+    mutating func put(_ key: UInt64, _ entry: Entry, evicting: Bool = true) {
+        dots += entry.seen.entries.count - (entries[key]?.seen.entries.count ?? 0)
+        entries[key] = entry
+        if evicting { evict() }
+    }
+
+    /// Pushes out the keys whose newest dots are the oldest, so that the floor stays low.
+    ///
+    /// - Complexity: O(keys) for each key that is pushed out.
+    private mutating func evict() {
+        while entries.count > keysMax || dots > SessionHistory.dotsMax {
+            var oldest: (key: UInt64, stamp: Stamp)?
+            for (key, entry) in entries {
+                let stamp = max(entry.floor, entry.seen.newest?.stamp ?? entry.floor)
+                if oldest.map({ stamp < $0.stamp }) ?? true { oldest = (key, stamp) }
+            }
+            guard let oldest else { return }
+            dots -= entries[oldest.key]?.seen.entries.count ?? 0
+            entries[oldest.key] = nil
+            floor = max(floor, oldest.stamp)
+        }
+    }
+}

@@ -1,0 +1,302 @@
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+/// The part of another node's client session that came along with a command.
+struct CarriedSession {
+    let guarantees: SessionGuarantees
+    let history: SessionHistory
+}
+
+// Sessions: what a connection has read and written, and what that demands of what it does next.
+//
+// What is promised, whichever nodes the session talks to:
+// - read your writes, monotonic reads: an answer covers every write of the key that the session had
+//   acknowledged, and every state of the key that it had read, or it is an error;
+// - monotonic writes, writes follow reads: a write's stamp is later than those of all writes that
+//   the session had acknowledged or read, of whatever key, or it is refused. So of one key's states
+//   the later one wins on every node; under `siblings` a plain write also replaces what the session
+//   has seen of the key. Visible in that order to others it is for each key by itself: a reader of
+//   two keys may see the later write and not yet the earlier one.
+//
+// What is not: a write of unknown outcome is required by nobody until somebody has read it, and a
+// change of expiry is stamped right behind the value that it changes. Beyond the keys that a
+// history remembers (`sessionKeysMax`) a copy counts as covering if it is whole up to the history's
+// floor by its replicas' stamps, so there the promise is as good as the disks' and the clocks'.
+//
+// A session's requests run one after the other.
+extension Node {
+    /// Whose session a reply belongs to.
+    func sessionIndex(of target: ReplyTarget) -> Int? {
+        switch target {
+        case .direct(let connection): return Int(connection.rawValue)
+        case .outstanding(let connection, let serial, _):
+            let index = Int(connection.rawValue)
+            return sessions[index].serial == serial ? index : nil
+        case .gather(let id, _): return gathers[id].flatMap { sessionIndex(of: $0.head.target) }
+        case .node, .nobody: return nil
+        }
+    }
+
+    func history(of target: ReplyTarget) -> SessionHistory? {
+        if case .node = target { return carried?.history }
+        return sessionIndex(of: target).map { sessions[$0].history }
+    }
+
+    /// What a read for the session that waits for it has to cover.
+    func requirement(of key: UnsafeRawBufferPointer, _ target: ReplyTarget) -> SessionRequirement {
+        guard !client.guarantees.isEmpty, let history = history(of: target) else { return .none }
+        var required = history.requirement(of: store.address(of: key).hash)
+        if configuration.plantedBug == .sessionForgetsEvicted {
+            required.floor = Stamp(rawValue: 0)
+        }
+        return required
+    }
+
+    /// A session is being told a state.
+    mutating func noteRead(
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ record: Record?, _ target: ReplyTarget
+    ) {
+        guard let record, let index = sessionIndex(of: target) else { return }
+        let guarantees = sessions[index].guarantees
+        if guarantees.contains(.writesFollowReads) {
+            sessions[index].history.follow(record.dot.stamp)
+        }
+        guard guarantees.contains(.monotonicReads) else { return }
+        let isOrdered = catalog.active[keyspace].settings.conflict == .lww
+        let context = record.isSiblingSet && !isOrdered
+            ? SiblingSet(valid: record).context : CausalContext(record.dot)
+        sessions[index].history.read(
+            store.address(of: key).hash, context, keepsNewest: isOrdered)
+    }
+
+    /// A session's write was acknowledged.
+    mutating func noteWritten(_ written: SessionWrite, _ target: ReplyTarget) {
+        if case .node = target {
+            learned = SessionNews(written: written.dot, seen: learned?.seen ?? VersionVector())
+            return
+        }
+        guard let index = sessionIndex(of: target) else { return }
+        let guarantees = sessions[index].guarantees
+        if guarantees.contains(.monotonicWrites) {
+            sessions[index].history.follow(written.dot.stamp)
+        }
+        guard guarantees.contains(.readYourWrites) else { return }
+        let isOrdered = catalog.active[written.keyspace].settings.conflict == .lww
+        sessions[index].history.wrote(
+            written.hash, written.dot, replaces: written.replaces, keepsNewest: isOrdered)
+    }
+
+    /// A session's write ended without a known outcome: nobody may require it, but what the session
+    /// writes next comes after it.
+    mutating func noteUnknown(_ dot: Dot, _ target: ReplyTarget) {
+        guard let index = sessionIndex(of: target),
+            sessions[index].guarantees.contains(.monotonicWrites)
+        else { return }
+        sessions[index].history.follow(dot.stamp)
+    }
+
+    /// Has the clock run ahead of what the session has seen, before a write is named.
+    ///
+    /// - Returns: false, and an error reply, when that is too far ahead to be believed.
+    mutating func followSession(_ target: ReplyTarget, _ effects: inout Effects) -> Bool {
+        guard !client.guarantees.isEmpty, let history = history(of: target) else { return true }
+        if clock.observe(history.order, wallMilliseconds: now.wallMilliseconds) { return true }
+        fail(
+            target,
+            "CLOCK the session has seen a write far ahead of this node's clock; nothing is written",
+            &effects)
+        return false
+    }
+
+    /// What a plain write of siblings replaces besides what this replica holds.
+    func seenBySession(_ hash: UInt64, _ target: ReplyTarget) -> CausalContext? {
+        guard !client.guarantees.isEmpty else { return nil }
+        return history(of: target)?.replaceable(of: hash)
+    }
+}
+
+/// A session's acknowledged write.
+struct SessionWrite {
+    let hash: UInt64
+    let keyspace: Int
+    let dot: Dot
+    /// Of siblings: it replaced all that its replica held.
+    let replaces: Bool
+}
+
+extension SessionWrite {
+    init(_ write: WriteOperation) {
+        self.init(
+            hash: write.hash, keyspace: write.keyspace, dot: write.dot, replaces: write.replaces)
+    }
+}
+
+// The command.
+extension Node {
+    /// `SESSION ON [guarantee …]`, `OFF`, `TOKEN`, `USE token`; alone it shows what there is.
+    mutating func session(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        guard case .direct(let connection) = target else { throw .unknownSubcommand(.session) }
+        let index = Int(connection.rawValue)
+        if request.matches(1, "ON") {
+            return try beginSession(index, target, &effects)
+        }
+        if request.matches(1, "USE"), request.count == 3 {
+            return useSession(index, target, &effects)
+        }
+        let start = effects.bytes.count
+        if request.count == 1 {
+            showSession(sessions[index], &effects)
+        } else if request.matches(1, "OFF"), request.count == 2 {
+            sessions[index].endSession()
+            effects.bytes.writeOK()
+        } else if request.matches(1, "TOKEN"), request.count == 2 {
+            guard !sessions[index].guarantees.isEmpty else {
+                return fail(target, "SESSION there is none; SESSION ON begins one", &effects)
+            }
+            var token = ByteBuffer(capacity: 256)
+            sessions[index].history.encodeToken(cluster: configuration.clusterID, into: &token)
+            effects.bytes.writeBulk(token.bytes)
+        } else {
+            throw .unknownSubcommand(.session)
+        }
+        deliver(target, from: start, &effects)
+    }
+
+    private static let guaranteeNames: [(SessionGuarantees, String)] = [
+        (.readYourWrites, "READ-YOUR-WRITES"), (.monotonicReads, "MONOTONIC-READS"),
+        (.monotonicWrites, "MONOTONIC-WRITES"), (.writesFollowReads, "WRITES-FOLLOW-READS"),
+    ]
+
+    private mutating func beginSession(
+        _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
+        var guarantees: SessionGuarantees = request.count == 2 ? .all : []
+        for argument in 2..<max(2, request.count) {
+            let known = Node.guaranteeNames.first { isOne(of: [$0.1], argument) }
+            guard let known else { throw .syntax }
+            guarantees.insert(known.0)
+        }
+        if sessions[index].guarantees.isEmpty {
+            sessions[index].history = SessionHistory(keysMax: configuration.sessionKeysMax)
+        }
+        sessions[index].guarantees = guarantees
+        reply(.ok, target, &effects)
+    }
+
+    private mutating func useSession(
+        _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let other: SessionHistory
+        do throws(DecodeError) {
+            other = try SessionHistory(
+                token: request[2], cluster: configuration.clusterID,
+                keysMax: configuration.sessionKeysMax)
+        } catch {
+            counters.sessionTokensRefused += 1
+            return fail(target, text: "SESSION \(error.reason)", &effects)
+        }
+        guard !isAhead(other.newest) else {
+            counters.sessionTokensRefused += 1
+            return fail(
+                target, "CLOCK the session token is far ahead of this node's clock", &effects)
+        }
+        if sessions[index].guarantees.isEmpty {
+            sessions[index].history = SessionHistory(keysMax: configuration.sessionKeysMax)
+            sessions[index].guarantees = .all
+        }
+        sessions[index].history.join(other)
+        reply(.ok, target, &effects)
+    }
+
+    private func showSession(_ session: Session, _ effects: inout Effects) {
+        let names = Node.guaranteeNames.filter { session.guarantees.contains($0.0) }.map(\.1)
+        effects.bytes.writeMapHeader(pairs: 4, client.dialect)
+        effects.bytes.writeBulk("guarantees")
+        effects.bytes.writeArrayHeader(count: names.count)
+        for name in names { effects.bytes.writeBulk(text: name.lowercased()) }
+        effects.bytes.writeBulk("keys")
+        effects.bytes.writeInteger(session.history.count)
+        effects.bytes.writeBulk("floor")
+        effects.bytes.writeBulk(text: "\(session.history.floor.rawValue)")
+        effects.bytes.writeBulk("order")
+        effects.bytes.writeBulk(text: "\(session.history.order.rawValue)")
+    }
+}
+
+extension DecodeError {
+    /// For a client.
+    fileprivate var reason: String {
+        switch self {
+        case .truncated: "session token is too short"
+        case .invalid(let what): "\(what)"
+        }
+    }
+}
+
+// Commands for other nodes' sessions.
+extension Node {
+    /// Appends a session's command behind the frame's head.
+    func writeSessionCommand(
+        _ id: OperationID, _ hash: UInt64, _ command: UnsafeRawBufferPointer,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        var history = ByteBuffer(capacity: 128)
+        let seen = self.history(of: target) ?? SessionHistory(keysMax: 1)
+        seen.excerpt(of: hash).encode(cluster: configuration.clusterID, into: &history)
+        effects.bytes.append(SessionMessage.commandKind)
+        effects.bytes.append(client.dialect.rawValue)
+        effects.bytes.append(integer: id.rawValue)
+        effects.bytes.append(client.guarantees.rawValue)
+        effects.bytes.append(integer: UInt32(history.count))
+        effects.bytes.append(history.bytes)
+        effects.bytes.append(command)
+    }
+
+    /// Executes a command for the session of another node's client.
+    mutating func executeForwarded(
+        _ number: UInt64, _ command: SessionMessage.Command, from node: NodeID,
+        _ effects: inout Effects
+    ) throws(DecodeError) {
+        let history = try SessionHistory(
+            decoding: command.history, cluster: configuration.clusterID, keysMax: 1)
+        carried = CarriedSession(guarantees: command.guarantees, history: history)
+        executeForwarded(number, command.protocolVersion, command.command, from: node, &effects)
+        carried = nil
+    }
+
+    /// Answers with what a session's command wrote and read.
+    func sendLearned(
+        _ news: SessionNews, _ reply: [UInt8], to node: NodeID, _ number: UInt64,
+        _ effects: inout Effects
+    ) {
+        var rest = ByteBuffer(capacity: 32 + reply.count)
+        news.encode(into: &rest)
+        rest.append(reply)
+        send(
+            to: node, kind: SessionMessage.replyKind, flag: news.written == nil ? 0 : 1,
+            number: number, rest.bytes, &effects)
+    }
+
+    /// A session's command was executed elsewhere.
+    mutating func sessionAnswered(
+        _ id: OperationID, _ news: SessionNews, _ reply: UnsafeRawBufferPointer,
+        from node: NodeID, _ effects: inout Effects
+    ) throws(DecodeError) {
+        if let forward = forwards[id], forward.node == node {
+            noteSeen(forward.hash, news.seen, forward.head.target)
+            if let dot = news.written {
+                noteWritten(
+                    SessionWrite(
+                        hash: forward.hash, keyspace: forward.keyspace, dot: dot,
+                        replaces: forward.replaces),
+                    forward.head.target)
+            }
+        }
+        try forwardAnswered(id, reply, from: node, &effects)
+    }
+}
