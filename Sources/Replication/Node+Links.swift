@@ -198,6 +198,7 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
+        case .knownLife(let life): heardOfLife(life, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
