@@ -14,7 +14,7 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
     public var hasScores = false
     public var consistency = ConsistencyOptions.none
 
-    /// - Throws: `syntax`, `notAnInteger`, `OptionRefusal.limitOfRanks`, `scoresOfWords`, and what
+    /// - Throws: `syntax`, `wrongArgumentCount`, `notAnInteger`, `OptionRefusal.limitOfRanks`, `scoresOfWords`, and what
     ///   `ConsistencyOptions` throws.
     init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
         isReversed = name == .zrevrange || name == .zrevrangebyscore
@@ -23,7 +23,7 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
         var index = 4
         while index < arguments.count {
             if try consistency.take(arguments, &index, .read) { continue }
-            guard name != .zcount else { throw .syntax }
+            guard name != .zcount else { throw .wrongArgumentCount(name) }
             if arguments.matches(index, "LIMIT") {
                 try takeLimit(arguments, &index)
             } else {

@@ -266,7 +266,15 @@ extension Node {
         switch whole.combination {
         case .array:
             effects.bytes.writeArrayHeader(count: whole.parts.count)
-            for part in whole.parts { effects.bytes.append(part) }
+            for part in whole.parts {
+                // Redis reads a key of another type as no string, and only here.
+                let isOtherType = part.starts(with: "-WRONGTYPE".utf8)
+                if isOtherType {
+                    effects.bytes.writeNull(whole.head.client.dialect)
+                } else {
+                    effects.bytes.append(part)
+                }
+            }
         case .sum:
             if let other = otherReply(whole.parts, than: UInt8(ascii: ":")) {
                 effects.bytes.append(other)

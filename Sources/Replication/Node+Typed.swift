@@ -20,7 +20,8 @@ extension Node {
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) -> Bool {
         let keys = CommandTable.description(of: name).keys
-        let isOne = keys.last == keys.first || keys.first == 1 && request.count == 2
+        let isOne = keys.last == keys.first
+            || keys.first == 1 && request.count == 2 && name != .mget
         guard keys.first > 0, isOne, isTyped(catalog.index(of: request[keys.first])) else {
             return false
         }

@@ -11,7 +11,7 @@ extension TypedExecution {
     ) throws(TypedRefusal) {
         try check(.string)
         let isInteger = name != .incrbyfloat
-        let amount = try amount(request, name, else: .notAFloat)
+        let amount = try amount(request, name)
         if isInteger, let value = held.state.string(now: now), value.integer == nil {
             throw .command(.notAnInteger)
         }

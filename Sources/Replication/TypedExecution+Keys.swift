@@ -100,8 +100,6 @@ extension ConsistencyOptions {
     /// The options behind the other arguments of a command on one key.
     init(trailing name: CommandName, _ request: borrowing Arguments) throws(CommandError) {
         switch name {
-        case .get, .strlen, .type, .ttl, .pttl, .expiretime, .pexpiretime, .qget:
-            try self.init(request, from: 2, .read)
         case .set, .setex, .psetex, .setnx, .getset:
             self = try SetOptions(request, name).consistency
         case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
