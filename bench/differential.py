@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Random commands on typed values, against Quorate and Redis at once; replies compared byte by byte.
 
-    bench/differential.py REDIS_PORT PORT… [--sequences 200] [--commands 60] [--seed 1] [--stop]
+    bench/differential.py REDIS_PORT PORT… [--sequences 200] [--commands 60] [--seed 1] [--cuts]
 
 PORT… are the nodes of one cluster whose keyspace `c` has conflict=crdt; each command goes to one of
 them at random, one after the other. `bench/differential.sh` starts everything. Each sequence has
 its own seed and its own keys; one that fails is run again without the commands that do not matter,
 and the rest is printed with both replies.
+
+With --cuts (`faults: true`), a node is cut off from the others for some commands, which go to the
+others; then it hears them again and gets commands at once, before anything could be repaired.
 
 Intended differences, and how they are compared:
 - SMEMBERS, SUNION, SINTER, SDIFF, HGETALL, HKEYS and HVALS come in another order: as multisets.
@@ -14,7 +17,8 @@ Intended differences, and how they are compared:
   What SPOP took here is then taken from Redis as well.
 - SSCAN, HSCAN and ZSCAN have other cursors: a walk from 0 to 0 must tell the same elements.
 - INCRBYFLOAT and HINCRBYFLOAT are exact decimal here, 17 places, within the range of Int64; Redis
-  adds binary floating point: to 15 digits. Beyond that range `would overflow` here.
+  adds binary floating point: to 15 digits. Beyond that range it is an overflow here, or no number.
+- Expiry times end in the year 10889 here.
 - Scores: increments are added up before they are added to what ZADD gave: to 15 digits. A score that
   ZINCRBY would make infinite is refused here (`not a number`).
 - A TTL may have passed a millisecond: within 100 ms.
@@ -312,6 +316,10 @@ def close(a, b):
     return a == b or abs(a - b) <= 1e-14 * max(abs(a), abs(b), 1e-3)
 
 
+def largest(*numbers):
+    return max(abs(int(n, 16)) if b"x" in n.lower() else abs(float(n)) for n in numbers)
+
+
 def alike(ours, theirs):
     """Equal, but for the last digits of numbers."""
     if isinstance(ours, list) and isinstance(theirs, list):
@@ -326,10 +334,24 @@ class Pair:
         self.nodes = [Wire(port, protocol) for port in options.ports]
         self.redis = Wire(options.redis, protocol)
         self.random = r
+        self.cuts = options.cuts
+        self.away = None
         self.counts = collections.Counter()
 
     def ours(self, words):
-        return self.random.choice(self.nodes).ask(words)
+        return self.random.choice([n for n in self.nodes if n is not self.away]).ask(words)
+
+    def cut(self):
+        """Lets the node that is away return, or cuts one off."""
+        if self.away:
+            self.away.ask([b"DEBUG", b"HEAL"])
+            self.away = None
+        else:
+            self.away = self.random.choice(self.nodes)
+            number = 1 + self.nodes.index(self.away)
+            for other in range(1, len(self.nodes) + 1):
+                if other != number:
+                    self.away.ask([b"DEBUG", b"CUT", b"%d" % other, b"60000"])
 
     def run(self, words):
         """Nil when both answered alike, else both replies."""
@@ -353,6 +375,12 @@ class Pair:
         if name in RANDOM and not is_error(value) and not is_error(their_value):
             return self.chosen(name, words, members, (raw, value), (their_raw, their_value))
         if raw == their_raw or self.same(name, words, raw, value, their_raw, their_value):
+            return None
+        if b"invalid expire time" in raw and any(w.lstrip(b"-").isdigit() and abs(int(w)) >= 1 << 38
+                                                 for w in words[2:] if len(w) < 21):
+            self.counts["far expiry times"] += 1
+            self.redis.ask([b"DEL", words[1]])
+            self.nodes[0].ask([b"DEL", words[1]])
             return None
         if is_error(value) and self.is_earlier(words, raw, their_raw):
             return None
@@ -426,7 +454,7 @@ class Pair:
     def decimal(self, name, words, value, their_value):
         """Same to 15 digits; Redis goes on with our digits. What is out of our range is undone."""
         if is_error(value) and not is_error(their_value):
-            if b"overflow" in value or b"valid float" in value and abs(float(words[-1])) > 9e18:
+            if largest(words[-1], their_value) > 9e18 and (b"overflow" in value or b"valid float" in value):
                 self.counts["decimals out of range"] += 1
                 self.undo = words[1]
                 return True
@@ -458,6 +486,8 @@ def run(options, commands, prefix, protocol, r, counts=None):
         for index, words in enumerate(commands):
             rendered = [b"%s%d" % (prefix, w) if isinstance(w, int) else w for w in words]
             pair.undo = None
+            if pair.cuts and index % 4 == 3:
+                pair.cut()
             difference = pair.run(rendered)
             if difference:
                 return index, difference
@@ -465,6 +495,8 @@ def run(options, commands, prefix, protocol, r, counts=None):
                 for wire in (pair.nodes[0], pair.redis):
                     wire.ask([b"DEL", pair.undo])
     finally:
+        if pair.away:
+            pair.cut()
         if counts is not None:
             counts.update(pair.counts)
         for wire in pair.nodes + [pair.redis]:
@@ -500,6 +532,7 @@ def main():
     parser.add_argument("--sequences", type=int, default=200)
     parser.add_argument("--commands", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cuts", action="store_true")
     parser.add_argument("--failures", type=int, default=20, help="stop after so many")
     options = parser.parse_args()
     counts = collections.Counter()

@@ -9,9 +9,10 @@ import Ring
 // Commands on crdt keyspaces: find the key, bring its state up to date as far as the levels ask
 // for, run the command on it (`TypedExecution`), and send what that did to the other replicas.
 //
-// Every replica takes every command at once, on both sides of a partition. A command that removes
-// or replaces what it sees first hears R replicas, so that it sees what they had acknowledged; one
-// that only adds does not, and what it answers is this node's view.
+// Any replica takes any command. It first hears R replicas, so that it sees what they had
+// acknowledged: also one that only adds, because a SET replaces the increments that it sees, a push
+// goes behind the elements that it sees, and what they answer is what is there. With R=1 a replica
+// does it at once, on both sides of a partition.
 extension Node {
     /// Runs a request with one key if that is in a crdt keyspace.
     ///
@@ -88,8 +89,7 @@ extension Node {
                 part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
         }
         effects.beginStep()
-        let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
-        guard isAnswered else {
+        guard reads.readQuorum == 1 else {
             let part = part(name, index)
             let command = TypedCommand(
                 name: name, request: Array(part.bytes), location: location, writes: writes)

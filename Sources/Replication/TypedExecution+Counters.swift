@@ -11,6 +11,10 @@ extension TypedExecution {
     ) throws(TypedRefusal) {
         try check(.string)
         let isInteger = name != .incrbyfloat
+        if !isInteger, let value = held.state.string(now: now),
+            Quantity(decimal: value.text) == nil {
+            throw .command(.value(.notAFloat))
+        }
         let amount = try amount(request, name)
         if isInteger, let value = held.state.string(now: now), value.integer == nil {
             throw .command(.notAnInteger)

@@ -74,17 +74,6 @@ extension CommandName {
         }
     }
 
-    /// Whether a command removes or replaces what it sees, so that it must see what was
-    /// acknowledged; otherwise it only adds.
-    var observes: Bool {
-        switch self {
-        case .set, .setex, .psetex, .mset, .incr, .decr, .incrby, .decrby, .incrbyfloat, .sadd,
-            .hset, .hmset, .hincrby, .hincrbyfloat, .zadd, .zincrby, .lpush, .rpush:
-            false
-        default: true
-        }
-    }
-
     /// Whether a command makes no value larger.
     var isRemoval: Bool {
         switch self {
