@@ -18,6 +18,7 @@ public struct RandomOptions: Equatable, Sendable {
             if try consistency.take(arguments, &index, .read) { continue }
             if index == 2 {
                 hasCount = true
+                if name == .hrandfield { try takeCount(arguments) }
             } else {
                 guard name == .hrandfield, index == 3, arguments.matches(3, "WITHVALUES") else {
                     throw .syntax
@@ -26,7 +27,7 @@ public struct RandomOptions: Equatable, Sendable {
             }
             index += 1
         }
-        if hasCount { try takeCount(arguments) }
+        if hasCount, name == .srandmember { try takeCount(arguments) }
         if let count, hasValues, count > Int.max / 2 { throw .value(.outOfRange) }
     }
 

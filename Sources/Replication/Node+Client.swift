@@ -265,16 +265,7 @@ extension Node {
         let start = effects.bytes.count
         switch whole.combination {
         case .array:
-            effects.bytes.writeArrayHeader(count: whole.parts.count)
-            for part in whole.parts {
-                // Redis reads a key of another type as no string, and only here.
-                let isOtherType = part.starts(with: "-WRONGTYPE".utf8)
-                if isOtherType {
-                    effects.bytes.writeNull(whole.head.client.dialect)
-                } else {
-                    effects.bytes.append(part)
-                }
-            }
+            effects.bytes.writeStrings(whole.parts, whole.head.client.dialect)
         case .sum:
             if let other = otherReply(whole.parts, than: UInt8(ascii: ":")) {
                 effects.bytes.append(other)

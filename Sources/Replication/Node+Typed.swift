@@ -271,24 +271,38 @@ extension Node {
         }
     }
 
+    /// Answers a write that is done, because nobody else has the key and no disk.
+    private mutating func finishAlone(
+        _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        ledger.answeredNow(keyspace, .write)
+        guard !client.wantsReceipt else {
+            return reply(.encoded(Array(bytes)), target, &effects)
+        }
+        let start = effects.bytes.count
+        effects.bytes.append(bytes)
+        deliver(target, from: start, &effects)
+    }
+
     /// Stores and keeps what a command did, and sends it to the other replicas.
     private mutating func finish(
         _ command: TypedCommand, _ execution: borrowing TypedExecution, _ delta: Delta,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let key = request[execution.keyIndex]
-        let reply = Array(execution.reply.bytes)
         guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let n = catalog.active[keyspace].n
         let durability = catalog.active[keyspace].settings.durability
-        var record = ByteBuffer(capacity: 256)
-        DeltaRecord.encode(delta, of: key, into: &record)
-        putState(execution.held, grownBy: record.count, command.location, key)
-        if n == 1, durability == .memory {
-            ledger.answeredNow(keyspace, .write)
-            return self.reply(.encoded(reply), target, &effects)
+        let isAlone = n == 1 && durability == .memory
+        var record = ByteBuffer(capacity: isAlone ? 1 : 256)
+        // Without a reader the delta only tells how far an expanded state has grown.
+        if !isAlone || execution.held.place != nil {
+            DeltaRecord.encode(delta, of: key, into: &record)
         }
+        putState(execution.held, grownBy: record.count, command.location, key)
+        if isAlone { return finishAlone(execution.reply.bytes, keyspace, target, &effects) }
         let timeout = UInt64(writes.timeoutMilliseconds)
         let head = OperationHead(
             target: outlasting(target), client: client,
@@ -296,7 +310,7 @@ extension Node {
             begunAt: now.monotonic)
         var operation = WriteOperation(
             head: head, keyspace: keyspace, range: address.range, dot: delta.dot,
-            success: .encoded(reply),
+            success: .encoded(Array(execution.reply.bytes)),
             tally: WriteTally(
                 replicaCount: n, writeQuorum: writes.writeQuorum,
                 primaryWriteQuorum: writes.primaryWriteQuorum,

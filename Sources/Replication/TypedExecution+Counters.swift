@@ -123,7 +123,8 @@ extension TypedExecution {
             // What was inherited stays so.
             guard let inherited, error == .insufficientRights else { throw TypedRefusal(error) }
             delta = inherited
-            reply.writeError("RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
+            reply.writeError(
+                "RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
         }
     }
 

@@ -160,6 +160,8 @@ extension TypedExecution {
             guard let tooLarge = Double(score: request[index]) else {
                 throw .command(.value(.notAFloat))
             }
+            // Redis reads hexadecimal numbers as well.
+            if abs(tooLarge) < 0x1p63 { throw .command(.value(.notAFloat)) }
             if tooLarge.isFinite { throw .command(.value(.overflow)) }
             throw .command(
                 .value(name == .hincrbyfloat ? .notFinite : .incrementNotFinite))

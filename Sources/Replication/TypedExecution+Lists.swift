@@ -97,7 +97,9 @@ extension TypedExecution {
 
     private mutating func setElement(_ request: borrowing Arguments) throws(TypedRefusal) {
         guard type != nil else { throw .command(.value(.noSuchKey)) }
-        guard let place = place(try integer(request, 2)) else { throw .command(.value(.indexOutOfRange)) }
+        guard let place = place(try integer(request, 2)) else {
+            throw .command(.value(.indexOutOfRange))
+        }
         let element = Bytes(Array(request[3]))
         delta = try change { (execution) throws(CRDTRefusal) in
             try execution.held.state.listSet(

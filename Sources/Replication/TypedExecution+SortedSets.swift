@@ -1,3 +1,4 @@
+import Base
 import CRDT
 import Coding
 import RESP
@@ -74,7 +75,7 @@ extension TypedExecution {
         if options.conditions.isEmpty && !options.countsChanged { return (wanted, 0) }
         var chosen: [(member: Bytes, score: Double)] = []
         var changed = 0
-        var latest: [Bytes: Double] = [:]
+        var latest = Table<Bytes, Double>()
         for (member, score) in wanted {
             let before = latest[member] ?? held.state.score(member, now: now)
             guard isAllowed(before, score, options) else { continue }
