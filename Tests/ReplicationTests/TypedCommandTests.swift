@@ -237,6 +237,23 @@ struct TypedCommandTests {
         #expect(cluster.run(a, "SETNX c:n 1").hasPrefix("-MODE"))
     }
 
+    @Test("a read repairs a replica with the whole value only when no delta is on its way to it")
+    func repairs() {
+        let cluster = Cluster(3)
+        let create = "KEYSPACE CREATE c conflict=crdt r=1 w=1 durability=memory readrepair=1000"
+        #expect(cluster.run(a, create) == "+OK\r\n")
+        let deltas = Node.deltaKind
+        cluster.lostKinds = [deltas, 9, 10, 11, 12]
+        #expect(cluster.run(a, "SADD c:s x") == ":1\r\n")
+        #expect(cluster.run(a, "SCARD c:s R ALL") == ":1\r\n")
+        #expect(cluster.counters(a).readRepairs == 0)
+        cluster.pass(milliseconds: 600)
+        let before = cluster.counters(a).readRepairs
+        #expect(cluster.run(a, "SCARD c:s R ALL") == ":1\r\n")
+        #expect(cluster.counters(a).readRepairs > before)
+        #expect(cluster.run(NodeID(2), "SCARD c:s") == ":1\r\n")
+    }
+
     /// Runs a command that may first ask a node which does not answer.
     private func hedged(_ cluster: Cluster, _ id: NodeID, _ line: String) -> String {
         let reply = cluster.run(id, line)
