@@ -337,6 +337,10 @@ class Pair:
     def ours(self, words):
         return self.random.choice([n for n in self.nodes if n is not self.away]).ask(words)
 
+    def delete(self, key):
+        self.ours([b"DEL", key])
+        self.redis.ask([b"DEL", key])
+
     def cut(self):
         """Lets the node that is away return, or cuts one off."""
         if self.away:
@@ -376,8 +380,7 @@ class Pair:
         if b"invalid expire time" in raw and any(w.lstrip(b"-").isdigit() and abs(int(w)) >= 1 << 38
                                                  for w in words[2:] if len(w) < 21):
             self.counts["far expiry times"] += 1
-            self.redis.ask([b"DEL", words[1]])
-            self.nodes[0].ask([b"DEL", words[1]])
+            self.delete(words[1])
             return None
         if is_error(value) and self.is_earlier(words, raw, their_raw):
             return None
@@ -488,8 +491,7 @@ def run(options, commands, prefix, protocol, r, counts=None):
             if difference:
                 return index, difference
             if pair.undo is not None:
-                for wire in (pair.nodes[0], pair.redis):
-                    wire.ask([b"DEL", pair.undo])
+                pair.delete(pair.undo)
     finally:
         if pair.away:
             pair.cut()
