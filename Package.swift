@@ -39,7 +39,8 @@ let package = Package(
         room(
             "Replication",
             [
-                "Base", "Coding", "Causality", "CRDT", "Ring", "RESP", "Quorum", "AntiEntropy", "Storage",
+                "Base", "Coding", "Causality", "CRDT", "Ring", "RESP", "Quorum", "AntiEntropy", "Membership",
+                "Storage",
             ]),
         // Floor 4
         room("Reactor", ["CLinux", "Base", "Coding"]),
@@ -65,7 +66,8 @@ let package = Package(
         tests("Quorum", ["Base", "Quorum"]),
         tests("AntiEntropy", ["AntiEntropy", "Base", "Coding"]),
         tests("Membership", ["Base", "Coding", "Membership"]),
-        tests("Replication", ["Base", "Coding", "Causality", "Ring", "Replication"]),
+        tests(
+            "Replication", ["Base", "Coding", "Causality", "Membership", "Ring", "Replication"]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
         tests("Reactor", ["Base", "Reactor", "Storage"]),

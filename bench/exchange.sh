@@ -7,11 +7,13 @@
 # Rows: keys held, keys written during the cut, seconds from the end of the cut until the node has all of
 # them (it is asked every 0.1 s with R 1, which repairs nothing), keys and bytes that exchanges sent on all
 # nodes, bytes for each key that differed, and keys that read repair sent. Then a node comes back with an
-# empty disk: once the one that begins exchanges, once one that is asked.
+# empty disk: once the one that begins exchanges, once one that is asked, once under load; until it is
+# whole it answers no reads.
 #
 # Seen on two shared cores, with a cut of 20 s in the first row and 3 s in the others:
 #   100000 keys, 1000 dirty: 0.8 s, 610 bytes/key      10: 0.2 s     100: 0.4 s     10000: 1.3 s, 411 bytes/key
-#   back empty, 300000 keys: node 1 6.1 s, 516 bytes/key; node 3 4.7 s, 283 bytes/key
+#   back empty, 300000 keys: node 1 5.1 s, whole 5.2 s, 379 bytes/key; node 3 3.3 s, whole 3.4 s, 252 bytes/key
+#       while 8 connections write without a pause: node 3 3.2 s, whole 4.2 s, 259 bytes/key
 #   10000 keys, 1000 dirty: 0.5 s, 553 bytes/key       1000000 keys, 1000 dirty: 0.6 s, 650 bytes/key
 source "$(dirname "$0")/servers.sh"
 
@@ -92,9 +94,19 @@ expect() { # wanted command…
     [[ $got == "$wanted" ]] || fail "$*: got '$got', wanted '$wanted'"
 }
 
-# A node that comes back with nothing: seconds until it has as many keys as the others.
-refill() { # node keys
-    local node=$1 keys=$2 begun sent bytes
+await_whole() { # node
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        redis-cli -p $((base + $1 - 1)) INFO refill 2>/dev/null | grep -q '^refilling:0' && return
+        sleep 0.1
+    done
+    fail "node $1: $(redis-cli -p $((base + $1 - 1)) CLUSTER REFILL) after 60 s"
+}
+
+# A node that comes back with nothing: seconds until it has as many keys as the others, and until it
+# answers reads of all of them; at rest, or while 8 connections write all over.
+refill() { # node keys [load]
+    local node=$1 keys=$2 load='' begun sent bytes filled
     load_keys "$keys"
     kill -KILL "${nodes[node - 1]}"
     wait "${nodes[node - 1]}" 2>/dev/null || true
@@ -104,12 +116,20 @@ refill() { # node keys
     begun=$(date +%s%N)
     start_node "$node"
     nodes[node - 1]=$pid
+    if [[ ${3:-} ]]; then
+        redis-benchmark -p $((base + node % 3)) -c 8 -n 100000000 -r 1000000 -d 100 -t set -q \
+            >/dev/null 2>&1 &
+        load=$!
+    fi
     await_keys "$keys"
-    awk -v node="$node" -v keys="$keys" -v ns=$(($(date +%s%N) - begun)) \
+    filled=$(($(date +%s%N) - begun))
+    await_whole "$node"
+    [[ -z $load ]] || kill "$load"
+    awk -v node="$node" -v keys="$keys" -v ns="$filled" -v whole=$(($(date +%s%N) - begun)) \
         -v sent=$(($(counter exchanged_keys) - sent)) -v bytes=$(($(counter exchange_bytes) - bytes)) '
         BEGIN {
-            printf "node %d back empty: %d keys after %.1f s, %d sent, %d bytes a key\n",
-                node, keys, ns / 1e9, sent, bytes / keys
+            printf "node %d back empty: %d keys after %.1f s, whole after %.1f s, %d sent, %d bytes a key\n",
+                node, keys, ns / 1e9, whole / 1e9, sent, bytes / keys
         }'
     expect OK redis-cli -p "$base" FLUSHALL
 }
@@ -126,3 +146,4 @@ measure 10000 1000 3
 measure 1000000 1000 3
 refill 1 300000
 refill 3 300000
+refill 3 300000 load

@@ -73,7 +73,7 @@ public enum ExchangeMessage: Equatable, Sendable {
         }
     }
 
-    private static func roots(_ reader: inout ByteReader) throws(DecodeError) -> [RangeRoot] {
+    static func roots(_ reader: inout ByteReader) throws(DecodeError) -> [RangeRoot] {
         var roots: [RangeRoot] = []
         while reader.remaining > 0 {
             let range: UInt8 = try reader.integer()
@@ -83,13 +83,13 @@ public enum ExchangeMessage: Equatable, Sendable {
         return roots
     }
 
-    private static func leaf(_ reader: inout ByteReader) throws(DecodeError) -> UInt16 {
+    static func leaf(_ reader: inout ByteReader) throws(DecodeError) -> UInt16 {
         let leaf: UInt16 = try reader.integer()
         guard leaf < HashTree.leafCount else { throw .invalid("a tree has 1,024 leaves") }
         return leaf
     }
 
-    private static func sums(_ reader: inout ByteReader) throws(DecodeError) -> [UInt64] {
+    static func sums(_ reader: inout ByteReader) throws(DecodeError) -> [UInt64] {
         let sums = try words(&reader)
         guard sums.count == HashTree.fanOut else { throw .invalid("a node has 32 children") }
         return sums
@@ -102,7 +102,7 @@ public enum ExchangeMessage: Equatable, Sendable {
         return words
     }
 
-    private static func keys(
+    static func keys(
         _ reader: inout ByteReader, _ leaf: UInt16
     ) throws(DecodeError) -> [KeyState] {
         var keys: [KeyState] = []

@@ -36,6 +36,22 @@ extension Membership {
         adopt(MemberUpdate(record), &effects)
     }
 
+    /// What must outlive a restart: who was removed, and who was admitted again.
+    public var lastingRecords: [MemberRecord] {
+        table.members.map(\.record).filter { $0.state == .removed || $0.admission > 0 }
+    }
+
+    /// Takes records of an earlier life back, before the first step.
+    public mutating func restore(_ records: [MemberRecord]) {
+        for record in records where record.node != own.node {
+            guard table.record(of: record.node).map(record.supersedes) ?? true,
+                table.record(of: record.node) != nil || table.count < configuration.membersMax
+            else { continue }
+            var effects: [MembershipEffect] = []
+            adopt(MemberUpdate(record), &effects)
+        }
+    }
+
     func refuseWhenEnded(_ input: MembershipInput, _ effects: inout [MembershipEffect]) {
         switch input {
         case .tick, .received: break

@@ -89,6 +89,8 @@ public enum LinkRefusal: Error, Equatable, Sendable {
     /// It places keys otherwise: it was told other members, weights or zones.
     case otherRing(NodeID)
     case notAMember(NodeID)
+    /// An operator took it out.
+    case removed(NodeID)
     /// Another process greets under this node's own number.
     case ownNumber
     /// An epoch below one that was seen: an older process, or a disk restored from a backup.
@@ -109,6 +111,8 @@ public enum LinkRefusal: Error, Equatable, Sendable {
             "the member list of \(node) differs from this node's; "
                 + "compare ids, weights and zones of the members in both configurations"
         case .notAMember(let node): "\(node) is not in this node's list of members"
+        case .removed(let node):
+            "\(node) was taken out by CLUSTER FORGET; CLUSTER READMIT lets it in again"
         case .ownNumber: "it greets under this node's own number"
         case .staleIdentity(let identity, let seen):
             "identity \(identity) is older than \(seen), seen before"

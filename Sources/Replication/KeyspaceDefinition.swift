@@ -119,6 +119,7 @@ struct KeyspaceChange: Equatable {
             settings.siblingsMax, settings.readRepairPerMille,
         ] { buffer.append(integer: limit) }
         buffer.append(integer: settings.truncatedAt.rawValue)
+        buffer.append(settings.isSloppy ? 1 : 0)
         return Array(buffer.bytes)
     }
 
@@ -158,6 +159,7 @@ struct KeyspaceChange: Equatable {
         settings.siblingsMax = try reader.integer()
         settings.readRepairPerMille = try reader.integer()
         settings.truncatedAt = Stamp(rawValue: try reader.integer())
+        settings.isSloppy = try reader.integer(UInt8.self) == 1
         try reader.end()
         guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
     }

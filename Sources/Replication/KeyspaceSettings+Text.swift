@@ -8,6 +8,7 @@ extension KeyspaceSettings {
     public static let fieldNames = [
         "n", "r", "w", "pr", "pw", "dw", "floor", "conflict", "durability", "ttl", "timeout",
         "keybytes", "valuebytes", "siblings", "readrepair",
+        "sloppy",
     ]
 
     /// Each setting with its value, in the order of `fieldNames`.
@@ -20,7 +21,7 @@ extension KeyspaceSettings {
             ("durability", durability.text), ("ttl", "\(ttlMilliseconds)"),
             ("timeout", "\(timeoutMilliseconds)"), ("keybytes", "\(keyBytesMax)"),
             ("valuebytes", "\(valueBytesMax)"), ("siblings", "\(siblingsMax)"),
-            ("readrepair", "\(readRepairPerMille)"),
+            ("readrepair", "\(readRepairPerMille)"), ("sloppy", isSloppy ? "on" : "off"),
         ]
     }
 
@@ -40,6 +41,7 @@ extension KeyspaceSettings {
         case "floor": isKnown = setFloor(value)
         case "conflict": isKnown = setConflict(value)
         case "durability": isKnown = setDurability(value)
+        case "sloppy": isKnown = setSloppy(value)
         case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
             isKnown = setNumber(field, value)
         default:
@@ -56,6 +58,7 @@ extension KeyspaceSettings {
         case "floor": "floor is none, strong, one, quorum, all or a number"
         case "conflict": "conflict is lww, siblings or crdt"
         case "durability": "durability is fsync, memory or interval(milliseconds)"
+        case "sloppy": "sloppy is on or off"
         case "ttl", "timeout": "\(field) is a number of milliseconds"
         default: "\(field) is a number"
         }
@@ -109,6 +112,12 @@ extension KeyspaceSettings {
             else { return false }
             durability = .interval(milliseconds: milliseconds)
         }
+        return true
+    }
+
+    private mutating func setSloppy(_ value: String) -> Bool {
+        guard value == "on" || value == "off" else { return false }
+        isSloppy = value == "on"
         return true
     }
 

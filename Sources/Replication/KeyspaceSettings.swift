@@ -63,6 +63,9 @@ public struct KeyspaceSettings: Equatable, Sendable {
     /// Reads out of a thousand that compare all replicas in the background, once they have been
     /// answered: what differs is repaired, and how stale the answer was is counted.
     public var readRepairPerMille: UInt32 = 100
+    /// Whether fallbacks stand in for replicas that are away: their acknowledgements count for W,
+    /// their answers for R, and never for PW and PR.
+    public var isSloppy = false
     /// What was written up to this stamp is gone: the keyspace was emptied then.
     public var truncatedAt = Stamp(rawValue: 0)
 
@@ -96,13 +99,27 @@ public struct KeyspaceSettings: Equatable, Sendable {
             return "floor=strong with conflict=lww needs 2w>n, so that of two writes in sequence "
                 + "the second wins; w=\(count(writeQuorum)), n=\(replicationFactor)"
         }
-        if conflict == .crdt, ttlMilliseconds > 0 {
-            return "ttl is not for conflict=crdt; EXPIRE a key when it was written"
-        }
+        if let objection = conflictObjection { return objection }
         if durability == .memory, count(durableWriteQuorum) > 0 {
             return "dw needs durability=fsync or interval"
         }
         return limitsObjection
+    }
+
+    private var conflictObjection: String? {
+        if conflict == .crdt, ttlMilliseconds > 0 {
+            return "ttl is not for conflict=crdt; EXPIRE a key when it was written"
+        }
+        if conflict == .crdt, isSloppy {
+            return "sloppy=on is not for conflict=crdt; r=1 w=1 keeps every replica available"
+        }
+        if isSloppy, floor == .strong {
+            return "sloppy=on lets fallbacks stand in for replicas, which floor=strong rules out"
+        }
+        if isSloppy, replicationFactor == 1 {
+            return "sloppy=on needs n above 1: one replica is the order of its key's writes"
+        }
+        return nil
     }
 
     private var limitsObjection: String? {
@@ -144,6 +161,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         safer.valueBytesMax = max(valueBytesMax, other.valueBytesMax)
         safer.siblingsMax = max(siblingsMax, other.siblingsMax)
         safer.readRepairPerMille = max(readRepairPerMille, other.readRepairPerMille)
+        safer.isSloppy = isSloppy && other.isSloppy
         safer.truncatedAt = max(truncatedAt, other.truncatedAt)
         return safer
     }

@@ -3,6 +3,7 @@ import Base
 import CRDT
 import Causality
 import Coding
+import Membership
 
 /// What a replica says to a write or a read.
 enum ReplicaStatus: UInt8 {
@@ -28,6 +29,10 @@ enum ReplicaStatus: UInt8 {
     case needsState = 13
     /// The keyspace merges typed values on one side only.
     case wrongEpoch = 14
+    /// The answer to a read: this replica is being refilled and cannot say.
+    case refilling = 9
+    /// A hint came to a node that is no replica of its key.
+    case noReplica = 10
 }
 
 /// One message between nodes, as a view of a frame's payload.
@@ -49,6 +54,8 @@ enum Message {
     case replicateDelta(UInt64, DeltaRecord, ReplicateDurability)
     /// What a replica has of a key; nil for nothing, where what was written up to a stamp is gone.
     case answer(UInt64, Record?, emptiedAt: Stamp)
+    /// A replica that is not whole does not answer a read.
+    case answerDeclined(UInt64)
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion:
         UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
@@ -66,10 +73,42 @@ enum Message {
     /// What is the latest stamp that you know of?
     case latestStamp(UInt64)
     case latestStampTold(UInt64, Stamp)
-    /// Of the trees of keyspaces with this n: 2…64.
-    case exchange(Int, ExchangeMessage)
+    /// Who is alive.
+    case membership(MembershipMessage)
+    /// Of the trees of keyspaces with this n: 2…64; roots as they were at a moment.
+    case exchange(Int, ExchangeMessage, moment: Stamp)
+    /// The same for who is being refilled; of a sender whose definitions have this digest.
+    case refill(Int, RefillMessage, digest: UInt64)
+    /// The last life of the receiver before this one that the sender was linked with.
+    case knownLife(ReplicaIdentity)
+
+    /// Keep a record for a replica that is away; an acknowledgement is wanted.
+    case hint(UInt64, Hinted)
+    /// Merge a record that the sender kept for this node; an acknowledgement is wanted.
+    case handOff(UInt64, Record)
 
     static let exchangeKind: UInt8 = 12
+    static let refillKind: UInt8 = 15
+    static let hintKind: UInt8 = 16
+    static let handOffKind: UInt8 = 17
+    static let knownLifeKind: UInt8 = 18
+
+    /// A record, and for whom it is to be kept.
+    struct Hinted {
+        let target: NodeID
+        /// Wall-clock milliseconds since 1970 from which its age counts at the latest.
+        let since: UInt64
+        let record: Record
+        let durability: ReplicateDurability
+
+        fileprivate init(_ flag: UInt8, _ rest: UnsafeRawBufferPointer) throws(DecodeError) {
+            var reader = ByteReader(rest)
+            durability = try Message.durability(flag)
+            target = NodeID(try reader.integer())
+            since = try reader.integer()
+            record = try Message.record(reader.rest())
+        }
+    }
 
     /// What must have happened before a replica acknowledges.
     enum ReplicateDurability: UInt8 {
@@ -106,7 +145,14 @@ enum Message {
         case Node.deltaKind:
             let durability = try Message.durability(flag)
             self = .replicateDelta(number, try DeltaRecord(decoding: reader.rest()), durability)
+        case Node.membershipKind:
+            guard flag == 0, number == 0 else { throw .invalid("members have no number") }
+            self = .membership(try MembershipMessage(decoding: reader.rest()))
         case Message.exchangeKind: self = try Message.exchange(flag, number, reader.rest())
+        case Message.refillKind: self = try Message.refill(flag, number, reader.rest())
+        case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
+        case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
+        case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
         default: throw .invalid("message kind is unknown")
         }
     }
@@ -130,14 +176,16 @@ enum Message {
         return message
     }
 
-    private static func durability(_ flag: UInt8) throws(DecodeError) -> ReplicateDurability {
+    fileprivate static func durability(
+        _ flag: UInt8
+    ) throws(DecodeError) -> ReplicateDurability {
         guard let durability = ReplicateDurability(rawValue: flag) else {
             throw .invalid("replicate has an unknown flag")
         }
         return durability
     }
 
-    private static func record(
+    static func record(
         _ bytes: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Record {
         let record = try Record(validating: bytes)
@@ -158,8 +206,31 @@ enum Message {
     private static func exchange(
         _ flag: UInt8, _ number: UInt64, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
-        guard 2...64 ~= flag, number == 0 else { throw .invalid("exchange of no such trees") }
-        return .exchange(Int(flag), try ExchangeMessage(decoding: rest))
+        let message = try ExchangeMessage(decoding: rest)
+        if case .roots = message {} else if number != 0 {
+            throw .invalid("only roots have a moment")
+        }
+        return .exchange(
+            try replicationFactor(flag), message, moment: Stamp(rawValue: number))
+    }
+
+    private static func knownLife(
+        _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        try reader.end()
+        return .knownLife(ReplicaIdentity(rawValue: number))
+    }
+
+    private static func refill(
+        _ flag: UInt8, _ digest: UInt64, _ rest: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Message {
+        let message = try RefillMessage(decoding: rest)
+        return .refill(try replicationFactor(flag), message, digest: digest)
+    }
+
+    private static func replicationFactor(_ flag: UInt8) throws(DecodeError) -> Int {
+        guard 2...64 ~= flag else { throw .invalid("exchange of no such trees") }
+        return Int(flag)
     }
 
     private static func status(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
@@ -171,7 +242,7 @@ enum Message {
 
     private static func writeStatus(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
         let status = try status(flag)
-        guard ![.found, .absent, .covered].contains(status) else {
+        guard ![.found, .absent, .covered, .refilling].contains(status) else {
             throw .invalid("status is none of a write")
         }
         return status
@@ -199,6 +270,10 @@ enum Message {
     private static func answer(
         _ number: UInt64, _ status: ReplicaStatus, _ rest: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
+        guard status != .refilling else {
+            guard rest.isEmpty else { throw .invalid("who declines says nothing else") }
+            return .answerDeclined(number)
+        }
         guard status == .found else {
             guard status == .absent else { throw .invalid("status is none of a read") }
             var reader = ByteReader(rest)

@@ -44,6 +44,10 @@ extension Node {
                     text: "ERR n can only change while the keyspace is empty; it holds "
                         + "\(done.keys) keys, tombstones included", &effects)
             }
+            // Who answered and went away since would come back with the old n.
+            guard everyNodeIsUp(done.head.target, &effects) else {
+                return endSurvey(request.name, &effects)
+            }
             change(request.name, to: request.settings, done.head.target, &effects)
         }
     }
@@ -125,7 +129,7 @@ extension Node {
         store.visitAll { record in
             if counts(record), isUnder(name, record.key) { held += 1 }
         }
-        return held
+        return held + hintsHeld(under: name)
     }
 
     mutating func survey(

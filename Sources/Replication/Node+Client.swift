@@ -32,6 +32,11 @@ extension Node {
         effects.stalled = false
         let index = Int(connection.rawValue)
         guard index < sessions.count, sessions[index].isOpen else { return }
+        if membership.end != nil {
+            effects.consumed = bytes.count
+            if !sessions[index].isClosing { refuseRemoved(index, connection, &effects) }
+            return
+        }
         let start = effects.bytes.count
         while effects.consumed < bytes.count {
             if sessions[index].isClosing {

@@ -108,34 +108,49 @@ extension Node {
         _ stored: Record, at rightSince: Stamp, _ address: RecordStore.Address, _ keyspace: Int,
         _ effects: inout Effects
     ) {
-        counters.overruledAhead += 1
         let key = Array(stored.key)
         if isTyped(keyspace) {
             let location = KeyLocation(keyspace: keyspace, address: address)
             return restampState(stored, key, at: rightSince, location, &effects)
         }
+        let range = stampAnew(stored, at: rightSince, keyspace)
+        replaceStored(merged[range], keyspace, address)
+        key.withUnsafeBytes { forget($0, keyspace, &effects) }
+        keepRestamped(range, keyspace, &effects)
+    }
+
+    /// Writes what is doubted in a record under new stamps.
+    ///
+    /// - Parameter isHint: the record is kept for another node.
+    /// - Returns: where the new record stands in `merged`.
+    mutating func stampAnew(
+        _ stored: Record, at rightSince: Stamp, _ keyspace: Int, inHint isHint: Bool = false
+    ) -> Range<Int> {
+        counters.overruledAhead += 1
         merged.removeAll()
-        let range: Range<Int>
         if catalog.active[keyspace].settings.conflict == .lww, !stored.isSiblingSet {
             var bytes = Array(stored.bytes)
             bytes.withUnsafeMutableBytes {
                 Record.stamp($0, Dot(identity: identity, stamp: rightSince))
             }
             merged.append(bytes)
-            range = 0..<bytes.count
-        } else {
-            var set = SiblingSet(valid: stored)
-            for entry in set.context.entries
-            where entry.identity.node == identity.node && isAhead(entry.stamp) {
-                set.restamp(retired: entry.identity, after: rightSince) {
-                    Dot(identity: identity, stamp: tick())
-                }
-            }
-            range = key.withUnsafeBytes { set.encodeRecord(key: $0, into: &merged) }
+            return 0..<bytes.count
         }
-        replaceStored(merged[range], keyspace, address)
-        key.withUnsafeBytes { forget($0, keyspace, &effects) }
-        keepRestamped(range, keyspace, &effects)
+        var set = SiblingSet(valid: stored)
+        for entry in set.context.entries
+        where entry.identity.node == identity.node && isAhead(entry.stamp) {
+            set.restamp(retired: entry.identity, after: rightSince) {
+                nextDot(inHint: isHint)
+            }
+        }
+        return set.encodeRecord(key: stored.key, into: &merged)
+    }
+
+    private mutating func nextDot(inHint isHint: Bool) -> Dot {
+        let stamp = tick()
+        let name = isHint
+            ? StandInChain(life: identity, stamp: stamp.rawValue).identity : identity
+        return Dot(identity: name, stamp: stamp)
     }
 
     private mutating func restampState(

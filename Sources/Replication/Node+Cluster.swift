@@ -1,11 +1,12 @@
 import Base
 import Coding
+import Membership
 import RESP
 import Ring
 
 // `CLUSTER`, as cluster-aware clients read it, and `INFO`.
 extension Node {
-    func cluster(_ effects: inout Effects) throws(CommandError) {
+    mutating func cluster(_ effects: inout Effects) throws(CommandError) {
         if request.matches(1, "SLOTS") {
             writeSlots(&effects)
         } else if request.matches(1, "SHARDS") {
@@ -20,6 +21,8 @@ extension Node {
             effects.bytes.writeBulk(text: nodeName(configuration.node))
         } else if request.matches(1, "COUNTKEYSINSLOT"), request.count == 3 {
             effects.bytes.writeInteger(0)
+        } else if request.matches(1, "REFILL") {
+            try refill(&effects)
         } else {
             throw .unknownSubcommand(.cluster)
         }
@@ -110,9 +113,19 @@ extension Node {
             let slots = runs.filter { $0.nodes.first == node }
                 .map { " \($0.first)-\($0.last)" }.joined()
             return "\(nodeName(node)) \(member.host):\(member.clientPort)@\(member.linkPort) "
-                + (isSelf ? "myself,master" : "master") + " - 0 0 \(ring.epoch) "
+                + (isSelf ? "myself,master" : "master" + failure(of: node))
+                + " - 0 0 \(ring.epoch) "
                 + (isSelf || isReachable(node) ? "connected" : "disconnected") + slots + "\n"
         }.joined()
+    }
+
+    /// As Redis flags it: `fail?` for a suspect, `fail` for a node that is dead or gone.
+    private func failure(of node: NodeID) -> String {
+        switch membership.member(node)?.record.state {
+        case .alive, nil: ""
+        case .suspect: ",fail?"
+        case .dead, .left, .removed: ",fail"
+        }
     }
 
     private var clusterInfo: String {
@@ -146,13 +159,16 @@ extension Node {
             ]),
             ("Persistence", [("loading", "0"), ("disk_full", isDiskFull ? "1" : "0")]),
         ]
+        sections.append(("Refill", refillFields))
         sections.append(("Stats", counters.named.map { ($0.name, "\($0.value)") }))
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
+        sections.append(("Members", memberFields))
         sections.append(("Latency", latencyFields))
         sections.append(("Operations", outcomeFields))
         sections.append(("Staleness", stalenessFields))
+        sections.append(("Hints", hintFields))
         sections.append(("Keyspace", keys + contentsFields))
         let named = (1..<max(1, request.count)).map {
             String(decoding: request[$0], as: UTF8.self).lowercased()

@@ -62,6 +62,10 @@ extension Node {
         case .flushall, .flushdb: try flush(target, &effects)
         case .consistency: try consistency(target, &effects)
         case .receipt: try receipt(target, &effects)
+        case .cluster where request.count == 3 && request.matches(1, "FORGET"):
+            changeMember({ .remove($0) }, target, &effects)
+        case .cluster where request.count == 3 && request.matches(1, "READMIT"):
+            changeMember({ .readmit($0) }, target, &effects)
         case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,
             .info, .command, .config, .time, .dbsize, .debug, .wait, .cluster, .scan, .keys:
             try introspect(name, target, &effects)
@@ -166,7 +170,7 @@ extension Node {
         }
     }
 
-    private func leastWriteQuorum(_ active: KeyspaceCatalog.Active) -> Int {
+    func leastWriteQuorum(_ active: KeyspaceCatalog.Active) -> Int {
         switch active.settings.floor {
         case .none: 1
         case .level(let level): level.count(of: active.n)

@@ -65,7 +65,7 @@ extension Node {
             }
         }
         restampDoubted(doubted, &effects)
-        return latest
+        return max(latest, latestHintStamp(&effects))
     }
 
     mutating func toldTime(
@@ -93,6 +93,8 @@ extension Node {
     mutating func empty(
         _ emptying: Emptying, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        // Who told the time and went away since would come back with what is emptied.
+        guard everyNodeIsUp(target, &effects) else { return }
         switch emptying {
         case .everything:
             guard fences.allSatisfy({ $0.until <= now.monotonic }) else {

@@ -72,11 +72,11 @@ extension Node {
             rest.allSatisfy { $0.allSatisfy { $0 == 0 } }, "a tree is the sum of its records")
     }
 
-    private func tree(_ n: Int, _ range: KeyRange) -> HashTree {
+    func tree(_ n: Int, _ range: KeyRange) -> HashTree {
         forests[n].isEmpty ? HashTree() : forests[n][Int(range.rawValue)]
     }
 
-    private func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
+    func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
         guard Int(ranks[Int(range.rawValue)]) < n else { return false }
         return ring.position(of: node, in: range).map { $0 < n } ?? false
     }
@@ -110,7 +110,7 @@ extension Node {
     }
 
     /// Every n above 1 that a keyspace has.
-    private var replicationFactors: [Int] {
+    var replicationFactors: [Int] {
         var all: [Int] = []
         for keyspace in catalog.active where keyspace.n > 1 && !all.contains(keyspace.n) {
             all.append(keyspace.n)
@@ -140,19 +140,21 @@ extension Node {
     ) {
         let start = Frame.begin(&effects.bytes)
         effects.bytes.append([Message.exchangeKind, UInt8(n)])
-        effects.bytes.append(integer: UInt64(0))
+        var moment = Stamp(rawValue: 0)
+        if case .roots = message { moment = latestBegun }
+        effects.bytes.append(integer: moment.rawValue)
         message.encode(into: &effects.bytes)
         Frame.finish(&effects.bytes, from: start)
         spend(start..<effects.bytes.count, on: node, &effects)
     }
 
-    private mutating func spend(_ frame: Range<Int>, on node: NodeID, _ effects: inout Effects) {
+    mutating func spend(_ frame: Range<Int>, on node: NodeID, _ effects: inout Effects) {
         if let index = linkIndex(of: node) { links[index].exchangeBudget -= frame.count }
         counters.exchangeBytes += frame.count
         send(frame, to: node, &effects)
     }
 
-    private func budget(_ node: NodeID) -> Int {
+    func budget(_ node: NodeID) -> Int {
         linkIndex(of: node).map { links[$0].exchangeBudget } ?? 0
     }
 
@@ -172,7 +174,7 @@ extension Node {
 
 // What differs.
 extension Node {
-    private struct LeafPlace {
+    struct LeafPlace {
         let n: Int
         let range: KeyRange
         let leaf: UInt16
@@ -278,7 +280,7 @@ extension Node {
     }
 
     /// What this node holds in a leaf, ascending by hash.
-    private func states(_ place: LeafPlace) -> [KeyState] {
+    func states(_ place: LeafPlace) -> [KeyState] {
         var states: [KeyState] = []
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
             let keyspace = catalog.index(of: record.key)
@@ -299,7 +301,7 @@ extension Node {
     }
 
     /// Stamps anew what would be refused as far ahead.
-    private mutating func settleDoubts(
+    mutating func settleDoubts(
         _ hashes: [UInt64], _ place: LeafPlace, _ effects: inout Effects
     ) {
         var doubted: [[UInt8]] = []
@@ -334,7 +336,7 @@ extension Node {
 
 extension [UInt64] {
     /// Whether an ascending list holds a number.
-    fileprivate func holds(_ number: UInt64) -> Bool {
+    func holds(_ number: UInt64) -> Bool {
         let index = partitionPoint { $0 < number }
         return index < count && self[index] == number
     }

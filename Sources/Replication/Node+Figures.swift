@@ -23,9 +23,19 @@ public struct KeyspaceFigures: Sendable {
 public struct LinkFigures: Equatable, Sendable {
     public let node: NodeID
     public let isUp: Bool
+    /// Whether it is up and something came over it in the last 0.8 s.
+    public let isHeard: Bool
+    /// Whether the members believe the node to be alive, or suspect it at most.
+    public let isBelievedAlive: Bool
     /// Milliseconds that its wall clock is ahead of this node's, as last heard and with the way of
     /// the message in it; nil while nothing has been heard.
     public let clockAheadMilliseconds: Int64?
+    /// Hints that this node keeps for it.
+    public let hints: Int
+    /// What they take, bytes.
+    public let hintBytes: Int
+    /// How old the oldest is, milliseconds; 0 without any.
+    public let oldestHintMilliseconds: UInt64
 }
 
 // What an operator watches. Plain integers; the driver renders them.
@@ -48,10 +58,14 @@ extension Node {
     /// Every other node, ascending.
     public var linkFigures: [LinkFigures] {
         let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        return links.filter { $0.node != configuration.node }.map { link in
-            LinkFigures(
-                node: link.node, isUp: link.isUp,
-                clockAheadMilliseconds: link.wallBase.map { $0 - own })
+        return links.indices.filter { links[$0].node != configuration.node }.map { index in
+            let link = links[index]
+            return LinkFigures(
+                node: link.node, isUp: link.isUp, isHeard: isHeard(index),
+                isBelievedAlive: membership.isReachable(link.node),
+                clockAheadMilliseconds: link.wallBase.map { $0 - own },
+                hints: hints[index].count, hintBytes: hints[index].byteCount,
+                oldestHintMilliseconds: oldestHintMilliseconds(index))
         }
     }
 
@@ -61,6 +75,8 @@ extension Node {
     public var allocatedBytes: Int { store.allocatedBytes }
     /// Bytes that they may take.
     public var memoryBytesMax: Int { configuration.memoryBytesMax }
+    /// Bytes that hints may take.
+    public var hintBytesMax: Int { configuration.hintBytesMax }
     /// Reads, writes and forwarded commands under way.
     public var operationsUnderWay: Int { writes.count + reads.count + forwards.count }
     /// Whether no linked node's clock is near this node's, so that it writes nothing.

@@ -64,7 +64,11 @@ extension Node {
         }
         let replicas = ring.primaries(
             of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
-        guard let node = replicas.first(where: { isReachable($0) }) else {
+        let isSloppy = catalog.active[location.keyspace].settings.isSloppy
+        guard let node = replicas.first(where: { isSloppy && isPresent($0) })
+            ?? standIns(at: location).first ?? replicas.first(where: { isHeard($0) })
+            ?? replicas.first(where: { isReachable($0) })
+        else {
             countUnavailable(.forward, location.keyspace)
             return fail(
                 target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)

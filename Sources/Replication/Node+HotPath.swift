@@ -20,7 +20,9 @@ extension Node {
         let keyspace = catalog.index(of: key)
         guard catalog.active[keyspace].answersReadsAlone else { return false }
         let address = store.address(of: key)
-        guard isReplica(of: address.range, keyspace) else { return false }
+        guard isReplica(of: address.range, keyspace), isWhole(address.range, keyspace) else {
+            return false
+        }
         let start = effects.bytes.count
         if let record = store.find(address, key) {
             guard !record.isSiblingSet else { return false }

@@ -66,6 +66,23 @@ extension Node {
         return words.joined(separator: ",")
     }
 
+    /// What this node keeps for others: of all together, then of each with any.
+    var hintFields: [(String, String)] {
+        let figures = linkFigures
+        let fields = [
+            ("hints", "\(figures.reduce(0) { $0 + $1.hints })"),
+            ("hint_bytes", "\(figures.reduce(0) { $0 + $1.hintBytes })"),
+            ("hint_oldest_ms", "\(figures.map(\.oldestHintMilliseconds).max() ?? 0)"),
+        ]
+        return fields + figures.filter { $0.hints > 0 }.map { link in
+            (
+                "hints_node_\(link.node.rawValue)",
+                "hints=\(link.hints),bytes=\(link.hintBytes),"
+                    + "oldest_ms=\(link.oldestHintMilliseconds)"
+            )
+        }
+    }
+
     /// What each keyspace holds here.
     var contentsFields: [(String, String)] {
         keyspaceFigures.map { keyspace in

@@ -249,31 +249,6 @@ extension Node {
         }
     }
 
-    /// `DEBUG CUT node milliseconds` and `DEBUG HEAL`: silent loss of everything to and from a
-    /// node, for experiments.
-    private mutating func debug(_ effects: inout Effects) throws(CommandError) {
-        guard configuration.faults else {
-            return effects.bytes.writeError("ERR faults are off; start the node with faults: true")
-        }
-        if request.matches(1, "HEAL"), request.count == 2 {
-            for index in links.indices { links[index].cutUntil = nil }
-            return effects.bytes.writeOK()
-        }
-        guard request.matches(1, "CUT"), request.count == 4 else {
-            throw .unknownSubcommand(.debug)
-        }
-        let number = try request.integer(2)
-        let milliseconds = try request.integer(3)
-        guard let node = UInt16(exactly: number), let index = linkIndex(of: NodeID(node)),
-            links[index].node != configuration.node
-        else { return effects.bytes.writeError("ERR no such other node") }
-        guard 1...600_000 ~= milliseconds else {
-            return effects.bytes.writeError("ERR a cut lasts 1 to 600000 ms")
-        }
-        links[index].cutUntil = now.monotonic + .nanoseconds(milliseconds: UInt64(milliseconds))
-        effects.bytes.writeOK()
-    }
-
     /// Keys that this node holds, some homes a call; a key that is there all the while is told at
     /// least once.
     private func scan(_ effects: inout Effects) throws(CommandError) {

@@ -19,6 +19,7 @@ extension Node {
         guard recounting else { return }
         checkKeyCounts()
         checkTrees()
+        for queue in hints { queue.checkInvariants() }
     }
 
     private func checkSlabs() {

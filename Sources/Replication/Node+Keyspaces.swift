@@ -283,6 +283,8 @@ extension Node {
             }
             adopt(joined)
             persistDefinitions(token: nil, &effects)
+            // What was asked before was asked of other trees.
+            if isRefilling { inquireAll(&effects) }
         }
         if number != 0 { send(to: node, kind: 8, number: number, &effects) }
     }

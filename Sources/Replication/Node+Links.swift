@@ -19,6 +19,7 @@ extension Node {
         guard hello.recipient == configuration.node else { throw .otherRecipient(hello.recipient) }
         guard hello.ringDigest == ring.digest else { throw .otherRing(node) }
         guard let index = linkIndex(of: node) else { throw .notAMember(node) }
+        if membership.member(node)?.record.state == .removed { throw .removed(node) }
         if let dialled, dialled != node { throw .otherRecipient(node) }
         guard links[index].highest <= hello.identity else {
             throw .staleIdentity(hello.identity, seen: links[index].highest)
@@ -35,8 +36,8 @@ extension Node {
             ringDigest: ring.digest)
     }
 
-    /// How many links are up.
-    public var linksUp: Int { links.reduce(0) { $0 + ($1.isUp ? 1 : 0) } }
+    /// How many links are up, and not silent.
+    public var linksUp: Int { links.indices.reduce(0) { $0 + (isHeard($1) ? 1 : 0) } }
 
     func linkIndex(of node: NodeID) -> Int? {
         links.firstIndex { $0.node == node }
@@ -46,17 +47,30 @@ extension Node {
         _ node: NodeID, _ identity: ReplicaIdentity, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
+        let known = links[index].highest
+        if known != identity {
+            equalities.forget(link: index)
+            refill.beginAnew(with: index)
+        }
+        links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
+        links[index].heardAt = now.monotonic
         hastenExchange(index)
+        if known != identity, known.rawValue != 0 {
+            send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
+        }
         sendHeartbeat(to: index, &effects)
+        joinMembers(through: node, &effects)
+        if isRefilling { inquire(index, &effects) }
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
         links[index].wallBase = nil
+        breakHandOff(index)
         for slot in 0..<writes.indexEnd {
             if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
         }
@@ -71,27 +85,28 @@ extension Node {
         }
     }
 
-    /// Whether requests can go to a node right now. An injected cut is silent, so it does not
-    /// count.
+    /// Whether requests can go to a node right now. A cut that is silent counts once the members
+    /// have noticed it.
     @inline(__always)
     func isReachable(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }
-        return links[index].isUp
+        return links[index].isUp && !isLost(index)
     }
 
     /// Whether a node can be expected to answer at once.
     func isResponsive(_ node: NodeID) -> Bool {
         guard let index = linkIndex(of: node) else { return false }
-        return links[index].isUp && !links[index].isSilent
+        return links[index].isUp && !links[index].isSilent && !isLost(index)
+    }
+
+    /// Whether a node was heard so lately that it can be relied on to answer.
+    func isHeard(_ node: NodeID) -> Bool {
+        guard let index = linkIndex(of: node), isResponsive(node) else { return false }
+        return isHeard(index)
     }
 
     mutating func noteSilence(of node: NodeID) {
         if let index = linkIndex(of: node) { links[index].isSilent = true }
-    }
-
-    private func isCut(_ index: Int) -> Bool {
-        guard let until = links[index].cutUntil else { return false }
-        return now.monotonic < until
     }
 
     /// Sends an encoded message unless the link is down or cut.
@@ -118,7 +133,9 @@ extension Node {
     mutating func receive(
         _ payload: UnsafeRawBufferPointer, from node: NodeID, _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node), links[index].isUp, !isCut(index) else { return }
+        guard let index = linkIndex(of: node), links[index].isUp, !isLostToFault(index) else {
+            return
+        }
         counters.messagesReceived += 1
         links[index].isSilent = false
         do throws(DecodeError) {
@@ -152,19 +169,41 @@ extension Node {
             executeForwarded(number, dialect, bytes, from: node, &effects)
         case .commandReply(let number, let bytes):
             try forwardAnswered(OperationID(rawValue: number), bytes, from: node, &effects)
+        case .answerDeclined(let number):
+            declined(OperationID(rawValue: number), by: node, &effects)
+        case .exchange(let n, let message, let moment):
+            if case .roots(let roots) = message { tellSame(roots, moment, n, node, &effects) }
+            exchange(message, n, from: node, &effects)
+        case .refill(let n, let message, let digest):
+            try refill(message, n, digest, from: node, &effects)
+        case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
+        case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
+        case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
+            .surveyed, .knownLife, .latestStamp, .latestStampTold:
+            try handleAdministration(message, from: node, &effects)
+        }
+    }
+
+    private mutating func handleAdministration(
+        _ message: Message, from node: NodeID, _ effects: inout Effects
+    ) throws(DecodeError) {
+        switch message {
         case .definitions(let number, let bytes):
             try learnDefinitions(number, bytes, from: node, &effects)
         case .definitionsLearned(let number):
             definitionsLearned(OperationID(rawValue: number), by: node, &effects)
+        case .membership(let message): stepMembership(.received(message, from: node), &effects)
         case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .exchange(let n, let message): exchange(message, n, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
+        case .replicate, .replicated, .replicateDelta, .readState, .covered, .read, .answer,
+            .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff:
+            preconditionFailure("messages about keys are handled before")
         }
     }
 }
@@ -176,6 +215,7 @@ extension Node {
 
     mutating func passTime(_ effects: inout Effects) {
         if now.monotonic >= nextHeartbeat && links.count > 1 { beat(&effects) }
+        tendMembership(&effects)
         guard writes.count + reads.count + forwards.count + administrations.count > 0 else {
             nextSweep = nil
             return
@@ -189,13 +229,15 @@ extension Node {
         effects.beginStep()
         nextHeartbeat = now.monotonic + .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
         for index in links.indices {
-            if let until = links[index].cutUntil, now.monotonic >= until {
-                links[index].cutUntil = nil
+            if let fault = links[index].fault, now.monotonic >= fault.until {
+                links[index].fault = nil
             }
+            tendHints(index, &effects)
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
             tendExchange(index, &effects)
         }
+        if isRefilling { tendRefill(&effects) }
     }
 
     private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
@@ -214,6 +256,7 @@ extension Node {
         if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
             counters.refusedAhead += 1
         }
+        noteDefinitions(digest, of: node)
         if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
     }
 

@@ -19,7 +19,8 @@ extension Node {
         let n = catalog.active[keyspace].n
         let address = store.address(of: key)
         let location = KeyLocation(keyspace: keyspace, address: address)
-        guard levels.readQuorum == 1, isReplica(of: location) else {
+        guard levels.readQuorum == 1, isReplica(of: location), isWhole(address.range, keyspace)
+        else {
             return ask(key, location, levels, purpose, target, &effects)
         }
         let record = believableState(address, key, keyspace, &effects)
@@ -46,23 +47,22 @@ extension Node {
         // What a command does to a state, later requests for the key must not overtake.
         let writing = purpose.isTyped ? address.hash : nil
         guard mayAsk(location, levels, purpose, target, &effects) else { return }
-        let timeout = UInt64(levels.timeoutMilliseconds)
         let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
-        let byteCount = store.find(address, key)?.length ?? 0
+        let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
         let operation = ReadOperation(
             head: OperationHead(
-                target: outlasting(target, writing: writing, byteCount: byteCount),
+                target: outlasting(
+                    target, writing: writing, byteCount: store.find(address, key)?.length ?? 0),
                 client: client,
-                deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+                deadline: now.monotonic
+                    + .nanoseconds(milliseconds: UInt64(levels.timeoutMilliseconds)),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
-            comparesAll: isSampled && !purpose.isComparison, begun: latestBegun,
+            comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
-            tally: ReadTally(
-                replicaCount: n, readQuorum: levels.readQuorum,
-                primaryReadQuorum: levels.primaryReadQuorum))
+            tally: levels.tally(of: length), primaries: n)
         let id = reads.insert(operation)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
         answerOwn(id, address, key, &effects)
@@ -79,7 +79,10 @@ extension Node {
             return false
         }
         let n = catalog.active[location.keyspace].n
-        let reachable = reachableReplicas(of: location.address.range, n)
+        let isMissing = isReplica(of: location)
+            && !isWhole(location.address.range, location.keyspace)
+        let reachable = reachableHolders(of: location, levels.primaryReadQuorum)
+            - (isMissing ? 1 : 0)
         guard reachable < levels.readQuorum else { return true }
         countUnavailable(.read, location.keyspace)
         fail(
@@ -98,6 +101,11 @@ extension Node {
         let rank = Int(ranks[Int(address.range.rawValue)])
         guard rank < read.tally.replicaCount else { return }
         reads[id]?.everAsked |= 1 << UInt64(rank)
+        guard rank < read.primaries else { return answerOwnHint(id, rank, read, &effects) }
+        guard isWhole(address.range, read.keyspace) else {
+            _ = reads[id]?.tally.record(.refused(.unreachable), from: rank)
+            return
+        }
         let own = believableState(address, key, read.keyspace, &effects)
         if read.typed != nil { return recordOwnState(own, from: rank, of: id, &effects) }
         record(own, from: rank, of: id, &effects)
@@ -181,8 +189,28 @@ extension Node {
         if configuration.plantedBug == .refusalCountsAsAnswer {
             return record(nil, from: replica, of: id, &effects)
         }
+        pass(over: replica, of: id, &effects)
+    }
+
+    /// A replica that is not whole does not answer; another one is asked.
+    mutating func declined(
+        _ id: OperationID, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
+            replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
+        else {
+            counters.lateAnswers += 1
+            return
+        }
+        pass(over: replica, of: id, &effects)
+    }
+
+    /// Counts a replica out, and asks another one in its place.
+    private mutating func pass(
+        over replica: Int, of id: OperationID, _ effects: inout Effects
+    ) {
         reads[id]?.asked &= ~(1 << UInt64(replica))
-        let decision = reads[id]?.tally.record(.refused(.clockAhead), from: replica)
+        let decision = reads[id]?.tally.record(.refused(.unreachable), from: replica)
         settle(id, decision, &effects)
         if let read = reads[id], read.tally.decision == nil {
             askMore(id, read.tally.readQuorum, &effects)
@@ -193,7 +221,7 @@ extension Node {
         b.withUnsafeBytes { bytesEqual(a, $0) }
     }
 
-    private mutating func record(
+    mutating func record(
         _ record: Record?, from replica: Int, of id: OperationID, _ effects: inout Effects
     ) {
         guard reads.contains(id) else { return }
@@ -210,7 +238,9 @@ extension Node {
     /// Counts a replica's answer.
     mutating func count(_ replica: Int, of id: OperationID, _ effects: inout Effects) {
         reads[id]?.asked &= ~(1 << UInt64(replica))
-        let decision = reads[id]?.tally.record(.answered(primary: true), from: replica)
+        let primaries = reads[id]?.primaries ?? 0
+        let decision = reads[id]?.tally.record(
+            .answered(primary: replica < primaries), from: replica)
         settle(id, decision, &effects)
     }
 
@@ -258,6 +288,7 @@ extension Node {
         case .satisfied:
             let isToldOf = withSum(of: read) { node, sum, _, counted in
                 node.counters.droppedValues += counted
+                node.noteFallbacks(in: read.tally)
                 if node.client.wantsReceipt { node.receiptAnswers = read.answers.count }
                 node.read(sum, of: read, &effects)
             }
@@ -279,7 +310,8 @@ extension Node {
     /// Brings every replica that answered with less than the sum of all answers up to it.
     private mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
         guard read.answers.count > 1 else { return }
-        withSum(of: read) { node, sum, stale, _ in
+        withSum(of: read) { node, sum, behind, _ in
+            let stale = behind.filter { read.answers[$0].replica < read.primaries }
             guard var sum, !stale.isEmpty else { return }
             node.counters.readRepairs += 1
             if node.configuration.plantedBug == .repairWithFreshStamp { node.stampAnew(&sum) }

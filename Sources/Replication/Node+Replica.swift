@@ -192,7 +192,14 @@ extension Node {
         _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: key)
-        guard let record = believableState(store.address(of: key), key, keyspace, &effects) else {
+        let address = store.address(of: key)
+        if keepsHints(address.range, keyspace) {
+            return answerFromHint(number, key, from: node, &effects)
+        }
+        guard isWhole(address.range, keyspace) else {
+            return decline(number, of: node, &effects)
+        }
+        guard let record = believableState(address, key, keyspace, &effects) else {
             let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
             return withUnsafeBytes(of: emptiedAt.littleEndian) {
                 send(
@@ -221,6 +228,14 @@ enum JournalKind: UInt8 {
     case definitions = 3
     /// What a command did to a key's state: a `DeltaRecord`.
     case delta = 4
+    /// Who was taken out of the cluster, and admitted again.
+    case members = 5
+    /// What of this node is whole, as `WholenessMarker.encode` writes it.
+    case wholeness = 6
+    /// A `Hint`: for whom (2), since when (8), its record.
+    case hint = 7
+    /// A hint is over: for whom it was (2), its key.
+    case hintOver = 8
 }
 
 // Recovery and checkpoints.
@@ -240,6 +255,8 @@ extension Node {
             let record = try Record(validating: rest)
             if record.isMergeable { _ = try CRDTState(record) }
             restore(record)
+            if configuration.plantedBug == .refillForgotten { isRefilling = false }
+        case .members: try restoreMembers(rest)
         case .delta: restore(try DeltaRecord(decoding: rest))
         case .removal:
             let keyspace = catalog.index(of: rest)
@@ -254,6 +271,11 @@ extension Node {
             let before = catalog
             try catalog.restore(decoding: &definitions)
             if !catalog.isShaped(like: before) { reshape() }
+        case .wholeness:
+            var marker = ByteReader(rest)
+            adopt(try WholenessMarker(&marker))
+        case .hint: try restoreHint(rest)
+        case .hintOver: try restoreHintOver(rest)
         }
     }
 
@@ -292,9 +314,20 @@ extension Node {
             buffer.append(JournalKind.definitions.rawValue)
             catalog.encode(into: &buffer)
             buffer.store(UInt32(buffer.count - start - 4), at: start)
+            if !keptMembers.isEmpty {
+                let start = buffer.count
+                buffer.append(integer: UInt32(0))
+                appendMembers(into: &buffer)
+                buffer.store(UInt32(buffer.count - start - 4), at: start)
+            }
+            exportWholeness(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {
+            guard !Node.isHintCursor(place) else {
+                next = exportHint(from: place, into: &buffer)
+                continue
+            }
             next = store.visit(from: place) { record in
                 guard isKeptOnDisk(record) else { return }
                 let start = buffer.count
@@ -302,7 +335,7 @@ extension Node {
                 buffer.append(JournalKind.record.rawValue)
                 appendWhole(record, into: &buffer)
                 buffer.store(UInt32(buffer.count - start - 4), at: start)
-            }
+            } ?? Node.firstHintCursor
         }
         return next
     }

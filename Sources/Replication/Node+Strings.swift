@@ -207,7 +207,8 @@ extension Node {
             intent.context = context
         }
         if name == .qset && options.context == nil { intent.context = CausalContext() }
-        if !isReplica(of: place) {
+        if standsIn(at: place) { return standIn(intent, at: place, target, &effects) }
+        if !coordinates(place) {
             return intent.context == nil
                 ? forward(intent, to: place, target, &effects)
                 : forwardRequest(
@@ -318,7 +319,7 @@ extension Node {
         if let index = options.context {
             seen = context(at: index, target, &effects)
             guard seen != nil else { return }
-            guard isReplica(of: spot) else {
+            guard coordinates(spot) || standsIn(at: spot) else {
                 return forwardRequest(
             to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
             }
@@ -357,8 +358,10 @@ extension Node {
         _ intent: WriteIntent, _ spot: KeyLocation,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        if isReplica(of: spot) {
+        if coordinates(spot) {
             write(intent, at: spot, target, &effects)
+        } else if standsIn(at: spot) {
+            standIn(intent, at: spot, target, &effects)
         } else {
             forward(intent, to: spot, target, &effects)
         }

@@ -83,12 +83,16 @@ extension Node {
             if writes == nil { return }
         }
         let timeout = writes?.timeoutMilliseconds ?? reads.timeoutMilliseconds
-        guard isReplica(of: location) else {
+        guard coordinates(location) else {
             let part = part(name, index)
             return forward(
                 part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
         }
         effects.beginStep()
+        guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, location.keyspace)
+        else {
+            return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
+        }
         guard reads.readQuorum == 1 else {
             let part = part(name, index)
             let command = TypedCommand(
@@ -314,7 +318,8 @@ extension Node {
             tally: WriteTally(
                 replicaCount: n, writeQuorum: writes.writeQuorum,
                 primaryWriteQuorum: writes.primaryWriteQuorum,
-                durableWriteQuorum: writes.durableWriteQuorum))
+                durableWriteQuorum: writes.durableWriteQuorum),
+            primaries: n)
         if n > 1 { operation.typedKey = Array(key) }
         let id = self.writes.insert(operation)
         let needsSync = writes.durableWriteQuorum > 0

@@ -77,6 +77,9 @@ extension Node {
         from node: NodeID, _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: key)
+        guard isWhole(store.address(of: key).range, keyspace) else {
+            return decline(number, of: node, &effects)
+        }
         let record = believableState(store.address(of: key), key, keyspace, &effects)
         guard isTyped(keyspace), let record, seen.dominates(context(of: record)) else {
             return answerRead(number, key, from: node, &effects)

@@ -128,7 +128,8 @@ extension Node {
                 &effects)
             return false
         }
-        let reachable = reachableReplicas(of: address.range, n)
+        let location = KeyLocation(keyspace: keyspace, address: address)
+        let reachable = reachableHolders(of: location, intent.levels.primaryWriteQuorum)
         guard reachable < intent.levels.writeQuorum else { return true }
         countUnavailable(.write, keyspace)
         fail(
@@ -152,7 +153,7 @@ extension Node {
     }
 
     /// Names the write: a dot later than everything that it replaces.
-    private mutating func mint(
+    mutating func mint(
         _ intent: WriteIntent, _ keyspace: Int, _ stored: Record?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Dot? {
@@ -267,7 +268,7 @@ extension Node {
         return record
     }
 
-    private mutating func startWrite(
+    mutating func startWrite(
         _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ n: Int,
         _ target: ReplyTarget
     ) -> OperationID {
@@ -283,12 +284,15 @@ extension Node {
                 head: head, keyspace: location.keyspace, range: address.range, dot: dot,
                 success: intent.success,
                 tally: WriteTally(
-                    replicaCount: n, writeQuorum: intent.levels.writeQuorum,
+                    replicaCount: extent(of: address.range, location.keyspace),
+                    writeQuorum: intent.levels.writeQuorum,
                     primaryWriteQuorum: intent.levels.primaryWriteQuorum,
-                    durableWriteQuorum: intent.levels.durableWriteQuorum)))
+                    durableWriteQuorum: intent.levels.durableWriteQuorum),
+                primaries: n))
     }
 
-    /// Sends the record, encoded once, to every other replica that can be reached.
+    /// Sends the record, encoded once, to every other replica that can be reached, and to who
+    /// stands in for those that cannot.
     func sendReplicas(
         _ record: Record, _ id: OperationID, _ range: KeyRange, _ n: Int, _ needsSync: Bool,
         _ effects: inout Effects
@@ -299,6 +303,7 @@ extension Node {
         where node != configuration.node {
             send(frame, to: node, &effects)
         }
+        sendHints(record, id, needsSync, &effects)
     }
 
     mutating func refuseUnreachable(
@@ -308,6 +313,7 @@ extension Node {
         where node != configuration.node && !isReachable(node) {
             record(.refused(.unreachable), from: replica, of: id, &effects)
         }
+        refuseIdleFallbacks(id, &effects)
     }
 }
 

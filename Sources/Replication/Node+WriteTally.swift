@@ -8,6 +8,7 @@ import Ring
 extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
+        if id.kind == .refill { return reachedMarker(&effects) }
         guard id.kind == .write else { return reachedDefinitions(id, &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }
@@ -15,27 +16,31 @@ extension Node {
     mutating func acknowledgeOwn(
         _ id: OperationID, durable: Bool, _ effects: inout Effects
     ) {
-        guard let range = writes[id]?.range else { return }
+        guard let range = writes[id]?.range, let n = writes[id]?.primaries else { return }
         let replica = Int(ranks[Int(range.rawValue)])
-        record(.acknowledged(primary: true, durable: durable), from: replica, of: id, &effects)
+        record(
+            .acknowledged(primary: replica < n, durable: durable), from: replica, of: id, &effects)
     }
 
     mutating func replicated(
         _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
     ) {
+        guard id.kind != .hint else { return handedOff(id, status, by: node, &effects) }
         guard let replica = replica(of: id, node) else {
             counters.lateAnswers += 1
             return
         }
         if status == .needsState { return sendState(id, to: node, &effects) }
+        let primary = writes[id].map { replica < $0.primaries } ?? false
         let answer: WriteAnswer = switch status {
-        case .acknowledged: .acknowledged(primary: true, durable: false)
-        case .durable: .acknowledged(primary: true, durable: true)
+        case .acknowledged: .acknowledged(primary: primary, durable: false)
+        case .durable: .acknowledged(primary: primary, durable: true)
         case .diskFull: .refused(.diskFull)
         case .clockAhead: .refused(.clockAhead)
         case .tooManySiblings: .refused(.tooLarge)
         case .wrongEpoch: .refused(.wrongEpoch)
-        case .overloaded, .found, .absent, .superseded, .covered, .needsState:
+        case .overloaded, .found, .absent, .superseded, .covered, .needsState, .refilling,
+            .noReplica:
             .refused(.overloaded)
         }
         record(answer, from: replica, of: id, &effects)
@@ -53,6 +58,7 @@ extension Node {
     mutating func superseded(
         _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
     ) {
+        guard id.kind != .hint else { return handedOff(id, .superseded, by: node, &effects) }
         guard let write = writes[id], let replica = replica(of: id, node),
             write.tally.outstanding.contains(replica)
         else {
@@ -84,7 +90,8 @@ extension Node {
             tally: WriteTally(
                 replicaCount: write.tally.replicaCount, writeQuorum: write.tally.writeQuorum,
                 primaryWriteQuorum: write.tally.primaryWriteQuorum,
-                durableWriteQuorum: write.tally.durableWriteQuorum))
+                durableWriteQuorum: write.tally.durableWriteQuorum),
+            primaries: write.primaries)
         again.record = bytes
         again.stampings = write.stampings + 1
         let id = writes.insert(again)
@@ -95,8 +102,8 @@ extension Node {
             let record = Record(at: base)
             let keyspace = catalog.index(of: record.key)
             let status = mergeIn(record, keyspace, &effects)
-            sendReplicas(record, id, write.range, again.tally.replicaCount, needsSync, &effects)
-            refuseUnreachable(id, write.range, again.tally.replicaCount, &effects)
+            sendReplicas(record, id, write.range, again.primaries, needsSync, &effects)
+            refuseUnreachable(id, write.range, again.primaries, &effects)
             guard status == .acknowledged else {
                 return replicated(id, status, from: configuration.node, &effects)
             }
@@ -142,6 +149,9 @@ extension Node {
         writes[id]?.record = []
         switch decision {
         case .satisfied:
+            if write.tally.acknowledgedByPrimaries < write.tally.writeQuorum {
+                counters.degraded += 1
+            }
             answered(.write, write.keyspace, write.head)
             let start = effects.bytes.count
             if client.wantsReceipt { writeReceipt(of: write, &effects) }

@@ -2,6 +2,7 @@ import AntiEntropy
 import Base
 import Causality
 import Coding
+import Membership
 import RESP
 import Ring
 
@@ -55,6 +56,13 @@ public struct Node: ~Copyable {
     var contents: [KeyspaceContents] = []
     /// By n, then by key range: what replicas compare; empty where no keyspace has this n.
     var forests: [[HashTree]] = Array(repeating: [], count: 65)
+    /// When which replica was last found equal.
+    var equalities = EqualityLedger()
+    /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
+    public internal(set) var isRefilling: Bool
+    var refill = Refill()
+    /// The epoch of the last life that left its records on this disk; nil when there was none.
+    var previousEpoch: UInt64?
     var isDiskFull = false
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []
@@ -70,6 +78,11 @@ public struct Node: ~Copyable {
     var client = ClientContext()
 
     var links: [Link]
+    var membership: Membership
+    /// Members as the journal has them.
+    var keptMembers: [MemberRecord] = []
+    /// What this node keeps for others, by link.
+    var hints: [HintQueue]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     var gathers: Slab<GatherOperation>
@@ -86,6 +99,8 @@ public struct Node: ~Copyable {
     var exported = ByteBuffer(capacity: 1_024)
     /// How many replicas answered the read that is being told.
     var receiptAnswers = 1
+    /// How many of these were fallbacks.
+    var receiptFallbacks = 0
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
@@ -116,6 +131,14 @@ public struct Node: ~Copyable {
         store = RecordStore(hashKey: finalMix(configuration.clusterID))
         parser = RequestParser(limits: configuration.requestLimits)
         links = configuration.members.map { Link(node: $0.member.node) }
+        membership = Membership(
+            identity: identity, configuration.membership, random: PRNG(seed: self.random.next()),
+            now: now)
+        for index in links.indices {
+            links[index].exchangeBudget = configuration.exchangeBytesPerSecond
+        }
+        isRefilling = links.count > 1 && configuration.plantedBug != .emptiedAnswersAtOnce
+        hints = configuration.members.map { _ in HintQueue() }
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)
         reads = Slab(kind: .read, capacity: limit)
@@ -140,6 +163,7 @@ public struct Node: ~Copyable {
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
         case .diskFull: isDiskFull = true
         case .diskWritable: isDiskFull = false
+        case .stopping: stepMembership(.leave, &effects)
         case .deadline: break
         }
         passTime(&effects)
@@ -148,7 +172,7 @@ public struct Node: ~Copyable {
     /// When `step(.deadline)` wants to be called at the latest.
     public var nextDeadline: Deadline? {
         guard links.count > 1 else { return nextSweep }
-        return min(nextHeartbeat, nextSweep ?? .max)
+        return min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
     }
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
@@ -176,6 +200,8 @@ struct Link {
     var wallBase: Int64?
     /// When its last heartbeat came.
     var heardAt: Deadline = 0
+    /// Its definitions were this node's when it was last heard.
+    var agrees = false
     /// When the next exchange begins, and how long after it the one that follows.
     var exchangeAt: Deadline = 0
     var exchangePause: UInt64 = 0
@@ -183,8 +209,9 @@ struct Link {
     var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.
     var exchangeBudget = 0
-    /// A fault was injected: nothing passes either way until then.
-    var cutUntil: Deadline?
+    var fault: LinkFault?
+    /// The replay of hints.
+    var handOff = HandOff()
 
     init(node: NodeID) { self.node = node }
 

@@ -1,4 +1,5 @@
 import Base
+import Membership
 import RESP
 import Ring
 
@@ -39,6 +40,15 @@ public struct NodeConfiguration: Sendable {
     public var clockDriftMax: UInt64 = 500
     /// What exchanges may send over each link.
     public var exchangeBytesPerSecond = 8 << 20
+    /// How nodes watch each other.
+    public var membership = MembershipConfiguration()
+    /// Bytes that hints for all other nodes may take together; one more is refused.
+    public var hintBytesMax = 256 << 20
+    /// Milliseconds after which a hint is given up. A tombstone has to stay longer than this after
+    /// every replica is known to have it: a hint may bring back what it deleted until then.
+    public var hintMillisecondsMax: UInt64 = 3 * 3_600_000
+    /// What replayed hints may take of each link.
+    public var hintBytesPerSecond = 8 << 20
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 
@@ -61,6 +71,18 @@ public struct NodeConfiguration: Sendable {
         case exchangeSkipsTombstones
         /// An exchange asks for nothing.
         case exchangeAsksNothing
+        /// A node that returns without its memory answers reads at once.
+        case emptiedAnswersAtOnce
+        /// A node that was being refilled when it died takes itself for whole when it returns.
+        case refillForgotten
+        /// A node that is being refilled asks one other replica only.
+        case refillFromOne
+        /// A hint is forgotten when it is sent.
+        case hintForgottenWhenSent
+        /// Hints go to whoever comes after their node, and who gets one asks nothing.
+        case hintForAnyone
+        /// A fallback mints without what it minted under the same name before.
+        case standInWithoutHistory
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

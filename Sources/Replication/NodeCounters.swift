@@ -46,61 +46,82 @@ public struct NodeCounters: Equatable, Sendable {
     public var deltasUngrounded = 0
     /// Whole states sent instead.
     public var statesSent = 0
+    /// Nodes that the members declared dead.
+    public var membersLost = 0
+    /// Times that two processes spoke under one number.
+    public var memberConflicts = 0
+    /// Reads of other nodes that were not answered because the key range is not whole here.
+    public var declinedReads = 0
+    /// Records that this node lacked after it had lost its memory, and asked for.
+    public var refilledKeys = 0
+    /// Hints that this node took in for others.
+    public var hintsTaken = 0
+    /// Hints that it was asked to keep and refused.
+    public var hintsRefused = 0
+    /// Hints that their nodes acknowledged.
+    public var hintsHandedOff = 0
+    /// Bytes that hints took on their way to their nodes.
+    public var handOffBytes = 0
+    /// Hints given up: too old, or emptied away with their keyspace.
+    public var hintsDropped = 0
+    /// Replays of hints that were refused or broke off.
+    public var handOffsFailed = 0
+    /// Writes and reads that reached their quorum with the help of fallbacks.
+    public var degraded = 0
 
     public init() {}
 
     /// Adds what another life of a node counted.
     public mutating func add(_ other: NodeCounters) {
-        connections += other.connections
-        commands += other.commands
-        commandErrors += other.commandErrors
-        protocolErrors += other.protocolErrors
-        reads += other.reads
-        writes += other.writes
-        forwarded += other.forwarded
-        unavailable += other.unavailable
-        unknown += other.unknown
-        overloaded += other.overloaded
-        readRepairs += other.readRepairs
-        repaired += other.repaired
-        hedgedReads += other.hedgedReads
-        droppedValues += other.droppedValues
-        refusedAhead += other.refusedAhead
-        overruledAhead += other.overruledAhead
-        identitiesRenewed += other.identitiesRenewed
-        malformedMessages += other.malformedMessages
-        lateAnswers += other.lateAnswers
-        restamped += other.restamped
-        messagesReceived += other.messagesReceived
-        exchanges += other.exchanges
-        exchangedKeys += other.exchangedKeys
-        exchangeBytes += other.exchangeBytes
-        exchangesDeferred += other.exchangesDeferred
-        deltasSent += other.deltasSent
-        deltaBytes += other.deltaBytes
-        deltasUngrounded += other.deltasUngrounded
-        statesSent += other.statesSent
+        for (_, path) in NodeCounters.all { self[keyPath: path] += other[keyPath: path] }
     }
 
     /// Each counter with its name, in a fixed order.
     public var named: [(name: String, value: Int)] {
-        [
-            ("connections", connections), ("commands", commands),
-            ("command_errors", commandErrors), ("protocol_errors", protocolErrors),
-            ("reads", reads), ("writes", writes), ("forwarded", forwarded),
-            ("unavailable", unavailable), ("unknown", unknown), ("overloaded", overloaded),
-            ("read_repairs", readRepairs), ("repaired", repaired), ("hedged_reads", hedgedReads),
-            ("dropped_values", droppedValues), ("refused_ahead", refusedAhead),
-            ("overruled_ahead", overruledAhead), ("identities_renewed", identitiesRenewed),
-            ("malformed_messages", malformedMessages), ("late_answers", lateAnswers),
-            ("restamped", restamped),
-            ("messages_received", messagesReceived), ("exchanges", exchanges),
-            ("exchanged_keys", exchangedKeys), ("exchange_bytes", exchangeBytes),
-            ("exchanges_deferred", exchangesDeferred),
-            ("deltas_sent", deltasSent),
-            ("delta_bytes", deltaBytes),
-            ("deltas_ungrounded", deltasUngrounded),
-            ("states_sent", statesSent),
-        ]
+        NodeCounters.all.map { ($0.name, self[keyPath: $0.path]) }
     }
+
+    private static let all: [(name: String, path: WritableKeyPath<NodeCounters, Int> & Sendable)] =
+    [
+        ("connections", \.connections),
+        ("commands", \.commands),
+        ("command_errors", \.commandErrors),
+        ("protocol_errors", \.protocolErrors),
+        ("reads", \.reads),
+        ("writes", \.writes),
+        ("forwarded", \.forwarded),
+        ("unavailable", \.unavailable),
+        ("unknown", \.unknown),
+        ("overloaded", \.overloaded),
+        ("read_repairs", \.readRepairs),
+        ("repaired", \.repaired),
+        ("hedged_reads", \.hedgedReads),
+        ("dropped_values", \.droppedValues),
+        ("refused_ahead", \.refusedAhead),
+        ("overruled_ahead", \.overruledAhead),
+        ("identities_renewed", \.identitiesRenewed),
+        ("malformed_messages", \.malformedMessages),
+        ("late_answers", \.lateAnswers),
+        ("restamped", \.restamped),
+        ("messages_received", \.messagesReceived),
+        ("exchanges", \.exchanges),
+        ("exchanged_keys", \.exchangedKeys),
+        ("exchange_bytes", \.exchangeBytes),
+        ("exchanges_deferred", \.exchangesDeferred),
+        ("deltas_sent", \.deltasSent),
+        ("delta_bytes", \.deltaBytes),
+        ("deltas_ungrounded", \.deltasUngrounded),
+        ("states_sent", \.statesSent),
+        ("members_lost", \.membersLost),
+        ("member_conflicts", \.memberConflicts),
+        ("declined_reads", \.declinedReads),
+        ("refilled_keys", \.refilledKeys),
+        ("hints_taken", \.hintsTaken),
+        ("hints_refused", \.hintsRefused),
+        ("hints_handed_off", \.hintsHandedOff),
+        ("hand_off_bytes", \.handOffBytes),
+        ("hints_dropped", \.hintsDropped),
+        ("hand_offs_failed", \.handOffsFailed),
+        ("degraded", \.degraded),
+    ]
 }

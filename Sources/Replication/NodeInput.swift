@@ -21,6 +21,8 @@ public enum NodeInput {
     case diskFull
     /// There is room again.
     case diskWritable
+    /// The process is about to end in good order: the others are told.
+    case stopping
     /// `nextDeadline` has passed, or nothing in particular.
     case deadline
 }

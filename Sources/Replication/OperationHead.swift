@@ -22,6 +22,8 @@ struct WriteOperation {
     /// What a client is told when the quorums are reached.
     let success: WriteReply
     var tally: WriteTally
+    /// Replicas of the key; who stands behind them in the preference list is a fallback.
+    let primaries: Int
     /// The record, to be stamped anew when a replica already has a later one; empty where that is
     /// not wanted.
     var record: [UInt8] = []
@@ -57,6 +59,8 @@ struct ReadOperation {
     /// When further replicas are asked because the first are slow.
     var hedgeAt: Deadline
     var tally: ReadTally
+    /// Replicas of the key; who stands behind them in the preference list is a fallback.
+    let primaries: Int
     /// Replicas that were asked and have neither answered nor been lost.
     var asked: UInt64 = 0
     /// Replicas that were ever asked.
@@ -110,6 +114,13 @@ struct ReadLevels {
     let readQuorum: Int
     let primaryReadQuorum: Int
     let timeoutMilliseconds: UInt32
+
+    /// The arithmetic of one read.
+    func tally(of replicaCount: Int) -> ReadTally {
+        ReadTally(
+            replicaCount: replicaCount, readQuorum: readQuorum,
+            primaryReadQuorum: primaryReadQuorum)
+    }
 }
 
 /// A request with several keys, waiting for all of them.

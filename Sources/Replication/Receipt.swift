@@ -16,6 +16,8 @@ struct Receipt {
     let durable: Int?
     /// The newest dot of what was read, or the dot of what was written.
     let dot: Dot?
+    /// How many of those that answered were fallbacks.
+    var fallbacks = 0
 
     func write(into buffer: inout ByteBuffer) {
         buffer.writeBulk("mode")
@@ -26,13 +28,15 @@ struct Receipt {
         buffer.writeInteger(answered)
         buffer.writeBulk("required")
         buffer.writeInteger(required)
+        buffer.writeBulk("fallbacks")
+        buffer.writeInteger(fallbacks)
         buffer.writeBulk("durable")
         buffer.writeInteger(durable ?? 0)
         buffer.writeBulk("version")
         buffer.writeBulk(text: dot.map { "\($0.stamp.rawValue)@\($0.identity)" } ?? "none")
     }
 
-    static let pairs = 6
+    static let pairs = 7
 }
 
 extension Node {
@@ -64,7 +68,9 @@ extension Node {
             Receipt(
                 action: "write", answered: write.tally.acknowledged,
                 required: write.tally.writeQuorum, durable: write.tally.acknowledgedDurably,
-                dot: write.dot), write.head.target, &effects)
+                dot: write.dot,
+                fallbacks: write.tally.acknowledged - write.tally.acknowledgedByPrimaries),
+            write.head.target, &effects)
     }
 
     mutating func writeReadReceipt(
@@ -73,8 +79,8 @@ extension Node {
         tell(
             Receipt(
                 action: "read", answered: receiptAnswers, required: receiptAnswers, durable: nil,
-                dot: context.newest), target, &effects)
-        receiptAnswers = 1
+                dot: context.newest, fallbacks: receiptFallbacks), target, &effects)
+        (receiptAnswers, receiptFallbacks) = (1, 0)
     }
 
     /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the

@@ -23,6 +23,10 @@ enum OperationKind: UInt8 {
     case gather = 3
     case forward = 4
     case administration = 5
+    /// Not in a slab: at most one marker of a refill is on its way to the disk.
+    case refill = 6
+    /// A hint on its way to its node; kept in `HintQueue`, not in a slab.
+    case hint = 7
 }
 
 /// Operations under way, found by number in O(1) and walked in index order, which is the same in

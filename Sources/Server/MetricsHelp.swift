@@ -29,6 +29,17 @@ enum MetricsHelp {
         "deltas_sent": "Deltas of typed values sent, one for each replica.",
         "delta_bytes": "Bytes of the deltas that were sent.",
         "deltas_ungrounded": "Deltas from other nodes that stood upon what was not here.",
+        "members_lost": "Nodes that the members declared dead.",
+        "member_conflicts": "Times that two processes spoke under one node's number.",
         "states_sent": "Whole states of typed values sent where a delta did not do.",
+        "declined_reads": "Reads of other nodes not answered because the range is not whole here.",
+        "refilled_keys": "Records asked for after this node had lost its memory.",
+        "hints_taken": "Hints taken in for nodes that were away.",
+        "hints_refused": "Hints that there was no room or no right clock for.",
+        "hints_handed_off": "Hints that their nodes acknowledged.",
+        "hand_off_bytes": "Bytes that hints took on their way to their nodes.",
+        "hints_dropped": "Hints given up: too old, or emptied away with their keyspace.",
+        "hand_offs_failed": "Replays of hints that were refused or broke off.",
+        "degraded": "Operations that reached their quorum with the help of fallbacks.",
     ]
 }

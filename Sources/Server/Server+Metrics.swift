@@ -19,6 +19,7 @@ extension Server {
         writeStaleness(keyspaces, &text)
         writeContents(keyspaces, &text)
         writeLinks(&text)
+        writeRefill(&text)
         writeLoop(&text)
         writeJournal(&text)
         writeRecovery(&text)
@@ -138,6 +139,14 @@ extension Server {
         text.family("quorate_link_up", .gauge, "Whether the link to a node is up.")
         for link in figures { text.sample(link.isUp ? 1 : 0, label(link)) }
         text.family(
+            "quorate_link_silent", .gauge,
+            "Whether nothing came over a link in the last 0.8 s although it is up.")
+        for link in figures { text.sample(link.isUp && !link.isHeard ? 1 : 0, label(link)) }
+        text.family(
+            "quorate_member_alive", .gauge,
+            "Whether the members believe a node to be alive or suspect: not dead, left or removed.")
+        for link in figures { text.sample(link.isBelievedAlive ? 1 : 0, label(link)) }
+        text.family(
             "quorate_link_clock_ahead_seconds", .gauge,
             "How far a node's wall clock is ahead of this one's, the way of its last message "
                 + "included.")
@@ -147,9 +156,43 @@ extension Server {
         }
         text.family("quorate_link_backlog_bytes", .gauge, "Messages that wait for a node.")
         for link in figures { text.sample(backlogBytes(of: link), label(link)) }
+        writeHints(figures, &text)
         text.single(
             "quorate_clock_contradicted", .gauge, node.isClockContradicted ? 1 : 0,
             "Whether no linked node's clock is near this one's, so that nothing is written here.")
+    }
+
+    private func writeRefill(_ text: inout MetricsText) {
+        let figures = node.refillFigures
+        text.single(
+            "quorate_refilling", .gauge, node.isRefilling ? 1 : 0,
+            "Whether some key ranges are not whole here, so that their reads go elsewhere.")
+        text.single(
+            "quorate_refill_ranges", .gauge, figures.ranges,
+            "Key ranges that this node keeps, for each n, while it is being refilled.")
+        text.single(
+            "quorate_refill_ranges_whole", .gauge, figures.wholeRanges,
+            "Of these, how many are whole.")
+        text.family(
+            "quorate_refill_waits", .gauge,
+            "Whether a node has not said yet that it has nothing that is lacked here.")
+        for link in node.linkFigures where node.isRefilling {
+            text.sample(figures.waitingFor.contains(link.node) ? 1 : 0, label(link))
+        }
+    }
+
+    private func writeHints(_ figures: [LinkFigures], _ text: inout MetricsText) {
+        text.family("quorate_hints", .gauge, "Records kept here for a node that was away.")
+        for link in figures { text.sample(link.hints, label(link)) }
+        text.family("quorate_hint_bytes", .gauge, "What they take in memory.")
+        for link in figures { text.sample(link.hintBytes, label(link)) }
+        text.family("quorate_hint_oldest_age_seconds", .gauge, "How old the oldest of them is.")
+        for link in figures {
+            text.sample(milliseconds: Int64(clamping: link.oldestHintMilliseconds), label(link))
+        }
+        text.single(
+            "quorate_hint_limit_bytes", .gauge, node.hintBytesMax,
+            "What hints may take before more are refused.")
     }
 
     private func label(_ link: LinkFigures) -> [MetricsText.Label] {

@@ -45,13 +45,16 @@ extension Server {
         _ now: Instant, _ log: Log
     ) throws(ServerError) -> Recovered {
         let identity: ReplicaIdentity
+        let before: IdentityFile?
         do throws(IdentityError) {
+            before = try IdentityFile.read(from: disk)
             identity = try IdentityFile.claim(
                 on: disk, node: configuration.node.node, clusterID: configuration.node.clusterID,
                 wallMilliseconds: now.wallMilliseconds)
         } catch { throw ServerError(error) }
         var node = Node(
             configuration.nodeWithinJournal, identity: identity, seed: random.next(), now: now)
+        if let before { node.resumes(after: before.epoch) }
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
         let figures = RecoveryFigures(
@@ -80,6 +83,7 @@ extension Server {
         if let malformed {
             throw .corruption("a record passed its checksum and is malformed: \(malformed.text)")
         }
+        if !report.quarantined.isEmpty { node.distrustMemory() }
         return report
     }
 

@@ -14,6 +14,7 @@ extension Server {
         guard stopsBy == nil else { return }
         let patience = UInt64.nanoseconds(milliseconds: configuration.limits.stopMilliseconds)
         stopsBy = now.monotonic + patience
+        node.step(.stopping, now: now, into: &effects)
         try? poller.remove(clientListener.descriptor)
         try? poller.remove(linkListener.descriptor)
         if let scrapes = scrapeDescriptor { try? poller.remove(scrapes) }

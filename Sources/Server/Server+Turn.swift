@@ -40,6 +40,7 @@ extension Server {
         if now.monotonic >= tendScrapesAt { tendScrapes() }
         try walkEffects()
         if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
+        tellRefill()
         endJournalTurn()
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
         try tendStop()

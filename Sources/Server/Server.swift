@@ -41,6 +41,7 @@ public struct Server: ~Copyable {
     var effects = Effects()
     var now: Instant
     /// When it began, milliseconds since 1970.
+    var refillNotes = RefillNotes()
     let startedAt: UInt64
     var random: PRNG
 

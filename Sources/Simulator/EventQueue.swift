@@ -22,6 +22,8 @@ enum Event {
     case clientTurn(client: Int)
     case clientPatience(client: Int, generation: Int, request: Int)
     case fault(FaultKind)
+    /// Who lost its disk dies once more.
+    case relapse(machine: Int)
     case administer
     case heal(Mend)
     case start(machine: Int)

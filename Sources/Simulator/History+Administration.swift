@@ -173,7 +173,9 @@ extension History {
 
     private mutating func observe(change: Sibling, of name: [UInt8]) {
         var raw: UInt64 = 0
-        for byte in change.value.suffix(8).reversed() { raw = raw << 8 | UInt64(byte) }
+        // Behind flags, levels, floor, conflict, durability, ttl and limits (`KeyspaceChange`).
+        let bytes = change.value.dropFirst(41).prefix(8)
+        for byte in bytes.reversed() { raw = raw << 8 | UInt64(byte) }
         let stamp = Stamp(rawValue: raw)
         let isDefault = name == Array("default".utf8)
         for (index, keyspace) in plan.keyspaces.enumerated()

@@ -13,6 +13,8 @@ import Causality
 //    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
 //    out: what it wrote is brought back to the present once the clock is right again, behind what
 //    others wrote meanwhile.
+//    An emptied disk takes back what one replica alone acknowledged (w = 1), and nothing else:
+//    no other disk is emptied before the node is whole again.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
 //    the later stamp. Clocks that jump by an hour take that back: the write of a slow clock loses
 //    to the past, which is last-writer-wins' known price.
@@ -20,6 +22,7 @@ import Causality
 //    have happened replaces it.
 //
 // 5. One dot names one value, for ever.
+// 6. Where fallbacks stand in, 2 and 4 hold from when all hints have been handed off.
 //
 // With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
 // order is the order of real time, and a value is stale if its write ended before another
@@ -29,8 +32,10 @@ extension History {
     private func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
-            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read)
+            leastLevel(of: write) + leastLevel(of: read) > mostReplicas(write, read),
+            leastLevel(of: write) > 1 || wipes.allSatisfy({ $0 < write.invoked })
         else { return false }
+        guard !keyspace.isSloppy || read.invoked >= handedOffAt else { return false }
         switch keyspace.durability {
         case .fsync: return true
         case .interval: return write.kind == .emptying || isSynced(write)
@@ -41,7 +46,9 @@ extension History {
     /// Whether every replica of a key has run on for as long as it takes to sync a write.
     private func isSynced(_ write: Operation) -> Bool {
         guard let window = plan.intervalWindow else { return stops.allSatisfy(\.isEmpty) }
-        return replicas(of: write.key).allSatisfy { replica in
+        let isSloppy = plan.keyspaces[write.keyspace].isSloppy
+        let holders = isSloppy ? Array(stops.indices) : replicas(of: write.key)
+        return holders.allSatisfy { replica in
             stops[replica].allSatisfy { $0 < write.invoked || $0 > write.completed + window }
         }
     }

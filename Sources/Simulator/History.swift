@@ -62,8 +62,12 @@ struct History {
     var operations: [Operation] = []
     /// When processes stopped, by machine: what was in memory only may be gone then.
     private(set) var stops: [[UInt64]] = []
+    /// When disks were emptied, never two before the first was refilled.
+    var wipes: [UInt64] = []
     /// A disk rotted: what it had acknowledged is gone.
     var isAnythingLost = false
+    /// When the last hint had reached its node, after everything was healed.
+    var handedOffAt = UInt64.max
     /// By keyspace: what it may be.
     var shapes: [[Shape]] = []
     /// By keyspace: the latest stamp that any node emptied it at.
@@ -127,8 +131,9 @@ struct History {
     mutating func observe(journalPayload payload: UnsafeRawBufferPointer) -> String? {
         guard payload.count > 1 else { return nil }
         if payload[0] == 3 { return observe(definitions: payload) }
-        guard payload[0] == 1 else { return nil }
-        return observe(record: UnsafeRawBufferPointer(rebasing: payload[1...]))
+        guard payload[0] == 1 || payload[0] == 7 else { return nil }
+        let start = payload[0] == 1 ? 1 : 11
+        return observe(record: UnsafeRawBufferPointer(rebasing: payload[start...]))
     }
 
     /// - Returns: what is wrong; nil when nothing is.

@@ -22,6 +22,10 @@ final class Machine {
     var isRotten = false
     /// Rot was found here: the next start leaves out what is damaged.
     var quarantines = false
+    /// Its disk was emptied, and what it held may not all be back.
+    var isWiped = false
+    /// It stays dead until everything is healed; another one takes its place then.
+    var isReplaced = false
     /// What its disk held at some earlier time.
     var backup: SimulatedDisk?
     /// Who the last process was.

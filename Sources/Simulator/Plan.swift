@@ -47,12 +47,32 @@ struct Plan {
         sharedTurnPerMille = random.chance(perMille: 500) ? random.below(300) : 0
         segmentBytes = 4_096 * (16 + random.below(32))
         faultMeans = FaultKind.allCases.map { kind in
-            guard random.chance(perMille: kind.seedsPerMille) else { return nil }
+            guard kind != .wipe, random.chance(perMille: kind.seedsPerMille) else { return nil }
             return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
         drawBrief(seed)
+        drawSloppy(seed)
         drawAdministration(seed)
+        drawWipes(seed)
+    }
+
+    /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
+    /// whole again before all others were asked.
+    private mutating func drawWipes(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x57_49_50_45)
+        let kind = FaultKind.wipe
+        guard random.chance(perMille: kind.seedsPerMille) else { return }
+        faultMeans[kind.rawValue] = .nanoseconds(
+            milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
+        guard nodes > 3 else { return }
+        let quorum = nodes / 2 + 1
+        keyspaces.append(
+            PlannedKeyspace(
+                name: "floor", n: nodes, r: quorum, w: quorum, durability: .fsync,
+                isSiblings: random.below(2) == 0, keys: 1 + random.below(3),
+                readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400,
+                hasStrongFloor: true))
     }
 
     /// One replica that syncs by interval, where nothing stands still: how much does a crash cost?
@@ -63,6 +83,20 @@ struct Plan {
             PlannedKeyspace(
                 name: "brief", n: 1, r: 1, w: 1, durability: .interval, isSiblings: false,
                 keys: 1 + random.below(3), readRepairPerMille: 0, timeoutMilliseconds: 400))
+    }
+
+    /// Fallbacks stand in for primaries that are away; there is at least one.
+    private mutating func drawSloppy(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x53_4C_4F_50_50_59)
+        guard random.chance(perMille: 400) else { return }
+        let n = 2 + random.below(nodes - 2)
+        keyspaces.append(
+            PlannedKeyspace(
+                name: "sloppy", n: n, r: 1 + random.below(n), w: 1 + random.below(n),
+                durability: [.fsync, .fsync, .fsync, .interval, .memory][random.below(5)],
+                isSiblings: random.below(3) == 0, keys: 1 + random.below(4),
+                readRepairPerMille: [0, 0, 100, 1_000][random.below(4)],
+                timeoutMilliseconds: 100 + random.below(500), isSloppy: true))
     }
 
     /// From a generator of its own, so that seeds without an operator are what they were.
@@ -102,7 +136,7 @@ struct Plan {
 /// What can go wrong.
 enum FaultKind: Int, CaseIterable {
     case powerCut, kill, killAll, oneWayCut, partition, linkBreak, syncFailure, diskFull, slowDisk
-    case clockJump, pause, clientBreak, rot, restore
+    case clockJump, pause, clientBreak, rot, restore, wipe
 
     /// Out of a thousand seeds, in how many it happens at all.
     var seedsPerMille: Int {
@@ -112,6 +146,7 @@ enum FaultKind: Int, CaseIterable {
         case .clockJump: 250
         case .rot: 250
         case .restore: 100
+        case .wipe: 400
         }
     }
 
@@ -119,7 +154,7 @@ enum FaultKind: Int, CaseIterable {
     var meanMilliseconds: Int {
         switch self {
         case .killAll: 3_000
-        case .clockJump, .diskFull, .rot, .restore: 2_000
+        case .clockJump, .diskFull, .rot, .restore, .wipe: 2_000
         case .powerCut, .kill, .oneWayCut, .partition, .linkBreak, .syncFailure, .slowDisk, .pause,
             .clientBreak: 1_000
         }
@@ -167,6 +202,9 @@ struct PlannedKeyspace {
     let readRepairPerMille: Int
     let timeoutMilliseconds: Int
     var life = Life.fixed
+    /// No request may ask for less than r and w.
+    var hasStrongFloor = false
+    var isSloppy = false
 
     /// Assignments as `KEYSPACE CREATE` takes them.
     var settings: [String] { settings(History.Shape(self)) }
@@ -181,8 +219,8 @@ struct PlannedKeyspace {
         return [
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
-            "readrepair=\(readRepairPerMille)",
-        ]
+            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
+        ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 
     static func draw(nodes: Int, _ random: inout PRNG) -> [PlannedKeyspace] {

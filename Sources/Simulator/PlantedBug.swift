@@ -30,4 +30,16 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case exchangeSkipsTombstones = "exchange-skips-tombstones"
     /// An exchange sends what the other side lacks and asks for nothing.
     case exchangeAsksNothing = "exchange-asks-nothing"
+    /// A node that returns with an empty disk answers reads at once.
+    case emptiedAnswersAtOnce = "emptied-answers-at-once"
+    /// A node that dies while it is being refilled takes itself for whole when it returns.
+    case refillForgotten = "refill-forgotten-by-crash"
+    /// A node that is being refilled asks one other replica only.
+    case refillFromOne = "refill-from-one"
+    /// A hint is forgotten when it is sent, acknowledged or not.
+    case hintForgottenWhenSent = "hint-forgotten-when-sent"
+    /// Hints name a node that is no replica of their key, and it takes them.
+    case hintForAnyone = "hint-for-anyone"
+    /// A fallback that stands in mints without the history that the name of its dots claims.
+    case standInWithoutHistory = "stand-in-without-history"
 }

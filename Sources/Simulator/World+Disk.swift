@@ -99,10 +99,12 @@ extension World {
 
     func start(_ machine: Machine) {
         guard machine.process == nil else { return }
+        let before = try? IdentityFile.read(from: machine.disk)
         guard let identity = claim(machine) else { return }
         var node = Node(
             configuration(machine), identity: identity, seed: machine.random.next(),
             now: machine.now(time))
+        if let before { node.resumes(after: before.epoch) }
         let report: RecoveryReport
         do throws(RecoveryError) {
             let policy: RecoveryPolicy =
@@ -110,7 +112,10 @@ extension World {
             report = try recover(machine, policy, into: &node)
         } catch { return recoveryFailed(machine, error) }
         if report.droppedBytes > 0 { counters.tornTails += 1 }
-        if !report.quarantined.isEmpty { note("\(machine.node) quarantined \(report.quarantined)") }
+        if !report.quarantined.isEmpty {
+            note("\(machine.node) quarantined \(report.quarantined)")
+            if plant != .rotAccepted { node.distrustMemory() }
+        }
         var journal = Journal(
             resuming: report,
             limits: JournalLimits(segmentBytes: plan.segmentBytes, batchBytesMax: 4_096 * 5),
@@ -210,6 +215,7 @@ extension World {
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
             if plant == .writeQuorumOffByOne, keyspace.w > 1 {
+                _ = settings.set("floor=none")
                 _ = settings.set("w=\(keyspace.w - 1)")
             }
             if plant == .lastWriterWinsForSiblings { _ = settings.set("conflict=lww") }
@@ -227,6 +233,12 @@ extension World {
         case .emptiedByOwnClock: .emptiedByOwnClock
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
+        case .emptiedAnswersAtOnce: .emptiedAnswersAtOnce
+        case .refillForgotten: .refillForgotten
+        case .refillFromOne: .refillFromOne
+        case .hintForgottenWhenSent: .hintForgottenWhenSent
+        case .hintForAnyone: .hintForAnyone
+        case .standInWithoutHistory: .standInWithoutHistory
         default: nil
         }
     }

@@ -50,10 +50,7 @@ extension World {
         case .linkBreak: breakLink()
         case .syncFailure: draw().disk.failNextSync = true
         case .diskFull: fillDisk(draw())
-        case .slowDisk:
-            let machine = draw()
-            machine.diskFactor = 1 + UInt64(faultRandom.below(200))
-            after(1_500, .diskSpeed(machine: machine.index))
+        case .slowDisk: slowDown(draw())
         case .clockJump: jumpClock()
         case .pause:
             let machine = draw()
@@ -71,7 +68,13 @@ extension World {
             schedule(.clientTurn(client: index), after: 800_000_001)
         case .rot: rot(draw())
         case .restore: restore(draw())
+        case .wipe: wipe(draw())
         }
+    }
+
+    private func slowDown(_ machine: Machine) {
+        machine.diskFactor = 1 + UInt64(faultRandom.below(200))
+        after(1_500, .diskSpeed(machine: machine.index))
     }
 
     private func killAll() {
@@ -137,6 +140,37 @@ extension World {
         machine.index > 0 || !plan.mayJumpClocks
     }
 
+    /// Puts an empty disk in. Not while another one's content may still be missing: what two disks
+    /// lose between them no store has.
+    private func wipe(_ machine: Machine) {
+        for other in machines where other.process?.node.isRefilling == false {
+            other.isWiped = false
+        }
+        guard machine.process != nil, hasRightClock(machine),
+            machines.allSatisfy({ !$0.isWiped })
+        else { return }
+        note("\(machine.node) loses its disk")
+        counters.wipes += 1
+        history.wipes.append(time)
+        machine.isReplaced = faultRandom.below(4) == 0
+        let delay = (machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000))
+            + foreignDiskDelay(machine)
+        stop(machine, isPowerCut: true, restartAfter: delay)
+        let again = delay + 10 + faultRandom.below(500)
+        schedule(
+            .relapse(machine: machine.index), after: .nanoseconds(milliseconds: UInt64(again)))
+        machine.disk = SimulatedDisk(prng: machine.random.split())
+        machine.isWiped = true
+    }
+
+    /// A machine that is being refilled dies in the middle of it.
+    func relapse(_ machine: Machine) {
+        guard phase == .safety, machine.process?.node.isRefilling == true else { return }
+        note("\(machine.node) dies while it is being refilled")
+        counters.relapses += 1
+        stop(machine, isPowerCut: faultRandom.below(2) == 0, restartAfter: 20)
+    }
+
     private func rot(_ machine: Machine) {
         guard machine.process != nil, hasRightClock(machine) else { return }
         stop(machine, isPowerCut: true, restartAfter: 200)
@@ -177,6 +211,7 @@ extension World {
     private static let healing: UInt64 = 8_000_000_000
 
     func enter(_ next: Phase) {
+        if next == .firstReads, awaitsHints() { return }
         note("phase \(next)")
         phase = next
         switch next {
@@ -184,10 +219,9 @@ extension World {
         case .healing:
             healAll()
             let late = machines.filter { $0.process == nil && hasRightClock($0) }
-            let delay = late.map { foreignDiskDelay($0) }.max() ?? 0
-            schedule(
-                .phase(.firstReads),
-                after: World.healing + .nanoseconds(milliseconds: UInt64(delay)))
+            let delay = UInt64(late.map { foreignDiskDelay($0) }.max() ?? 0)
+            let healing = (hasSloppy ? 2 : 1) * World.healing
+            schedule(.phase(.firstReads), after: healing + .nanoseconds(milliseconds: delay))
         case .firstReads:
             checkConvergence()
             assign()
@@ -199,6 +233,28 @@ extension World {
         }
     }
 
+    private var hasSloppy: Bool { plan.keyspaces.contains { $0.isSloppy } }
+
+    /// Whether there are hints that have not reached their nodes: what they bring has to be
+    /// exchanged before replicas are compared.
+    private func awaitsHints() -> Bool {
+        let left = machines.reduce(0) { sum, machine in
+            let links = machine.process?.node.linkFigures ?? []
+            return sum + links.reduce(0) { $0 + $1.hints }
+        }
+        guard left > 0 else {
+            history.handedOffAt = time
+            return false
+        }
+        hintWaits += 1
+        guard hintWaits < 5 else {
+            violate("\(left) hints stay although everything is healed")
+            return true
+        }
+        schedule(.phase(.firstReads), after: World.healing)
+        return true
+    }
+
     private func healAll() {
         heal(.partition)
         for machine in machines {
@@ -206,6 +262,10 @@ extension World {
             heal(.diskSpeed(machine: machine.index))
             heal(.clock(machine: machine.index))
             machine.disk.failNextSync = false
+            if machine.isReplaced, machine.process == nil {
+                restart(machine, after: 100 + foreignDiskDelay(machine))
+            }
+            machine.isReplaced = false
         }
     }
 
@@ -260,6 +320,13 @@ extension World {
             for holder in holders where states[holder][name] != states[holders[0]][name] {
                 violate(
                     "\(machines[holder].node) and \(machines[holders[0]].node) differ in "
+                        + String(decoding: name, as: UTF8.self))
+            }
+            let isFixed = plan.keyspaces[history.keys[key].keyspace].life == .fixed
+            for other in machines.indices
+            where isFixed && !holders.contains(other) && states[other][name] != nil {
+                violate(
+                    "\(machines[other].node) is no replica and holds "
                         + String(decoding: name, as: UTF8.self))
             }
         }

@@ -122,8 +122,9 @@ extension World {
 
     private func observeFrame(_ frame: UnsafeRawBufferPointer) {
         let payload = UnsafeRawBufferPointer(rebasing: frame[Frame.headerBytes...])
-        guard payload.count > 10, payload[0] == 1 else { return }
-        complain(history.observe(record: UnsafeRawBufferPointer(rebasing: payload[10...])))
+        let starts: [UInt8: Int] = [1: 10, 18: 20, 19: 10]
+        guard payload.count > 20, let start = starts[payload[0]] else { return }
+        complain(history.observe(record: UnsafeRawBufferPointer(rebasing: payload[start...])))
     }
 
     private func complain(_ problem: String?) {

@@ -25,18 +25,25 @@ extension World {
         let names = [
             "?", "replicate", "replicated", "read", "answer", "command", "command reply",
             "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
-            "exchange",
+            "exchange", "delta", "members", "refill", "hint", "hand-off", "known life",
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), 12)]) \(number) flag \(payload[1])"
+        let name = "\(names[min(Int(payload[0]), names.count - 1)]) \(number) flag \(payload[1])"
         switch payload[0] {
-        case 1: return name + " " + describe(record: rest)
+        case 1, 17: return name + " " + describe(record: rest)
+        case 16:
+            let target = " for node \(Int(rest[0]) | Int(rest[1]) << 8) "
+            return name + target + describe(record: UnsafeRawBufferPointer(rebasing: rest[10...]))
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
+        case 4 where rest.isEmpty: return name + " declined"
         case 4: return name + (rest.count == 8 ? " nothing" : " " + describe(record: rest))
         case 12:
             let questions = ["roots", "branches", "leaves", "keys", "wanted", "held"]
             return "exchange of \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
+        case 13:
+            let questions = ["inquiry", "same", "sums", "differing", "states", "lacked"]
+            return "refill's \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
         default: return name
         }
     }
@@ -46,6 +53,15 @@ extension World {
         switch payload[0] {
         case 1: return describe(record: rest)
         case 2: return "removal of " + String(decoding: rest, as: UTF8.self)
+        case 4: return "delta"
+        case 5: return "members"
+        case 6: return payload[9] == 1 ? "that it is whole" : "which ranges are whole"
+        case 7:
+            return "hint for node \(Int(rest[0]) | Int(rest[1]) << 8) "
+                + describe(record: UnsafeRawBufferPointer(rebasing: rest[10...]))
+        case 8:
+            return "end of the hint for node \(Int(rest[0]) | Int(rest[1]) << 8) of "
+                + String(decoding: rest[2...], as: UTF8.self)
         default: return "definitions"
         }
     }

@@ -48,6 +48,7 @@ final class World {
     /// Lines for a reader, kept only when a run is repeated to explain it.
     var transcript: [String]?
     var repairsBefore = 0
+    var hintWaits = 0
 
     /// A run that needs more than this does not come to an end.
     private static let eventsMax = 2_000_000
@@ -152,6 +153,7 @@ final class World {
         case .clientPatience(let client, let generation, let request):
             losePatience(client, generation, request)
         case .fault(let kind): strike(kind)
+        case .relapse(let machine): relapse(machines[machine])
         case .administer: administer()
         case .heal(let mend): heal(mend)
         case .start(let machine): start(machines[machine])
@@ -179,7 +181,8 @@ final class World {
         case .call(let from, _): from
         case .linkLost(let at, _, _), .greetingOver(let at, _, _): at
         case .toNode(let client, _, _): clients[client].machine
-        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .administer, .heal,
+        case .toClient, .hungUp, .clientTurn, .clientPatience, .fault, .relapse, .administer,
+            .heal,
             .phase:
             nil
         }
@@ -209,6 +212,8 @@ struct WorldCounters {
     var pauses = 0
     var clockJumps = 0
     var restores = 0
+    var wipes = 0
+    var relapses = 0
     var emptied = 0
     var resized = 0
     var administrationRefused = 0
@@ -226,6 +231,8 @@ struct WorldCounters {
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
+            ("disks_emptied", wipes),
+            ("deaths_while_refilling", relapses),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("administration_refused", administrationRefused),
             ("administration_unknown", administrationUnknown),

@@ -104,8 +104,8 @@ enum ClusterCommand {
 
     static func table(_ statuses: [NodeStatus]) -> TextTable {
         var table = TextTable([
-            "node", "state", "pid", "clients", "metrics", "links to others", "keys",
-            "p99 reads", "p99 writes", "stale reads",
+            "node", "state", "pid", "clients", "metrics", "links to others", "refill", "keys",
+            "p99 reads", "p99 writes", "stale reads", "hints kept",
         ])
         for status in statuses {
             let health = status.health
@@ -118,13 +118,23 @@ enum ClusterCommand {
                 status.node.client.description,
                 status.node.metrics?.description ?? "-",
                 health?.linksUp.map { "\($0) of \(statuses.count - 1)" } ?? "-",
+                refill(health),
                 health?.keys.map { String($0) } ?? "-",
                 health?.readP99.map(milliseconds) ?? "-",
                 health?.writeP99.map(milliseconds) ?? "-",
                 stale(health),
+                hints(health),
             ])
         }
         return table
+    }
+
+    /// How far a node is that had lost its memory, and for whom it waits.
+    private static func refill(_ health: NodeHealth?) -> String {
+        guard let health, health.answers else { return "-" }
+        guard let refill = health.refill else { return "whole" }
+        let waits = refill.waitsFor.isEmpty ? "" : ", waits for \(refill.waitsFor)"
+        return "\(refill.wholeRanges)/\(refill.ranges) ranges\(waits)"
     }
 
     /// Of the reads that were compared with all replicas.
@@ -132,6 +142,13 @@ enum ClusterCommand {
         guard let compared = health?.readsCompared, let stale = health?.readsStale, compared > 0
         else { return "-" }
         return "\(stale) of \(compared)"
+    }
+
+    /// Records for nodes that were away, and how old the oldest is.
+    private static func hints(_ health: NodeHealth?) -> String {
+        guard let hints = health?.hints else { return "-" }
+        guard hints > 0, let oldest = health?.oldestHint else { return "0" }
+        return "\(hints), oldest \((oldest + 500) / 1_000) s"
     }
 
     /// With two decimals.

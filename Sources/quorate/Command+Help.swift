@@ -47,7 +47,7 @@ extension Command {
                     "port", value: "BASE",
                     "client ports BASE, BASE+1, …, metrics 5,000 and links 10,000 above "
                         + "(default: free ones)"),
-                CommandLineOption("faults", "let DEBUG CUT and DEBUG HEAL cut and heal links"),
+                CommandLineOption("faults", "let DEBUG CUT, LOSE and HEAL break and heal links"),
                 .json,
             ]
         case .clusterDown, .clusterStatus: return [directory, .json]
@@ -97,6 +97,7 @@ extension Command {
                                    typed values merge
           durability=fsync|interval(100)|memory
           ttl=60000                milliseconds; 0 for never
+          sloppy=on|off            fallbacks stand in for replicas that are away
           readrepair=100           reads of 1,000 that are compared with all replicas after
                                    their answer: repairs, and how stale answers were
           timeout= keybytes= valuebytes= siblings=
@@ -116,9 +117,9 @@ extension Command {
                                    (default: nowhere; host 127.0.0.1; port 0: a free one)
           recovery: "refuse"       do not start on damaged files; "quarantine": put them
                                    aside and start, other replicas repair what was lost
-          faults: false            true lets DEBUG CUT cut links
+          faults: false            true lets DEBUG CUT and LOSE break links
           limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
-                                   linkBacklogBytes
+                                   linkBacklogBytes, hintBytes, hintMinutes
           keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
 
         """

@@ -31,6 +31,8 @@ extension Server.Configuration {
             bulkBytesMax: settings.limits.requestBytes, argumentsMax: 65_536,
             requestBytesMax: 2 * settings.limits.requestBytes)
         node.memoryBytesMax = settings.limits.memoryBytes
+        node.hintBytesMax = settings.limits.hintBytes
+        node.hintMillisecondsMax = UInt64(settings.limits.hintMinutes) * 60_000
         node.faults = settings.faults
         self.init(node: node, dataDirectory: settings.dataDirectory)
         clientHost = settings.client.host

@@ -76,7 +76,7 @@ struct FrameFuzzTests {
         hello.encode(into: &encoded)
         let original = Array(encoded.bytes)
         var mutation = Mutation(
-            seed: 7, messages: (1...11).map { [UInt8($0)] + [UInt8](repeating: 7, count: 40) })
+            seed: 7, messages: (1...19).map { [UInt8($0)] + [UInt8](repeating: 7, count: 40) })
         var (refused, wrong) = (0, 0)
         for _ in 0..<FuzzCount.rounds {
             var bytes = original

@@ -177,7 +177,8 @@ struct HostileTests {
         let number = UInt64(1) << 32 | 4 << 28
         for reply in [
             "", "+OK\r\n+OK\r\n", "+OK", "OK\r\n", "$2\r\nab", "$3\r\nab\r\n", "$2\r\nab\r\n:1\r\n",
-            "$-2\r\n", "*2\r\n:1\r\n", ":1x\r\n", ":99999999999999999999\r\n", "+O\nK\r\n",
+            "$-2\r\n", "*2\r\n:1\r\n", "*1\r\n", "*-2\r\n", "*1\r\n:1\r\n:2\r\n",
+            ":1x\r\n", ":99999999999999999999\r\n", "+O\nK\r\n",
         ] {
             let (cluster, owner, _) = waiting()
             cluster.deliver(

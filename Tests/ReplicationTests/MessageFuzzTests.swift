@@ -11,9 +11,11 @@ struct MessageFuzzTests {
     @Test("the recorded messages are of every kind")
     func everyKind() {
         let frames = Cluster.recordedFrames()
-        #expect(Set(frames.map { $0[Frame.headerBytes] }) == Set(1...12))
+        #expect(Set(frames.map { $0[Frame.headerBytes] }) == Set(1...18))
         let exchanges = frames.filter { $0[Frame.headerBytes] == Message.exchangeKind }
         #expect(Set(exchanges.map { $0[Frame.headerBytes + 10] }) == Set(0...5))
+        let refills = frames.filter { $0[Frame.headerBytes] == Message.refillKind }
+        #expect(Set(refills.map { $0[Frame.headerBytes + 10] }) == Set(0...5))
     }
 
     @Test("mutated messages trap nothing, fill nothing, and acknowledge nothing falsely")

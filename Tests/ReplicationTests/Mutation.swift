@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Testing
 
 @testable import Replication
 
@@ -16,7 +17,8 @@ struct Mutation {
 
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (1...11).map { kind in messages.filter { $0[0] == kind } }
+        originals = (1...18).map { kind in messages.filter { $0[0] == kind } }
+            .filter { !$0.isEmpty }
     }
 
     mutating func original() -> [UInt8] {
@@ -49,7 +51,8 @@ struct Mutation {
             message[1] = [0, 1, 8][random.below(3)]
         }
         switch message[0] {
-        case 1, 4: aimRecord(&message)
+        case 1, 4, 17: aimRecord(&message)
+        case 16: aimHint(&message)
         case 2 where random.chance(perMille: 500): put(stamp(), at: 10, in: &message)
         case 9: put(stamp(), at: 2, in: &message)
         case 7 where random.chance(perMille: 100): replaceDefinitions(&message)
@@ -83,7 +86,14 @@ struct Mutation {
             put(UInt32(message.count - 10), at: 10, in: &message)
         }
         if random.chance(perMille: 20) { message[14] = UInt8(random.below(5)) }
-        if random.chance(perMille: 100) { message[43] = UInt8(random.below(256)) }
+        if message.count > 43, random.chance(perMille: 100) { message[43] = UInt8(random.below(256)) }
+    }
+
+    private mutating func aimHint(_ message: inout [UInt8]) {
+        guard message.count >= 54 else { return }
+        if random.chance(perMille: 300) { put(UInt16(random.below(5)), at: 10, in: &message) }
+        if random.chance(perMille: 500) { put(stamp(), at: 36, in: &message) }
+        if random.chance(perMille: 200) { message[53] = UInt8(random.below(256)) }
     }
 
     private mutating func replaceRest(_ message: inout [UInt8]) {
@@ -106,6 +116,7 @@ struct Mutation {
             settings.durability = [.memory, .fsync, .interval(milliseconds: 9)][random.below(3)]
             settings.siblingsMax = UInt32(random.below(5))
             settings.timeoutMilliseconds = 60
+            settings.isSloppy = random.below(2) == 0
             settings.truncatedAt = Stamp(rawValue: stamp())
             let change = KeyspaceChange(dropped: random.below(4) == 0, settings: settings)
             let dot = Dot(
@@ -185,6 +196,8 @@ extension Cluster {
             "KEYSPACE CREATE s conflict=siblings timeout=60",
             "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60",
             "KEYSPACE CREATE m durability=memory ttl=9000", "KEYSPACE ALTER m r=1",
+            "KEYSPACE CREATE t conflict=crdt timeout=60",
+            "KEYSPACE CREATE h n=2 r=1 w=1 sloppy=on timeout=60",
         ] { _ = cluster.run(a, line) }
         for index in 0..<4 {
             for (node, line) in [
@@ -193,8 +206,18 @@ extension Cluster {
                 (a, "QSET s:\(index) x"), (b, "QSET s:\(index) y"), (c, "QGET s:\(index) R ALL"),
                 (c, "QDEL s:\(index)"), (a, "SET one:\(index) v"), (b, "APPEND one:\(index) w"),
                 (c, "DEL one:\(index)"), (b, "SET m:\(index) \(long)"),
+                (a, "SADD t:\(index) a b"), (b, "INCR t:n"), (c, "SREM t:\(index) a"),
+                (a, "SMEMBERS t:\(index) R ALL"), (b, "SADD t:big\(index) \(long)\(index)"),
             ] { _ = cluster.run(node, line) }
         }
+        cluster.unlink(a, c)
+        cluster.unlink(b, c)
+        for index in 0..<9 { _ = cluster.run(index % 2 == 0 ? a : b, "SET h:\(index) v") }
+        for node in [a, b] {
+            cluster.link(node, c)
+            cluster.link(c, node)
+        }
+        cluster.pass(milliseconds: 500)
         cluster.wall[a, default: 0] += 400
         cluster.cut = [[a, b]]
         _ = cluster.run(a, "SET k9 first")
@@ -204,6 +227,9 @@ extension Cluster {
         cluster.cut = []
         _ = cluster.run(c, "KEYSPACE DROP m")
         cluster.pass(milliseconds: 9_000)
+        do { try cluster.restart(c, epoch: 2, on: []) } catch { Issue.record(error) }
+        _ = cluster.run(a, "SET late v")
+        cluster.pass(milliseconds: 1_000)
         _ = cluster.run(c, "FLUSHALL")
         return cluster.frames ?? []
     }

@@ -41,6 +41,7 @@ final class Siege {
     static let memoryBytesMax = 4 << 20
     static let recordBytesMax = 64 << 10
     static let operationsMax = 64
+    static let hintBytesMax = 1 << 20
 
     init(seed: UInt64, messages: [[UInt8]]) {
         attacker = NodeID(seed % 2 == 0 ? 2 : 3)
@@ -51,12 +52,15 @@ final class Siege {
             configuration.memoryBytesMax = Siege.memoryBytesMax
             configuration.recordBytesMax = Siege.recordBytesMax
             configuration.operationsMax = Siege.operationsMax
+            configuration.hintBytesMax = Siege.hintBytesMax
             var settings = KeyspaceSettings()
             settings.timeoutMilliseconds = 60
             configuration.keyspaces = [(Array("default".utf8), settings)]
         }
         _ = cluster.run(NodeID(1), "KEYSPACE CREATE s conflict=siblings timeout=60")
         _ = cluster.run(NodeID(1), "KEYSPACE CREATE one n=1 r=1 w=1 timeout=60")
+        _ = cluster.run(NodeID(1), "KEYSPACE CREATE t conflict=crdt timeout=60")
+        _ = cluster.run(NodeID(1), "KEYSPACE CREATE h n=2 sloppy=on timeout=60")
         cluster.cut = [[node, attacker], [node, silent], [attacker, node], [silent, node]]
         waiting = Array(repeating: nil, count: 12)
         for index in waiting.indices { cluster.open(node, connection(index)) }
@@ -182,9 +186,9 @@ final class Siege {
 
     /// Malformed by the layout of messages alone.
     private func isMalformed(_ message: [UInt8]) -> Bool {
-        guard message.count >= 10, 1...11 ~= message[0] else { return true }
+        guard message.count >= 10, 1...18 ~= message[0] else { return true }
         return [2, 9, 11].contains(message[0]) && message.count != 18
-            || message[0] == 8 && message.count != 10
+            || [8, 18].contains(message[0]) && message.count != 10
     }
 
     /// Remembers what the attacker has acknowledged, by a decoder of the test's own.
@@ -221,6 +225,7 @@ final class Siege {
             case .forward: node.forwards.numbers
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
+            case .refill, .hint: []
             }
         }
     }
@@ -252,6 +257,9 @@ final class Siege {
             if node.catalog.encodedBytes > Siege.recordBytesMax {
                 problems.append("definitions take \(node.catalog.encodedBytes) bytes")
             }
+            if node.hints.reduce(0, { $0 + $1.byteCount }) > Siege.hintBytesMax {
+                problems.append("hints beyond their limit")
+            }
             if node.fences.count > 64 { problems.append("\(node.fences.count) fences") }
             if node.sessions.count > 10 + waiting.count {
                 problems.append("\(node.sessions.count) sessions")
@@ -269,7 +277,7 @@ final class Siege {
             cluster.with(node) { $0.configuration },
             identity: ReplicaIdentity(node: node, epoch: 1 << 40), seed: 3, now: cluster.now(node))
         for payload in journal {
-            if payload.count > Siege.recordBytesMax + 1 {
+            if payload.count > Siege.recordBytesMax + 11 {
                 problems.append("a journal payload has \(payload.count) bytes")
             }
             largestStep = max(largestStep, payload.count)

@@ -16,11 +16,13 @@ import Testing
 
     /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
     private static let found: [(PlantedBug, UInt64)] = [
-        (.acknowledgeBeforeSync, 33), (.writeQuorumOffByOne, 4), (.repairWithFreshStamp, 47),
-        (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 2),
-        (.rotAccepted, 233), (.syncRetried, 25), (.tombstonesDropped, 6), (.unknownToldAsFailed, 1),
-        (.refusalCountsAsAnswer, 9), (.intervalForgotten, 56), (.emptiedByOwnClock, 3),
-        (.exchangeSkipsTombstones, 4), (.exchangeAsksNothing, 1),
+        (.acknowledgeBeforeSync, 33), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 8),
+        (.identityReused, 17), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 4),
+        (.rotAccepted, 12), (.syncRetried, 54), (.tombstonesDropped, 1), (.unknownToldAsFailed, 1),
+        (.refusalCountsAsAnswer, 139), (.intervalForgotten, 70), (.emptiedByOwnClock, 3),
+        (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1), (.emptiedAnswersAtOnce, 22),
+        (.refillForgotten, 4), (.hintForgottenWhenSent, 6), (.hintForAnyone, 6),
+        (.standInWithoutHistory, 279),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
@@ -51,7 +53,7 @@ import Testing
     @Test("what went wrong and what the nodes did about it was really reached")
     func reached() {
         var totals: [String: Int] = [:]
-        for seed in UInt64(1)...4 {
+        for seed in UInt64(1)...6 {
             for (name, value) in Simulation.run(seed: seed).counters {
                 totals[name, default: 0] += value
             }
@@ -60,7 +62,8 @@ import Testing
             "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
             "unknown", "unavailable", "restamped", "late_answers", "links_refused",
             "reads_bound_by_a_write", "reads_of_several_siblings", "keyspaces_emptied",
-            "keyspaces_resized",
+            "keyspaces_resized", "disks_emptied", "refilled_keys", "hints_taken",
+            "hints_handed_off", "degraded",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }

@@ -143,6 +143,79 @@ struct ProcessTests {
         #expect(inverted == 0)
     }
 
+    /// What `INFO` says under a name.
+    private func field(_ name: String, _ connection: ClientConnection) throws -> String {
+        let lines = try connection.ask("INFO").text?.split(whereSeparator: \.isNewline) ?? []
+        return lines.first { $0.hasPrefix(name + ":") }.map { String($0.dropFirst(name.count + 1)) }
+            ?? ""
+    }
+
+    @Test("a node whose directory is gone misses no acknowledged write in any quorum read")
+    func emptiedDirectory() throws {
+        let home = directory + "/cluster"
+        defer {
+            _ = try? quorate("cluster", "down", "--directory", home)
+            Files.removeTree(directory)
+        }
+        #expect(try quorate("cluster", "up", "--faults", "--directory", home).status == 0)
+        let nodes = try LocalCluster.open(home).state.nodes
+        var connections = try nodes.map { try ClientConnection($0.client) }
+        // Node 3 is cut off and behind; what node 1 and node 2 acknowledge it does not have.
+        for other in ["1", "2"] {
+            #expect(try connections[2].ask("DEBUG", "CUT", other, "600000") == .simple("OK"))
+        }
+        let keys = (0..<300).map { "k\($0)" }
+        for key in keys { #expect(try connections[0].ask("SET", key, key) == .simple("OK")) }
+
+        nodes[0].process?.signal(SIGKILL)
+        _ = nodes[0].process?.waitForEnd(milliseconds: 5000)
+        Files.removeTree(home + "/node-1")
+        // Node 2 is away as well: all that is left is a replica that is empty and one behind.
+        nodes[1].process?.signal(SIGSTOP)
+        defer { nodes[1].process?.signal(SIGCONT) }
+        #expect(try connections[2].ask("DEBUG", "HEAL") == .simple("OK"))
+        let words = [executable, "serve", "--config", home + "/node-1.json5"]
+        let again = try NodeProcess.start(words, log: directory + "/log", input: nil)
+        defer { again.end(graceMilliseconds: 2_000) }
+        connections[0] = try awaited(nodes[0].client)
+        var (missed, told) = (0, 0)
+        for key in keys.prefix(30) {
+            for node in [0, 2] {
+                let reply = try connections[node].ask("GET", key, "TIMEOUT", "50")
+                if reply == .bulk(nil) { missed += 1 }
+                if reply.text == key { told += 1 }
+            }
+        }
+        #expect(missed == 0 && told == 0)
+        #expect(try field("refilling", connections[0]) == "1")
+        #expect(try field("refill_waiting_for", connections[0]).contains("2"))
+
+        nodes[1].process?.signal(SIGCONT)
+        let deadline = MonotonicClock.now + 20_000_000_000
+        while try field("refilling", connections[0]) != "0", MonotonicClock.now < deadline {
+            for node in [0, 2] {
+                let key = keys[Int.random(in: keys.indices)]
+                if try connections[node].ask("GET", key) == .bulk(nil) { missed += 1 }
+            }
+        }
+        #expect(try field("refilling", connections[0]) == "0")
+        missed += try keys.count { try connections[0].ask("GET", $0).text != $0 }
+        #expect(missed == 0)
+    }
+
+    private func awaited(_ address: NodeSettings.Endpoint) throws -> ClientConnection {
+        let deadline = MonotonicClock.now + 10_000_000_000
+        while true {
+            do {
+                let connection = try ClientConnection(address)
+                if try connection.ask("PING") == .simple("PONG") { return connection }
+            } catch {
+                guard MonotonicClock.now < deadline else { throw error }
+                sched_yield()
+            }
+        }
+    }
+
     @Test("an interrupted demo leaves no process and no directory")
     func interruptedDemo() throws {
         defer { Files.removeTree(directory) }

@@ -73,12 +73,14 @@ extension LocalCluster {
         Files.removeTree(directory)
     }
 
-    /// Waits until every node answers and has a link to every other.
+    /// Waits until every node answers and has a link to every other, and, for up to three seconds
+    /// more, until none has to be refilled: new nodes are whole as soon as all have met.
     ///
     /// - Throws: as soon as any node ended, what it ended with, and the last line of its log;
     ///   `unavailable` when the time is over; `interrupted`.
     public func waitUntilReady(milliseconds: Int) throws(Failure) {
         let deadline = MonotonicClock.now + UInt64(milliseconds) * 1_000_000
+        var refillsUntil: UInt64?
         for node in state.nodes {
             while true {
                 try Interruption.check()
@@ -86,7 +88,11 @@ extension LocalCluster {
                     throw ended(node)
                 }
                 let health = NodeHealth(asking: node.client)
-                if health.answers, health.linksUp == state.nodes.count - 1 { break }
+                if health.answers, health.linksUp == state.nodes.count - 1 {
+                    refillsUntil = refillsUntil ?? MonotonicClock.now + 3_000_000_000
+                    let isLate = refillsUntil.map { $0 < MonotonicClock.now } ?? false
+                    if health.refill == nil || isLate { break }
+                }
                 guard MonotonicClock.now < deadline else { throw late(node, health, milliseconds) }
                 MonotonicClock.sleep(milliseconds: 20)
             }

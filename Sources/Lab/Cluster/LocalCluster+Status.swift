@@ -19,10 +19,18 @@ public struct NodeStatus: Equatable, Sendable {
             "metrics": node.metrics.map { .text($0.description) } ?? .null,
             "answers": .bool(health?.answers ?? false),
             "linksUp": health?.linksUp.map(JSON.integer) ?? .null,
+            "refill": health?.refill.map { refill in
+                [
+                    "ranges": .integer(refill.ranges), "wholeRanges": .integer(refill.wholeRanges),
+                    "waitsFor": .text(refill.waitsFor),
+                ]
+            } ?? .null,
             "keys": health?.keys.map(JSON.integer) ?? .null,
             "readP99Microseconds": health?.readP99.map(JSON.integer) ?? .null,
             "readsCompared": health?.readsCompared.map(JSON.integer) ?? .null,
             "readsStale": health?.readsStale.map(JSON.integer) ?? .null,
+            "hints": health?.hints.map(JSON.integer) ?? .null,
+            "oldestHintMilliseconds": health?.oldestHint.map(JSON.integer) ?? .null,
             "writeP99Microseconds": health?.writeP99.map(JSON.integer) ?? .null,
         ]
     }

@@ -15,6 +15,22 @@ public struct NodeHealth: Equatable, Sendable {
     public private(set) var readsCompared: Int?
     /// Of these, how many told an older value than a replica held.
     public private(set) var readsStale: Int?
+    /// How far it has been refilled; nil when it is whole.
+    public private(set) var refill: Refill?
+
+    /// How far a node has been refilled that had lost its memory.
+    public struct Refill: Equatable, Sendable {
+        /// Key ranges that it keeps.
+        public let ranges: Int
+        /// Of these, how many it answers reads of.
+        public let wholeRanges: Int
+        /// The numbers of the nodes that it waits for, with commas between them.
+        public let waitsFor: String
+    }
+    /// Records that it keeps for nodes that were away; nil when it does not say.
+    public private(set) var hints: Int?
+    /// Milliseconds that the oldest of them is old.
+    public private(set) var oldestHint: Int?
 
     /// Asks `PING`, `INFO` and `DBSIZE` and waits at most half a second for each.
     public init(asking address: NodeSettings.Endpoint) {
@@ -26,7 +42,10 @@ public struct NodeHealth: Equatable, Sendable {
             readP99 = NodeHealth.field("read_p99_us", of: text)
             readsCompared = NodeHealth.field("reads_compared", of: text)
             readsStale = NodeHealth.field("reads_stale", of: text)
+            hints = NodeHealth.field("hints", of: text)
+            oldestHint = NodeHealth.field("hint_oldest_ms", of: text)
             writeP99 = NodeHealth.field("write_p99_us", of: text)
+            readRefill(text)
             if case .integer(let count) = try connection.ask("DBSIZE") { keys = count }
         } catch {
             // Not answering is the finding; what was learnt before it stays.
@@ -34,10 +53,23 @@ public struct NodeHealth: Equatable, Sendable {
         }
     }
 
+    private mutating func readRefill(_ text: String) {
+        guard NodeHealth.field("refilling", of: text) == 1,
+            let whole = NodeHealth.field("refill_ranges_whole", of: text),
+            let ranges = NodeHealth.field("refill_ranges", of: text)
+        else { return }
+        let waitsFor = NodeHealth.text("refill_waiting_for", of: text) ?? ""
+        refill = Refill(ranges: ranges, wholeRanges: whole, waitsFor: waitsFor)
+    }
+
     /// A whole number out of the `name:value` lines of `INFO`.
     static func field(_ name: String, of text: String) -> Int? {
+        self.text(name, of: text).flatMap { Int($0) }
+    }
+
+    private static func text(_ name: String, of text: String) -> String? {
         for line in text.split(whereSeparator: \.isNewline) where line.hasPrefix(name + ":") {
-            return Int(line.dropFirst(name.count + 1))
+            return String(line.dropFirst(name.count + 1))
         }
         return nil
     }

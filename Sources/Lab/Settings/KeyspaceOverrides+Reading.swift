@@ -64,6 +64,12 @@ extension KeyspaceOverrides {
             }
             durability = choice
         }
+        if let member = reader.member("sloppy") {
+            guard let word = member.value.word, word == "on" || word == "off" else {
+                throw member.expected("\"on\" or \"off\"")
+            }
+            isSloppy = word == "on"
+        }
     }
 
     private func level(_ member: JSON.Member?) throws(SettingsError) -> ReplicaLevel? {

@@ -89,7 +89,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         Bound(name: "readrepair", range: 0...1000, example: 100),
     ]
     static let names =
-        ["n"] + levelNames + ["floor", "conflict", "durability", "ttl"] + bounds.map(\.name)
+        ["n"] + levelNames + ["floor", "conflict", "durability", "sloppy", "ttl"]
+        + bounds.map(\.name)
 
     public var replicationFactor: Int?
     public var readQuorum: ReplicaLevel?
@@ -100,6 +101,8 @@ public struct KeyspaceOverrides: Equatable, Sendable {
     public var floor: Floor?
     public var conflict: Conflict?
     public var durability: Durability?
+    /// Whether fallbacks stand in for replicas that are away.
+    public var isSloppy: Bool?
     /// Milliseconds after which what is written without its own expiry goes away; 0 for never.
     public var ttlMilliseconds: Int?
     /// Milliseconds that a request may take.
@@ -144,6 +147,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         if let floor { words.append(("floor", floor.description)) }
         if let conflict { words.append(("conflict", conflict.rawValue)) }
         if let durability { words.append(("durability", durability.description)) }
+        if let isSloppy { words.append(("sloppy", isSloppy ? "on" : "off")) }
         if let ttlMilliseconds { words.append(("ttl", String(ttlMilliseconds))) }
         for (bound, value) in zip(KeyspaceOverrides.bounds, boundValues) {
             if let value { words.append((bound.name, String(value))) }

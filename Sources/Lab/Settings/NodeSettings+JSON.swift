@@ -50,6 +50,8 @@ extension NodeSettings.Limits {
             "memoryBytes": .integer(memoryBytes),
             "replyBacklogBytes": .integer(replyBacklogBytes),
             "linkBacklogBytes": .integer(linkBacklogBytes),
+            "hintBytes": .integer(hintBytes),
+            "hintMinutes": .integer(hintMinutes),
         ]
     }
 }

@@ -166,6 +166,7 @@ extension NodeSettings.Member {
 extension NodeSettings.Limits {
     private static let names = [
         "clients", "requestBytes", "memoryBytes", "replyBacklogBytes", "linkBacklogBytes",
+        "hintBytes", "hintMinutes",
     ]
 
     init(_ place: JSON.Member?) throws(SettingsError) {
@@ -186,6 +187,10 @@ extension NodeSettings.Limits {
         linkBacklogBytes =
             try reader.integer(
                 "linkBacklogBytes", in: bytes, example: linkBacklogBytes) ?? linkBacklogBytes
+        hintBytes = try reader.integer("hintBytes", in: bytes, example: hintBytes) ?? hintBytes
+        hintMinutes =
+            try reader.integer(
+                "hintMinutes", in: 1...10_080, example: hintMinutes) ?? hintMinutes
     }
 }
 

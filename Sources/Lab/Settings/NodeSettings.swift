@@ -63,6 +63,10 @@ public struct NodeSettings: Equatable, Sendable {
         public var replyBacklogBytes = 64 << 20
         /// Bytes of messages that wait for one link.
         public var linkBacklogBytes = 64 << 20
+        /// Bytes of records kept for nodes that are away.
+        public var hintBytes = 256 << 20
+        /// Minutes after which such a record is given up.
+        public var hintMinutes = 180
 
         public init() {}
     }

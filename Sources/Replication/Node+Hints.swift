@@ -1,0 +1,368 @@
+import Base
+import Causality
+import Coding
+import Ring
+
+// Hints: records that this node keeps for replicas that are away.
+//
+// A hint is addressed to a node by its number, which is what the ring gives key ranges to; it goes
+// to whatever process speaks for that number when it is back, also from another address or with an
+// empty disk, and to nobody else (`Node+HandOff`). It is no state of this node: readers see it only
+// where a fallback is asked, and neither hash trees nor `SCAN` or `DBSIZE` know of it. It keeps its
+// stamps. As with records, newer states of a key are merged into the hint that is there.
+//
+// Hints are as durable as their keyspace. They are limited by bytes, beyond which the write has to
+// do without this fallback, and by age (`hintMillisecondsMax`): a hint that is too old is neither
+// told nor handed off. It is thrown away only while another node's clock agrees with this one's, so
+// that a clock that is wrong costs nothing.
+extension Node {
+    /// Whether a hint may no longer be used.
+    func isPast(_ hint: Hint) -> Bool { isPast(hint.since) }
+
+    private func isPast(_ since: UInt64) -> Bool {
+        now.wallMilliseconds > since + configuration.hintMillisecondsMax
+    }
+
+    /// Whether a hint still means something: its keyspace was not emptied meanwhile.
+    private func counts(_ hint: Hint) -> Bool {
+        hint.withRecord { counts($0) }
+    }
+
+    private var hintBytes: Int { hints.reduce(0) { $0 + $1.byteCount } }
+
+    /// Another node coordinates a write and asks this one to keep it for a third.
+    mutating func hint(
+        _ number: UInt64, _ hinted: Message.Hinted, from node: NodeID, _ effects: inout Effects
+    ) {
+        let (record, target) = (hinted.record, hinted.target)
+        let status = takeHint(record, since: hinted.since, for: target, &effects)
+        guard status == .acknowledged || status == .superseded else {
+            return acknowledge(number, status, nil, to: node, &effects)
+        }
+        let kept = catalog.active[catalog.index(of: record.key)].settings.durability
+        let needsSync = kept == .fsync || hinted.durability == .synced
+        let stamp = keepHint(record.key, for: target, kept, synced: needsSync, &effects)
+        if status == .superseded {
+            return acknowledge(number, status, stamp, to: node, &effects)
+        }
+        acknowledge(number, needsSync ? .durable : .acknowledged, nil, to: node, &effects)
+    }
+
+    /// Merges a record into the hint of its key for a node.
+    ///
+    /// - Parameters:
+    ///   - since: wall-clock milliseconds since 1970 from which its age counts at the latest.
+    ///   - chain: under whose name this node minted it.
+    mutating func takeHint(
+        _ record: Record, since: UInt64, for target: NodeID, chain: StandInChain? = nil,
+        _ effects: inout Effects
+    ) -> ReplicaStatus {
+        let keyspace = catalog.index(of: record.key)
+        let active = catalog.active[keyspace]
+        let range = store.address(of: record.key).range
+        guard let index = linkIndex(of: target), target != configuration.node,
+            !isReplica(of: range, keyspace), owns(target, range, keyspace)
+        else {
+            counters.hintsRefused += 1
+            return .noReplica
+        }
+        let since = min(since, record.dot.stamp.milliseconds, now.wallMilliseconds)
+        if let refusal = refusal(ofHint: record, since: since, keyspace) { return refusal }
+        guard record.dot.stamp > active.truncatedAt else { return .acknowledged }
+        newestTaken = max(newestTaken, record.dot.stamp)
+        if let number = hints[index].number(of: Array(record.key)) {
+            let former = believeHint(number, index, &effects)
+            if let hint = hints[index][former], isPast(hint) {
+                guard agreesWithAnother else { return .overloaded }
+                counters.hintsDropped += 1
+                removeHint(former, index, &effects)
+            }
+        }
+        let hint = Hint(record: Array(record.bytes), since: since, chain: chain)
+        let status = putHint(hint, index, active.settings.conflict)
+        if status == .acknowledged { counters.hintsTaken += 1 }
+        return status
+    }
+
+    private mutating func refusal(
+        ofHint record: Record, since: UInt64, _ keyspace: Int
+    ) -> ReplicaStatus? {
+        if isFenced(record.key) { return .overloaded }
+        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
+            return .diskFull
+        }
+        guard clock.observe(record.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
+            counters.refusedAhead += 1
+            return .clockAhead
+        }
+        let byteCount = hintBytes + record.length + HintQueue.overheadBytes
+        guard record.length <= configuration.recordBytesMax, !isPast(since),
+            byteCount <= configuration.hintBytesMax
+        else {
+            counters.hintsRefused += 1
+            return .overloaded
+        }
+        return nil
+    }
+
+    /// Whether the ring gives a range to a node.
+    func owns(_ node: NodeID, _ range: KeyRange, _ keyspace: Int) -> Bool {
+        if configuration.plantedBug == .hintForAnyone { return true }
+        return ring.position(of: node, in: range).map { $0 < catalog.active[keyspace].n } ?? false
+    }
+
+    private mutating func putHint(
+        _ hint: Hint, _ index: Int, _ policy: ConflictPolicy
+    ) -> ReplicaStatus {
+        let (key, stamp) = hint.withRecord { (Array($0.key), $0.dot.stamp) }
+        guard let number = hints[index].number(of: key), let former = hints[index][number] else {
+            hints[index].put(hint, key: key)
+            return .acknowledged
+        }
+        let stored = former.withRecord { $0.dot.stamp }
+        if isAhead(stored) && !isAhead(stamp) { return .clockAhead }
+        let chain = hint.chain ?? former.chain
+        merged.removeAll()
+        let merge = former.withRecord { stored in
+            hint.withRecord {
+                RecordMerge.merge(stored: stored, incoming: $0, policy: policy, into: &merged)
+            }
+        }
+        switch merge.outcome {
+        case .keepStored: return policy == .lww && stamp < stored ? .superseded : .acknowledged
+        case .takeIncoming:
+            hints[index].put(
+                Hint(record: hint.record, since: hint.since, chain: chain), key: key)
+        case .merged(let range):
+            guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }
+            let since = min(hint.since, former.since)
+            hints[index].put(
+                Hint(record: Array(merged[range]), since: since, chain: chain), key: key)
+        case .refused: return .tooManySiblings
+        }
+        return .acknowledged
+    }
+
+    /// Of what this node holds for others of a key: under which name it may mint on top of it, and
+    /// from when its age counts.
+    func standing(of key: [UInt8]) -> (chain: StandInChain?, since: UInt64, targets: [NodeID]) {
+        var standing: (chain: StandInChain?, since: UInt64, targets: [NodeID]) =
+            (nil, now.wallMilliseconds, [])
+        for index in hints.indices {
+            guard let number = hints[index].number(of: key), let hint = hints[index][number],
+                counts(hint), !isPast(hint)
+            else { continue }
+            standing.since = min(standing.since, hint.since)
+            standing.targets.append(links[index].node)
+            if let chain = hint.chain, chain.life == identity { standing.chain = chain }
+        }
+        return standing
+    }
+
+    /// Hands the hint of a key to the journal as its keyspace demands.
+    ///
+    /// - Returns: the hint's stamp; nil when there is none.
+    @discardableResult
+    mutating func keepHint(
+        _ key: UnsafeRawBufferPointer, for target: NodeID, _ durability: Durability, synced: Bool,
+        _ effects: inout Effects
+    ) -> Stamp? {
+        guard let index = linkIndex(of: target),
+            let number = hints[index].number(of: Array(key)), let hint = hints[index][number]
+        else { return nil }
+        let stamp = hint.withRecord { $0.dot.stamp }
+        guard durability != .memory else { return stamp }
+        let start = effects.bytes.count
+        Node.encode(hint, for: target, into: &effects.bytes)
+        let range = start..<effects.bytes.count
+        if durability == .fsync || synced {
+            effects.add(.persist(range))
+        } else {
+            effects.add(.append(range))
+            if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
+        }
+        return stamp
+    }
+
+    private static func encode(_ hint: Hint, for target: NodeID, into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.hint.rawValue)
+        buffer.append(integer: target.rawValue)
+        buffer.append(integer: hint.since)
+        buffer.append(hint.record)
+    }
+
+    /// Forgets a hint; the journal learns of it with whatever is synced next.
+    mutating func removeHint(_ number: UInt64, _ index: Int, _ effects: inout Effects) {
+        guard let hint = hints[index][number] else { return }
+        hint.withRecord { record in
+            hints[index].remove(number, key: Array(record.key))
+            guard isKeptOnDisk(record) else { return }
+            let start = effects.bytes.count
+            effects.bytes.append(JournalKind.hintOver.rawValue)
+            effects.bytes.append(integer: links[index].node.rawValue)
+            effects.bytes.append(record.key)
+            effects.add(.append(start..<effects.bytes.count))
+        }
+    }
+}
+
+// What hints hold.
+extension Node {
+    /// What hints for any node say of a key; nil for nothing.
+    mutating func hintedState(
+        _ key: [UInt8], _ keyspace: Int, _ effects: inout Effects
+    ) -> Hint? {
+        var state: Hint?
+        for index in hints.indices {
+            guard let number = hints[index].number(of: key) else { continue }
+            let current = believeHint(number, index, &effects)
+            guard let hint = hints[index][current], counts(hint), !isPast(hint) else { continue }
+            state = state.map { joined($0, hint, keyspace) } ?? hint
+        }
+        return state
+    }
+
+    private mutating func joined(_ a: Hint, _ b: Hint, _ keyspace: Int) -> Hint {
+        let policy = catalog.active[keyspace].settings.conflict
+        merged.removeAll()
+        let merge = a.withRecord { stored in
+            b.withRecord {
+                RecordMerge.merge(stored: stored, incoming: $0, policy: policy, into: &merged)
+            }
+        }
+        switch merge.outcome {
+        case .keepStored, .refused: return a
+        case .takeIncoming: return b
+        case .merged(let range):
+            return Hint(record: Array(merged[range]), since: min(a.since, b.since))
+        }
+    }
+
+    /// Stamps a hint anew when its stamp is doubted, as a stored state would be.
+    ///
+    /// - Returns: the number that the hint has now.
+    mutating func believeHint(
+        _ number: UInt64, _ index: Int, _ effects: inout Effects
+    ) -> UInt64 {
+        guard let rightSince, let hint = hints[index][number] else { return number }
+        return hint.withRecord { record in
+            guard isDoubted(record.dot.stamp) else { return number }
+            let keyspace = catalog.index(of: record.key)
+            let key = Array(record.key)
+            let range = stampAnew(record, at: rightSince, keyspace, inHint: true)
+            let since = min(hint.since, now.wallMilliseconds)
+            let believed = Hint(record: Array(merged[range]), since: since)
+            removeHint(number, index, &effects)
+            hints[index].put(believed, key: key)
+            key.withUnsafeBytes {
+                _ = keepHint(
+                    $0, for: links[index].node, catalog.active[keyspace].settings.durability,
+                    synced: false, &effects)
+            }
+            return hints[index].number(of: key) ?? number
+        }
+    }
+
+    /// The latest stamp in hints, of which what is doubted was brought back to the present first.
+    mutating func latestHintStamp(_ effects: inout Effects) -> Stamp {
+        var latest = Stamp(rawValue: 0)
+        for index in hints.indices {
+            var next = hints[index].first(from: 0)
+            while let (number, _) = next {
+                let current = believeHint(number, index, &effects)
+                let stamp = hints[index][current]?.withRecord { $0.dot.stamp }
+                if let stamp, !isDoubted(stamp) { latest = max(latest, stamp) }
+                next = hints[index].first(from: number + 1)
+            }
+        }
+        return latest
+    }
+
+    /// Hints of keys under a name that still count.
+    func hintsHeld(under name: [UInt8]) -> Int {
+        var held = 0
+        for queue in hints {
+            var next = queue.first(from: 0)
+            while let (number, hint) = next {
+                if hint.withRecord({ counts($0) && isUnder(name, $0.key) }) { held += 1 }
+                next = queue.first(from: number + 1)
+            }
+        }
+        return held
+    }
+
+    /// What is minted next of a key stands for itself: of what was minted before something may be
+    /// missing here.
+    mutating func endChain(of key: [UInt8]) {
+        for index in hints.indices {
+            if let number = hints[index].number(of: key) { hints[index].endChain(number) }
+        }
+    }
+
+    /// How old the oldest hint for a node is; 0 without any.
+    func oldestHintMilliseconds(_ index: Int) -> UInt64 {
+        guard let (_, oldest) = hints[index].first(from: 0) else { return 0 }
+        return now.wallMilliseconds - min(oldest.since, now.wallMilliseconds)
+    }
+
+    /// Hints that one heartbeat looks at.
+    private static let lookedAtMax = 1_024
+
+    /// Gives up the oldest hints for a node as far as they are too old or mean nothing any more.
+    mutating func dropHints(_ index: Int, _ effects: inout Effects) {
+        for _ in 0..<Node.lookedAtMax {
+            guard let (number, hint) = hints[index].first(from: 0),
+                isPast(hint) && agreesWithAnother || !counts(hint)
+            else { return }
+            counters.hintsDropped += 1
+            removeHint(number, index, &effects)
+        }
+    }
+}
+
+// Recovery and checkpoints.
+extension Node {
+    mutating func restoreHint(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        let target = NodeID(try reader.integer())
+        let since: UInt64 = try reader.integer()
+        let record = try Record(validating: reader.rest())
+        let active = catalog.active[catalog.index(of: record.key)]
+        guard let index = linkIndex(of: target), record.dot.stamp > active.truncatedAt else {
+            return
+        }
+        let hint = Hint(record: Array(record.bytes), since: since)
+        _ = putHint(hint, index, active.settings.conflict)
+    }
+
+    mutating func restoreHintOver(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        guard let index = linkIndex(of: NodeID(try reader.integer())) else { return }
+        let key = Array(reader.rest())
+        if let number = hints[index].number(of: key) { hints[index].remove(number, key: key) }
+    }
+
+    /// Records end where hints begin: their cursors are odd (`number << 8 | link << 1 | 1`), those
+    /// of homes in a table, of which there are fewer than 2⁵⁵, are even.
+    static let firstHintCursor: UInt64 = 1
+
+    static func isHintCursor(_ cursor: UInt64) -> Bool { cursor & 1 == 1 }
+
+    /// Writes the next hint as `exportState` writes records.
+    ///
+    /// - Returns: the next cursor, or nil when all has been written.
+    func exportHint(from cursor: UInt64, into buffer: inout ByteBuffer) -> UInt64? {
+        let index = Int(cursor >> 1 & 0x7F)
+        guard index < hints.count else { return nil }
+        guard let (number, hint) = hints[index].first(from: cursor >> 8) else {
+            return UInt64(index + 1) << 1 | 1
+        }
+        if hint.withRecord({ isKeptOnDisk($0) }) {
+            let start = buffer.count
+            buffer.append(integer: UInt32(0))
+            Node.encode(hint, for: links[index].node, into: &buffer)
+            buffer.store(UInt32(buffer.count - start - 4), at: start)
+        }
+        return (number + 1) << 8 | UInt64(index) << 1 | 1
+    }
+}

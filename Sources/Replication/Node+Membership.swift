@@ -1,0 +1,160 @@
+import Base
+import Causality
+import Coding
+import Membership
+import RESP
+
+// Who is alive and who was taken out: `Membership` over the links to other nodes.
+//
+// A link that is up says only that nothing has broken it: a stopped process or a silent cut leaves
+// it up for minutes. So a node that the members have declared dead and that this one does not hear
+// either gets no requests. A removed one is not linked at all, and knows that it is.
+extension Node {
+    static let membershipKind: UInt8 = 14
+    /// A node that was heard less long ago is there, whatever the members say.
+    static let hearingMilliseconds = 4 * heartbeatMilliseconds
+
+    /// Why this node takes no part any more; nil while it does.
+    public var membershipEnd: MembershipEnd? { membership.end }
+
+    /// Whether anything came from a node lately.
+    func isHeard(_ index: Int) -> Bool {
+        links[index].isUp
+            && now.monotonic - min(links[index].heardAt, now.monotonic)
+                <= .nanoseconds(milliseconds: Node.hearingMilliseconds)
+    }
+
+    /// Whether the members have declared dead, or removed, a node that is not heard here.
+    func isLost(_ index: Int) -> Bool {
+        guard let member = membership.member(links[index].node) else { return false }
+        return !member.record.state.isReachable && !isHeard(index)
+    }
+
+    /// What every other member is believed to be, for `INFO`.
+    var memberFields: [(String, String)] {
+        var fields = [
+            ("members_reachable", "\(membership.reachableCount)"),
+            ("local_health", "\(membership.localHealth)"),
+        ]
+        for link in links where link.node != configuration.node {
+            let state = membership.member(link.node).map { "\($0.record.state)" } ?? "unknown"
+            fields.append(("member_\(link.node.rawValue)", state))
+        }
+        return fields
+    }
+
+    /// Begins to learn the members from a node.
+    mutating func joinMembers(through node: NodeID, _ effects: inout Effects) {
+        guard membership.reachableCount == 1, !membership.isJoining else { return }
+        stepMembership(.join(seeds: [node]), &effects)
+    }
+
+    mutating func tendMembership(_ effects: inout Effects) {
+        guard let due = membership.nextDeadline, due <= now.monotonic, links.count > 1 else {
+            return
+        }
+        stepMembership(.tick, &effects)
+        for member in membership.members where member.record.state == .removed {
+            // It has been told by then.
+            guard let index = linkIndex(of: member.record.node), links[index].isUp,
+                now.monotonic - member.since > .nanoseconds(milliseconds: 1_000)
+            else { continue }
+            effects.add(.disconnect(member.record.node))
+        }
+    }
+
+    mutating func stepMembership(_ input: MembershipInput, _ effects: inout Effects) {
+        var results: [MembershipEffect] = []
+        membership.step(input, now: now, into: &results)
+        for result in results { carryOut(result, &effects) }
+    }
+
+    private mutating func carryOut(_ effect: MembershipEffect, _ effects: inout Effects) {
+        switch effect {
+        case .send(let node, let message):
+            let start = Frame.begin(&effects.bytes)
+            effects.bytes.append([Node.membershipKind, 0])
+            effects.bytes.append(integer: UInt64(0))
+            message.encode(into: &effects.bytes)
+            Frame.finish(&effects.bytes, from: start)
+            send(start..<effects.bytes.count, to: node, &effects)
+        case .memberChanged(_, let state):
+            if state == .dead { counters.membersLost += 1 }
+            keepMembers(&effects)
+        case .conflict: counters.memberConflicts += 1
+        case .joined, .refused, .ended: break
+        }
+    }
+
+    /// Keeps who was removed and who was admitted again: nothing else needs to outlive a restart.
+    private mutating func keepMembers(_ effects: inout Effects) {
+        let lasting = membership.lastingRecords
+        guard lasting != keptMembers else { return }
+        keptMembers = lasting
+        let start = effects.bytes.count
+        appendMembers(into: &effects.bytes)
+        effects.add(.append(start..<effects.bytes.count))
+        effects.syncWithin(100)
+    }
+
+    /// Appends the journal's payload.
+    func appendMembers(into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.members.rawValue)
+        MembershipMessage(
+            sender: MemberRecord(identity), content: .records(membership.lastingRecords)
+        ).encode(into: &buffer)
+    }
+
+    mutating func restoreMembers(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        guard case .records(let records) = try MembershipMessage(decoding: payload).content else {
+            throw .invalid("the journal's members are no records")
+        }
+        membership.restore(records)
+        keptMembers = membership.lastingRecords
+    }
+}
+
+// Orders
+extension Node {
+    /// `CLUSTER FORGET node`: takes a node out for good, on every node.
+    /// `CLUSTER READMIT node`: lets its next start in again.
+    mutating func changeMember(
+        _ order: (NodeID) -> MembershipInput, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let text = String(decoding: request[2], as: UTF8.self)
+        let number = text.count == 40 ? UInt64(text, radix: 16) : UInt64(text)
+        guard let node = number.flatMap({ UInt16(exactly: $0) }).map(NodeID.init),
+            linkIndex(of: node) != nil
+        else { return fail(target, text: "ERR Unknown node \(text)", &effects) }
+        var results: [MembershipEffect] = []
+        membership.step(order(node), now: now, into: &results)
+        for result in results { carryOut(result, &effects) }
+        for case .refused(let refusal) in results {
+            return fail(target, text: "ERR \(refusal.text)", &effects)
+        }
+        let start = effects.bytes.count
+        effects.bytes.writeOK()
+        deliver(target, from: start, &effects)
+    }
+
+    /// Tells a client of a node that takes no part any more, and closes.
+    mutating func refuseRemoved(
+        _ index: Int, _ connection: ConnectionID, _ effects: inout Effects
+    ) {
+        fail(
+            .direct(connection),
+            "REMOVED this node was taken out of the cluster; ask another one", &effects)
+        close(index, connection, &effects)
+    }
+}
+
+extension MembershipRefusal {
+    fileprivate var text: String {
+        switch self {
+        case .ownNumber: "I tried hard but I can't forget myself..."
+        case .notRemoved(let node): "\(node) was not forgotten"
+        case .tooManyMembers: "there are too many members"
+        case .ended: "this node takes no part in the cluster any more"
+        }
+    }
+}

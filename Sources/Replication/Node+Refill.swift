@@ -1,0 +1,344 @@
+import AntiEntropy
+import Base
+import Causality
+import Coding
+import Ring
+import Storage
+
+// A node that returns without its memory.
+//
+// A disk that was lost, emptied or damaged took acknowledged writes with it. If the node that
+// returns answered reads from what is left, a quorum of it and of a replica that was behind would
+// miss a write that this node had acknowledged: R + W > N counts on replicas that do not forget. So
+// it is refilled first, and answers reads of a key range only when that range is whole.
+//
+// Who is not whole: whoever's journal does not say that it is (`WholenessMarker`). That is a new
+// directory as well as one that was emptied, and, after any number of crashes, a node that never
+// came to the end of its refill. Recovery that left out what was damaged takes wholeness back
+// (`distrustMemory`).
+//
+// What a range that is not whole does: it takes writes, acknowledges them and counts for W, since
+// what it acknowledges from now on it has. It takes part in exchanges, which bring most of what it
+// lacks. It answers no read, neither another node's (`declined`: that one asks the next replica)
+// nor its own; and writes that clients bring go on to another replica, because what a deletion or a
+// plain write of siblings replaces is what the replica holds that makes it.
+//
+// When a range is whole. Let a write have been acknowledged by W of N replicas, this one's lost
+// life among them: W - 1 others have it, so any N - W + 1 of the others include one of those.
+// Whoever lacks nothing of what these N - W + 1 have lacks nothing. W is the least that the floors
+// of the keyspaces with this N allow; where that is 1, all others are needed, and a write that only
+// the lost disk had is lost for good. Replicas that are being refilled themselves do not count
+// among the N - W + 1. But where all others have been asked there is nothing more to be had, whole
+// or not; so a cluster of new nodes is whole as soon as all of its nodes have met.
+//
+// "Lacks nothing of what it has": not that both are equal, which under a stream of writes they
+// never are at the moment one looks. Everything that was lost was written before this life began,
+// so each leaf of the other's tree is asked about until it once brought nothing new (`Coverage`,
+// `RefillMessage`).
+//
+// A disk from a backup says that it is whole, as it was. But other nodes remember a life of this
+// node that the disk knows nothing of (`heardOfLife`), as long as they run; they say so before they
+// say anything else, and the node is refilled as if the disk were empty.
+//
+// A replica that never returns is waited for until an operator says so (`CLUSTER REFILL WITHOUT`).
+// With one replica per key nobody could refill anything: such keys are whole, that is, lost.
+//
+// Keyspaces that are kept in memory only forget at every restart, as they say; no refill hides it.
+extension Node {
+    /// Ranges of one link that a heartbeat's answers may descend into.
+    private static let descentsMax = 16
+    /// Children of one tree node that an answer is followed into at once.
+    private static let childrenMax = 4
+
+    /// Whether reads of a key may be answered from this replica's own state.
+    @inline(__always)
+    func isWhole(_ range: KeyRange, _ keyspace: Int) -> Bool {
+        !isRefilling || isRefilled(range, catalog.active[keyspace].n)
+    }
+
+    func isRefilled(_ range: KeyRange, _ n: Int) -> Bool {
+        guard isRefilling, n > 1 else { return true }
+        return refill.parts[n]?.whole.contains(range.rawValue) ?? false
+    }
+
+    /// Whether a client's write of a key begins here. A replica that is not whole hands it on while
+    /// it can.
+    @inline(__always)
+    func coordinates(_ location: KeyLocation) -> Bool {
+        isReplica(of: location)
+            && (isWhole(location.address.range, location.keyspace) || !mayHandOn(location))
+    }
+
+    private func mayHandOn(_ location: KeyLocation) -> Bool {
+        client.mayForward
+            && ring.primaries(
+                of: location.address.range,
+                replicationFactor: catalog.active[location.keyspace].n
+            ).contains { isHeard($0) }
+    }
+
+    /// What was recovered is not all that was acknowledged: recovery left out what was damaged.
+    /// Called before the first step.
+    public mutating func distrustMemory() {
+        guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else { return }
+        isRefilling = true
+        refill = Refill()
+    }
+
+    /// The disk holds what a life with this epoch wrote, as far as it says. Called before the first
+    /// step; not for a new directory.
+    public mutating func resumes(after epoch: UInt64) { previousEpoch = epoch }
+
+    /// Another node remembers a life of this node. One that began after the last one on this disk
+    /// acknowledged what the disk has not.
+    mutating func heardOfLife(_ life: ReplicaIdentity, _ effects: inout Effects) {
+        guard let previousEpoch, life.node == identity.node, life < identity,
+            life.epoch >= previousEpoch + IdentityFile.epochsPerStart
+        else { return }
+        self.previousEpoch = nil
+        distrustMemory()
+        markNothing(&effects)
+        inquireAll(&effects)
+    }
+
+    /// A node of a hash tree with children: the root or a branch.
+    struct ParentPlace {
+        let n: Int
+        let range: KeyRange
+        /// 0 for the root, 1…32 for a branch.
+        let node: Int
+    }
+
+    /// At a heartbeat: asks everybody in reach again.
+    mutating func tendRefill(_ effects: inout Effects) {
+        inquireAll(&effects)
+        for n in replicationFactors {
+            prepareRefill(n)
+            for range in KeyRange.all { complete(range, n) }
+        }
+        mark(&effects)
+    }
+
+    mutating func inquireAll(_ effects: inout Effects) {
+        for index in links.indices where links[index].isUp && mayAsk(links[index].node) {
+            inquire(index, &effects)
+        }
+    }
+
+    /// Asks another node which ranges are the same there.
+    mutating func inquire(_ index: Int, _ effects: inout Effects) {
+        let node = links[index].node
+        for n in replicationFactors {
+            prepareRefill(n)
+            guard let part = refill.parts[n] else { continue }
+            var roots: [ExchangeMessage.RangeRoot] = []
+            for range in KeyRange.all where sharesRange(range, n, with: node) {
+                let coverage = part.coverage[index][Int(range.rawValue)]
+                guard !part.complete.contains(range.rawValue),
+                    !coverage.isComplete || !coverage.isOfWhole
+                else { continue }
+                roots.append(.init(range: range.rawValue, root: tree(n, range).root))
+            }
+            guard !roots.isEmpty else { continue }
+            sendRefill(.inquiry(moment: latestBegun.rawValue, roots), n, to: node, &effects)
+        }
+    }
+
+    mutating func prepareRefill(_ n: Int) {
+        guard refill.parts[n] == nil else { return }
+        var kept = RangeSet()
+        for range in KeyRange.all where Int(ranks[Int(range.rawValue)]) < n {
+            kept.insert(range.rawValue)
+        }
+        let nothing = Array(repeating: Coverage(), count: KeyRange.count)
+        refill.parts[n] = Refill.Part(
+            kept: kept, whole: RangeSet(), complete: RangeSet(),
+            coverage: Array(repeating: nothing, count: links.count))
+    }
+
+    mutating func sendRefill(
+        _ message: RefillMessage, _ n: Int, to node: NodeID, _ effects: inout Effects
+    ) {
+        let start = Frame.begin(&effects.bytes)
+        effects.bytes.append([Message.refillKind, UInt8(n)])
+        effects.bytes.append(integer: catalog.digest)
+        message.encode(into: &effects.bytes)
+        Frame.finish(&effects.bytes, from: start)
+        spend(start..<effects.bytes.count, on: node, &effects)
+    }
+
+    /// What another node's heartbeat says of its keyspaces. Which trees there are follows from
+    /// them, so a refill ends only when all nodes were found to know the same.
+    mutating func noteDefinitions(_ digest: UInt64, of node: NodeID) {
+        guard let index = linkIndex(of: node) else { return }
+        links[index].agrees = digest == catalog.digest
+        if links[index].agrees { refill.agreed |= 1 << UInt64(index) }
+    }
+}
+
+// Answers to what this node asked.
+extension Node {
+    /// - Throws: `invalid` for records that are none.
+    mutating func refill(
+        _ message: RefillMessage, _ n: Int, _ digest: UInt64, from node: NodeID,
+        _ effects: inout Effects
+    ) throws(DecodeError) {
+        // Who knows other keyspaces sums up other records under the same name.
+        guard digest == catalog.digest, let index = linkIndex(of: node) else { return }
+        switch message {
+        case .inquiry(let moment, let roots):
+            tellSame(roots, Stamp(rawValue: moment), n, node, &effects)
+        case .same(let moment, let equal, let whole):
+            noteEqual(equal, Stamp(rawValue: moment), n, index)
+            heardSame(equal, whole, n, index, &effects)
+        case .sums(let range, let parent, let sums):
+            let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
+            tellDiffering(sums, place, node, &effects)
+        case .differing(let range, let parent, let isWhole, let children):
+            guard counts(KeyRange(range), n, index, isWhole) else { return }
+            let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
+            heardDiffering(children, place, index, &effects)
+        case .states(let range, let leaf, let states):
+            let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
+            tellLacked(states, place, node, &effects)
+        case .lacked(let range, let leaf, let isWhole, let isAll, let records):
+            guard counts(KeyRange(range), n, index, isWhole) else { return }
+            let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
+            try heardLacked(records, isAll: isAll, place, index, &effects)
+        }
+        mark(&effects)
+    }
+
+    /// Whether an answer about a range is still of use.
+    private mutating func counts(
+        _ range: KeyRange, _ n: Int, _ index: Int, _ isWhole: Bool
+    ) -> Bool {
+        guard isRefilling, sharesRange(range, n, with: links[index].node) else { return false }
+        let place = Int(range.rawValue)
+        return refill.parts[n]?.coverage[index][place].counts(answerOfWhole: isWhole) ?? false
+    }
+
+    private mutating func heardSame(
+        _ equal: RangeSet, _ whole: RangeSet, _ n: Int, _ index: Int, _ effects: inout Effects
+    ) {
+        var open: [KeyRange] = []
+        for range in KeyRange.all
+        where refill.parts[n]?.complete.contains(range.rawValue) == false
+            && counts(range, n, index, whole.contains(range.rawValue)) {
+            let place = Int(range.rawValue)
+            if equal.contains(range.rawValue) {
+                refill.parts[n]?.coverage[index][place].coverAll()
+                complete(range, n)
+            } else if refill.parts[n]?.coverage[index][place].isComplete == false {
+                open.append(range)
+            }
+        }
+        guard !open.isEmpty else { return }
+        let first = random.below(open.count)
+        for step in 0..<min(open.count, Node.descentsMax) {
+            let range = open[(first + step) % open.count]
+            askSums(ParentPlace(n: n, range: range, node: 0), index, &effects)
+        }
+    }
+
+    private mutating func heardDiffering(
+        _ children: UInt32, _ place: ParentPlace, _ index: Int, _ effects: inout Effects
+    ) {
+        let (n, range) = (place.n, place.range)
+        refill.parts[n]?.coverage[index][Int(range.rawValue)].cover(~children, of: place.node)
+        complete(range, n)
+        let coverage = refill.parts[n]?.coverage[index][Int(range.rawValue)]
+        let open = children & (coverage?.open(of: place.node) ?? 0)
+        var asked = 0
+        let first = random.below(HashTree.fanOut)
+        for step in 0..<HashTree.fanOut where asked < Node.childrenMax {
+            let child = (first + step) % HashTree.fanOut
+            guard open & 1 << UInt32(child) != 0 else { continue }
+            asked += 1
+            if place.node == 0 {
+                askSums(ParentPlace(n: n, range: range, node: child + 1), index, &effects)
+            } else {
+                let leaf = UInt16((place.node - 1) * HashTree.fanOut + child)
+                askStates(LeafPlace(n: n, range: range, leaf: leaf), index, &effects)
+            }
+        }
+    }
+
+    private mutating func heardLacked(
+        _ records: [UInt8], isAll: Bool, _ place: LeafPlace, _ index: Int,
+        _ effects: inout Effects
+    ) throws(DecodeError) {
+        let keysBefore = counters.refilledKeys
+        var malformed: DecodeError?
+        let isEveryOneTaken = records.withUnsafeBytes { records in
+            do throws(DecodeError) { return try takeAll(records, &effects) } catch {
+                malformed = error
+                return false
+            }
+        }
+        if let malformed { throw malformed }
+        // What is refused here, for a clock or for want of room, is asked for again.
+        guard isEveryOneTaken else { return }
+        if isAll {
+            let (branch, child) = (Int(place.leaf) / HashTree.fanOut, place.leaf % 32)
+            refill.parts[place.n]?.coverage[index][Int(place.range.rawValue)]
+                .cover(1 << UInt32(child), of: branch + 1)
+            complete(place.range, place.n)
+        } else if counters.refilledKeys > keysBefore {
+            askStates(place, index, &effects)
+        }
+    }
+
+    private mutating func takeAll(
+        _ records: UnsafeRawBufferPointer, _ effects: inout Effects
+    ) throws(DecodeError) -> Bool {
+        var isEveryOneTaken = true
+        var reader = ByteReader(records)
+        while reader.remaining > 0 {
+            let length: UInt32 = try reader.integer()
+            let record = try Message.record(try reader.slice(Int(length)))
+            if !take(record, &effects) { isEveryOneTaken = false }
+        }
+        return isEveryOneTaken
+    }
+
+    /// - Returns: whether everything in the record is here now.
+    private mutating func take(_ record: Record, _ effects: inout Effects) -> Bool {
+        let keyspace = catalog.index(of: record.key)
+        switch mergeIn(record, keyspace, &effects) {
+        case .superseded: return true
+        case .acknowledged:
+            counters.refilledKeys += 1
+            guard let stored = store.find(store.address(of: record.key), record.key) else {
+                return true
+            }
+            let durability = catalog.active[keyspace].settings.durability
+            keep(whole(stored), durability, synced: false, token: nil, &effects)
+            return true
+        default: return false
+        }
+    }
+
+    private mutating func askSums(
+        _ place: ParentPlace, _ index: Int, _ effects: inout Effects
+    ) {
+        guard mayAsk(links[index].node) else { return }
+        sendRefill(
+            .sums(place.range.rawValue, node: UInt8(place.node), Array(childSums(place))),
+            place.n, to: links[index].node, &effects)
+    }
+
+    func childSums(_ place: ParentPlace) -> ArraySlice<UInt64> {
+        let own = tree(place.n, place.range)
+        return place.node == 0 ? own.branches : own.leaves(of: place.node - 1)
+    }
+
+    private mutating func askStates(
+        _ place: LeafPlace, _ index: Int, _ effects: inout Effects
+    ) {
+        guard mayAsk(links[index].node) else { return }
+        sendRefill(
+            .states(place.range.rawValue, leaf: place.leaf, states(place)), place.n,
+            to: links[index].node, &effects)
+    }
+}

@@ -1,0 +1,217 @@
+import AntiEntropy
+import Base
+import Causality
+import Coding
+import RESP
+import Ring
+
+// When a range is whole, and how the disk comes to know.
+extension Node {
+    /// Notes a range of which nothing is lacked any more.
+    mutating func complete(_ range: KeyRange, _ n: Int) {
+        guard let part = refill.parts[n], part.kept.contains(range.rawValue),
+            !part.complete.contains(range.rawValue), lacksNothing(range, n, part)
+        else { return }
+        refill.parts[n]?.complete.insert(range.rawValue)
+    }
+
+    private func lacksNothing(_ range: KeyRange, _ n: Int, _ part: Refill.Part) -> Bool {
+        var coversAll = true
+        var wholes = 0
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node {
+            guard let index = linkIndex(of: node) else { continue }
+            let coverage = part.coverage[index][Int(range.rawValue)]
+            if coverage.isComplete {
+                wholes += coverage.isOfWhole ? 1 : 0
+            } else if !refill.givenUp.isSet(index) {
+                coversAll = false
+            }
+        }
+        return coversAll || wholes >= wholesNeeded(n)
+    }
+
+    /// How many whole replicas surely include one that has a write which this node acknowledged.
+    private func wholesNeeded(_ n: Int) -> Int {
+        if configuration.plantedBug == .refillFromOne { return 1 }
+        return catalog.active.reduce(1) { most, keyspace in
+            keyspace.n == n ? max(most, n - leastWriteQuorum(keyspace) + 1) : most
+        }
+    }
+
+    private var isRefillOver: Bool {
+        let hasMetAll = links.indices.allSatisfy {
+            links[$0].node == configuration.node
+                || (refill.agreed | refill.givenUp).isSet($0)
+        }
+        return hasMetAll
+            && replicationFactors.allSatisfy { n in
+                refill.parts[n].map { $0.complete == $0.kept } ?? false
+            }
+    }
+
+    /// Hands to the journal what has become complete. It counts once it is on disk, so that no
+    /// crash takes back what others rely on.
+    mutating func mark(_ effects: inout Effects) {
+        guard isRefilling, refill.marking == nil, !isDiskFull else { return }
+        let marker = marker { $0.complete }
+        guard !marker.isEqual(to: self.marker { $0.whole }) || marker.isOver else { return }
+        refill.marking = marker
+        let start = effects.bytes.count
+        marker.encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+        let token = OperationID(kind: .refill, index: 0, generation: 0)
+        effects.add(.notify(token.rawValue))
+        effects.beginStep()
+    }
+
+    /// Has the journal forget that this node was whole.
+    func markNothing(_ effects: inout Effects) {
+        let start = effects.bytes.count
+        WholenessMarker(ringDigest: ring.digest, isOver: false, parts: [])
+            .encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+        effects.beginStep()
+    }
+
+    private func marker(_ ranges: (Refill.Part) -> RangeSet) -> WholenessMarker {
+        let isOver = isRefillOver
+        let parts = refill.parts.indices.compactMap { n in
+            refill.parts[n].map { (n: UInt8(n), whole: ranges($0)) }
+        }
+        return WholenessMarker(
+            ringDigest: ring.digest, isOver: isOver, parts: isOver ? [] : parts)
+    }
+
+    mutating func reachedMarker(_ effects: inout Effects) {
+        guard let marker = refill.marking else { return }
+        refill.marking = nil
+        guard !marker.isOver else {
+            isRefilling = false
+            refill = Refill()
+            return
+        }
+        for part in marker.parts { refill.parts[Int(part.n)]?.whole = part.whole }
+        mark(&effects)
+    }
+
+    /// Takes back what the journal says.
+    mutating func adopt(_ marker: WholenessMarker) {
+        guard marker.ringDigest == ring.digest, isRefilling || links.count > 1 else { return }
+        refill = Refill()
+        isRefilling = !marker.isOver && configuration.plantedBug != .emptiedAnswersAtOnce
+        for part in marker.parts {
+            prepareRefill(Int(part.n))
+            refill.parts[Int(part.n)]?.whole = part.whole
+            refill.parts[Int(part.n)]?.complete = part.whole
+        }
+    }
+
+    /// Appends what a checkpoint says: `length (4) | payload`.
+    func exportWholeness(into buffer: inout ByteBuffer) {
+        let start = buffer.count
+        buffer.append(integer: UInt32(0))
+        if isRefilling {
+            let parts = refill.parts.indices.compactMap { n in
+                refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
+            }
+            WholenessMarker(ringDigest: ring.digest, isOver: false, parts: parts)
+                .encode(into: &buffer)
+        } else {
+            WholenessMarker(ringDigest: ring.digest, isOver: true, parts: [])
+                .encode(into: &buffer)
+        }
+        buffer.store(UInt32(buffer.count - start - 4), at: start)
+    }
+}
+
+// What this node tells a replica that is being refilled, or that compares roots.
+extension Node {
+    /// Bytes of records in one answer, unless the first has more.
+    private static let lackedBytesMax = 64 << 10
+
+    /// Answers the roots of an exchange or of a refill, and notes what is equal.
+    mutating func tellSame(
+        _ roots: [ExchangeMessage.RangeRoot], _ moment: Stamp, _ n: Int, _ node: NodeID,
+        _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node) else { return }
+        var (equal, whole) = (RangeSet(), RangeSet())
+        for root in roots where sharesRange(KeyRange(root.range), n, with: node) {
+            let range = KeyRange(root.range)
+            if tree(n, range).root == root.root { equal.insert(root.range) }
+            if isRefilled(range, n) { whole.insert(root.range) }
+        }
+        if links[index].agrees { noteEqual(equal, moment, n, index) }
+        sendRefill(
+            .same(moment: moment.rawValue, equal: equal, whole: whole), n, to: node, &effects)
+    }
+
+    mutating func noteEqual(_ ranges: RangeSet, _ moment: Stamp, _ n: Int, _ index: Int) {
+        guard !isAhead(moment) else { return }
+        equalities.note(
+            ranges, .init(moment: moment.rawValue, learnedAt: now.monotonic), link: index,
+            replicationFactor: n)
+    }
+
+    mutating func tellDiffering(
+        _ sums: [UInt64], _ place: ParentPlace, _ node: NodeID, _ effects: inout Effects
+    ) {
+        guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
+        var children: UInt32 = 0
+        for (child, pair) in zip(sums, childSums(place)).enumerated() where pair.0 != pair.1 {
+            children |= 1 << UInt32(child)
+        }
+        let isWhole = isRefilled(place.range, place.n)
+        sendRefill(
+            .differing(
+                place.range.rawValue, node: UInt8(place.node), isWhole: isWhole, children),
+            place.n, to: node, &effects)
+    }
+
+    mutating func tellLacked(
+        _ theirs: [KeyState], _ place: LeafPlace, _ node: NodeID, _ effects: inout Effects
+    ) {
+        guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
+        let isWhole = isRefilled(place.range, place.n)
+        let lacked = LeafComparison(here: states(place), there: theirs, fresh: .max ... .max)
+            .lackedThere
+        settleDoubts(lacked, place, &effects)
+        var records = ByteBuffer(capacity: 256)
+        var isAll = true
+        store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
+            guard lacked.holds(hash) else { return }
+            let start = records.count
+            records.append(integer: UInt32(0))
+            appendWhole(record, into: &records)
+            records.store(UInt32(records.count - start - 4), at: start)
+            guard start == 0 || records.count <= Node.lackedBytesMax else {
+                isAll = false
+                return records.truncate(to: start)
+            }
+        }
+        sendRefill(
+            .lacked(
+                place.range.rawValue, leaf: place.leaf, isWhole: isWhole, isAll: isAll,
+                Array(records.bytes)), place.n, to: node, &effects)
+    }
+
+    /// Whether a refill may use a link now, to ask or to answer. Half of the link's share is the
+    /// exchanges', which bring many keys for fewer bytes; what may not go is asked again.
+    mutating func mayAsk(_ node: NodeID) -> Bool {
+        guard budget(node) > configuration.exchangeBytesPerSecond / 2 else {
+            counters.exchangesDeferred += 1
+            return false
+        }
+        return true
+    }
+}
+
+// Reads that a replica does not answer.
+extension Node {
+    mutating func decline(_ number: UInt64, of node: NodeID, _ effects: inout Effects) {
+        counters.declinedReads += 1
+        send(
+            to: node, kind: 4, flag: ReplicaStatus.refilling.rawValue, number: number, &effects)
+    }
+}

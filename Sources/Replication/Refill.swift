@@ -1,0 +1,86 @@
+import AntiEntropy
+import Coding
+
+/// How far a node that cannot vouch for its memory has been refilled.
+struct Refill {
+    /// The trees of one n.
+    struct Part {
+        /// Ranges that this node keeps.
+        let kept: RangeSet
+        /// Ranges that it answers reads of: complete, and that is on disk.
+        var whole: RangeSet
+        /// Ranges of which nothing is lacked any more.
+        var complete: RangeSet
+        /// By link index, then by key range.
+        var coverage: [[Coverage]]
+    }
+
+    /// By n; nil where no keyspace is known to have it.
+    var parts: [Part?] = Array(repeating: nil, count: 65)
+    /// Other nodes, by link index, that were found to know the same keyspaces.
+    var agreed: UInt64 = 0
+    /// Other nodes, by link index, that an operator gave up.
+    var givenUp: UInt64 = 0
+    /// What is on its way to the disk.
+    var marking: WholenessMarker?
+
+    /// The other node has begun a new life, in which it may not be whole: what is not covered yet
+    /// is another matter now. What is covered stays so.
+    mutating func beginAnew(with index: Int) {
+        for n in parts.indices {
+            for range in parts[n]?.coverage[index].indices ?? 0..<0
+            where parts[n]?.coverage[index][range].isComplete == false {
+                parts[n]?.coverage[index][range] = Coverage()
+            }
+        }
+    }
+}
+
+/// Which key ranges of a node are whole, as the journal has it. The last one counts. A journal
+/// without any belongs to a node that is not whole: a new directory, a lost disk, or one that was
+/// lost again before the first range was whole.
+struct WholenessMarker {
+    /// Of the ring that the node's ranges follow from; under another one the marker says nothing.
+    let ringDigest: UInt64
+    /// Everything is whole.
+    let isOver: Bool
+    /// The whole ranges by n, ascending; empty when everything is.
+    let parts: [(n: UInt8, whole: RangeSet)]
+
+    init(ringDigest: UInt64, isOver: Bool, parts: [(n: UInt8, whole: RangeSet)]) {
+        self.ringDigest = ringDigest
+        self.isOver = isOver
+        self.parts = parts
+    }
+
+    init(_ reader: inout ByteReader) throws(DecodeError) {
+        ringDigest = try reader.integer()
+        let flag: UInt8 = try reader.integer()
+        guard flag < 2 else { throw .invalid("a marker of wholeness has an unknown flag") }
+        isOver = flag == 1
+        var parts: [(n: UInt8, whole: RangeSet)] = []
+        while reader.remaining > 0 {
+            let n: UInt8 = try reader.integer()
+            guard 2...64 ~= n, parts.last.map({ $0.n < n }) ?? true else {
+                throw .invalid("a marker of wholeness has no such n")
+            }
+            parts.append((n, try RangeSet(&reader)))
+        }
+        self.parts = parts
+    }
+
+    /// Appends the journal's payload.
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.wholeness.rawValue)
+        buffer.append(integer: ringDigest)
+        buffer.append(UInt8(isOver ? 1 : 0))
+        for part in parts {
+            buffer.append(part.n)
+            part.whole.encode(into: &buffer)
+        }
+    }
+
+    func isEqual(to other: WholenessMarker) -> Bool {
+        isOver == other.isOver && parts.elementsEqual(other.parts, by: ==)
+    }
+}
