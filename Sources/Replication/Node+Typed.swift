@@ -9,9 +9,10 @@ import Ring
 // Commands on crdt keyspaces: find the key, bring its state up to date as far as the levels ask
 // for, run the command on it (`TypedExecution`), and send what that did to the other replicas.
 //
-// Every replica takes every command at once, on both sides of a partition. A command that removes
-// or replaces what it sees first hears R replicas, so that it sees what they had acknowledged; one
-// that only adds does not, and what it answers is this node's view.
+// Any replica takes any command. It first hears R replicas, so that it sees what they had
+// acknowledged: also one that only adds, because a SET replaces the increments that it sees, a push
+// goes behind the elements that it sees, and what they answer is what is there. With R=1 a replica
+// does it at once, on both sides of a partition.
 extension Node {
     /// Runs a request with one key if that is in a crdt keyspace.
     ///
@@ -20,7 +21,8 @@ extension Node {
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) -> Bool {
         let keys = CommandTable.description(of: name).keys
-        let isOne = keys.last == keys.first || keys.first == 1 && request.count == 2
+        let isOne = keys.last == keys.first
+            || keys.first == 1 && request.count == 2 && name != .mget
         guard keys.first > 0, isOne, isTyped(catalog.index(of: request[keys.first])) else {
             return false
         }
@@ -91,8 +93,7 @@ extension Node {
         else {
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
         }
-        let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
-        guard isAnswered else {
+        guard reads.readQuorum == 1 else {
             let part = part(name, index)
             let command = TypedCommand(
                 name: name, request: Array(part.bytes), location: location, writes: writes)
@@ -274,24 +275,38 @@ extension Node {
         }
     }
 
+    /// Answers a write that is done, because nobody else has the key and no disk.
+    private mutating func finishAlone(
+        _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        ledger.answeredNow(keyspace, .write)
+        guard !client.wantsReceipt else {
+            return reply(.encoded(Array(bytes)), target, &effects)
+        }
+        let start = effects.bytes.count
+        effects.bytes.append(bytes)
+        deliver(target, from: start, &effects)
+    }
+
     /// Stores and keeps what a command did, and sends it to the other replicas.
     private mutating func finish(
         _ command: TypedCommand, _ execution: borrowing TypedExecution, _ delta: Delta,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let key = request[execution.keyIndex]
-        let reply = Array(execution.reply.bytes)
         guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let n = catalog.active[keyspace].n
         let durability = catalog.active[keyspace].settings.durability
-        var record = ByteBuffer(capacity: 256)
-        DeltaRecord.encode(delta, of: key, into: &record)
-        putState(execution.held, grownBy: record.count, command.location, key)
-        if n == 1, durability == .memory {
-            ledger.answeredNow(keyspace, .write)
-            return self.reply(.encoded(reply), target, &effects)
+        let isAlone = n == 1 && durability == .memory
+        var record = ByteBuffer(capacity: isAlone ? 1 : 256)
+        // Without a reader the delta only tells how far an expanded state has grown.
+        if !isAlone || execution.held.place != nil {
+            DeltaRecord.encode(delta, of: key, into: &record)
         }
+        putState(execution.held, grownBy: record.count, command.location, key)
+        if isAlone { return finishAlone(execution.reply.bytes, keyspace, target, &effects) }
         let timeout = UInt64(writes.timeoutMilliseconds)
         let head = OperationHead(
             target: outlasting(target), client: client,
@@ -299,7 +314,7 @@ extension Node {
             begunAt: now.monotonic)
         var operation = WriteOperation(
             head: head, keyspace: keyspace, range: address.range, dot: delta.dot,
-            success: .encoded(reply),
+            success: .encoded(Array(execution.reply.bytes)),
             tally: WriteTally(
                 replicaCount: n, writeQuorum: writes.writeQuorum,
                 primaryWriteQuorum: writes.primaryWriteQuorum,

@@ -190,7 +190,7 @@ extension Node {
         noteStaleness(of: read, typed)
         read.key.withUnsafeBytes { key in
             let stored = liveState(store.address(of: key), key, read.keyspace)
-            guard isTyped(read.keyspace), let stored else { return }
+            guard isTyped(read.keyspace), let stored, !isOnItsWay(stored) else { return }
             let digest = stored.contextDigest
             let replicas = ring.primaries(
                 of: read.range, replicationFactor: read.tally.replicaCount)
@@ -203,6 +203,12 @@ extension Node {
             }
             if isRepaired { counters.readRepairs += 1 }
         }
+    }
+
+    /// Whether a state was written so lately that who lacks that is about to get the delta: to send
+    /// the whole state would cost a key under load its size with each read.
+    private func isOnItsWay(_ record: Record) -> Bool {
+        now.wallMilliseconds < record.dot.stamp.milliseconds + 500
     }
 
     private mutating func noteStaleness(of read: ReadOperation, _ typed: TypedAnswers) {
