@@ -25,11 +25,11 @@ extension World {
         let names = [
             "?", "replicate", "replicated", "read", "answer", "command", "command reply",
             "definitions", "definitions learned", "heartbeat", "survey", "surveyed",
-            "exchange",
+            "exchange", "delta",
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let name = "\(names[min(Int(payload[0]), 12)]) \(number) flag \(payload[1])"
+        let name = "\(names[min(Int(payload[0]), 13)]) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1: return name + " " + describe(record: rest)
         case 3: return name + " " + String(decoding: rest, as: UTF8.self)
@@ -46,6 +46,7 @@ extension World {
         switch payload[0] {
         case 1: return describe(record: rest)
         case 2: return "removal of " + String(decoding: rest, as: UTF8.self)
+        case 4: return "a delta, \(rest.count) bytes"
         default: return "definitions"
         }
     }
@@ -59,6 +60,8 @@ extension World {
         let what =
             record.isSiblingSet
             ? "\(SiblingSet(valid: record).siblings.map { text($0.value) })"
+            : record.isMergeable
+            ? "a state of \(record.bodyBytes) bytes"
             : record.isTombstone ? "tombstone" : text(Array(record.body))
         return "\(key)=\(what) \(dot)" + (record.expiry > 0 ? " until \(record.expiry)" : "")
     }
