@@ -135,6 +135,26 @@ extension History {
         return nil
     }
 
+    /// - Parameter removal: found nothing to remove, and has been told so.
+    /// - Returns: what is wrong; nil when nothing is.
+    func checkSawNothing(_ removal: Int, _ counters: inout WorldCounters) -> String? {
+        var read = operations[removal]
+        read.level = plan.keyspaces[read.keyspace].r
+        let key = keys[read.key]
+        guard !key.removals.contains(where: { operations[$0].change.pops }) else { return nil }
+        for index in key.writes {
+            let add = operations[index]
+            guard let element = add.change.element, binds(add, read),
+                read.change.removesAll || read.change.removes.contains(element)
+            else { continue }
+            counters.typedBinding += 1
+            if mayBeRemoved(element, add, key) { continue }
+            return "\(describe(removal)) found nothing although \(describe(index)) was "
+                + "acknowledged and nobody removed it"
+        }
+        return nil
+    }
+
     private func checkRegister(
         _ element: [UInt8]?, of read: Int, _ counters: inout WorldCounters
     ) -> String? {
@@ -153,6 +173,8 @@ extension History {
                     + "\(describe(index)) was acknowledged and nobody removed it"
             }
             let before = operations[shown].completed
+            // A delete that did not see an older value leaves that when it takes this one away.
+            if mayBeRemoved(element, write, key) { continue }
             if !plan.mayJumpClocks, before < write.invoked, write.invoked - before > gap,
                 operations[shown].outcome == .acknowledged {
                 return "\(describe(operations[read])) returned \(describe(shown)), older than "

@@ -37,7 +37,9 @@ extension World {
         guard phase == .writes else { return readTyped(index, key) }
         switch role(key) {
         case .bounded: bound(index, key)
-        case .mixed: ask(index, .anything, key, words("SET"), ["\(time)"])
+        case .mixed:
+            let command = words("SET") + [history.keys[key].name] + words("\(time)")
+            change(index, key, .change, TypedChange(), command)
         case .counter, .set, .hash, .sortedSet, .list, .register: addTyped(index, key)
         }
     }
@@ -79,7 +81,7 @@ extension World {
             case .bounded: words("QBOUND", "GET") + name
             case .mixed: words("TYPE") + name
             }
-        if isLive { command += words("R", "\(level)") }
+        if isLive, role != .mixed { command += words("R", "\(level)") }
         ask(index, .typed(.contents(role)), [read], command)
     }
 

@@ -11,7 +11,7 @@ extension World {
             return
         }
         switch question {
-        case .change: settleChange(operations[0])
+        case .change: settleChange(operations[0], reply)
         case .increment(let bit): settleIncrement(operations[0], bit, reply)
         case .pop(let role): settlePop(operations[0], role, reply)
         case .contents(let role): settleContents(operations[0], role, reply)
@@ -21,7 +21,15 @@ extension World {
         }
     }
 
-    private func settleChange(_ operation: Int) {
+    private func settleChange(_ operation: Int, _ reply: RedisReply) {
+        if history.operations[operation].change.isRemoval, World.isNothing(reply) {
+            // It saw nothing, and so it was no write: others may have removed it just before.
+            settle(operation, .failed)
+            history.operations[operation].completed = time
+            let problem = history.checkSawNothing(operation, &counters)
+            if let problem { violate(problem) }
+            return
+        }
         settle(operation, .acknowledged)
         guard history.operations[operation].change.amount < 0 else { return }
         if let problem = history.checkTaken(from: history.operations[operation].key) {
@@ -38,7 +46,7 @@ extension World {
 
     private func settlePop(_ operation: Int, _ role: TypedRole, _ reply: RedisReply) {
         switch reply {
-        case .null: settle(operation, .acknowledged)
+        case .null: settle(operation, .failed)
         case .bulk(let element):
             history.operations[operation].change.removes = [element]
             settle(operation, .acknowledged)
@@ -98,6 +106,13 @@ extension World {
             if let problem { violate(problem) }
         }
         if told != elements.count { violate("a SUNION returned what nobody put there") }
+    }
+
+    private static func isNothing(_ reply: RedisReply) -> Bool {
+        switch reply {
+        case .null, .integer(0): true
+        case .simple, .error, .integer, .bulk, .array: false
+        }
     }
 
     /// An integer, or a string or a score that is one.
