@@ -87,7 +87,8 @@ extension Node {
                 part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
         }
         effects.beginStep()
-        let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
+        let isBlind = !name.observes || configuration.plantedBug == .removesUnheard
+        let isAnswered = reads.readQuorum == 1 || isWrite && isBlind
         guard isAnswered else {
             let part = part(name, index)
             let command = TypedCommand(
@@ -164,12 +165,23 @@ extension Node {
             return refuse(error, command, target, &effects)
         }
         random = execution.random
+        forgetPresent(command, &execution)
         guard let delta = execution.delta else {
             let context = client.wantsReceipt ? execution.held.state.context : VersionVector()
             putBack(execution.held)
             return tell(execution.reply.bytes, context, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
+    }
+
+    /// The planted bug `addSkipsPresent`.
+    private func forgetPresent(
+        _ command: TypedCommand, _ execution: inout TypedExecution
+    ) {
+        guard configuration.plantedBug == .addSkipsPresent, command.name == .sadd,
+            execution.reply.bytes.elementsEqual(":0\r\n".utf8)
+        else { return }
+        execution.delta = nil
     }
 
     private mutating func tell(
@@ -233,7 +245,8 @@ extension Node {
         return BoundedCounterContext(
             identities: identities,
             spareDot: Dot(identity: identity, stamp: tick()),
-            inheritsRights: settings.durability == .fsync)
+            inheritsRights: settings.durability == .fsync
+                || configuration.plantedBug == .rightsInherited)
     }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.
@@ -252,6 +265,12 @@ extension Node {
         return Dot(identity: identity, stamp: tick())
     }
 
+    /// Up to here a command may bring a state. Each replica fills what is left on its own side of
+    /// a partition, and what all of them added still has to fit into one record.
+    private func stateBytesMax(_ keyspace: Int) -> Int {
+        configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
+    }
+
     /// A state must fit into one record, with all that the request may add to it.
     private func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
@@ -263,10 +282,10 @@ extension Node {
             else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
             added += request[index].count + 64
         }
-        let room = configuration.recordBytesMax - added
+        let room = stateBytesMax(location.keyspace) - added
         guard held.bytes > room else { return }
         guard held.state.encodedBytes + Record.headerBytes + request[1].count <= room else {
-            throw .text("ERR the value would be larger than a record may be (9 MB)")
+            throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
         }
     }
 
@@ -303,8 +322,15 @@ extension Node {
         if n > 1 { operation.typedKey = Array(key) }
         let id = self.writes.insert(operation)
         let needsSync = writes.durableWriteQuorum > 0
+        // The next life of this node takes over the rights that its journal has left, so nobody
+        // may acknowledge that some were used before the journal says so.
+        let isKeptFirst = command.name == .qbound
+        if isKeptFirst {
+            keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
+        }
         sendDelta(record.bytes, id, address.range, needsSync, &effects)
         if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
+        if isKeptFirst { return }
         keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
     }
 }

@@ -73,7 +73,8 @@ struct Plan {
                     durability: durabilities[random.below(4)], isSiblings: false,
                     keys: TypedRole.allCases.count + random.below(3),
                     readRepairPerMille: [0, 0, 100, 1_000][random.below(4)],
-                    timeoutMilliseconds: 100 + random.below(500), isTyped: true))
+                    timeoutMilliseconds: 100 + random.below(500), isTyped: true,
+                    hotKey: random.below(TypedRole.allCases.count)))
         }
     }
 
@@ -191,6 +192,8 @@ struct PlannedKeyspace {
     var life = Life.fixed
     /// Values that merge; each key has a role (`TypedRole`).
     var isTyped = false
+    /// The number of the key of a typed keyspace to which much happens.
+    var hotKey = 0
 
     private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
 

@@ -30,4 +30,18 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case exchangeSkipsTombstones = "exchange-skips-tombstones"
     /// An exchange sends what the other side lacks and asks for nothing.
     case exchangeAsksNothing = "exchange-asks-nothing"
+    /// An add of a present element makes no new dot.
+    case addSkipsPresent = "add-skips-present-element"
+    /// A delta that stands upon what is missing is acknowledged and left out.
+    case groundlessAcknowledged = "groundless-delta-acknowledged"
+    /// Removals skip the read that shows them what was acknowledged.
+    case removesUnheard = "removes-skip-catch-up"
+    /// A replica's journal keeps no deltas.
+    case deltasNotKept = "deltas-not-kept"
+    /// Replicas answer that a state was seen although it was not.
+    case coveredBlindly = "covered-blindly"
+    /// Rights of a bounded counter outlive a memory that may have forgotten their use.
+    case rightsInherited = "rights-inherited-from-lost-memory"
+    /// Emptying a keyspace spares states that were written to afterwards.
+    case statesNotTruncated = "mixed-states-not-truncated"
 }

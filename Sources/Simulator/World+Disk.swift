@@ -227,6 +227,13 @@ extension World {
         case .emptiedByOwnClock: .emptiedByOwnClock
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
+        case .addSkipsPresent: .addSkipsPresent
+        case .groundlessAcknowledged: .groundlessAcknowledged
+        case .removesUnheard: .removesUnheard
+        case .deltasNotKept: .deltasNotKept
+        case .coveredBlindly: .coveredBlindly
+        case .rightsInherited: .rightsInherited
+        case .statesNotTruncated: .statesNotTruncated
         default: nil
         }
     }

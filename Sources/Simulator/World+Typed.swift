@@ -12,7 +12,13 @@ extension World {
         return TypedRole(Int(String(decoding: digits, as: UTF8.self)) ?? 0)
     }
 
-    func makeTypedRequest(_ index: Int, _ key: Int) {
+    func makeTypedRequest(_ index: Int, _ drawn: Int) {
+        // One key of the run is hot, so that much happens to it at a time.
+        let keyspace = keyspace(of: drawn)
+        let isHot = clients[index].random.chance(perMille: 300)
+        let hotName = Array("\(keyspace.name):\(keyspace.hotKey)".utf8)
+        let hot = history.keys.firstIndex { $0.name == hotName }
+        let key = isHot ? hot ?? drawn : drawn
         let role = role(key)
         let draw = clients[index].random.below(1_000)
         if role == .mixed { return makeAnything(index, key) }
@@ -170,7 +176,10 @@ extension World {
             history.operations[$0].change.element
         }.filter { $0.first != UInt8(ascii: "b") }
         guard !candidates.isEmpty else { return readTyped(index, key) }
-        let element = candidates[clients[index].random.below(candidates.count)]
+        let shared = candidates.filter { $0.first == UInt8(ascii: "s") }
+        let isShared = !shared.isEmpty && clients[index].random.below(2) == 0
+        let chosen = isShared ? shared : candidates
+        let element = chosen[clients[index].random.below(chosen.count)]
         let isPop = clients[index].random.below(3) == 0
         let removal = isPop ? TypedChange(pops: true) : TypedChange(removes: [element])
         switch role {
