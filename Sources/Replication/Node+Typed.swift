@@ -155,6 +155,10 @@ extension Node {
             random: random)
         execution.dialect = client.dialect
         if let unkept { execution.held.state.join(unkept) }
+        if skipsPresent(command, execution) {
+            putBack(execution.held)
+            return self.reply(.integer(0), target, &effects)
+        }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
             if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
@@ -165,7 +169,6 @@ extension Node {
             return refuse(error, command, target, &effects)
         }
         random = execution.random
-        forgetPresent(command, &execution)
         guard let delta = execution.delta else {
             let context = client.wantsReceipt ? execution.held.state.context : VersionVector()
             putBack(execution.held)
@@ -175,13 +178,15 @@ extension Node {
     }
 
     /// The planted bug `addSkipsPresent`.
-    private func forgetPresent(
-        _ command: TypedCommand, _ execution: inout TypedExecution
-    ) {
-        guard configuration.plantedBug == .addSkipsPresent, command.name == .sadd,
-            execution.reply.bytes.elementsEqual(":0\r\n".utf8)
-        else { return }
-        execution.delta = nil
+    private func skipsPresent(
+        _ command: TypedCommand, _ execution: borrowing TypedExecution
+    ) -> Bool {
+        guard configuration.plantedBug == .addSkipsPresent, command.name == .sadd else {
+            return false
+        }
+        return request.values(from: 2).allSatisfy {
+            execution.held.state.setContains($0, now: now.wallMilliseconds)
+        }
     }
 
     private mutating func tell(
@@ -245,8 +250,7 @@ extension Node {
         return BoundedCounterContext(
             identities: identities,
             spareDot: Dot(identity: identity, stamp: tick()),
-            inheritsRights: settings.durability == .fsync
-                || configuration.plantedBug == .rightsInherited)
+            inheritsRights: settings.durability == .fsync)
     }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.

@@ -71,8 +71,6 @@ public struct NodeConfiguration: Sendable {
         case deltasNotKept
         /// Whoever reads a state is told that it has seen everything.
         case coveredBlindly
-        /// A bounded counter's rights pass to the next life of a node that may have used them.
-        case rightsInherited
         /// What was written before a keyspace was emptied stays in states that are newer.
         case statesNotTruncated
     }

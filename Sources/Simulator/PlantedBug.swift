@@ -40,8 +40,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case deltasNotKept = "deltas-not-kept"
     /// Replicas answer that a state was seen although it was not.
     case coveredBlindly = "covered-blindly"
-    /// Rights of a bounded counter outlive a memory that may have forgotten their use.
-    case rightsInherited = "rights-inherited-from-lost-memory"
     /// Emptying a keyspace spares states that were written to afterwards.
     case statesNotTruncated = "mixed-states-not-truncated"
 }

@@ -232,7 +232,6 @@ extension World {
         case .removesUnheard: .removesUnheard
         case .deltasNotKept: .deltasNotKept
         case .coveredBlindly: .coveredBlindly
-        case .rightsInherited: .rightsInherited
         case .statesNotTruncated: .statesNotTruncated
         default: nil
         }

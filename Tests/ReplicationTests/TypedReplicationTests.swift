@@ -162,7 +162,7 @@ import Testing
         }
         heal(cluster)
         let count = everywhere(cluster, "SCARD c:s")
-        #expect((Int(count.dropFirst().dropLast(2)) ?? 0) > 25, "\(count)")
+        #expect((Int(count.dropFirst().dropLast()) ?? 0) > 25, "\(count)")
         #expect(cluster.run(one, "DEL c:s") == ":1\r\n")
         #expect(everywhere(cluster, "SCARD c:s") == ":0\r\n")
     }
