@@ -27,6 +27,7 @@ struct ExpandedStates {
     private(set) var byteCount = 0
 
     var isEmpty: Bool { entries.count == free.count }
+    var count: Int { entries.count - free.count }
 
     subscript(index: Int) -> CRDTState {
         guard let entry = entries[index] else { preconditionFailure("a stub points to a state") }

@@ -93,7 +93,8 @@ extension Node {
         else {
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
         }
-        guard reads.readQuorum == 1 else {
+        let isUnheard = configuration.plantedBug == .removesUnheard && isWrite
+        guard reads.readQuorum == 1 || isUnheard else {
             let part = part(name, index)
             let command = TypedCommand(
                 name: name, request: Array(part.bytes), location: location, writes: writes)
@@ -159,6 +160,10 @@ extension Node {
             random: random)
         execution.dialect = client.dialect
         if let unkept { execution.held.state.join(unkept) }
+        if skipsPresent(command, execution) {
+            putBack(execution.held)
+            return self.reply(.integer(0), target, &effects)
+        }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
             if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
@@ -175,6 +180,18 @@ extension Node {
             return tell(execution.reply.bytes, context, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
+    }
+
+    /// The planted bug `addSkipsPresent`.
+    private func skipsPresent(
+        _ command: TypedCommand, _ execution: borrowing TypedExecution
+    ) -> Bool {
+        guard configuration.plantedBug == .addSkipsPresent, command.name == .sadd else {
+            return false
+        }
+        return request.values(from: 2).allSatisfy {
+            execution.held.state.setContains($0, now: now.wallMilliseconds)
+        }
     }
 
     private mutating func tell(
@@ -257,6 +274,12 @@ extension Node {
         return Dot(identity: identity, stamp: tick())
     }
 
+    /// Up to here a command may bring a state. Each replica fills what is left on its own side of
+    /// a partition, and what all of them added still has to fit into one record.
+    private func stateBytesMax(_ keyspace: Int) -> Int {
+        configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
+    }
+
     /// A state must fit into one record, with all that the request may add to it.
     private func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
@@ -268,10 +291,10 @@ extension Node {
             else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
             added += request[index].count + 64
         }
-        let room = configuration.recordBytesMax - added
+        let room = stateBytesMax(location.keyspace) - added
         guard held.bytes > room else { return }
         guard held.state.encodedBytes + Record.headerBytes + request[1].count <= room else {
-            throw .text("ERR the value would be larger than a record may be (9 MB)")
+            throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
         }
     }
 
@@ -323,8 +346,15 @@ extension Node {
         if n > 1 { operation.typedKey = Array(key) }
         let id = self.writes.insert(operation)
         let needsSync = writes.durableWriteQuorum > 0
+        // The next life of this node takes over the rights that its journal has left, so nobody
+        // may acknowledge that some were used before the journal says so.
+        let isKeptFirst = command.name == .qbound
+        if isKeptFirst {
+            keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
+        }
         sendDelta(record.bytes, id, address.range, needsSync, &effects)
         if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
+        if isKeptFirst { return }
         keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
     }
 }

@@ -81,7 +81,8 @@ extension Node {
             return decline(number, of: node, &effects)
         }
         let record = believableState(store.address(of: key), key, keyspace, &effects)
-        guard isTyped(keyspace), let record, seen.dominates(context(of: record)) else {
+        let isBlind = configuration.plantedBug == .coveredBlindly
+        guard isTyped(keyspace), let record, isBlind || seen.dominates(context(of: record)) else {
             return answerRead(number, key, from: node, &effects)
         }
         let covered = ReplicaStatus.covered.rawValue

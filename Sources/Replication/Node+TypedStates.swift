@@ -153,7 +153,7 @@ extension Node {
     ) -> ReplicaStatus {
         var added = CRDTState(valid: incoming)
         let truncatedAt = catalog.active[location.keyspace].truncatedAt
-        if truncatedAt.rawValue > 0 { added.truncate(through: truncatedAt) }
+        if truncatedAt.rawValue > 0, configuration.plantedBug != .statesNotTruncated { added.truncate(through: truncatedAt) }
         var joined = held
         joined.state.join(added)
         let isNews = joined.state.context != held.state.context
@@ -175,6 +175,7 @@ extension Node {
     ///
     /// - Complexity: O(bytes of all records) when there is such a state.
     mutating func truncateStates() {
+        if configuration.plantedBug == .statesNotTruncated { return }
         var mixed: [[UInt8]] = []
         store.visitAll { record in
             let keyspace = catalog.index(of: record.key)

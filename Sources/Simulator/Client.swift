@@ -14,6 +14,8 @@ struct Client {
             /// An operator's command.
             case administration(Administration)
             case several
+            /// A command of a typed keyspace.
+            case typed(TypedQuestion)
             /// A scenario's own request: the answer is kept.
             case told
         }

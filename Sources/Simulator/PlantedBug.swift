@@ -42,4 +42,16 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case hintForAnyone = "hint-for-anyone"
     /// A fallback that stands in mints without the history that the name of its dots claims.
     case standInWithoutHistory = "stand-in-without-history"
+    /// An add of a present element makes no new dot.
+    case addSkipsPresent = "add-skips-present-element"
+    /// A delta that stands upon what is missing is acknowledged and left out.
+    case groundlessAcknowledged = "groundless-delta-acknowledged"
+    /// Removals skip the read that shows them what was acknowledged.
+    case removesUnheard = "removes-skip-catch-up"
+    /// A replica's journal keeps no deltas.
+    case deltasNotKept = "deltas-not-kept"
+    /// Replicas answer that a state was seen although it was not.
+    case coveredBlindly = "covered-blindly"
+    /// Emptying a keyspace spares states that were written to afterwards.
+    case statesNotTruncated = "mixed-states-not-truncated"
 }

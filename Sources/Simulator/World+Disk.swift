@@ -239,6 +239,12 @@ extension World {
         case .hintForgottenWhenSent: .hintForgottenWhenSent
         case .hintForAnyone: .hintForAnyone
         case .standInWithoutHistory: .standInWithoutHistory
+        case .addSkipsPresent: .addSkipsPresent
+        case .groundlessAcknowledged: .groundlessAcknowledged
+        case .removesUnheard: .removesUnheard
+        case .deltasNotKept: .deltasNotKept
+        case .coveredBlindly: .coveredBlindly
+        case .statesNotTruncated: .statesNotTruncated
         default: nil
         }
     }
