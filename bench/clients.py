@@ -327,6 +327,85 @@ def cluster_client(protocol):
             expect(r.get(f"clients-py:cluster{i}"), str(i).encode())
 
 
+def typed(name):
+    """A key in a keyspace whose values have types that merge."""
+    return "typed:{one}:" + name
+
+
+def keyspace(r):
+    try:
+        r.execute_command("KEYSPACE", "CREATE", "typed", "conflict=crdt")
+    except ResponseError as error:
+        if "exists" not in str(error):
+            raise
+
+
+def counters(r):
+    r.delete(typed("n"))
+    expect([r.incr(typed("n")), r.incr(typed("n"), 5), r.decr(typed("n"), 2)], [1, 6, 4])
+    expect(float(r.incrbyfloat(typed("n"), 0.5)), 4.5)
+    expect_error(ResponseError, ["not an integer"], lambda: r.incr(typed("n")))
+
+
+def sets(r):
+    r.delete(typed("s"), typed("t"))
+    expect(r.sadd(typed("s"), "a", "b", "c"), 3)
+    expect(r.sadd(typed("t"), "c", "d"), 2)
+    expect(set(r.smembers(typed("s"))), {b"a", b"b", b"c"})
+    expect(set(r.sinter(typed("s"), typed("t"))), {b"c"})
+    expect(set(r.sunion(typed("s"), typed("t"))), {b"a", b"b", b"c", b"d"})
+    expect(set(r.sdiff(typed("s"), typed("t"))), {b"a", b"b"})
+    expect([bool(x) for x in r.smismember(typed("s"), ["a", "x"])], [True, False])
+    expect(set(r.sscan_iter(typed("s"), count=1)), {b"a", b"b", b"c"})
+    expect(set(r.spop(typed("s"), 3)), {b"a", b"b", b"c"})
+    expect(r.exists(typed("s")), 0)
+
+
+def hashes(r):
+    r.delete(typed("h"))
+    expect(r.hset(typed("h"), mapping={"f": "1", "g": "x"}), 2)
+    expect(r.hgetall(typed("h")), {b"f": b"1", b"g": b"x"})
+    expect(r.hincrby(typed("h"), "f", 4), 5)
+    expect(float(r.hincrbyfloat(typed("h"), "f", 0.25)), 5.25)
+    expect(r.hmget(typed("h"), ["g", "none"]), [b"x", None])
+    expect(dict(r.hscan_iter(typed("h"))), {b"f": b"5.25", b"g": b"x"})
+    expect(r.hdel(typed("h"), "f", "g"), 2)
+
+
+def sorted_sets(r):
+    r.delete(typed("z"))
+    expect(r.zadd(typed("z"), {"a": 1, "b": 2.5, "c": 2}), 3)
+    pairs = [[m, float(s)] for m, s in r.zrange(typed("z"), 0, -1, withscores=True)]
+    expect(pairs, [[b"a", 1.0], [b"c", 2.0], [b"b", 2.5]])
+    expect(r.zrangebyscore(typed("z"), 2, "+inf"), [b"c", b"b"])
+    expect(float(r.zincrby(typed("z"), 3, "a")), 4.0)
+    expect(r.zrevrank(typed("z"), "a"), 0)
+    expect([[m, float(s)] for m, s in r.zpopmin(typed("z"), 1)], [[b"c", 2.0]])
+    expect(r.zscore(typed("z"), "c"), None)
+
+
+def lists(r):
+    r.delete(typed("l"))
+    expect(r.rpush(typed("l"), "b", "c"), 2)
+    expect(r.lpush(typed("l"), "a"), 3)
+    expect(r.linsert(typed("l"), "before", "c", "x"), 4)
+    expect(r.lrange(typed("l"), 0, -1), [b"a", b"b", b"x", b"c"])
+    expect([r.lpop(typed("l")), r.rpop(typed("l"), 2)], [b"a", [b"c", b"x"]])
+    expect(r.lpos(typed("l"), "b"), 0)
+    expect_error(ResponseError, ["wrongtype", "wrong kind"], lambda: r.sadd(typed("l"), "x"))
+    expect(r.type(typed("l")), b"list")
+
+
+def typed_pipeline(r):
+    r.delete(typed("p"))
+    with r.pipeline(transaction=False) as pipeline:
+        for i in range(500):
+            pipeline.sadd(typed("p"), i)
+            pipeline.scard(typed("p"))
+        answers = pipeline.execute()
+    expect(answers, [x for i in range(500) for x in (1, i + 1)])
+
+
 def consistency(r):
     key = PREFIX + "levels"
     expect(r.execute_command("SET", key, "v", "W", "ALL") in (True, b"OK"), True)
@@ -350,6 +429,9 @@ def main():
         cluster_commands,
     ]
     with_protocol = [hello, authentication, protocol_error, threads, asynchronous, cluster_client]
+    if not REFERENCE:
+        keyspace(connect(2))
+    with_client += [counters, sets, hashes, sorted_sets, lists, typed_pipeline]
     for protocol in (2, 3):
         for body in with_client + ([] if REFERENCE else [consistency]):
             check(f"RESP{protocol} {body.__name__}", body, connect(protocol))

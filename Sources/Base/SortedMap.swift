@@ -3,17 +3,21 @@
 ///
 /// Invariant: `keys` is strictly ascending and `keys.count == values.count`.
 ///
+/// Inlinable, because generic code that is not specialized costs ten times as much.
+///
 /// - Complexity: lookup O(log n), insertion and removal O(n).
 public struct SortedMap<Key: Comparable, Value> {
-    public private(set) var keys: [Key] = []
-    public private(set) var values: [Value] = []
+    @usableFromInline var storedKeys: [Key] = []
+    @usableFromInline var storedValues: [Value] = []
 
-    public init() {}
+    @inlinable public init() {}
 
-    public var count: Int { keys.count }
-    public var isEmpty: Bool { keys.isEmpty }
+    @inlinable public var keys: [Key] { storedKeys }
+    @inlinable public var values: [Value] { storedValues }
+    @inlinable public var count: Int { storedKeys.count }
+    @inlinable public var isEmpty: Bool { storedKeys.isEmpty }
 
-    public subscript(key: Key) -> Value? {
+    @inlinable public subscript(key: Key) -> Value? {
         get {
             let index = keys.partitionPoint { $0 < key }
             return index < keys.count && keys[index] == key ? values[index] : nil
@@ -22,13 +26,13 @@ public struct SortedMap<Key: Comparable, Value> {
             let index = keys.partitionPoint { $0 < key }
             let present = index < keys.count && keys[index] == key
             switch (newValue, present) {
-            case (.some(let value), true): values[index] = value
+            case (.some(let value), true): storedValues[index] = value
             case (.some(let value), false):
-                keys.insert(key, at: index)
-                values.insert(value, at: index)
+                storedKeys.insert(key, at: index)
+                storedValues.insert(value, at: index)
             case (.none, true):
-                keys.remove(at: index)
-                values.remove(at: index)
+                storedKeys.remove(at: index)
+                storedValues.remove(at: index)
             case (.none, false): break
             }
         }
@@ -37,20 +41,22 @@ public struct SortedMap<Key: Comparable, Value> {
     /// Changes a present value in place, without a copy.
     ///
     /// - Returns: what `body` returns, or nil when the key is absent.
-    public mutating func update<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
+    @inlinable public mutating func update<Result>(
+        _ key: Key, _ body: (inout Value) -> Result
+    ) -> Result? {
         let index = keys.partitionPoint { $0 < key }
         guard index < keys.count, keys[index] == key else { return nil }
-        return body(&values[index])
+        return body(&storedValues[index])
     }
 
-    public mutating func removeAll() {
-        keys.removeAll()
-        values.removeAll()
+    @inlinable public mutating func removeAll() {
+        storedKeys.removeAll()
+        storedValues.removeAll()
     }
 }
 
 extension SortedMap: Sequence {
-    public func makeIterator() -> Zip2Sequence<[Key], [Value]>.Iterator {
+    @inlinable public func makeIterator() -> Zip2Sequence<[Key], [Value]>.Iterator {
         zip(keys, values).makeIterator()
     }
 }

@@ -47,7 +47,8 @@ extension CRDTState {
         if fields.isEmpty { return (nil, 0) }
         var delta = try begin(.hash, dot: dot, now: now)
         let before = contents.hash.count
-        for (field, value) in fields.reversed() where contents.hash[field]?.last?.dot != dot {
+        for (index, (field, value)) in fields.reversed().enumerated()
+        where index == 0 || contents.hash[field]?.last?.dot != dot {
             contents.hash.put(
                 field, DotEntry(dot: dot, payload: .value(value)), into: &delta.changes.hash)
         }

@@ -37,7 +37,8 @@ extension CRDTState {
         var delta = try begin(.set, dot: dot, now: now)
         let before = contents.set.count
         let entry = DotEntry(dot: dot, payload: Presence())
-        for element in elements where contents.set[element]?.last?.dot != dot {
+        for (index, element) in elements.enumerated()
+        where index == 0 || contents.set[element]?.last?.dot != dot {
             contents.set.put(element, entry, into: &delta.changes.set)
         }
         close(delta)

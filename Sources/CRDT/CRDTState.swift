@@ -58,14 +58,16 @@ public struct CRDTState: Equatable, Sendable {
     public init() {}
 
     /// Nothing is live, of any type: never written, or deleted.
-    public var isTombstone: Bool { !CRDTType.allCases.contains(where: contents.isLive) }
+    public var isTombstone: Bool { contents.types.isEmpty }
 
     /// The visible type, whether or not it has expired; nil when nothing is live.
     ///
     /// - Complexity: O(identities); O(entries) while there is a type conflict.
     public var type: CRDTType? {
+        let live = contents.types
+        guard live.bits.nonzeroBitCount > 1 else { return live.first }
         var visible: CRDTType?
-        for type in CRDTType.allCases where contents.isLive(type) {
+        for type in CRDTType.allCases where live.contains(type) {
             guard let other = visible else {
                 visible = type
                 continue
@@ -207,11 +209,8 @@ extension CRDTState {
     mutating func close(_ delta: Delta) { context.insert(delta.dot) }
 
     private mutating func clearHidden(except type: CRDTType, into delta: inout Delta) {
-        var hidden = TypeMask.none
-        for other in CRDTType.allCases where other != type && contents.isLive(other) {
-            hidden.formUnion(TypeMask(other))
-        }
-        clear(hidden, into: &delta)
+        let hidden = contents.types.bits & ~TypeMask(type).bits
+        clear(TypeMask(bits: hidden), into: &delta)
     }
 
     /// Empties some of the types.

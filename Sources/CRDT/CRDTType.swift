@@ -26,6 +26,8 @@ struct TypeMask: Equatable, Sendable {
     var isEmpty: Bool { bits == 0 }
     func contains(_ other: TypeMask) -> Bool { bits & other.bits == other.bits }
     func contains(_ type: CRDTType) -> Bool { contains(TypeMask(type)) }
+    /// The first of the types; nil for none.
+    var first: CRDTType? { CRDTType(rawValue: UInt8(bits.trailingZeroBitCount)) }
     mutating func formUnion(_ other: TypeMask) { bits |= other.bits }
 }
 

@@ -85,11 +85,20 @@ struct ChunkedMap<Key: Comparable, Value> {
     /// Where the key is or belongs; nil in an empty map.
     private func place(of key: Key) -> Place? {
         guard !chunks.isEmpty else { return nil }
-        let chunk = Swift.max(0, chunks.partitionPoint { $0.keys[0] <= key } - 1)
-        let keys = chunks[chunk].keys
-        let offset = keys.partitionPoint { $0 < key }
-        let isPresent = offset < keys.count && keys[offset] == key
-        return Place(chunk: chunk, offset: offset, isPresent: isPresent)
+        // By hand, not by `partitionPoint`: a closure takes each chunk with a reference to it.
+        var (low, high) = (0, chunks.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if chunks[middle].keys[0] <= key { low = middle + 1 } else { high = middle }
+        }
+        let chunk = Swift.max(0, low - 1)
+        (low, high) = (0, chunks[chunk].keys.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if chunks[chunk].keys[middle] < key { low = middle + 1 } else { high = middle }
+        }
+        let isPresent = low < chunks[chunk].keys.count && chunks[chunk].keys[low] == key
+        return Place(chunk: chunk, offset: low, isPresent: isPresent)
     }
 
     private mutating func insert(_ key: Key, _ value: Value, at place: Place) {

@@ -14,18 +14,6 @@ struct Contents: Equatable, Sendable {
     var bounded = DotMap<Bytes, Escrow>()
     var expiry = DotMap<Bytes, ExpiryMark>()
 
-    func isLive(_ type: CRDTType) -> Bool {
-        switch type {
-        case .string: !registers.isEmpty || counter.isLive
-        case .flag: !flag.isEmpty
-        case .set: !set.isEmpty
-        case .hash: !hash.isEmpty
-        case .sortedSet: !sortedSet.members.isEmpty
-        case .list: !list.isEmpty
-        case .boundedCounter: !bounded.isEmpty
-        }
-    }
-
     /// The latest live dot of a type.
     ///
     /// - Complexity: O(entries of the type).
@@ -54,10 +42,23 @@ struct Contents: Equatable, Sendable {
         }
     }
 
+    /// The types that have live entries.
+    var types: TypeMask {
+        var mask = TypeMask.none
+        if !registers.isEmpty || counter.isLive { mask.formUnion(TypeMask(.string)) }
+        if !flag.isEmpty { mask.formUnion(TypeMask(.flag)) }
+        if !set.isEmpty { mask.formUnion(TypeMask(.set)) }
+        if !hash.isEmpty { mask.formUnion(TypeMask(.hash)) }
+        if !sortedSet.members.isEmpty { mask.formUnion(TypeMask(.sortedSet)) }
+        if !list.isEmpty { mask.formUnion(TypeMask(.list)) }
+        if !bounded.isEmpty { mask.formUnion(TypeMask(.boundedCounter)) }
+        return mask
+    }
+
     /// The types that have live entries, and the expiry.
     var live: TypeMask {
-        var mask = expiry.isEmpty ? TypeMask.none : .expiry
-        for type in CRDTType.allCases where isLive(type) { mask.formUnion(TypeMask(type)) }
+        var mask = types
+        if !expiry.isEmpty { mask.formUnion(.expiry) }
         return mask
     }
 

@@ -96,10 +96,12 @@ extension Delta {
     /// The identities of the dots in the changes, but for the delta's own dot; ascending.
     private var identities: [ReplicaIdentity] {
         var named: [ReplicaIdentity] = []
+        let own = dot
         _ = changes.allDots { other in
-            if other != dot, named.last != other.identity { named.append(other.identity) }
+            if other != own, named.last != other.identity { named.append(other.identity) }
             return true
         }
+        if named.count < 2 { return named }
         named.sort()
         var distinct: [ReplicaIdentity] = []
         for identity in named where identity != distinct.last { distinct.append(identity) }

@@ -47,14 +47,23 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     typealias Entry = DotEntry<Payload>
     typealias Entries = [Entry]
 
-    private(set) var map = ChunkedMap<Key, Entries>()
+    private struct Filled: Sendable {
+        var map = ChunkedMap<Key, Entries>()
+        var newestBound: Dot?
+    }
+
+    /// None or one. An array serves as the box: a key has one type, and states, changes and deltas
+    /// hold a store for each of nine, so that an empty one has to be a word that costs nothing.
+    private var filled: [Filled] = []
+
+    var map: ChunkedMap<Key, Entries> { filled.isEmpty ? ChunkedMap() : filled[0].map }
     /// No dot in the map is later; it does not sink when that dot is removed.
-    private(set) var newestBound: Dot?
+    var newestBound: Dot? { filled.isEmpty ? nil : filled[0].newestBound }
 
-    var count: Int { map.count }
-    var isEmpty: Bool { map.isEmpty }
+    var count: Int { filled.isEmpty ? 0 : filled[0].map.count }
+    var isEmpty: Bool { count == 0 }
 
-    subscript(key: Key) -> Entries? { map[key] }
+    subscript(key: Key) -> Entries? { filled.isEmpty ? nil : filled[0].map[key] }
 
     /// The latest live dot.
     ///
@@ -63,23 +72,27 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
 
     /// Adds one entry; no entry of the key has its dot.
     mutating func insert(_ key: Key, _ entry: Entry) {
-        map.change(key) { entries in
+        if filled.isEmpty { filled.append(Filled()) }
+        filled[0].map.change(key) { entries in
             var grown = entries ?? []
             grown.insert(entry, at: grown.firstIndex { entry.dot < $0.dot } ?? grown.count)
             entries = grown
         }
-        newestBound = max(newestBound ?? entry.dot, entry.dot)
+        filled[0].newestBound = max(filled[0].newestBound ?? entry.dot, entry.dot)
     }
 
     /// Adds a key behind all others.
     mutating func append(_ key: Key, _ entries: Entries) {
-        map.append(key, entries)
-        if let last = entries.last { newestBound = max(newestBound ?? last.dot, last.dot) }
+        if filled.isEmpty { filled.append(Filled()) }
+        filled[0].map.append(key, entries)
+        guard let last = entries.last else { return }
+        filled[0].newestBound = max(filled[0].newestBound ?? last.dot, last.dot)
     }
 
     /// Removes entries of one key.
     mutating func remove(_ key: Key, where isRemoved: (Entry) -> Bool) {
-        map.change(key) { entries in
+        if filled.isEmpty { return }
+        filled[0].map.change(key) { entries in
             entries?.removeAll(where: isRemoved)
             if entries?.isEmpty == true { entries = nil }
         }
@@ -89,7 +102,8 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     ///
     /// - Returns: false when it is not.
     mutating func joinPresent(_ key: Key, _ entry: Entry) -> Bool {
-        map.change(key) { entries in
+        if filled.isEmpty { return false }
+        return filled[0].map.change(key) { entries in
             guard let index = entries?.firstIndex(where: { $0.dot == entry.dot }) else {
                 return false
             }
@@ -166,8 +180,17 @@ extension DotMap {
         _ key: Key, _ entry: Entry, into changes: inout Changes,
         replacing isReplaced: (Entry) -> Bool = { _ in true }
     ) {
-        take(key, into: &changes, where: isReplaced)
-        insert(key, entry)
+        if filled.isEmpty { filled.append(Filled()) }
+        var replaced: Entries = []
+        filled[0].map.change(key) { entries in
+            guard var kept = entries else { return entries = [entry] }
+            replaced = kept.filter(isReplaced)
+            kept.removeAll(where: isReplaced)
+            kept.insert(entry, at: kept.firstIndex { entry.dot < $0.dot } ?? kept.count)
+            entries = kept
+        }
+        filled[0].newestBound = max(filled[0].newestBound ?? entry.dot, entry.dot)
+        changes.note(removed: replaced, of: key)
         changes.added.insert(key, entry)
     }
 
@@ -175,12 +198,15 @@ extension DotMap {
     mutating func take(
         _ key: Key, into changes: inout Changes, where isRemoved: (Entry) -> Bool = { _ in true }
     ) {
-        let taken = (map[key] ?? []).filter(isRemoved)
-        guard !taken.isEmpty else { return }
-        remove(key, where: isRemoved)
-        for entry in taken {
-            changes.removed.insert(key, DotEntry(dot: entry.dot, payload: Presence()))
+        if filled.isEmpty { return }
+        var taken: Entries = []
+        filled[0].map.change(key) { entries in
+            guard let old = entries else { return }
+            taken = old.filter(isRemoved)
+            let kept = old.filter { !isRemoved($0) }
+            entries = kept.isEmpty ? nil : kept
         }
+        changes.note(removed: taken, of: key)
     }
 
     /// Does what a mutation did elsewhere.
@@ -188,6 +214,7 @@ extension DotMap {
     /// - Parameter seen: the context before the mutation; what it contains and the map does not was
     ///   removed, and stays so.
     mutating func apply(_ changes: Changes, seen: VersionVector) {
+        if changes.isEmpty { return }
         for (key, removed) in changes.removed.map {
             remove(key) { entry in removed.contains { $0.dot == entry.dot } }
         }
@@ -206,8 +233,15 @@ struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
 
     var isEmpty: Bool { removed.isEmpty && added.isEmpty }
 
+    mutating func note(removed entries: [DotEntry<Payload>], of key: Key) {
+        for entry in entries {
+            removed.insert(key, DotEntry(dot: entry.dot, payload: Presence()))
+        }
+    }
+
     /// Goes on with a later mutation, after it has cleared what `cleared` contains.
     mutating func append(_ next: DotMapChanges, cleared: VersionVector) {
+        if next.isEmpty && added.isEmpty { return }
         added.clear(cleared)
         for (key, removed) in next.removed.map {
             added.remove(key) { entry in removed.contains { $0.dot == entry.dot } }
@@ -229,6 +263,6 @@ struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
 extension DotMap {
     /// Whether every dot satisfies `isKnown`.
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
-        map.allSatisfy { $0.value.allSatisfy { isKnown($0.dot) } }
+        isEmpty || map.allSatisfy { $0.value.allSatisfy { isKnown($0.dot) } }
     }
 }

@@ -27,7 +27,8 @@ public struct Quantity: Hashable, Comparable, Sendable {
 
     /// The number as an integer; nil when it has a fraction or is out of range.
     public var integer: Int64? {
-        rawValue % Quantity.one == 0 ? Int64(exactly: rawValue / Quantity.one) : nil
+        let (quotient, remainder) = rawValue.quotientAndRemainder(dividingBy: Quantity.one)
+        return remainder == 0 ? Int64(exactly: quotient) : nil
     }
 
     public static func < (a: Quantity, b: Quantity) -> Bool { a.rawValue < b.rawValue }
@@ -44,22 +45,44 @@ public struct Quantity: Hashable, Comparable, Sendable {
 extension Quantity {
     /// Collects a sum of up to 2⁶⁰ numbers without wrapping.
     struct Sum {
+        private var rest: Int128 = 0
+        /// What `rest` had no room for: divisions of so wide numbers are slow, so that few sums
+        /// get here.
         private var ones: Int128 = 0
         private var parts: Int128 = 0
 
         mutating func add(_ quantity: Quantity) {
-            ones += quantity.rawValue / Quantity.one
-            parts += quantity.rawValue % Quantity.one
+            let (sum, overflow) = rest.addingReportingOverflow(quantity.rawValue)
+            if !overflow { return rest = sum }
+            spill()
+            rest = quantity.rawValue
+        }
+
+        private mutating func spill() {
+            let (quotient, remainder) = rest.quotientAndRemainder(dividingBy: Quantity.one)
+            ones += quotient
+            parts += remainder
+            rest = 0
         }
 
         /// The sum; beyond the range of `Int64`, which only concurrent increments reach, its end.
         var total: Quantity {
+            if ones == 0 && parts == 0 { return Quantity(rawValue: rest).clamped }
+            var sum = self
+            sum.spill()
+            return sum.spilled
+        }
+
+        private var spilled: Quantity {
             let carried = ones + parts / Quantity.one
             if carried > Int128(Int64.max) { return Quantity(Int64.max) }
             if carried < Int128(Int64.min) { return Quantity(Int64.min) }
-            let raw = carried * Quantity.one + parts % Quantity.one
-            return min(max(Quantity(rawValue: raw), Quantity(Int64.min)), Quantity(Int64.max))
+            return Quantity(rawValue: carried * Quantity.one + parts % Quantity.one).clamped
         }
+    }
+
+    fileprivate var clamped: Quantity {
+        min(max(self, Quantity(Int64.min)), Quantity(Int64.max))
     }
 
     /// The number with `delta` added; nil when that is out of range.

@@ -52,15 +52,20 @@ public struct ConsistencyOptions: Equatable, Sendable {
     ///
     /// - Parameter name: the request's command; `CommandDescription.consistency` says which options
     ///   it takes.
-    /// - Throws: `syntax`, `invalidLevel` or `invalidTimeout`.
+    /// - Throws: `wrongArgumentCount` for more arguments that are no options, `syntax`,
+    ///   `invalidLevel` or `invalidTimeout`.
     public init(
         following arguments: borrowing Arguments, of name: CommandName
     ) throws(CommandError) {
         let description = CommandTable.description(of: name)
         precondition(description.arity > 0, "the options' place is known")
         self.init()
-        guard let scope = description.consistency else { return }
-        try parseAll(arguments, from: description.arity, scope)
+        guard let scope = description.consistency, arguments.count > description.arity else {
+            return
+        }
+        var index = description.arity
+        guard try take(arguments, &index, scope) else { throw .wrongArgumentCount(name) }
+        try parseAll(arguments, from: index, scope)
     }
 
     @usableFromInline mutating func parseAll(

@@ -29,17 +29,18 @@ public struct ExpireOptions: Equatable, Sendable {
     ///   `unsupportedOption`, `absentBesideOthers`, `greaterBesideLess`.
     public init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
         isAbsolute = name == .expireat || name == .pexpireat
+        milliseconds = 0
+        for index in 3..<max(arguments.count, 3) { try take(arguments, index) }
+        guard conditions == .absent || !conditions.contains(.absent) else {
+            throw .absentBesideOthers
+        }
+        guard !conditions.isSuperset(of: [.later, .earlier]) else { throw .greaterBesideLess }
         let scale: Int64 = name == .expire || name == .expireat ? 1000 : 1
         let amount = try arguments.integer(2)
         guard amount.magnitude <= Expiry.millisecondsMax / UInt64(scale) else {
             throw .invalidExpireTime(name)
         }
         milliseconds = amount * scale
-        for index in 3..<max(arguments.count, 3) { try take(arguments, index) }
-        guard conditions == .absent || !conditions.contains(.absent) else {
-            throw .absentBesideOthers
-        }
-        guard !conditions.isSuperset(of: [.later, .earlier]) else { throw .greaterBesideLess }
     }
 
     private mutating func take(

@@ -10,16 +10,19 @@ public struct PopOptions: Equatable, Sendable {
     ///   `ConsistencyOptions` throws.
     public init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
         var index = 2
+        var hasCount = false
         while index < arguments.count {
             if try consistency.take(arguments, &index, .write) { continue }
             guard index == 2 else {
                 throw name == .lpop || name == .rpop ? .wrongArgumentCount(name) : .syntax
             }
-            guard let value = Int64(decimal: arguments[2]), value >= 0 else {
-                throw .value(.notPositive)
-            }
-            count = Int(value)
+            hasCount = true
             index = 3
         }
+        guard hasCount else { return }
+        guard let value = Int64(decimal: arguments[2]), value >= 0 else {
+            throw .value(.notPositive)
+        }
+        count = Int(value)
     }
 }

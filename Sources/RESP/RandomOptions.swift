@@ -13,10 +13,12 @@ public struct RandomOptions: Equatable, Sendable {
     ///   `syntax`, and what `ConsistencyOptions` throws.
     public init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
         var index = 2
+        var hasCount = false
         while index < arguments.count {
             if try consistency.take(arguments, &index, .read) { continue }
             if index == 2 {
-                try takeCount(arguments)
+                hasCount = true
+                if name == .hrandfield { try takeCount(arguments) }
             } else {
                 guard name == .hrandfield, index == 3, arguments.matches(3, "WITHVALUES") else {
                     throw .syntax
@@ -25,6 +27,7 @@ public struct RandomOptions: Equatable, Sendable {
             }
             index += 1
         }
+        if hasCount, name == .srandmember { try takeCount(arguments) }
         if let count, hasValues, count > Int.max / 2 { throw .value(.outOfRange) }
     }
 

@@ -12,7 +12,7 @@ public struct ScoreBound: Equatable, Sendable {
         let argument = arguments[index]
         isExclusive = argument.first == UInt8(ascii: "(")
         let number = UnsafeRawBufferPointer(rebasing: argument.dropFirst(isExclusive ? 1 : 0))
-        guard let score = Double(score: number) else { throw .option(.scoreBound) }
+        guard let score = Double(scoreBound: number) else { throw .option(.scoreBound) }
         self.score = score
         self.index = index
     }

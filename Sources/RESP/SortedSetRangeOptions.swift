@@ -10,12 +10,13 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
     public var offset = 0
     /// How many members to answer at most, at least 0; not for ranks.
     public var limit = Int.max
+    private var hasLimit = false
     /// Whether the scores are asked for as well.
     public var hasScores = false
     public var consistency = ConsistencyOptions.none
 
-    /// - Throws: `syntax`, `notAnInteger`, `OptionRefusal.limitOfRanks`, `scoresOfWords`, and what
-    ///   `ConsistencyOptions` throws.
+    /// - Throws: `syntax`, `wrongArgumentCount`, `notAnInteger`, `OptionRefusal.limitOfRanks`,
+    ///   `scoresOfWords`, and what `ConsistencyOptions` throws.
     init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
         isReversed = name == .zrevrange || name == .zrevrangebyscore
         let isByScore = name == .zrangebyscore || name == .zrevrangebyscore
@@ -23,7 +24,7 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
         var index = 4
         while index < arguments.count {
             if try consistency.take(arguments, &index, .read) { continue }
-            guard name != .zcount else { throw .syntax }
+            guard name != .zcount else { throw .wrongArgumentCount(name) }
             if arguments.matches(index, "LIMIT") {
                 try takeLimit(arguments, &index)
             } else {
@@ -31,7 +32,7 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
                 index += 1
             }
         }
-        guard order != .ranks || limit == .max else { throw .option(.limitOfRanks) }
+        guard order != .ranks || !hasLimit else { throw .option(.limitOfRanks) }
         guard order != .words || !hasScores else { throw .option(.scoresOfWords) }
     }
 
@@ -43,6 +44,7 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
         let count = try arguments.integer(index + 2)
         offset = Int(max(first, 0))
         limit = first < 0 ? 0 : count < 0 ? .max : Int(count)
+        hasLimit = count != -1
         index += 3
     }
 

@@ -27,6 +27,7 @@ struct ExpandedStates {
     private(set) var byteCount = 0
 
     var isEmpty: Bool { entries.count == free.count }
+    var count: Int { entries.count - free.count }
 
     subscript(index: Int) -> CRDTState {
         guard let entry = entries[index] else { preconditionFailure("a stub points to a state") }
@@ -49,23 +50,24 @@ struct ExpandedStates {
 
     /// Hands a state out to be changed; `put` follows before anything else is asked of it.
     mutating func take(_ index: Int) -> CRDTState {
-        guard let entry = entries[index] else { preconditionFailure("a stub points to a state") }
+        guard let state = entries[index]?.state else {
+            preconditionFailure("a stub points to a state")
+        }
         entries[index]?.state = CRDTState()
-        return entry.state
+        return state
     }
 
     /// Puts a state back that a delta of so many bytes changed.
     mutating func put(_ state: CRDTState, at index: Int, grownBy delta: Int) {
-        guard var entry = entries[index] else { preconditionFailure("a stub points to a state") }
-        byteCount -= entry.bytes
-        entry.state = state
-        entry.bytes += delta
-        if entry.bytes > 2 * entry.measured {
-            entry.bytes = state.encodedBytes
-            entry.measured = entry.bytes
+        entries[index]?.state = state
+        guard delta > 0, let entry = entries[index] else { return }
+        var bytes = entry.bytes + delta
+        if bytes > 2 * entry.measured {
+            bytes = state.encodedBytes
+            entries[index]?.measured = bytes
         }
-        byteCount += entry.bytes
-        entries[index] = entry
+        entries[index]?.bytes = bytes
+        byteCount += bytes - entry.bytes
     }
 
     mutating func remove(_ index: Int) {

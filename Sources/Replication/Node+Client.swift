@@ -281,8 +281,7 @@ extension Node {
         let start = effects.bytes.count
         switch whole.combination {
         case .array:
-            effects.bytes.writeArrayHeader(count: whole.parts.count)
-            for part in whole.parts { effects.bytes.append(part) }
+            effects.bytes.writeStrings(whole.parts, whole.head.client.dialect)
         case .sum:
             if let other = otherReply(whole.parts, than: UInt8(ascii: ":")) {
                 effects.bytes.append(other)

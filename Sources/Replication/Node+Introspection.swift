@@ -259,7 +259,6 @@ extension Node {
         let options = try ScanOptions(request)
         guard options.cursor >> 56 < UInt64(KeyRange.count) else { throw .invalidCursor }
         let wanted = min(options.count, 10_000)
-        let isString = options.type.map { request.matches($0, "STRING") } ?? true
         let glob = options.pattern.map { Glob(request[$0]) }
         var next: UInt64? = options.cursor
         var homes = 0
@@ -268,7 +267,9 @@ extension Node {
         while let place = next, keys < wanted, homes < 20_000 + wanted * 10 {
             homes += 1
             next = store.visit(from: place) { record in
-                guard isString, isSeen(record), glob?.matches(record.key) ?? true else { return }
+                guard isSeen(record), glob?.matches(record.key) ?? true,
+                    options.type.map({ hasType(record, at: $0) }) ?? true
+                else { return }
                 found.writeBulk(record.key)
                 keys += 1
             }

@@ -1,3 +1,4 @@
+import CRDT
 import Causality
 
 // Whole-structure checks for tests and the simulator.
@@ -20,6 +21,27 @@ extension Node {
         checkKeyCounts()
         checkTrees()
         for queue in hints { queue.checkInvariants() }
+        checkExpandedStates()
+    }
+
+    /// Every state that is kept as a value has one record that points to it, and that says of it
+    /// what is so.
+    private func checkExpandedStates() {
+        var stubs = 0
+        store.visitAll { record in
+            guard record.isExpanded else { return }
+            stubs += 1
+            let state = store.expanded[record.expandedPlace]
+            precondition(state.context.newest == record.dot, "a stub has its state's dot")
+            precondition(
+                Record.contextDigest(record.key, state.context) == record.expandedDigest,
+                "a stub has its state's digest")
+            precondition(
+                state.encodedBytes <= store.expanded.bytes(of: record.expandedPlace),
+                "an expanded state is no larger than it is taken for")
+            precondition(state.effectiveExpiry == record.expiry, "a stub expires with its state")
+        }
+        precondition(stubs == store.expanded.count, "every expanded state belongs to a record")
     }
 
     private func checkSlabs() {

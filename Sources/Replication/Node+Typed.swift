@@ -9,9 +9,10 @@ import Ring
 // Commands on crdt keyspaces: find the key, bring its state up to date as far as the levels ask
 // for, run the command on it (`TypedExecution`), and send what that did to the other replicas.
 //
-// Every replica takes every command at once, on both sides of a partition. A command that removes
-// or replaces what it sees first hears R replicas, so that it sees what they had acknowledged; one
-// that only adds does not, and what it answers is this node's view.
+// Any replica takes any command. It first hears R replicas, so that it sees what they had
+// acknowledged: also one that only adds, because a SET replaces the increments that it sees, a push
+// goes behind the elements that it sees, and what they answer is what is there. With R=1 a replica
+// does it at once, on both sides of a partition.
 extension Node {
     /// Runs a request with one key if that is in a crdt keyspace.
     ///
@@ -20,7 +21,8 @@ extension Node {
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) -> Bool {
         let keys = CommandTable.description(of: name).keys
-        let isOne = keys.last == keys.first || keys.first == 1 && request.count == 2
+        let isOne = keys.last == keys.first
+            || keys.first == 1 && request.count == 2 && name != .mget
         guard keys.first > 0, isOne, isTyped(catalog.index(of: request[keys.first])) else {
             return false
         }
@@ -95,8 +97,9 @@ extension Node {
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
         }
         if isWrite, !followSession(target, &effects) { return }
-        let isAnswered = reads.readQuorum == 1 || isWrite && !name.observes
-        guard isAnswered, coversHere(key, location, target, &effects) else {
+        let isUnheard = configuration.plantedBug == .removesUnheard && isWrite
+        guard reads.readQuorum == 1 || isUnheard, coversHere(key, location, target, &effects)
+        else {
             let part = part(name, index)
             let command = TypedCommand(
                 name: name, request: Array(part.bytes), location: location, writes: writes)
@@ -163,6 +166,10 @@ extension Node {
             random: random)
         execution.dialect = client.dialect
         if let unkept { execution.held.state.join(unkept) }
+        if skipsPresent(command, execution) {
+            putBack(execution.held)
+            return self.reply(.integer(0), target, &effects)
+        }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
             if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
@@ -181,6 +188,18 @@ extension Node {
             return tell(execution.reply.bytes, context, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
+    }
+
+    /// The planted bug `addSkipsPresent`.
+    private func skipsPresent(
+        _ command: TypedCommand, _ execution: borrowing TypedExecution
+    ) -> Bool {
+        guard configuration.plantedBug == .addSkipsPresent, command.name == .sadd else {
+            return false
+        }
+        return request.values(from: 2).allSatisfy {
+            execution.held.state.setContains($0, now: now.wallMilliseconds)
+        }
     }
 
     private mutating func tell(
@@ -263,6 +282,12 @@ extension Node {
         return Dot(identity: identity, stamp: tick())
     }
 
+    /// Up to here a command may bring a state. Each replica fills what is left on its own side of
+    /// a partition, and what all of them added still has to fit into one record.
+    private func stateBytesMax(_ keyspace: Int) -> Int {
+        configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
+    }
+
     /// A state must fit into one record, with all that the request may add to it.
     private func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
@@ -274,11 +299,25 @@ extension Node {
             else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
             added += request[index].count + 64
         }
-        let room = configuration.recordBytesMax - added
+        let room = stateBytesMax(location.keyspace) - added
         guard held.bytes > room else { return }
         guard held.state.encodedBytes + Record.headerBytes + request[1].count <= room else {
-            throw .text("ERR the value would be larger than a record may be (9 MB)")
+            throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
         }
+    }
+
+    /// Answers a write that is done, because nobody else has the key and no disk.
+    private mutating func finishAlone(
+        _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        ledger.answeredNow(keyspace, .write)
+        guard !client.wantsReceipt else {
+            return reply(.encoded(Array(bytes)), target, &effects)
+        }
+        let start = effects.bytes.count
+        effects.bytes.append(bytes)
+        deliver(target, from: start, &effects)
     }
 
     /// Stores and keeps what a command did, and sends it to the other replicas.
@@ -287,20 +326,22 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let key = request[execution.keyIndex]
-        let reply = Array(execution.reply.bytes)
         guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let n = catalog.active[keyspace].n
         let durability = catalog.active[keyspace].settings.durability
-        var record = ByteBuffer(capacity: 256)
-        DeltaRecord.encode(delta, of: key, into: &record)
+        let isAlone = n == 1 && durability == .memory
+        var record = ByteBuffer(capacity: isAlone ? 1 : 256)
+        // Without a reader the delta only tells how far an expanded state has grown.
+        if !isAlone || execution.held.place != nil {
+            DeltaRecord.encode(delta, of: key, into: &record)
+        }
         let context = client.guarantees.isEmpty
             ? VersionVector() : execution.held.state.context
         putState(execution.held, grownBy: record.count, command.location, key)
-        if n == 1, durability == .memory {
-            ledger.answeredNow(keyspace, .write)
+        if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
-            return self.reply(.encoded(reply), target, &effects)
+            return finishAlone(execution.reply.bytes, keyspace, target, &effects)
         }
         let timeout = UInt64(writes.timeoutMilliseconds)
         let head = OperationHead(
@@ -309,7 +350,7 @@ extension Node {
             begunAt: now.monotonic)
         var operation = WriteOperation(
             head: head, keyspace: keyspace, range: address.range, dot: delta.dot,
-            success: .encoded(reply),
+            success: .encoded(Array(execution.reply.bytes)),
             tally: WriteTally(
                 replicaCount: n, writeQuorum: writes.writeQuorum,
                 primaryWriteQuorum: writes.primaryWriteQuorum,
@@ -318,8 +359,15 @@ extension Node {
         if n > 1 { operation.typedKey = Array(key) }
         let id = self.writes.insert(operation)
         let needsSync = writes.durableWriteQuorum > 0
+        // The next life of this node takes over the rights that its journal has left, so nobody
+        // may acknowledge that some were used before the journal says so.
+        let isKeptFirst = command.name == .qbound
+        if isKeptFirst {
+            keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
+        }
         sendDelta(record.bytes, id, address.range, needsSync, &effects)
         if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
+        if isKeptFirst { return }
         keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
     }
 }

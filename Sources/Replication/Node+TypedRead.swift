@@ -81,7 +81,8 @@ extension Node {
             return decline(number, of: node, &effects)
         }
         let record = believableState(store.address(of: key), key, keyspace, &effects)
-        guard isTyped(keyspace), let record, seen.dominates(context(of: record)) else {
+        let isBlind = configuration.plantedBug == .coveredBlindly
+        guard isTyped(keyspace), let record, isBlind || seen.dominates(context(of: record)) else {
             return answerRead(number, key, from: node, &effects)
         }
         let covered = ReplicaStatus.covered.rawValue
@@ -193,7 +194,7 @@ extension Node {
         noteStaleness(of: read, typed)
         read.key.withUnsafeBytes { key in
             let stored = liveState(store.address(of: key), key, read.keyspace)
-            guard isTyped(read.keyspace), let stored else { return }
+            guard isTyped(read.keyspace), let stored, !isOnItsWay(stored) else { return }
             let digest = stored.contextDigest
             let replicas = ring.primaries(
                 of: read.range, replicationFactor: read.tally.replicaCount)
@@ -206,6 +207,12 @@ extension Node {
             }
             if isRepaired { counters.readRepairs += 1 }
         }
+    }
+
+    /// Whether a state was written so lately that who lacks that is about to get the delta: to send
+    /// the whole state would cost a key under load its size with each read.
+    private func isOnItsWay(_ record: Record) -> Bool {
+        now.wallMilliseconds < record.dot.stamp.milliseconds + 500
     }
 
     private mutating func noteStaleness(of read: ReadOperation, _ typed: TypedAnswers) {

@@ -64,16 +64,17 @@ extension Node {
     ) {
         let keyspace = catalog.index(of: record.key)
         let settings = catalog.active[keyspace].settings
-        let needsSync = settings.durability == .fsync || durability == .synced
+        let isKept = configuration.plantedBug != .deltasNotKept
+        let needsSync = isKept && (settings.durability == .fsync || durability == .synced)
         var status = apply(record, keyspace, &effects)
         if status == .acknowledged || status == .durable {
             noteReceived(number, from: node)
             // What is vouched for must be durable, also when it was here already.
-            if status == .acknowledged || needsSync {
+            if isKept, status == .acknowledged || needsSync {
                 keepDelta(
                     record.bytes, settings.durability, synced: needsSync, token: nil, &effects)
             }
-            status = needsSync ? .durable : .acknowledged
+            status = needsSync || !isKept ? .durable : .acknowledged
         }
         acknowledge(number, status, nil, to: node, &effects)
     }
@@ -93,6 +94,13 @@ extension Node {
             putBack(held)
             return .clockAhead
         }
+        guard held.bytes + record.bytes.count <= configuration.recordBytesMax
+            || held.state.encodedBytes + record.bytes.count + Record.headerBytes
+                <= configuration.recordBytesMax
+        else {
+            putBack(held)
+            return .tooManySiblings
+        }
         switch held.state.apply(record.delta) {
         case .alreadyKnown:
             putBack(held)
@@ -100,7 +108,7 @@ extension Node {
         case .needsState:
             putBack(held)
             counters.deltasUngrounded += 1
-            return .needsState
+            return configuration.plantedBug == .groundlessAcknowledged ? .durable : .needsState
         case .applied:
             newestTaken = max(newestTaken, stamp)
             putState(held, grownBy: record.bytes.count, location, record.key)

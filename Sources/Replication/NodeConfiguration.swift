@@ -92,6 +92,18 @@ public struct NodeConfiguration: Sendable {
         case uncoveredReadAnswers
         /// Reports of what was sent count on a link that was down before, whatever was missed.
         case closedAcrossBrokenLink
+        /// An add of what is there makes no new dot.
+        case addSkipsPresent
+        /// A delta that stands upon what is not here is acknowledged and left out.
+        case groundlessAcknowledged
+        /// A command that removes what it sees does so without hearing other replicas.
+        case removesUnheard
+        /// A replica acknowledges deltas that its journal does not have.
+        case deltasNotKept
+        /// Whoever reads a state is told that it has seen everything.
+        case coveredBlindly
+        /// What was written before a keyspace was emptied stays in states that are newer.
+        case statesNotTruncated
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

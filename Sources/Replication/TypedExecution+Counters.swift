@@ -11,7 +11,11 @@ extension TypedExecution {
     ) throws(TypedRefusal) {
         try check(.string)
         let isInteger = name != .incrbyfloat
-        let amount = try amount(request, name, else: .notAFloat)
+        if !isInteger, let value = held.state.string(now: now),
+            Quantity(decimal: value.text) == nil {
+            throw .command(.value(.notAFloat))
+        }
+        let amount = try amount(request, name)
         if isInteger, let value = held.state.string(now: now), value.integer == nil {
             throw .command(.notAnInteger)
         }

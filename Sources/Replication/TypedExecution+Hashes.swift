@@ -90,7 +90,7 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let isInteger = name == .hincrby
-        let amount = try amount(request, name, else: .hashValueNotAFloat)
+        let amount = try amount(request, name)
         let name = Bytes(Array(request[2]))
         if isInteger, let value = held.state.hashField(name, now: now), value.integer == nil {
             throw .command(.value(.hashValueNotAnInteger))
@@ -147,7 +147,7 @@ extension TypedExecution {
 extension TypedExecution {
     /// What a counter command adds.
     func amount(
-        _ request: borrowing Arguments, _ name: CommandName, else refusal: ValueRefusal
+        _ request: borrowing Arguments, _ name: CommandName
     ) throws(TypedRefusal) -> Quantity {
         let options: CounterOptions
         do throws(CommandError) { options = try CounterOptions(request, name) } catch {
@@ -156,10 +156,15 @@ extension TypedExecution {
         switch options.amount {
         case .integer(let amount): return Quantity(amount)
         case .decimal(let index):
-            guard let amount = Quantity(decimal: request[index]) else {
+            if let amount = Quantity(decimal: request[index]) { return amount }
+            guard let tooLarge = Double(score: request[index]) else {
                 throw .command(.value(.notAFloat))
             }
-            return amount
+            // Redis reads hexadecimal numbers as well.
+            if abs(tooLarge) < 0x1p63 { throw .command(.value(.notAFloat)) }
+            if tooLarge.isFinite { throw .command(.value(.overflow)) }
+            throw .command(
+                .value(name == .hincrbyfloat ? .notFinite : .incrementNotFinite))
         }
     }
 

@@ -74,17 +74,6 @@ extension CommandName {
         }
     }
 
-    /// Whether a command removes or replaces what it sees, so that it must see what was
-    /// acknowledged; otherwise it only adds.
-    var observes: Bool {
-        switch self {
-        case .set, .setex, .psetex, .mset, .incr, .decr, .incrby, .decrby, .incrbyfloat, .sadd,
-            .hset, .hmset, .hincrby, .hincrbyfloat, .zadd, .zincrby, .lpush, .rpush:
-            false
-        default: true
-        }
-    }
-
     /// Whether a command makes no value larger.
     var isRemoval: Bool {
         switch self {
@@ -100,8 +89,6 @@ extension ConsistencyOptions {
     /// The options behind the other arguments of a command on one key.
     init(trailing name: CommandName, _ request: borrowing Arguments) throws(CommandError) {
         switch name {
-        case .get, .strlen, .type, .ttl, .pttl, .expiretime, .pexpiretime, .qget:
-            try self.init(request, from: 2, .read)
         case .set, .setex, .psetex, .setnx, .getset:
             self = try SetOptions(request, name).consistency
         case .spop, .lpop, .rpop, .zpopmin, .zpopmax:

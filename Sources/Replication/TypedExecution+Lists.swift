@@ -96,9 +96,10 @@ extension TypedExecution {
     }
 
     private mutating func setElement(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let index = try integer(request, 2)
         guard type != nil else { throw .command(.value(.noSuchKey)) }
-        guard let place = place(index) else { throw .command(.value(.indexOutOfRange)) }
+        guard let place = place(try integer(request, 2)) else {
+            throw .command(.value(.indexOutOfRange))
+        }
         let element = Bytes(Array(request[3]))
         delta = try change { (execution) throws(CRDTRefusal) in
             try execution.held.state.listSet(

@@ -1,3 +1,4 @@
+import Base
 import CRDT
 import Coding
 import RESP
@@ -53,16 +54,12 @@ extension TypedExecution {
         } catch { throw .command(error) }
         if !options.conditions.isEmpty { try checkAlone() }
         if options.isIncrement {
-            guard let (member, amount) = wanted.first, isAllowed(member, amount, options) else {
-                return reply.writeNull(dialect)
-            }
+            guard let (member, amount) = wanted.first,
+                isAllowed(held.state.score(member, now: now), amount, options)
+            else { return reply.writeNull(dialect) }
             return try increment(member, by: amount)
         }
-        let chosen = wanted.filter { isAllowed($0.member, $0.score, options) }
-        var changed = 0
-        for (member, score) in chosen {
-            if let before = held.state.score(member, now: now), before != score { changed += 1 }
-        }
+        let (chosen, changed) = choose(wanted, options)
         let result = try change { (execution) throws(CRDTRefusal) in
             try execution.held.state.sortedSetAdd(chosen, dot: execution.dot, now: execution.now)
         }
@@ -70,13 +67,30 @@ extension TypedExecution {
         reply.writeInteger(result.added + (options.countsChanged ? changed : 0))
     }
 
+    /// The scores that the conditions allow, each in the light of those before it, and how many of
+    /// them are changes.
+    private func choose(
+        _ wanted: [(member: Bytes, score: Double)], _ options: SortedSetAddOptions
+    ) -> (chosen: [(member: Bytes, score: Double)], changed: Int) {
+        if options.conditions.isEmpty && !options.countsChanged { return (wanted, 0) }
+        var chosen: [(member: Bytes, score: Double)] = []
+        var changed = 0
+        var latest = Table<Bytes, Double>()
+        for (member, score) in wanted {
+            let before = latest[member] ?? held.state.score(member, now: now)
+            guard isAllowed(before, score, options) else { continue }
+            if let before, before != score { changed += 1 }
+            latest[member] = score
+            chosen.append((member, score))
+        }
+        return (chosen, changed)
+    }
+
     /// Whether the conditions let a member get a score, or an increment.
     private func isAllowed(
-        _ member: Bytes, _ number: Double, _ options: SortedSetAddOptions
+        _ before: Double?, _ number: Double, _ options: SortedSetAddOptions
     ) -> Bool {
-        guard let before = held.state.score(member, now: now) else {
-            return !options.conditions.contains(.present)
-        }
+        guard let before else { return !options.conditions.contains(.present) }
         let after = options.isIncrement ? before + number : number
         if options.conditions.contains(.absent) { return false }
         if options.conditions.contains(.greater) && after <= before { return false }

@@ -16,6 +16,8 @@ struct Client {
             case several
             /// About the client's session.
             case session(SessionChange)
+            /// A command of a typed keyspace.
+            case typed(TypedQuestion)
             /// A scenario's own request: the answer is kept.
             case told
         }

@@ -31,7 +31,7 @@ import Causality
 // acknowledged write began.
 extension History {
     /// Whether a read must see a write.
-    private func binds(_ write: Operation, _ read: Operation) -> Bool {
+    func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
             isInReach(write, read),
@@ -227,7 +227,7 @@ extension History {
         return "\(what) (\(operation.invoked / 1_000)..\(end) µs, \(operation.outcome))"
     }
 
-    private func describe(_ read: Operation) -> String {
+    func describe(_ read: Operation) -> String {
         let keyspace = plan.keyspaces[read.keyspace]
         return "a read of \(String(decoding: keys[read.key].name, as: UTF8.self)) "
             + "(n=\(keyspace.n), r=\(read.level)) that began at \(read.invoked / 1_000) µs"

@@ -21,9 +21,9 @@ extension History {
     ) -> String? {
         let operation = operations[index]
         let keyspace = plan.keyspaces[operation.keyspace]
-        guard operation.outcome == .acknowledged, keyspace.n > 1, keyspace.life == .fixed else {
-            return nil
-        }
+        guard operation.outcome == .acknowledged, keyspace.n > 1, keyspace.life == .fixed,
+            !keyspace.isTyped
+        else { return nil }
         if keyspace.isSiblings {
             return holdSiblings(index, reply, against: session, &seen, &counters)
         }

@@ -19,7 +19,7 @@ struct History {
         /// Index among all keys of the run.
         let key: Int
         /// Replicas that a read asks, or whose acknowledgement a write wants.
-        let level: Int
+        var level: Int
         let invoked: UInt64
         var completed = UInt64.max
         var outcome = Outcome.pending
@@ -34,6 +34,8 @@ struct History {
         var staleness: UInt64?
         /// Somebody read what it wrote.
         var isSeen = false
+        /// What it does to a key of a typed keyspace.
+        var change = TypedChange()
     }
 
     /// A state that some node gave a key.
@@ -57,11 +59,17 @@ struct History {
         var mayExpire = false
         /// A delete of unknown outcome may mint its tombstone at any time.
         var hasLostDelete = false
+        /// In a typed keyspace: the writes that put each element there.
+        var adds: [[UInt8]: [Int]] = [:]
+        /// In a typed keyspace: the writes that take something away.
+        var removals: [Int] = []
+        /// In a typed keyspace: how many powers of two were given to increments.
+        var increments = 0
     }
 
     let plan: Plan
     let ring: Ring
-    private(set) var keys: [Key] = []
+    var keys: [Key] = []
     var operations: [Operation] = []
     /// When processes stopped, by machine: what was in memory only may be gone then.
     private(set) var stops: [[UInt64]] = []
@@ -101,7 +109,9 @@ struct History {
         let index = operations.count
         operations.append(operation)
         switch operation.kind {
-        case .write: keys[operation.key].writes.append(index)
+        case .write:
+            keys[operation.key].writes.append(index)
+            note(operation.change, of: index)
         case .delete:
             keys[operation.key].writes.append(index)
             if !keys[operation.key].hasLostDelete { keys[operation.key].openDelete = index }
@@ -144,6 +154,7 @@ struct History {
         guard let base = bytes.baseAddress, bytes.count >= Record.headerBytes else { return nil }
         let record = Record(at: base)
         guard let key = keyOfName[Array(record.key)] else { return nil }
+        if plan.keyspaces[keys[key].keyspace].isTyped { return nil }
         if plan.keyspaces[keys[key].keyspace].isSiblings {
             return record.isSiblingSet ? observe(SiblingSet(valid: record), of: key) : nil
         }

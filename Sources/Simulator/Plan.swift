@@ -59,6 +59,7 @@ struct Plan {
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
         drawBrief(seed)
         drawSloppy(seed)
+        drawTyped(seed)
         drawAdministration(seed)
         drawWipes(seed)
         drawSessions(seed)
@@ -98,6 +99,28 @@ struct Plan {
                     name: isSiblings ? "nearsib" : "near", n: 3, r: 1, w: 1 + random.below(2),
                     durability: .fsync, isSiblings: isSiblings, keys: 1 + random.below(4),
                     readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400))
+        }
+    }
+
+    /// Keyspaces of values that merge, in two of three runs.
+    private mutating func drawTyped(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x43_52_44_54)
+        guard random.chance(perMille: 667) else { return }
+        for number in 0...(random.chance(perMille: 250) ? 1 : 0) {
+            let any = (1 + random.below(nodes), random.below(nodes), random.below(nodes))
+            let (n, r, w) = [
+                (3, 2, 2), (3, 2, 2), (3, 1, 1), (3, 1, 3), (3, 3, 1),
+                (any.0, 1 + any.1 % any.0, 1 + any.2 % any.0),
+            ][random.below(6)]
+            let durabilities: [PlannedKeyspace.Durability] = [.fsync, .fsync, .interval, .memory]
+            keyspaces.append(
+                PlannedKeyspace(
+                    name: "typed\(number)", n: n, r: r, w: w,
+                    durability: durabilities[random.below(4)], isSiblings: false,
+                    keys: TypedRole.allCases.count + random.below(3),
+                    readRepairPerMille: [0, 0, 100, 1_000][random.below(4)],
+                    timeoutMilliseconds: 100 + random.below(500), isTyped: true,
+                    hotKey: random.below(TypedRole.allCases.count)))
         }
     }
 
@@ -231,6 +254,12 @@ struct PlannedKeyspace {
     /// No request may ask for less than r and w.
     var hasStrongFloor = false
     var isSloppy = false
+    /// Values that merge; each key has a role (`TypedRole`).
+    var isTyped = false
+    /// The number of the key of a typed keyspace to which much happens.
+    var hotKey = 0
+
+    private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
 
     /// Assignments as `KEYSPACE CREATE` takes them.
     var settings: [String] { settings(History.Shape(self)) }
@@ -244,7 +273,7 @@ struct PlannedKeyspace {
             }
         return [
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
-            "conflict=\(isSiblings ? "siblings" : "lww")", "timeout=\(timeoutMilliseconds)",
+            "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }

@@ -48,4 +48,16 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case uncoveredReadAnswers = "uncovered-read-answers"
     /// Reports of what was sent count on a link that was down, whatever was missed meanwhile.
     case closedAcrossBrokenLink = "closed-across-broken-link"
+    /// An add of a present element makes no new dot.
+    case addSkipsPresent = "add-skips-present-element"
+    /// A delta that stands upon what is missing is acknowledged and left out.
+    case groundlessAcknowledged = "groundless-delta-acknowledged"
+    /// Removals skip the read that shows them what was acknowledged.
+    case removesUnheard = "removes-skip-catch-up"
+    /// A replica's journal keeps no deltas.
+    case deltasNotKept = "deltas-not-kept"
+    /// Replicas answer that a state was seen although it was not.
+    case coveredBlindly = "covered-blindly"
+    /// Emptying a keyspace spares states that were written to afterwards.
+    case statesNotTruncated = "mixed-states-not-truncated"
 }

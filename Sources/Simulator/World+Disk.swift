@@ -243,6 +243,12 @@ extension World {
         case .sessionForgetsEvicted: .sessionForgetsEvicted
         case .uncoveredReadAnswers: .uncoveredReadAnswers
         case .closedAcrossBrokenLink: .closedAcrossBrokenLink
+        case .addSkipsPresent: .addSkipsPresent
+        case .groundlessAcknowledged: .groundlessAcknowledged
+        case .removesUnheard: .removesUnheard
+        case .deltasNotKept: .deltasNotKept
+        case .coveredBlindly: .coveredBlindly
+        case .statesNotTruncated: .statesNotTruncated
         default: nil
         }
     }

@@ -17,6 +17,8 @@ extension World {
             alter(index)
         } else if draw < 60 {
             makeSeveral(index)
+        } else if keyspace.isTyped {
+            makeTypedRequest(index, key)
         } else if keyspace.isSiblings {
             draw < 480 ? readSiblings(index, key, level: nil) : writeSiblings(index, key)
         } else if draw < 450 {
@@ -38,15 +40,16 @@ extension World {
         return keyspace.life == .resized ? nil : level
     }
 
-    private func operation(
-        _ kind: History.Kind, _ key: Int, level: Int, replaces: [Int] = []
+    func operation(
+        _ kind: History.Kind, _ key: Int, level: Int, replaces: [Int] = [],
+        change: TypedChange = TypedChange()
     ) -> Int {
         let keyspace = history.keys[key].keyspace
         let isUsual = plan.keyspaces[keyspace].life == .resized && level != History.all
         return history.begin(
             .init(
                 kind: kind, keyspace: keyspace, key: key, level: isUsual ? 0 : level,
-                invoked: time, replaces: replaces))
+                invoked: time, replaces: replaces, change: change))
     }
 
     func ask(
@@ -60,7 +63,7 @@ extension World {
 
     func words(_ words: String...) -> [[UInt8]] { words.map { Array($0.utf8) } }
 
-    private func filling(_ index: Int) -> Int {
+    func filling(_ index: Int) -> Int {
         let isLarge = clients[index].random.chance(perMille: 50)
         return clients[index].random.below(isLarge ? 3_000 : 60)
     }
@@ -142,7 +145,8 @@ extension World {
     /// `MGET` or `MSET` over keyspaces that keep one value.
     private func makeSeveral(_ index: Int) {
         let plain = history.keys.indices.filter {
-            !plan.keyspaces[history.keys[$0].keyspace].isSiblings
+            let keyspace = plan.keyspaces[history.keys[$0].keyspace]
+            return !keyspace.isSiblings && !keyspace.isTyped
         }
         let first = clients[index].random.below(plain.count)
         let count = min(plain.count, 1 + clients[index].random.below(4))
@@ -180,7 +184,9 @@ extension World {
         if endSession(index) { return true }
         guard let key = clients[index].script.popLast() else { return false }
         let keyspace = plan.keyspaces[history.keys[key].keyspace]
-        if phase == .writes {
+        if keyspace.isTyped {
+            makeScriptedTyped(index, key)
+        } else if phase == .writes {
             keyspace.isSiblings
                 ? writeSiblings(index, key) : write(index, key, expires: false, level: nil)
         } else if keyspace.isSiblings {
@@ -202,7 +208,10 @@ extension World {
                 clients[index].script.append(history.operations[operation].key)
                 return scheduleClient(index, after: 20_000_000)
             }
-            return violate("everything is healed, and a request fails: -\(failure)")
+            // A typed value may be as large as it can be.
+            guard failure.hasPrefix("ERR the value would be larger") else {
+                return violate("everything is healed, and a request fails: -\(failure)")
+            }
         }
         switch request.answer {
         case .write: settleWrite(request.operations[0], reply)
@@ -210,6 +219,7 @@ extension World {
         case .siblings: settleSiblings(request.operations[0], reply, index)
         case .several: settleSeveral(request.operations, reply)
         case .expire: break
+        case .typed(let question): settle(question, request.operations, reply)
         case .told: clients[index].told.append(reply)
         case .administration(let change): settle(change, reply, index)
         case .definition: if case .simple = reply { counters.definitionsChanged += 1 }

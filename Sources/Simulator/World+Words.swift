@@ -78,6 +78,8 @@ extension World {
         let what =
             record.isSiblingSet
             ? "\(SiblingSet(valid: record).siblings.map { text($0.value) })"
+            : record.isMergeable
+            ? "a state of \(record.bodyBytes) bytes"
             : record.isTombstone ? "tombstone" : text(Array(record.body))
         return "\(key)=\(what) \(dot)" + (record.expiry > 0 ? " until \(record.expiry)" : "")
     }

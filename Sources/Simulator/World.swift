@@ -21,8 +21,8 @@ import Replication
 /// Invariant: a machine's events of an earlier life are dropped.
 ///
 /// Reading order: `Plan`, this file, `World+Interpreter`, `World+Disk`, `World+Links`,
-/// `World+Clients`, `World+Sessions`, `World+Faults`, `World+Administration`, `History`,
-/// `History+Checks`, `History+Sessions`, `History+Administration`.
+/// `World+Clients`, `World+Sessions`, `World+Typed`, `World+Faults`, `World+Administration`,
+/// `History`, `History+Checks`, `History+Sessions`, `History+Typed`, `History+Administration`.
 final class World {
     let seed: UInt64
     let plan: Plan
@@ -212,6 +212,8 @@ struct WorldCounters {
     var binding = 0
     var stalled = 0
     var siblingReads = 0
+    var typedReadsChecked = 0
+    var typedBinding = 0
     var pauses = 0
     var clockJumps = 0
     var restores = 0
@@ -235,7 +237,8 @@ struct WorldCounters {
             ("writes_acknowledged", acknowledged), ("requests_unknown", unknown),
             ("requests_failed", failed), ("reads_checked", readsChecked),
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
-            ("reads_of_several_siblings", siblingReads), ("pauses", pauses),
+            ("reads_of_several_siblings", siblingReads), ("typed_reads_checked", typedReadsChecked),
+            ("typed_elements_bound", typedBinding), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
             ("disks_emptied", wipes),
             ("deaths_while_refilling", relapses),

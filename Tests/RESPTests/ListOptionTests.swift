@@ -36,7 +36,7 @@ struct ListOptionTests {
         #expect(before.pivot == 3 && before.element == 4)
         #expect(try !insertion("LINSERT l AFTER p e").get().isBefore)
         #expect(insertion("LINSERT l foo p e") == .failure(.syntax))
-        #expect(insertion("LINSERT l AFTER p e f") == .failure(.syntax))
+        #expect(insertion("LINSERT l AFTER p e f") == .failure(.wrongArgumentCount(.linsert)))
     }
 
     @Test("LREM")

@@ -106,7 +106,8 @@ struct SortedSetOptionTests {
         ("ZREVRANGE z 0 1 REV", .syntax), ("ZREVRANGE z 0 1 BYSCORE", .syntax),
         ("ZRANGEBYSCORE z 0 1 BYLEX", .syntax), ("ZREVRANGEBYSCORE z 1 0 REV", .syntax),
         ("ZCOUNT z x 1", .option(.scoreBound)), ("ZCOUNT z 1 x", .option(.scoreBound)),
-        ("ZCOUNT z 1 2 WITHSCORES", .syntax), ("ZCOUNT z 1 2 LIMIT 0 1", .syntax),
+        ("ZCOUNT z 1 2 WITHSCORES", .wrongArgumentCount(.zcount)),
+        ("ZCOUNT z 1 2 LIMIT 0 1", .wrongArgumentCount(.zcount)),
     ])
     func refused(_ line: String, _ error: CommandError) {
         #expect(range(line) == .failure(error))
@@ -123,7 +124,7 @@ struct SortedSetOptionTests {
 
     @Test("What is no score", arguments: [
         "", "x", "nan", "-nan", "1e400", "1 ", " 1", "1x", "--1", "e", "+", "infi", "-+inf", "1e",
-        "0x10", "1\0", String(repeating: "1", count: 129), "é", "1,5",
+        "1e-400", "1\0", String(repeating: "1", count: 129), "é", "1,5",
     ])
     func noScore(_ text: String) {
         #expect(Array(text.utf8).withUnsafeBytes { Double(score: $0) } == nil)

@@ -30,7 +30,11 @@ struct CounterOptionsTests {
         #expect(try counter(line).get().amount == amount)
         #expect(try counter(line).get().consistency.isNone)
         #expect(try counter(line + " W ALL R 1").get().consistency.w == .all)
-        #expect(counter(line + " 1") == .failure(.syntax))
+        #expect(counter(line + " W ALL 1") == .failure(.syntax))
+        guard case .failure(.wrongArgumentCount) = counter(line + " 1") else {
+            Issue.record("what is no option is one argument too many")
+            return
+        }
     }
 
     @Test("What is no amount is refused", arguments: [

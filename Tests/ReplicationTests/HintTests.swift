@@ -446,16 +446,19 @@ struct HintTests {
         let record = HostileMessage.record("s:k", Array("x".utf8), cluster.dot(list[0]))
         let number = OperationID(kind: .hint, index: 1, generation: 0).rawValue
         cluster.deliver(
-            HostileMessage.bytes(19, number: number, record), from: list[3], to: list[4])
+            HostileMessage.bytes(Message.handOffKind, number: number, record), from: list[3],
+            to: list[4])
         #expect(held(cluster, list[4]) == nil)
         for (target, keeper) in [(list[4], list[3]), (list[3], list[3]), (list[0], list[1])] {
             let since = HostileMessage.little(UInt64.max)
             let rest = HostileMessage.little(target.rawValue) + since + record
-            cluster.deliver(HostileMessage.bytes(18, number: 1, rest), from: list[0], to: keeper)
+            cluster.deliver(
+                HostileMessage.bytes(Message.hintKind, number: 1, rest), from: list[0], to: keeper)
             #expect(hints(cluster, keeper).isEmpty)
         }
         cluster.deliver(
-            HostileMessage.bytes(19, number: number, record), from: list[3], to: list[0])
+            HostileMessage.bytes(Message.handOffKind, number: number, record), from: list[3],
+            to: list[0])
         #expect(held(cluster, list[0]) == "x")
     }
 }

@@ -86,7 +86,8 @@ struct Mutation {
             put(UInt32(message.count - 10), at: 10, in: &message)
         }
         if random.chance(perMille: 20) { message[14] = UInt8(random.below(5)) }
-        if message.count > 43, random.chance(perMille: 100) { message[43] = UInt8(random.below(256)) }
+        guard message.count > 43, random.chance(perMille: 100) else { return }
+        message[43] = UInt8(random.below(256))
     }
 
     private mutating func aimHint(_ message: inout [UInt8]) {

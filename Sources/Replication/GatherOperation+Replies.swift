@@ -2,6 +2,18 @@ import CRDT
 import Coding
 import RESP
 
+extension ByteBuffer {
+    /// Writes the reply to `MGET`, to which a key of another type is none.
+    ///
+    /// - Parameter parts: the reply to `GET` of each key.
+    mutating func writeStrings(_ parts: [[UInt8]], _ dialect: Dialect) {
+        writeArrayHeader(count: parts.count)
+        for part in parts {
+            if part.starts(with: "-WRONGTYPE".utf8) { writeNull(dialect) } else { append(part) }
+        }
+    }
+}
+
 extension GatherOperation.Combination {
     /// Writes the reply that the parts' sets add up to.
     ///

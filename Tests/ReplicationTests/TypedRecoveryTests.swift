@@ -1,0 +1,156 @@
+import Base
+import Causality
+import Coding
+import Testing
+
+@testable import Replication
+
+/// What of typed values survives: crashes, checkpoints, wrong clocks, emptied keyspaces.
+@Suite struct TypedRecoveryTests {
+    private let one = NodeID(1)
+    private let two = NodeID(2)
+    private let three = NodeID(3)
+
+    private func cluster(_ settings: [String] = ["r=1", "w=1"]) -> Cluster {
+        Cluster(3) { configuration in
+            var keyspace = KeyspaceSettings()
+            for setting in ["n=3", "conflict=crdt"] + settings {
+                #expect(keyspace.set(setting) == nil)
+            }
+            configuration.keyspaces = [(Array("c".utf8), keyspace)]
+        }
+    }
+
+    private func everywhere(_ cluster: Cluster, _ line: String) -> String {
+        let answers = cluster.ids.map { cluster.run($0, line) }
+        for id in cluster.ids { cluster.with(id) { $0.checkInvariants(recounting: true) } }
+        return answers.allSatisfy { $0 == answers[0] } ? answers[0] : "\(answers)"
+    }
+
+    private func exported(_ cluster: Cluster, _ id: NodeID) -> [[UInt8]] {
+        var payloads: [[UInt8]] = []
+        var cursor: UInt64?
+        repeat {
+            var piece = ByteBuffer(capacity: 4_096)
+            cluster.with(id) {
+                cursor = $0.exportState(from: cursor, bytesMax: 512, into: &piece)
+            }
+            var rest = Array(piece.bytes)[...]
+            while rest.count >= 4 {
+                let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+                payloads.append(Array(rest.dropFirst(4).prefix(length)))
+                rest = rest.dropFirst(4 + length)
+            }
+        } while cursor != nil
+        return payloads
+    }
+
+    /// Small values of several types, and one that is kept expanded.
+    private func fill(_ cluster: Cluster) {
+        let filling = String(repeating: "x", count: 100)
+        for step in 0..<30 {
+            let id = cluster.ids[step % 3]
+            _ = cluster.run(id, "SADD c:large \(step)\(filling)")
+            _ = cluster.run(id, "RPUSH c:list \(step)")
+            _ = cluster.run(id, "INCR c:n")
+        }
+        _ = cluster.run(one, "SREM c:large 3\(filling) 4\(filling)")
+        _ = cluster.run(two, "LPOP c:list")
+        _ = cluster.run(three, "HSET c:h f v")
+        _ = cluster.run(three, "DEL c:h")
+    }
+
+    private static let questions = [
+        "SMEMBERS c:large", "LRANGE c:list 0 -1", "GET c:n", "TYPE c:h", "SCARD c:large",
+    ]
+
+    @Test("a node starts again from the journal alone, and from a checkpoint alone")
+    func restarts() throws {
+        let cluster = cluster()
+        fill(cluster)
+        let before = TypedRecoveryTests.questions.map { cluster.run(two, $0) }
+        #expect(before[4] == ":28\r\n")
+        for other in [one, three] { cluster.cut.formUnion([[two, other], [other, two]]) }
+        let journal = cluster.journals[two] ?? []
+        #expect(journal.contains { $0[0] == JournalKind.delta.rawValue })
+        try cluster.restart(two, epoch: 2, on: journal)
+        #expect(TypedRecoveryTests.questions.map { cluster.run(two, $0) } == before)
+        try cluster.restart(two, epoch: 3, on: exported(cluster, two))
+        #expect(TypedRecoveryTests.questions.map { cluster.run(two, $0) } == before)
+        try cluster.restart(two, epoch: 4, on: exported(cluster, two) + journal)
+        #expect(TypedRecoveryTests.questions.map { cluster.run(two, $0) } == before)
+        cluster.cut = []
+        #expect(cluster.run(two, "INCR c:n") == ":31\r\n")
+        #expect(everywhere(cluster, "GET c:n") == "$2\r\n31\r\n")
+    }
+
+    @Test("a journal that ends anywhere leads to a state that the others complete")
+    func prefixes() throws {
+        for kept in stride(from: 150, through: 950, by: 400) {
+            let cluster = cluster()
+            fill(cluster)
+            let before = TypedRecoveryTests.questions.map { cluster.run(one, $0) }
+            let journal = cluster.journals[two] ?? []
+            let prefix = Array(journal.prefix(journal.count * kept / 1_000))
+            try cluster.restart(two, epoch: 2, on: prefix)
+            cluster.pass(milliseconds: 7_000)
+            for (question, answer) in zip(TypedRecoveryTests.questions, before) {
+                #expect(everywhere(cluster, question) == answer, "\(kept) of a thousand")
+            }
+        }
+    }
+
+    @Test("a bounded counter is not overdrawn by a node that forgot what others acknowledged for it")
+    func forgottenDecrement() throws {
+        let cluster = cluster(["r=1", "w=1", "durability=fsync"])
+        #expect(cluster.run(one, "QBOUND CREATE c:b 10") == "+OK\r\n")
+        let journal = cluster.journals[one] ?? []
+        cluster.slowDisks = [one]
+        var taken = cluster.run(one, "QBOUND DECR c:b 10") == ":0\r\n" ? 10 : 0
+        cluster.slowDisks = []
+        try cluster.restart(one, epoch: 2, on: journal)
+        if cluster.run(one, "QBOUND DECR c:b 10") == ":0\r\n" { taken += 10 }
+        #expect(taken <= 10)
+        cluster.pass(milliseconds: 7_000)
+        #expect(everywhere(cluster, "QBOUND GET c:b") == ":0\r\n")
+    }
+
+    @Test("row 7: what was counted and added by a clock an hour ahead is kept, once")
+    func clockAhead() {
+        let cluster = cluster()
+        _ = cluster.run(one, "INCR c:n")
+        _ = cluster.run(one, "SADD c:s a")
+        for other in [two, three] { cluster.unlink(one, other) }
+        cluster.wall[one, default: 0] += 3_600_000
+        #expect(cluster.run(one, "INCRBY c:n 10") == ":11\r\n")
+        #expect(cluster.run(one, "SADD c:s b") == ":1\r\n")
+        #expect(cluster.run(one, "SREM c:s a") == ":1\r\n")
+        #expect(cluster.run(one, "RPUSH c:l x y") == ":2\r\n")
+        cluster.wall[one, default: 0] -= 3_600_000
+        _ = cluster.run(two, "INCRBY c:n 100")
+        for other in [two, three] {
+            cluster.link(one, other)
+            cluster.link(other, one)
+        }
+        cluster.pass(milliseconds: 8_000)
+        _ = cluster.run(one, "INCRBY c:n 1000")
+        cluster.pass(milliseconds: 8_000)
+        #expect(everywhere(cluster, "GET c:n") == "$4\r\n1111\r\n")
+        #expect(everywhere(cluster, "SMEMBERS c:s") == "*1\r\n$1\r\nb\r\n")
+        #expect(everywhere(cluster, "LRANGE c:l 0 -1") == "*2\r\n$1\r\nx\r\n$1\r\ny\r\n")
+    }
+
+    @Test("FLUSHALL empties small and expanded values, and what follows starts from nothing")
+    func flushed() {
+        let cluster = cluster()
+        fill(cluster)
+        #expect(cluster.run(two, "FLUSHALL") == "+OK\r\n")
+        #expect(everywhere(cluster, "SCARD c:large") == ":0\r\n")
+        #expect(cluster.run(three, "INCR c:n") == ":1\r\n")
+        #expect(cluster.run(one, "SADD c:large y") == ":1\r\n")
+        #expect(everywhere(cluster, "GET c:n") == "$1\r\n1\r\n")
+        #expect(everywhere(cluster, "SMEMBERS c:large") == "*1\r\n$1\r\ny\r\n")
+        #expect(cluster.run(one, "KEYSPACE DROP c") == "+OK\r\n")
+        _ = everywhere(cluster, "DBSIZE")
+    }
+}
