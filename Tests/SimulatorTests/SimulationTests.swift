@@ -16,11 +16,13 @@ import Testing
 
     /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
     private static let found: [(PlantedBug, UInt64)] = [
-        (.acknowledgeBeforeSync, 33), (.writeQuorumOffByOne, 4), (.repairWithFreshStamp, 47),
-        (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 2),
-        (.rotAccepted, 233), (.syncRetried, 25), (.tombstonesDropped, 6), (.unknownToldAsFailed, 1),
-        (.refusalCountsAsAnswer, 9), (.intervalForgotten, 56), (.emptiedByOwnClock, 3),
-        (.exchangeSkipsTombstones, 4), (.exchangeAsksNothing, 1),
+        (.acknowledgeBeforeSync, 13), (.writeQuorumOffByOne, 1), (.repairWithFreshStamp, 102),
+        (.identityReused, 90), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 1),
+        (.rotAccepted, 39), (.syncRetried, 25), (.tombstonesDropped, 6), (.unknownToldAsFailed, 2),
+        (.refusalCountsAsAnswer, 9), (.intervalForgotten, 75), (.emptiedByOwnClock, 3),
+        (.exchangeSkipsTombstones, 5), (.exchangeAsksNothing, 1), (.groundlessAcknowledged, 143),
+        (.removesUnheard, 53), (.deltasNotKept, 15), (.coveredBlindly, 5),
+        (.statesNotTruncated, 8),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
