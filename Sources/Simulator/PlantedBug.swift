@@ -30,8 +30,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case exchangeSkipsTombstones = "exchange-skips-tombstones"
     /// An exchange sends what the other side lacks and asks for nothing.
     case exchangeAsksNothing = "exchange-asks-nothing"
-    /// An add of a present element makes no new dot.
-    case addSkipsPresent = "add-skips-present-element"
     /// A delta that stands upon what is missing is acknowledged and left out.
     case groundlessAcknowledged = "groundless-delta-acknowledged"
     /// Removals skip the read that shows them what was acknowledged.

@@ -227,7 +227,6 @@ extension World {
         case .emptiedByOwnClock: .emptiedByOwnClock
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
-        case .addSkipsPresent: .addSkipsPresent
         case .groundlessAcknowledged: .groundlessAcknowledged
         case .removesUnheard: .removesUnheard
         case .deltasNotKept: .deltasNotKept
