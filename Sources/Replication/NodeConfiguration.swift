@@ -83,8 +83,6 @@ public struct NodeConfiguration: Sendable {
         case hintForAnyone
         /// A fallback mints without what it minted under the same name before.
         case standInWithoutHistory
-        /// An add of what is there makes no new dot.
-        case addSkipsPresent
         /// A delta that stands upon what is not here is acknowledged and left out.
         case groundlessAcknowledged
         /// A command that removes what it sees does so without hearing other replicas.

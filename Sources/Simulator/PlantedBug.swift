@@ -42,8 +42,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case hintForAnyone = "hint-for-anyone"
     /// A fallback that stands in mints without the history that the name of its dots claims.
     case standInWithoutHistory = "stand-in-without-history"
-    /// An add of a present element makes no new dot.
-    case addSkipsPresent = "add-skips-present-element"
     /// A delta that stands upon what is missing is acknowledged and left out.
     case groundlessAcknowledged = "groundless-delta-acknowledged"
     /// Removals skip the read that shows them what was acknowledged.

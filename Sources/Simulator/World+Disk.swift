@@ -239,7 +239,6 @@ extension World {
         case .hintForgottenWhenSent: .hintForgottenWhenSent
         case .hintForAnyone: .hintForAnyone
         case .standInWithoutHistory: .standInWithoutHistory
-        case .addSkipsPresent: .addSkipsPresent
         case .groundlessAcknowledged: .groundlessAcknowledged
         case .removesUnheard: .removesUnheard
         case .deltasNotKept: .deltasNotKept

@@ -23,6 +23,8 @@ import Testing
         (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1), (.emptiedAnswersAtOnce, 22),
         (.refillForgotten, 4), (.hintForgottenWhenSent, 6), (.hintForAnyone, 6),
         (.standInWithoutHistory, 279),
+        (.groundlessAcknowledged, 143), (.removesUnheard, 53), (.deltasNotKept, 15),
+        (.coveredBlindly, 5), (.statesNotTruncated, 8),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
