@@ -156,8 +156,7 @@ enum Message {
         case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
         case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
         case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
-        case SessionMessage.kinds:
-            self = .session(try SessionMessage(kind, flag, number, &reader))
+        case SessionMessage.kinds: self = .session(try SessionMessage(kind, flag, number, &reader))
         default: throw .invalid("message kind is unknown")
         }
     }

@@ -41,8 +41,8 @@ extension Node {
                 endSurvey(request.name, &effects)
                 return fail(
                     done.head.target,
-                    text: "ERR n can only change while the keyspace is empty; it holds "
-                        + "\(done.keys) keys, tombstones included", &effects)
+                    text: "ERR n can only change, and conflict to or from crdt, while the keyspace "
+                        + "is empty; it holds \(done.keys) keys, tombstones included", &effects)
             }
             // Who answered and went away since would come back with the old n.
             guard everyNodeIsUp(done.head.target, &effects) else {

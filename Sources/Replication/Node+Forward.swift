@@ -88,16 +88,23 @@ extension Node {
                 hash: location.address.hash, replaces: !isPartialWrite))
         let start = Frame.begin(&effects.bytes)
         if client.guarantees.isEmpty {
-            effects.bytes.append(5)
-            effects.bytes.append(client.dialect.rawValue)
-            effects.bytes.append(integer: id.rawValue)
-            effects.bytes.append(integer: timeoutMilliseconds)
-            effects.bytes.append(command)
+            writeCommand(id, command, timeoutMilliseconds, &effects)
         } else {
             writeSessionCommand(id, location.address.hash, command, head.target, &effects)
         }
         Frame.finish(&effects.bytes, from: start)
         send(start..<effects.bytes.count, to: node, &effects)
+    }
+
+    private func writeCommand(
+        _ id: OperationID, _ command: UnsafeRawBufferPointer, _ timeoutMilliseconds: UInt32,
+        _ effects: inout Effects
+    ) {
+        effects.bytes.append(5)
+        effects.bytes.append(client.dialect.rawValue)
+        effects.bytes.append(integer: id.rawValue)
+        effects.bytes.append(integer: timeoutMilliseconds)
+        effects.bytes.append(command)
     }
 
     /// Whether the request replaces what its context has seen and may leave other values.

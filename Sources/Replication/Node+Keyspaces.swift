@@ -142,9 +142,8 @@ extension Node {
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)
         }
-        // A merged state is nothing that the other policies could go on with.
-        let isUnmerged = base.conflict == .crdt && settings.conflict != .crdt
-        if settings.replicationFactor != base.replicationFactor || isUnmerged {
+        if settings.replicationFactor != base.replicationFactor
+            || !settings.conflict.canFollow(base.conflict) {
             return survey(
                 KeyspaceChangeRequest(name: name, settings: settings), target, &effects)
         }
@@ -287,5 +286,16 @@ extension Node {
             if isRefilling { inquireAll(&effects) }
         }
         if number != 0 { send(to: node, kind: 8, number: number, &effects) }
+    }
+}
+
+extension ConflictPolicy {
+    /// Whether what was written under another policy means the same under this one.
+    ///
+    /// A merged state is nothing that the others could go on with. And a plain record of `lww` does
+    /// not say which earlier ones it replaced, so a replica that had missed a delete would bring
+    /// back what was deleted once states merge.
+    fileprivate func canFollow(_ former: ConflictPolicy) -> Bool {
+        (self == .crdt) == (former == .crdt) || self == .crdt && former == .siblings
     }
 }

@@ -183,9 +183,8 @@ extension Node {
             try refill(message, n, digest, from: node, &effects)
         case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
-        case .session(let message): try take(message, from: node, &effects)
         case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
-            .surveyed, .knownLife, .latestStamp, .latestStampTold:
+            .surveyed, .knownLife, .latestStamp, .latestStampTold, .session:
             try handleAdministration(message, from: node, &effects)
         }
     }
@@ -205,12 +204,12 @@ extension Node {
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
         case .knownLife(let life): heardOfLife(life, &effects)
+        case .session(let message): try take(message, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         case .replicate, .replicated, .replicateDelta, .readState, .covered, .read, .answer,
-            .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff,
-            .session:
+            .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff:
             preconditionFailure("messages about keys are handled before")
         }
     }

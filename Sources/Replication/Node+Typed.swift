@@ -75,8 +75,7 @@ extension Node {
     ) {
         let key = request[index]
         let location = place(of: key)
-        let isWrite = name.writes(request)
-        let keyspace = location.keyspace
+        let (keyspace, isWrite) = (location.keyspace, name.writes(request))
         guard
             let reads = typedReadLevels(options, keyspace, isWrite: isWrite, target, &effects)
         else { return }
@@ -166,10 +165,6 @@ extension Node {
             random: random)
         execution.dialect = client.dialect
         if let unkept { execution.held.state.join(unkept) }
-        if skipsPresent(command, execution) {
-            putBack(execution.held)
-            return self.reply(.integer(0), target, &effects)
-        }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
             if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
@@ -181,25 +176,13 @@ extension Node {
         }
         random = execution.random
         guard let delta = execution.delta else {
-            let isNoted = client.wantsReceipt || !client.guarantees.isEmpty
-            let context = isNoted ? execution.held.state.context : VersionVector()
+            let seen = seenBySession(execution.held.state)
+            let context = client.wantsReceipt ? execution.held.state.context : seen
             putBack(execution.held)
-            if !client.guarantees.isEmpty { noteSeen(location.address.hash, context, target) }
+            noteSeen(location.address.hash, seen, target)
             return tell(execution.reply.bytes, context, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
-    }
-
-    /// The planted bug `addSkipsPresent`.
-    private func skipsPresent(
-        _ command: TypedCommand, _ execution: borrowing TypedExecution
-    ) -> Bool {
-        guard configuration.plantedBug == .addSkipsPresent, command.name == .sadd else {
-            return false
-        }
-        return request.values(from: 2).allSatisfy {
-            execution.held.state.setContains($0, now: now.wallMilliseconds)
-        }
     }
 
     private mutating func tell(
@@ -336,28 +319,16 @@ extension Node {
         if !isAlone || execution.held.place != nil {
             DeltaRecord.encode(delta, of: key, into: &record)
         }
-        let context = client.guarantees.isEmpty
-            ? VersionVector() : execution.held.state.context
+        let context = seenBySession(execution.held.state)
         putState(execution.held, grownBy: record.count, command.location, key)
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
             return finishAlone(execution.reply.bytes, keyspace, target, &effects)
         }
-        let timeout = UInt64(writes.timeoutMilliseconds)
-        let head = OperationHead(
-            target: outlasting(target), client: client,
-            deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
-            begunAt: now.monotonic)
-        var operation = WriteOperation(
-            head: head, keyspace: keyspace, range: address.range, dot: delta.dot,
-            success: .encoded(Array(execution.reply.bytes)),
-            tally: WriteTally(
-                replicaCount: n, writeQuorum: writes.writeQuorum,
-                primaryWriteQuorum: writes.primaryWriteQuorum,
-                durableWriteQuorum: writes.durableWriteQuorum),
-            primaries: n, hash: address.hash, context: context)
-        if n > 1 { operation.typedKey = Array(key) }
-        let id = self.writes.insert(operation)
+        let reply = Array(execution.reply.bytes)
+        let id = startWrite(command, writes, delta.dot, reply, target)
+        self.writes[id]?.context = context
+        if n > 1 { self.writes[id]?.typedKey = Array(key) }
         let needsSync = writes.durableWriteQuorum > 0
         // The next life of this node takes over the rights that its journal has left, so nobody
         // may acknowledge that some were used before the journal says so.
@@ -369,5 +340,28 @@ extension Node {
         if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
         if isKeptFirst { return }
         keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
+    }
+
+    /// Begins to count the replicas that acknowledge a command.
+    private mutating func startWrite(
+        _ command: TypedCommand, _ writes: WriteLevels, _ dot: Dot, _ reply: [UInt8],
+        _ target: ReplyTarget
+    ) -> OperationID {
+        let keyspace = command.location.keyspace
+        let n = catalog.active[keyspace].n
+        let timeout = UInt64(writes.timeoutMilliseconds)
+        let head = OperationHead(
+            target: outlasting(target), client: client,
+            deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+            begunAt: now.monotonic)
+        return self.writes.insert(
+            WriteOperation(
+                head: head, keyspace: keyspace, range: command.location.address.range, dot: dot,
+                success: .encoded(reply),
+                tally: WriteTally(
+                    replicaCount: n, writeQuorum: writes.writeQuorum,
+                    primaryWriteQuorum: writes.primaryWriteQuorum,
+                    durableWriteQuorum: writes.durableWriteQuorum),
+                primaries: n, hash: command.location.address.hash))
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import CRDT
 import Causality
 import Coding
 import RESP
@@ -51,6 +52,11 @@ extension Node {
             let own = liveState(store.address(of: key), key, read.keyspace)
             return covers(read.required, own, proof)
         }
+    }
+
+    /// What a session that is answered from a state has seen then; empty without a session.
+    func seenBySession(_ state: CRDTState) -> VersionVector {
+        client.guarantees.isEmpty ? VersionVector() : state.context
     }
 
     /// A session is being told what a command made of a state that has seen this.

@@ -153,7 +153,9 @@ extension Node {
     ) -> ReplicaStatus {
         var added = CRDTState(valid: incoming)
         let truncatedAt = catalog.active[location.keyspace].truncatedAt
-        if truncatedAt.rawValue > 0, configuration.plantedBug != .statesNotTruncated { added.truncate(through: truncatedAt) }
+        if truncatedAt.rawValue > 0, configuration.plantedBug != .statesNotTruncated {
+            added.truncate(through: truncatedAt)
+        }
         var joined = held
         joined.state.join(added)
         let isNews = joined.state.context != held.state.context

@@ -92,8 +92,6 @@ public struct NodeConfiguration: Sendable {
         case uncoveredReadAnswers
         /// Reports of what was sent count on a link that was down before, whatever was missed.
         case closedAcrossBrokenLink
-        /// An add of what is there makes no new dot.
-        case addSkipsPresent
         /// A delta that stands upon what is not here is acknowledged and left out.
         case groundlessAcknowledged
         /// A command that removes what it sees does so without hearing other replicas.

@@ -48,8 +48,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case uncoveredReadAnswers = "uncovered-read-answers"
     /// Reports of what was sent count on a link that was down, whatever was missed meanwhile.
     case closedAcrossBrokenLink = "closed-across-broken-link"
-    /// An add of a present element makes no new dot.
-    case addSkipsPresent = "add-skips-present-element"
     /// A delta that stands upon what is missing is acknowledged and left out.
     case groundlessAcknowledged = "groundless-delta-acknowledged"
     /// Removals skip the read that shows them what was acknowledged.

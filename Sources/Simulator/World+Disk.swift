@@ -243,7 +243,6 @@ extension World {
         case .sessionForgetsEvicted: .sessionForgetsEvicted
         case .uncoveredReadAnswers: .uncoveredReadAnswers
         case .closedAcrossBrokenLink: .closedAcrossBrokenLink
-        case .addSkipsPresent: .addSkipsPresent
         case .groundlessAcknowledged: .groundlessAcknowledged
         case .removesUnheard: .removesUnheard
         case .deltasNotKept: .deltasNotKept

@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test("a bounded counter is not overdrawn by a node that forgot what others acknowledged for it")
+    @Test("a bounded counter is not overdrawn by a node that forgot what others acknowledged")
     func forgottenDecrement() throws {
         let cluster = cluster(["r=1", "w=1", "durability=fsync"])
         #expect(cluster.run(one, "QBOUND CREATE c:b 10") == "+OK\r\n")

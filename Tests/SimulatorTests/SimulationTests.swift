@@ -24,6 +24,8 @@ import Testing
         (.refillForgotten, 4), (.hintForgottenWhenSent, 6), (.hintForAnyone, 6),
         (.standInWithoutHistory, 279),
         (.sessionForgetsEvicted, 12), (.uncoveredReadAnswers, 4), (.closedAcrossBrokenLink, 37),
+        (.groundlessAcknowledged, 143), (.removesUnheard, 53), (.deltasNotKept, 15),
+        (.coveredBlindly, 5), (.statesNotTruncated, 8),
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
