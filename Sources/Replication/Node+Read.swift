@@ -109,8 +109,8 @@ extension Node {
         reads[id]?.everAsked |= 1 << UInt64(rank)
         guard rank < read.primaries else { return answerOwnHint(id, rank, read, &effects) }
         guard isWhole(address.range, read.keyspace) else {
-            _ = reads[id]?.tally.record(.refused(.unreachable), from: rank)
-            return
+            let decision = reads[id]?.tally.record(.refused(.unreachable), from: rank)
+            return settle(id, decision, &effects)
         }
         let own = believableState(address, key, read.keyspace, &effects)
         if read.typed != nil { return recordOwnState(own, from: rank, of: id, &effects) }
