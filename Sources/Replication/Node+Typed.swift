@@ -164,21 +164,29 @@ extension Node {
             isAlone: catalog.active[location.keyspace].n == 1, now: now.wallMilliseconds,
             random: random)
         execution.dialect = client.dialect
-        if let unkept { execution.held.state.join(unkept) }
+        let kept = unkept == nil ? nil : execution.held
+        if let unkept {
+            guard command.writes == nil else {
+                putBack(execution.held)
+                let text: StaticString = "UNAVAILABLE what other replicas have finds no room here"
+                return refuse(.text(text), command, target, &effects)
+            }
+            execution.held.state.join(unkept)
+        }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
             if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
             try checkSize(execution.held, command, location)
             try execution.run(command.name, request)
         } catch {
-            putBack(execution.held)
+            putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
         }
         random = execution.random
         guard let delta = execution.delta else {
             let seen = seenBySession(execution.held.state)
             let context = client.wantsReceipt ? execution.held.state.context : seen
-            putBack(execution.held)
+            putBack(kept ?? execution.held)
             noteSeen(location.address.hash, seen, target)
             return tell(execution.reply.bytes, context, target, &effects)
         }

@@ -210,7 +210,10 @@ struct ProcessTests {
                 let connection = try ClientConnection(address)
                 if try connection.ask("PING") == .simple("PONG") { return connection }
             } catch {
-                guard MonotonicClock.now < deadline else { throw error }
+                guard MonotonicClock.now < deadline else {
+                    Issue.record("\(Files.tail(of: directory + "/log", lines: 5))")
+                    throw error
+                }
                 sched_yield()
             }
         }
