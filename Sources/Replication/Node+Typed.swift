@@ -184,19 +184,18 @@ extension Node {
         }
         random = execution.random
         guard let delta = execution.delta else {
-            let seen = seenBySession(execution.held.state)
-            let context = client.wantsReceipt ? execution.held.state.context : seen
+            let context = notedContext(execution.held.state)
             putBack(kept ?? execution.held)
-            noteSeen(location.address.hash, seen, target)
-            return tell(execution.reply.bytes, context, target, &effects)
+            return tell(execution.reply.bytes, context, location.address.hash, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
     }
 
     private mutating func tell(
-        _ reply: UnsafeRawBufferPointer, _ context: VersionVector, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ reply: UnsafeRawBufferPointer, _ context: VersionVector, _ hash: UInt64,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        if !client.guarantees.isEmpty { noteSeen(hash, context, target) }
         let start = effects.bytes.count
         if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
         effects.bytes.append(reply)

@@ -59,6 +59,11 @@ extension Node {
         client.guarantees.isEmpty ? VersionVector() : state.context
     }
 
+    /// The same, where a receipt names it as well.
+    func notedContext(_ state: CRDTState) -> VersionVector {
+        client.wantsReceipt ? state.context : seenBySession(state)
+    }
+
     /// A session is being told what a command made of a state that has seen this.
     mutating func noteSeen(_ hash: UInt64, _ context: VersionVector, _ target: ReplyTarget) {
         guard let newest = context.newest else { return }
