@@ -28,3 +28,9 @@ struct DeltaRecord {
         delta.encode(into: &buffer)
     }
 }
+
+extension Delta {
+    /// By how much a delta of so many bytes can enlarge an encoded state: an element takes at least
+    /// three bytes, and its dot, which the delta says once, eight more.
+    static func growth(_ bytes: Int) -> Int { 4 * bytes }
+}

@@ -327,7 +327,7 @@ extension Node {
             DeltaRecord.encode(delta, of: key, into: &record)
         }
         let context = seenBySession(execution.held.state)
-        putState(execution.held, grownBy: record.count, command.location, key)
+        putState(execution.held, grownBy: Delta.growth(record.count), command.location, key)
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
             return finishAlone(execution.reply.bytes, keyspace, target, &effects)

@@ -111,7 +111,7 @@ extension Node {
             return configuration.plantedBug == .groundlessAcknowledged ? .durable : .needsState
         case .applied:
             newestTaken = max(newestTaken, stamp)
-            putState(held, grownBy: record.bytes.count, location, record.key)
+            putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
             return .acknowledged
         }
     }
@@ -145,6 +145,6 @@ extension Node {
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
         var held = restoredState(location, record.key)
         guard held.state.apply(record.delta) == .applied else { return putBack(held) }
-        putState(held, grownBy: record.bytes.count, location, record.key)
+        putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
     }
 }
