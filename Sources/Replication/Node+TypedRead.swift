@@ -175,6 +175,10 @@ extension Node {
             receiptAnswers = read.answers.count
             receiptProof = proof(of: read)
         }
+        // The answer may come while the parts of another request are still being walked over.
+        var outer = Arguments()
+        swap(&request, &outer)
+        defer { swap(&request, &outer) }
         var progress = ParseProgress()
         command.request.withUnsafeBytes { bytes in
             guard parser.parse(bytes, &progress, into: &request) == .complete else {
