@@ -65,12 +65,15 @@ for protocol in '' -3; do
         benchmark $protocol -t mset -n 50000 -r 10000 -P 16
     }
 done
-# Keys of these stand in no keyspace of their own.
+# Keys of these stand in no keyspace of their own; only an empty one changes to typed values and back.
+check "FLUSHALL" OK cli FLUSHALL
 check "KEYSPACE ALTER default conflict=crdt" OK cli KEYSPACE ALTER default conflict=crdt
 for test in incr lpush rpush lpop rpop sadd hset spop zadd zpopmin; do
     check "redis-cli DEL" '' bash -c "redis-cli -h '$host' -p '$port' DEL mylist >/dev/null"
     benchmark -t $test -n 20000 -r 1000 -P 16
 done
+check "FLUSHALL" OK cli FLUSHALL
+check "KEYSPACE ALTER default conflict=lww" OK cli KEYSPACE ALTER default conflict=lww
 if ((failures > 0)); then
     echo "$failures checks failed"
     exit 1

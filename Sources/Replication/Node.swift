@@ -16,8 +16,12 @@ import Ring
 /// A client's bytes become requests (`Node+Client`); a request becomes a read or a write of one key
 /// each, coordinated by this node (`Node+Read`, `Node+Write`), or, when a write's key lives
 /// elsewhere, a command forwarded to a replica (`Node+Forward`). Other nodes' requests are answered
-/// in `Node+Replica`; what they missed comes in exchanges (`Node+Exchange`). Keyspaces are defined
-/// in `Node+Keyspaces`.
+/// in `Node+Replica`; what they missed comes in exchanges (`Node+Exchange`), or in hints where
+/// fallbacks stood in (`Node+Sloppy`, `Node+Hints`, `Node+HandOff`). Keyspaces are defined in
+/// `Node+Keyspaces`; those of typed values take the way of `Node+Typed`. What a session has seen or
+/// a bound on staleness asks for holds a read back (`Node+Sessions`, `Node+HeldReads`,
+/// `Node+Freshness`). A node that lost its memory is refilled first (`Node+Refill`), and who is
+/// alive is `Node+Membership`'s.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
