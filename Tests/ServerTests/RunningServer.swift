@@ -182,9 +182,14 @@ struct ClusterPlan {
         return configuration
     }
 
-    /// A port that nobody listened on a moment ago.
+    /// A port that nobody listened on a moment ago, below those that the kernel gives to clients: a
+    /// server that is started again must not find a client on its port.
     static func freePort() throws -> UInt16 {
-        try Listener(SocketAddress(host: "127.0.0.1", port: 0)).address.port
+        for _ in 0..<50 {
+            let port = UInt16.random(in: 20_000..<32_000)
+            if (try? Listener(SocketAddress(host: "127.0.0.1", port: port))) != nil { return port }
+        }
+        return try Listener(SocketAddress(host: "127.0.0.1", port: 0)).address.port
     }
 }
 
