@@ -306,11 +306,21 @@ extension ByteBuffer {
     mutating func appendMessage(
         kind: UInt8, flag: UInt8 = 0, number: UInt64, _ first: UnsafeRawBufferPointer? = nil
     ) -> Range<Int> {
+        appendMessage(kind: kind, flag: flag, number: number) { buffer in
+            if let first { buffer.append(first) }
+        }
+    }
+
+    /// The same with what follows the number written in place.
+    @inline(__always)
+    mutating func appendMessage(
+        kind: UInt8, flag: UInt8 = 0, number: UInt64, _ rest: (inout ByteBuffer) -> Void
+    ) -> Range<Int> {
         let start = Frame.begin(&self)
         append(kind)
         append(flag)
         append(integer: number)
-        if let first { append(first) }
+        rest(&self)
         Frame.finish(&self, from: start)
         return start..<count
     }

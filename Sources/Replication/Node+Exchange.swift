@@ -138,18 +138,17 @@ extension Node {
     private mutating func sendExchange(
         _ message: ExchangeMessage, _ n: Int, to node: NodeID, _ effects: inout Effects
     ) {
-        let start = Frame.begin(&effects.bytes)
-        effects.bytes.append([Message.exchangeKind, UInt8(n)])
-        var moment = Stamp(rawValue: 0)
-        if case .roots = message { moment = latestBegun }
-        effects.bytes.append(integer: moment.rawValue)
-        message.encode(into: &effects.bytes)
+        var roots: (moment: Stamp, sum: UInt64)?
         if case .roots = message {
-            let sum = linkIndex(of: node).map { freshness[$0].sent } ?? 0
-            effects.bytes.append(integer: sum)
+            roots = (latestBegun, linkIndex(of: node).map { freshness[$0].sent } ?? 0)
         }
-        Frame.finish(&effects.bytes, from: start)
-        spend(start..<effects.bytes.count, on: node, &effects)
+        let frame = effects.bytes.appendMessage(
+            kind: Message.exchangeKind, flag: UInt8(n), number: roots?.moment.rawValue ?? 0
+        ) { buffer in
+            message.encode(into: &buffer)
+            if let roots { buffer.append(integer: roots.sum) }
+        }
+        spend(frame, on: node, &effects)
     }
 
     mutating func spend(_ frame: Range<Int>, on node: NodeID, _ effects: inout Effects) {
@@ -325,13 +324,11 @@ extension Node {
         var left = budget(node)
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
             guard left > 0, hashes.holds(hash) else { return }
-            let start = Frame.begin(&effects.bytes)
-            effects.bytes.append([1, 0])
-            effects.bytes.append(integer: UInt64(0))
-            appendWhole(record, into: &effects.bytes)
-            Frame.finish(&effects.bytes, from: start)
-            frames.append(start..<effects.bytes.count)
-            left -= effects.bytes.count - start
+            let frame = effects.bytes.appendMessage(kind: 1, number: 0) {
+                appendWhole(record, into: &$0)
+            }
+            frames.append(frame)
+            left -= frame.count
         }
         for frame in frames { spend(frame, on: node, &effects) }
         counters.exchangedKeys += frames.count

@@ -252,13 +252,10 @@ extension Node {
     }
 
     func sendDefinitions(to node: NodeID, number: UInt64, _ effects: inout Effects) {
-        let start = Frame.begin(&effects.bytes)
-        effects.bytes.append(7)
-        effects.bytes.append(0)
-        effects.bytes.append(integer: number)
-        catalog.encode(into: &effects.bytes)
-        Frame.finish(&effects.bytes, from: start)
-        send(start..<effects.bytes.count, to: node, &effects)
+        let frame = effects.bytes.appendMessage(kind: 7, number: number) {
+            catalog.encode(into: &$0)
+        }
+        send(frame, to: node, &effects)
     }
 
     mutating func learnDefinitions(

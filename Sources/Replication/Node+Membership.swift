@@ -72,12 +72,10 @@ extension Node {
     private mutating func carryOut(_ effect: MembershipEffect, _ effects: inout Effects) {
         switch effect {
         case .send(let node, let message):
-            let start = Frame.begin(&effects.bytes)
-            effects.bytes.append([Node.membershipKind, 0])
-            effects.bytes.append(integer: UInt64(0))
-            message.encode(into: &effects.bytes)
-            Frame.finish(&effects.bytes, from: start)
-            send(start..<effects.bytes.count, to: node, &effects)
+            let frame = effects.bytes.appendMessage(kind: Node.membershipKind, number: 0) {
+                message.encode(into: &$0)
+            }
+            send(frame, to: node, &effects)
         case .memberChanged(_, let state):
             if state == .dead { counters.membersLost += 1 }
             keepMembers(&effects)

@@ -159,12 +159,10 @@ extension Node {
     mutating func sendRefill(
         _ message: RefillMessage, _ n: Int, to node: NodeID, _ effects: inout Effects
     ) {
-        let start = Frame.begin(&effects.bytes)
-        effects.bytes.append([Message.refillKind, UInt8(n)])
-        effects.bytes.append(integer: catalog.digest)
-        message.encode(into: &effects.bytes)
-        Frame.finish(&effects.bytes, from: start)
-        spend(start..<effects.bytes.count, on: node, &effects)
+        let frame = effects.bytes.appendMessage(
+            kind: Message.refillKind, flag: UInt8(n), number: catalog.digest
+        ) { message.encode(into: &$0) }
+        spend(frame, on: node, &effects)
     }
 
     /// What another node's heartbeat says of its keyspaces. Which trees there are follows from

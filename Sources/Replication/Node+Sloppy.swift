@@ -102,14 +102,14 @@ extension Node {
         let isReplica = isReplica(of: write.range, write.keyspace)
         let since = isReplica ? UInt64.max : standing(of: Array(record.key)).since
         for (fallback, target) in keepers where fallback != configuration.node {
-            let start = Frame.begin(&effects.bytes)
-            effects.bytes.append([Message.hintKind, needsSync ? 1 : 0])
-            effects.bytes.append(integer: id.rawValue)
-            effects.bytes.append(integer: target.rawValue)
-            effects.bytes.append(integer: since)
-            effects.bytes.append(record.bytes)
-            Frame.finish(&effects.bytes, from: start)
-            send(start..<effects.bytes.count, to: fallback, &effects)
+            let frame = effects.bytes.appendMessage(
+                kind: Message.hintKind, flag: needsSync ? 1 : 0, number: id.rawValue
+            ) { buffer in
+                buffer.append(integer: target.rawValue)
+                buffer.append(integer: since)
+                buffer.append(record.bytes)
+            }
+            send(frame, to: fallback, &effects)
         }
     }
 

@@ -127,9 +127,8 @@ extension Node {
     /// The request as one for this key only, in RESP.
     private func part(_ name: CommandName, _ index: Int) -> ByteBuffer {
         var buffer = ByteBuffer(capacity: 256)
-        let isWhole = CommandTable.description(of: name).text.utf8CodeUnitCount == request[0].count
-            && CommandName(request[0]) == name && name != .mset
-        if isWhole, CommandTable.description(of: name).keys.last == index || request.count == 2 {
+        let isOnly = CommandTable.description(of: name).keys.last == index || request.count == 2
+        if isOnly, CommandName(request[0]) == name {
             buffer.writeArrayHeader(count: request.count)
             for index in 0..<request.count { buffer.writeBulk(request[index]) }
             return buffer

@@ -53,17 +53,14 @@ extension Node {
     func askState(
         _ id: OperationID, _ key: UnsafeRawBufferPointer, _ effects: inout Effects
     ) -> Range<Int> {
-        let start = Frame.begin(&effects.bytes)
-        effects.bytes.append([3, 1])
-        effects.bytes.append(integer: id.rawValue)
-        effects.bytes.append(integer: UInt16(key.count))
-        effects.bytes.append(key)
-        for dot in ownContext(key, catalog.index(of: key)).entries {
-            effects.bytes.append(integer: dot.identity.rawValue)
-            effects.bytes.append(integer: dot.stamp.rawValue)
+        effects.bytes.appendMessage(kind: 3, flag: 1, number: id.rawValue) { buffer in
+            buffer.append(integer: UInt16(key.count))
+            buffer.append(key)
+            for dot in ownContext(key, catalog.index(of: key)).entries {
+                buffer.append(integer: dot.identity.rawValue)
+                buffer.append(integer: dot.stamp.rawValue)
+            }
         }
-        Frame.finish(&effects.bytes, from: start)
-        return start..<effects.bytes.count
     }
 
     private func ownContext(

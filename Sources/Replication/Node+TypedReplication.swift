@@ -49,12 +49,10 @@ extension Node {
         _ record: Record, flag: UInt8 = 0, number: UInt64, to node: NodeID,
         _ effects: inout Effects
     ) {
-        let start = Frame.begin(&effects.bytes)
-        effects.bytes.append([1, flag])
-        effects.bytes.append(integer: number)
-        appendWhole(record, into: &effects.bytes)
-        Frame.finish(&effects.bytes, from: start)
-        send(start..<effects.bytes.count, to: node, &effects)
+        let frame = effects.bytes.appendMessage(kind: 1, flag: flag, number: number) {
+            appendWhole(record, into: &$0)
+        }
+        send(frame, to: node, &effects)
     }
 
     /// Does here what a command did on another replica.

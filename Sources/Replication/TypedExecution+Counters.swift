@@ -29,10 +29,7 @@ extension TypedExecution {
     }
 
     mutating func flag(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: FlagOptions
-        do throws(CommandError) { options = try FlagOptions(request) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try FlagOptions(request) }
         try check(.flag)
         delta = try change { (execution) throws(CRDTRefusal) in
             switch options.change {
@@ -63,10 +60,7 @@ extension TypedExecution {
     mutating func bound(
         _ request: borrowing Arguments, _ context: BoundedCounterContext
     ) throws(TypedRefusal) {
-        let options: BoundedCounterOptions
-        do throws(CommandError) { options = try BoundedCounterOptions(request) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try BoundedCounterOptions(request) }
         try check(.boundedCounter)
         switch options.action {
         case .read: return writeBounded()

@@ -47,10 +47,7 @@ extension TypedExecution {
     private mutating func setFields(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let pairs: HashPairs
-        do throws(CommandError) { pairs = try HashPairs(request, name) } catch {
-            throw .command(error)
-        }
+        let pairs = try parsed { () throws(CommandError) in try HashPairs(request, name) }
         var fields: [(field: Bytes, value: Bytes)] = []
         for pair in 0..<pairs.count {
             let field = Bytes(Array(request[pairs.field(pair)]))
@@ -106,9 +103,8 @@ extension TypedExecution {
     }
 
     private mutating func randomFields(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: RandomOptions
-        do throws(CommandError) { options = try RandomOptions(request, .hrandfield) } catch {
-            throw .command(error)
+        let options = try parsed { () throws(CommandError) in
+            try RandomOptions(request, .hrandfield)
         }
         let places = try choose(options, of: held.state.hashCount(now: now))
         guard options.count != nil else {
@@ -149,10 +145,7 @@ extension TypedExecution {
     func amount(
         _ request: borrowing Arguments, _ name: CommandName
     ) throws(TypedRefusal) -> Quantity {
-        let options: CounterOptions
-        do throws(CommandError) { options = try CounterOptions(request, name) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try CounterOptions(request, name) }
         switch options.amount {
         case .integer(let amount): return Quantity(amount)
         case .decimal(let index):

@@ -38,10 +38,7 @@ extension TypedExecution {
     mutating func expire(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let options: ExpireOptions
-        do throws(CommandError) { options = try ExpireOptions(request, name) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try ExpireOptions(request, name) }
         guard type != nil,
             let wanted = options.expiry(present: held.state.effectiveExpiry, now: now)
         else { return reply.writeInteger(0) }

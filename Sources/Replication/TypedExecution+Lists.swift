@@ -36,15 +36,12 @@ extension TypedExecution {
     private func integer(
         _ request: borrowing Arguments, _ index: Int
     ) throws(TypedRefusal) -> Int64 {
-        do throws(CommandError) { return try request.integer(index) } catch {
-            throw .command(error)
-        }
+        try parsed { () throws(CommandError) in try request.integer(index) }
     }
 
     private func range(_ request: borrowing Arguments) throws(TypedRefusal) -> Range<Int> {
-        do throws(CommandError) {
-            return try IndexRange(request, at: 2).positions(of: count)
-        } catch { throw .command(error) }
+        try parsed { () throws(CommandError) in try IndexRange(request, at: 2) }
+            .positions(of: count)
     }
 
     /// An index as clients give it; nil for one outside.
@@ -80,7 +77,7 @@ extension TypedExecution {
     private mutating func pop(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let options = try options(PopOptions.self, request, name)
+        let options = try parsed { () throws(CommandError) in try PopOptions(request, name) }
         guard type != nil else {
             return options.count == nil
                 ? reply.writeNull(dialect) : reply.writeNullArray(dialect)
@@ -109,10 +106,7 @@ extension TypedExecution {
     }
 
     private mutating func insert(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: ListInsertOptions
-        do throws(CommandError) { options = try ListInsertOptions(request) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try ListInsertOptions(request) }
         guard type != nil else { return reply.writeInteger(0) }
         let pivot = Bytes(Array(request[options.pivot]))
         let found = held.state.listElements(0..<count, now: now).firstIndex(of: pivot)
@@ -123,10 +117,7 @@ extension TypedExecution {
     }
 
     private mutating func removeEqual(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: ListRemoveOptions
-        do throws(CommandError) { options = try ListRemoveOptions(request) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try ListRemoveOptions(request) }
         let element = Bytes(Array(request[options.element]))
         let elements = held.state.listElements(0..<count, now: now)
         var places = elements.indices.filter { elements[$0] == element }
@@ -143,10 +134,7 @@ extension TypedExecution {
     }
 
     private mutating func search(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: ListSearchOptions
-        do throws(CommandError) { options = try ListSearchOptions(request) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try ListSearchOptions(request) }
         let element = Bytes(Array(request[2]))
         let elements = held.state.listElements(0..<count, now: now)
         var places = Array(elements.indices)

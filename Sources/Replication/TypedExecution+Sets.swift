@@ -55,7 +55,7 @@ extension TypedExecution {
 
     /// Removes the members that it has seen; the other side of a partition may pop them as well.
     private mutating func popMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options = try options(PopOptions.self, request, .spop)
+        let options = try parsed { () throws(CommandError) in try PopOptions(request, .spop) }
         let count = held.state.setCount(now: now)
         let chosen = random.choose(min(options.count ?? 1, count), of: count)
             .map { held.state.setElement(at: $0) }
@@ -66,9 +66,8 @@ extension TypedExecution {
     }
 
     private mutating func randomMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: RandomOptions
-        do throws(CommandError) { options = try RandomOptions(request, .srandmember) } catch {
-            throw .command(error)
+        let options = try parsed { () throws(CommandError) in
+            try RandomOptions(request, .srandmember)
         }
         let count = held.state.setCount(now: now)
         let places = try choose(options, of: count)
@@ -115,14 +114,6 @@ extension TypedExecution {
     mutating func writeCursor(_ cursor: UInt64) {
         reply.writeArrayHeader(count: 2)
         reply.writeBulk(text: "\(cursor)")
-    }
-
-    func options(
-        _ type: PopOptions.Type, _ request: borrowing Arguments, _ name: CommandName
-    ) throws(TypedRefusal) -> PopOptions {
-        do throws(CommandError) { return try PopOptions(request, name) } catch {
-            throw .command(error)
-        }
     }
 }
 

@@ -98,8 +98,7 @@ extension TypedExecution {
     }
 
     private mutating func incrementScore(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let amount: Double
-        do throws(CommandError) { amount = try request.score(2) } catch { throw .command(error) }
+        let amount = try parsed { () throws(CommandError) in try request.score(2) }
         try increment(Bytes(Array(request[3])), by: amount)
     }
 
@@ -127,7 +126,7 @@ extension TypedExecution {
     private mutating func popScores(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let options = try options(PopOptions.self, request, name)
+        let options = try parsed { () throws(CommandError) in try PopOptions(request, name) }
         let popped = min(options.count ?? 1, count)
         var members = held.state.members(
             name == .zpopmin ? 0..<popped : count - popped..<count, now: now)
@@ -166,10 +165,7 @@ extension TypedExecution {
     private mutating func range(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let range: SortedSetRange
-        do throws(CommandError) { range = try SortedSetRange(request, name) } catch {
-            throw .command(error)
-        }
+        let range = try parsed { () throws(CommandError) in try SortedSetRange(request, name) }
         let options = range.options
         let places = places(of: range, request)
         if name == .zcount { return reply.writeInteger(places.count) }

@@ -34,10 +34,7 @@ extension TypedExecution {
     mutating func set(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let options: SetOptions
-        do throws(CommandError) { options = try SetOptions(request, name) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try SetOptions(request, name) }
         if options.condition != .always { try checkAlone() }
         if options.returnsPrevious { try check(.string) }
         let previous = options.returnsPrevious ? held.state.string(now: now) : nil
@@ -103,10 +100,7 @@ extension TypedExecution {
     }
 
     mutating func getExpire(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options: GetExpiryOptions
-        do throws(CommandError) { options = try GetExpiryOptions(request) } catch {
-            throw .command(error)
-        }
+        let options = try parsed { () throws(CommandError) in try GetExpiryOptions(request) }
         try check(.string)
         write(held.state.string(now: now))
         guard options.expiry != .keep, type != nil else { return }

@@ -100,6 +100,13 @@ extension TypedExecution {
         do throws(CRDTRefusal) { return try body(&self) } catch { throw TypedRefusal(error) }
     }
 
+    /// Reads what a request says.
+    func parsed<Value>(
+        _ body: () throws(CommandError) -> Value
+    ) throws(TypedRefusal) -> Value {
+        do throws(CommandError) { return try body() } catch { throw .command(error) }
+    }
+
     mutating func writeBulk(_ bytes: Bytes) { bytes.array.withUnsafeBytes { reply.writeBulk($0) } }
 
     mutating func write(_ value: StringValue?) {
