@@ -7,6 +7,13 @@ public struct RangeSet: Equatable, Sendable {
     /// No range.
     public init() {}
 
+    /// All 256.
+    public static var all: RangeSet {
+        var all = RangeSet()
+        all.words = SIMD4(repeating: .max)
+        return all
+    }
+
     /// - Throws: `truncated` when there are fewer than 32 bytes.
     public init(_ reader: inout ByteReader) throws(DecodeError) {
         for index in 0..<4 { words[index] = try reader.integer() }
@@ -21,6 +28,14 @@ public struct RangeSet: Equatable, Sendable {
     public mutating func insert(_ range: UInt8) {
         words[Int(range >> 6)] |= 1 << UInt64(range & 63)
     }
+
+    /// - Parameter range: 0…255.
+    public mutating func remove(_ range: UInt8) {
+        words[Int(range >> 6)] &= ~(1 << UInt64(range & 63))
+    }
+
+    /// Whether no range is in it.
+    public var isEmpty: Bool { words == SIMD4() }
 
     /// How many ranges are in it.
     public var count: Int { (0..<4).reduce(0) { $0 + words[$1].nonzeroBitCount } }

@@ -19,6 +19,12 @@ struct Account: Equatable, Sendable {
     /// Everything up to here was deleted.
     var reset = Balance()
 
+    init() {}
+
+    /// An account without a history. Where its identity had one before, that was deleted, and is
+    /// forgotten where nobody needs it any more: whoever still has it has to let go of it.
+    init(openedBefore stamp: Stamp) { reset.stamp = Stamp(rawValue: stamp.rawValue - 1) }
+
     var isLive: Bool { reset.stamp < current.stamp }
     var live: Quantity { isLive ? current.total - reset.total : .zero }
 
@@ -65,7 +71,7 @@ struct Accounts: Equatable, Sendable {
 
     /// Adds under a dot of the identity that is later than its account.
     mutating func add(_ delta: Quantity, dot: Dot, into changes: inout Accounts) {
-        var account = accounts[dot.identity] ?? Account()
+        var account = accounts[dot.identity] ?? Account(openedBefore: dot.stamp)
         account.current = Account.Balance(stamp: dot.stamp, total: account.current.total + delta)
         accounts[dot.identity] = account
         changes.accounts[dot.identity] = account
@@ -116,7 +122,7 @@ struct Accounts: Equatable, Sendable {
         for (identity, account) in accounts {
             encoder.append(Dot(identity: identity, stamp: account.current.stamp))
             account.current.total.encode(into: &encoder)
-            encoder.append(varint: account.reset.stamp.rawValue)
+            encoder.append(varint: account.current.stamp.rawValue - account.reset.stamp.rawValue)
             account.reset.total.encode(into: &encoder)
         }
     }
@@ -132,8 +138,10 @@ struct Accounts: Equatable, Sendable {
             var account = Account()
             account.current = Account.Balance(
                 stamp: dot.stamp, total: try Quantity(decoding: &decoder))
+            let age: UInt64 = try decoder.varint()
+            guard age <= dot.stamp.rawValue else { throw .invalid("account was never reset") }
             account.reset = Account.Balance(
-                stamp: Stamp(rawValue: try decoder.varint()),
+                stamp: Stamp(rawValue: dot.stamp.rawValue - age),
                 total: try Quantity(decoding: &decoder))
             let isOrdered = account.isLive || account.reset == account.current
             guard isOrdered, account.reset.stamp.rawValue > 0 || account.reset.total == .zero else {

@@ -89,6 +89,8 @@ enum Message {
     case handOff(UInt64, Record)
     /// What sessions and bounded staleness need.
     case session(SessionMessage)
+    /// What the sender has promised for tombstone collection.
+    case promises(PromiseMessage)
 
     static let exchangeKind: UInt8 = 12
     static let refillKind: UInt8 = 15
@@ -157,6 +159,7 @@ enum Message {
         case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
         case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
         case SessionMessage.kinds: self = .session(try SessionMessage(kind, flag, number, &reader))
+        case PromiseMessage.kind: self = .promises(try PromiseMessage(flag, &reader))
         default: throw .invalid("message kind is unknown")
         }
     }

@@ -31,6 +31,7 @@ extension Node {
         clock.restart(wallMilliseconds: now.wallMilliseconds)
         _ = clock.observe(newestTaken, wallMilliseconds: now.wallMilliseconds)
         rightSince = links.count == 1 ? clock.last : nil
+        equalities.forgetAll()
         counters.identitiesRenewed += 1
     }
 
@@ -52,6 +53,13 @@ extension Node {
         return links.contains { link in
             guard link.isUp, let base = link.wallBase else { return false }
             return abs(base - own) <= bound
+        }
+    }
+
+    /// What another node's wall clock shows now, as far as it was heard since it was linked.
+    func clockReading(of index: Int) -> Stamp? {
+        links[index].wallBase.map { base in
+            Stamp(milliseconds: UInt64(max(0, base + Int64(now.monotonic / 1_000_000))))
         }
     }
 
@@ -128,6 +136,7 @@ extension Node {
     ) -> Range<Int> {
         counters.overruledAhead += 1
         merged.removeAll()
+        let rightSince = max(rightSince, Stamp(rawValue: collection.latestPromise).next)
         if catalog.active[keyspace].settings.conflict == .lww, !stored.isSiblingSet {
             var bytes = Array(stored.bytes)
             bytes.withUnsafeMutableBytes {
@@ -157,6 +166,7 @@ extension Node {
         _ stored: Record, _ key: [UInt8], at limit: Stamp, _ location: KeyLocation,
         _ effects: inout Effects
     ) {
+        let limit = max(limit, Stamp(rawValue: collection.latestPromise).next)
         let held = restampedState(stored, after: limit)
         key.withUnsafeBytes { key in
             putState(held, grownBy: 0, location, key)

@@ -16,7 +16,7 @@ import Ring
 // Invariant: a tree is the sum of the digests of its range's records (`checkTrees`).
 extension Node {
     /// Nothing differed: the next exchange comes after twice the pause, up to this.
-    private static let exchangePauseMax: UInt64 = 6_400
+    static let exchangePauseMax: UInt64 = 6_400
     /// How old a write is when it is no longer on its way.
     private static let writeMilliseconds: UInt64 = 2_000
     /// Trees that one exchange descends into.
@@ -109,12 +109,13 @@ extension Node {
         }
     }
 
-    /// Every n above 1 that a keyspace has.
+    /// Every n above 1 that a keyspace has, ascending.
     var replicationFactors: [Int] {
         var all: [Int] = []
         for keyspace in catalog.active where keyspace.n > 1 && !all.contains(keyspace.n) {
             all.append(keyspace.n)
         }
+        all.sort()
         return all
     }
 

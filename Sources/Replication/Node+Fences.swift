@@ -48,9 +48,10 @@ extension Node {
             let before = catalog.position(named: fence.name)
             return newest != before.flatMap { catalog.definitions[$0].changes.context.newest }
         }
-        let isShaped = catalog.isShaped(like: changed)
+        let before = catalog
         catalog = changed
-        if !isShaped { reshape() }
+        noteHintedUntilNow(before)
+        if !catalog.isShaped(like: before) { reshape() }
     }
 
     /// Whether a node is about to change a keyspace's n: another change would bring the old one

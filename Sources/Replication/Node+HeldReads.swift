@@ -292,7 +292,8 @@ extension Node {
     ) -> Bool {
         if requirement.isNone { return true }
         let active = catalog.active[proof.keyspace]
-        let required = requirement.after(max(active.truncatedAt, proof.emptiedAt))
+        let settled = settledAnywhere(proof.range, proof.keyspace)
+        let required = requirement.after(max(active.truncatedAt, proof.emptiedAt, settled))
         if active.n == 1, active.settings.conflict != .crdt {
             return coversAlone(required, record, proof)
         }

@@ -66,6 +66,7 @@ extension Node {
     mutating func reshape() {
         recountKeys()
         truncateStates()
+        collection.candidates = .all
     }
 
     mutating func keyspace(

@@ -58,6 +58,7 @@ extension Node {
         links[index].highest = max(links[index].highest, identity)
         links[index].heardAt = now.monotonic
         hastenExchange(index)
+        beginPromises(index, &effects)
         if known != identity, known.rawValue != 0 {
             send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
         }
@@ -141,7 +142,9 @@ extension Node {
         counters.messagesReceived += 1
         links[index].isSilent = false
         do throws(DecodeError) {
-            try handle(try Message(decoding: payload), from: node, &effects)
+            let message = try Message(decoding: payload)
+            if links[index].isBehind, isKeptOut(message, from: node, &effects) { return }
+            try handle(message, from: node, &effects)
         } catch {
             counters.malformedMessages += 1
             effects.add(.disconnect(node))
@@ -184,7 +187,7 @@ extension Node {
         case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
         case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
-            .surveyed, .knownLife, .latestStamp, .latestStampTold, .session:
+            .surveyed, .knownLife, .latestStamp, .latestStampTold, .session, .promises:
             try handleAdministration(message, from: node, &effects)
         }
     }
@@ -204,6 +207,7 @@ extension Node {
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
         case .knownLife(let life): heardOfLife(life, &effects)
+        case .promises(let message): heardPromises(message, from: node, &effects)
         case .session(let message): try take(message, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
@@ -221,7 +225,7 @@ extension Node {
     private static let sweepMilliseconds: UInt64 = 5
 
     mutating func passTime(_ effects: inout Effects) {
-        if now.monotonic >= nextHeartbeat && links.count > 1 { beat(&effects) }
+        if now.monotonic >= nextHeartbeat { beat(&effects) }
         tendMembership(&effects)
         guard writes.count + reads.count + forwards.count + administrations.count > 0 else {
             nextSweep = nil
@@ -245,6 +249,7 @@ extension Node {
             sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
+        tendCollection(&effects)
         if isRefilling { tendRefill(&effects) }
     }
 

@@ -113,6 +113,10 @@ extension Node {
             return settle(id, decision, &effects)
         }
         let own = believableState(address, key, read.keyspace, &effects)
+        if own == nil {
+            let absentUpTo = absentUpTo(address.range, read.keyspace)
+            reads[id]?.emptiedAt = max(read.emptiedAt, absentUpTo)
+        }
         if read.typed != nil { return recordOwnState(own, from: rank, of: id, &effects) }
         record(own, from: rank, of: id, &effects)
     }

@@ -15,6 +15,12 @@ extension Node {
         return record.dot.stamp > catalog.active[keyspace].truncatedAt ? record : nil
     }
 
+    /// Up to which stamp a key of which nothing is here has no value anywhere.
+    func absentUpTo(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+        let truncatedAt = catalog.active[keyspace].truncatedAt
+        return isTyped(keyspace) ? truncatedAt : max(truncatedAt, settled(range, keyspace))
+    }
+
     /// Whether a reader sees a value in this state.
     @inline(__always)
     func isLive(_ record: Record) -> Bool {
@@ -69,6 +75,10 @@ extension Node {
         let active = catalog.active[keyspace]
         let address = store.address(of: incoming.key)
         guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
+        guard incoming.dot.stamp > settled(address.range, keyspace) else {
+            counters.ignoredSettled += 1
+            return .acknowledged
+        }
         guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
         newestTaken = max(newestTaken, incoming.dot.stamp)
         if active.settings.conflict == .crdt || incoming.isMergeable {
@@ -135,6 +145,8 @@ extension Node {
             && record.dot.stamp > catalog.active[keyspace].truncatedAt
         countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
         let digest = treeDigest(place.record, keyspace)
+        noteCandidate(
+            isTombstone: record.isTombstone, expiry: record.expiry, address.range)
         store.release(place.record, for: record)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)
@@ -201,7 +213,7 @@ extension Node {
             return decline(number, of: node, &effects)
         }
         guard let record = believableState(address, key, keyspace, &effects) else {
-            let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
+            let emptiedAt = absentUpTo(address.range, keyspace).rawValue
             return withUnsafeBytes(of: emptiedAt.littleEndian) {
                 send(
                     to: node, kind: 4, flag: ReplicaStatus.absent.rawValue, number: number, $0,
@@ -237,6 +249,10 @@ enum JournalKind: UInt8 {
     case hint = 7
     /// A hint is over: for whom it was (2), its key.
     case hintOver = 8
+    /// What was promised and collected, as `CollectionMarker.encode` writes it.
+    case collection = 9
+    /// Of an n (1), up to which stamps everything was dropped, as `RangeStamps` are encoded.
+    case dropped = 10
 }
 
 // Recovery and checkpoints.
@@ -260,13 +276,7 @@ extension Node {
         case .members: try restoreMembers(rest)
         case .delta: restore(try DeltaRecord(decoding: rest))
         case .removal:
-            let keyspace = catalog.index(of: rest)
-            let address = store.address(of: rest)
-            let stored = store.find(address, rest)
-            countKey(keyspace, from: stored, toValue: false, .none)
-            changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
-            store.release(stored)
-            store.remove(address, rest)
+            removeStored(rest, catalog.index(of: rest))
         case .definitions:
             var definitions = ByteReader(rest)
             let before = catalog
@@ -275,6 +285,12 @@ extension Node {
         case .wholeness:
             var marker = ByteReader(rest)
             adopt(try WholenessMarker(&marker))
+        case .collection:
+            var marker = ByteReader(rest)
+            adopt(try CollectionMarker(&marker))
+        case .dropped:
+            var dropped = ByteReader(rest)
+            try restoreDropped(&dropped)
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
         }
@@ -322,6 +338,7 @@ extension Node {
                 buffer.store(UInt32(buffer.count - start - 4), at: start)
             }
             exportWholeness(into: &buffer)
+            exportCollection(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {

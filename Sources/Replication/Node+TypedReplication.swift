@@ -85,8 +85,10 @@ extension Node {
         let stamp = record.delta.dot.stamp
         let refusal = refusal(of: stamp, record.key, keyspace, isDelete: false)
         if let refusal { return refusal }
-        guard stamp > catalog.active[keyspace].truncatedAt else { return .durable }
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
+        guard stamp > catalog.active[keyspace].truncatedAt,
+            stamp > settled(location.address.range, keyspace)
+        else { return .durable }
         var held = takeState(location, record.key, &effects)
         if let newest = held.state.context.newest, isAhead(newest.stamp) {
             putBack(held)

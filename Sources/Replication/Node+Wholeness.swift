@@ -142,16 +142,16 @@ extension Node {
             if tree(n, range).root == root.root { equal.insert(root.range) }
             if isRefilled(range, n) { whole.insert(root.range) }
         }
-        if links[index].agrees { noteEqual(equal, moment, n, index) }
+        if links[index].agrees { noteEqual(equal, latestBegun, n, index) }
         sendRefill(
             .same(moment: moment.rawValue, equal: equal, whole: whole), n, to: node, &effects)
     }
 
+    /// - Parameter moment: by this node's clock; one that it has not reached is from before the
+    ///   clock went back.
     mutating func noteEqual(_ ranges: RangeSet, _ moment: Stamp, _ n: Int, _ index: Int) {
-        guard !isAhead(moment) else { return }
-        equalities.note(
-            ranges, .init(moment: moment.rawValue, learnedAt: now.monotonic), link: index,
-            replicationFactor: n)
+        guard moment <= latestBegun else { return }
+        equalities.note(ranges, at: moment.rawValue, link: index, replicationFactor: n)
     }
 
     mutating func tellDiffering(

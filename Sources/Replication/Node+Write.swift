@@ -78,12 +78,9 @@ extension Node {
         _ intent: WriteIntent, _ location: KeyLocation, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        let (keyspace, address) = (location.keyspace, location.address)
+        let keyspace = location.keyspace
         let durability = catalog.active[keyspace].settings.durability
-        let stored = store.find(address, intent.key)
-        countKey(keyspace, from: stored, toValue: false, .none)
-        store.release(stored)
-        store.remove(address, intent.key)
+        removeStored(intent.key, keyspace)
         guard durability == .fsync else {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
@@ -123,11 +120,14 @@ extension Node {
             return false
         }
         guard n > 1 else { return true }
-        if isContradicted {
+        if isContradicted || isOutrun {
             counters.unavailable += 1
             ledger.failed(keyspace, .write, .refused)
             fail(
-                target, "CLOCK this node's clock is far from all others; nothing was written",
+                target,
+                isContradicted
+                    ? "CLOCK this node's clock is far from all others; nothing was written"
+                    : "CLOCK this node's clock shows a time that is settled; nothing was written",
                 &effects)
             return false
         }
@@ -161,7 +161,8 @@ extension Node {
         _ effects: inout Effects
     ) -> Dot? {
         if let from = intent.derivedFrom {
-            let stamp = Stamp(rawValue: from.stamp.rawValue + 1)
+            // All others hold what is no later than the promise, so nothing comes between.
+            let stamp = max(from.stamp, Stamp(rawValue: collection.latestPromise)).next
             // The clock must not give this stamp to another write.
             _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
             return Dot(identity: identity, stamp: stamp)
@@ -267,6 +268,8 @@ extension Node {
             .plain(length: length, isTombstone: kind == .tombstone))
         let digest = treeDigest(place.record, keyspace)
         store.release(place.record)
+        noteCandidate(
+            isTombstone: kind == .tombstone, expiry: intent.expiry, address.range)
         let target = store.prepare(place, address, intent.key, length: length)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)

@@ -20,8 +20,8 @@ import Ring
 /// fallbacks stood in (`Node+Sloppy`, `Node+Hints`, `Node+HandOff`). Keyspaces are defined in
 /// `Node+Keyspaces`; those of typed values take the way of `Node+Typed`. What a session has seen or
 /// a bound on staleness asks for holds a read back (`Node+Sessions`, `Node+HeldReads`,
-/// `Node+Freshness`). A node that lost its memory is refilled first (`Node+Refill`), and who is
-/// alive is `Node+Membership`'s.
+/// `Node+Freshness`). What was deleted is forgotten in the end (`Node+Collection`). A node that lost
+/// its memory is refilled first (`Node+Refill`), and who is alive is `Node+Membership`'s.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
@@ -62,6 +62,8 @@ public struct Node: ~Copyable {
     var forests: [[HashTree]] = Array(repeating: [], count: 65)
     /// When which replica was last found equal.
     var equalities = EqualityLedger()
+    /// Which deletions all replicas know of.
+    var collection = Collection()
     /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
     public internal(set) var isRefilling: Bool
     var refill = Refill()
@@ -184,7 +186,6 @@ public struct Node: ~Copyable {
 
     /// When `step(.deadline)` wants to be called at the latest.
     public var nextDeadline: Deadline? {
-        guard links.count > 1 else { return nextSweep }
         return min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
     }
 
@@ -215,6 +216,10 @@ struct Link {
     var heardAt: Deadline = 0
     /// Its definitions were this node's when it was last heard.
     var agrees = false
+    /// It has said what it promised.
+    var hasPromised = false
+    /// It may hold what was deleted: nothing is taken from it.
+    var isBehind = false
     /// When the next exchange begins, and how long after it the one that follows.
     var exchangeAt: Deadline = 0
     var exchangePause: UInt64 = 0

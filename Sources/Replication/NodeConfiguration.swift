@@ -50,6 +50,12 @@ public struct NodeConfiguration: Sendable {
     /// Milliseconds after which a hint is given up. A tombstone has to stay longer than this after
     /// every replica is known to have it: a hint may bring back what it deleted until then.
     public var hintMillisecondsMax: UInt64 = 3 * 3_600_000
+    /// Milliseconds after which a deletion that all replicas know of may be forgotten: longer than a
+    /// request takes, on clocks that differ by the bound. Where fallbacks take writes, the age of
+    /// hints comes to it.
+    public var collectionGraceMilliseconds: UInt64 = 10_000
+    /// Milliseconds between two looks at what can be forgotten.
+    public var collectionMilliseconds: UInt64 = 10_000
     /// What replayed hints may take of each link.
     public var hintBytesPerSecond = 8 << 20
     /// Whether `FAULT` is honoured: for experiments only.
@@ -80,6 +86,16 @@ public struct NodeConfiguration: Sendable {
         case refillForgotten
         /// A node that is being refilled asks one other replica only.
         case refillFromOne
+        /// Tombstones are collected without hearing the other replicas.
+        case collectedUnheard
+        /// Tombstones are collected while hints may still bring back what they deleted.
+        case collectedBeforeHints
+        /// A restart forgets what was collected.
+        case collectionForgotten
+        /// A node with an old disk keeps what was deleted meanwhile.
+        case behindKeepsAll
+        /// What a node with an old disk brings is taken.
+        case behindNotKeptOut
         /// A hint is forgotten when it is sent.
         case hintForgottenWhenSent
         /// Hints go to whoever comes after their node, and who gets one asks nothing.

@@ -80,6 +80,20 @@ public struct NodeCounters: Equatable, Sendable {
     public var boundedReadsElsewhere = 0
     /// Session tokens that were damaged, another cluster's, or far ahead.
     public var sessionTokensRefused = 0
+    /// Tombstones forgotten because every replica knows of the deletion.
+    public var tombstonesCollected = 0
+    /// Expired values forgotten likewise.
+    public var expiredCollected = 0
+    /// Records forgotten that had been emptied away with their keyspace.
+    public var emptiedCollected = 0
+    /// Records from other nodes that were ignored because what they say is known already.
+    public var ignoredSettled = 0
+    /// Messages refused because their sender may hold what was deleted.
+    public var keptOut = 0
+    /// Times that this node found out that others had collected without it.
+    public var fellBehind = 0
+    /// Records that it dropped then.
+    public var droppedBehind = 0
 
     public init() {}
 
@@ -141,5 +155,12 @@ public struct NodeCounters: Equatable, Sendable {
         ("bounded_reads_here", \.boundedReadsHere),
         ("bounded_reads_elsewhere", \.boundedReadsElsewhere),
         ("session_tokens_refused", \.sessionTokensRefused),
+        ("tombstones_collected", \.tombstonesCollected),
+        ("expired_collected", \.expiredCollected),
+        ("emptied_collected", \.emptiedCollected),
+        ("ignored_settled", \.ignoredSettled),
+        ("kept_out", \.keptOut),
+        ("fell_behind", \.fellBehind),
+        ("dropped_behind", \.droppedBehind),
     ]
 }

@@ -47,5 +47,12 @@ enum MetricsHelp {
         "bounded_reads_here": "Reads with a bound on staleness answered by this node alone.",
         "bounded_reads_elsewhere": "Reads with a bound on staleness that asked other replicas.",
         "session_tokens_refused": "Session tokens damaged, another cluster's or far ahead.",
+        "tombstones_collected": "Tombstones forgotten: every replica knows of the deletion.",
+        "expired_collected": "Expired values forgotten likewise.",
+        "emptied_collected": "Records forgotten that were emptied away with their keyspace.",
+        "ignored_settled": "Records of other nodes ignored: what they say is known already.",
+        "kept_out": "Messages refused because their sender may hold what was deleted.",
+        "fell_behind": "Times that others turned out to have collected without this node.",
+        "dropped_behind": "Records that were dropped then, to be refilled.",
     ]
 }

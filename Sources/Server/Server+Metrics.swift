@@ -20,6 +20,7 @@ extension Server {
         writeContents(keyspaces, &text)
         writeLinks(&text)
         writeRefill(&text)
+        writeCollection(&text)
         writeLoop(&text)
         writeJournal(&text)
         writeRecovery(&text)
@@ -178,6 +179,20 @@ extension Server {
             "Whether a node has not said yet that it has nothing that is lacked here.")
         for link in node.linkFigures where node.isRefilling {
             text.sample(figures.waitingFor.contains(link.node) ? 1 : 0, label(link))
+        }
+    }
+
+    private func writeCollection(_ text: inout MetricsText) {
+        let figures = node.collectionFigures
+        text.family(
+            "quorate_tombstone_oldest_age_seconds", .gauge,
+            "How old the oldest tombstone is that not all replicas are known to have.")
+        text.sample(milliseconds: Int64(clamping: figures.oldestMilliseconds))
+        text.family(
+            "quorate_tombstones_wait", .gauge,
+            "Whether tombstones stay here for longer than they have to, for want of a node.")
+        for link in node.linkFigures {
+            text.sample(figures.waitsFor.contains(link.node) ? 1 : 0, label(link))
         }
     }
 

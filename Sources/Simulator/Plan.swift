@@ -33,6 +33,8 @@ struct Plan {
     var sessionKeysMax = 256
     /// Out of a thousand reads, how many have a bound on staleness.
     var boundedReadsPerMille = 0
+    /// Milliseconds after which what is deleted may be forgotten, and between two looks.
+    var collection: (grace: UInt64, interval: UInt64) = (0, 1)
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -63,6 +65,21 @@ struct Plan {
         drawAdministration(seed)
         drawWipes(seed)
         drawSessions(seed)
+        drawCollection(seed)
+    }
+
+    private mutating func drawCollection(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x43_4F_4C_4C)
+        collection = (1_200 + UInt64(random.below(1_000)), 200 + UInt64(random.below(800)))
+    }
+
+    /// Milliseconds that fallbacks keep a hint: longer than a run.
+    static let hintMilliseconds: UInt64 = 40_000
+    /// Nanoseconds after which everything that was deleted in a run is forgotten, when nothing
+    /// breaks any more.
+    var collectionEnd: UInt64 {
+        let hints = keyspaces.contains { $0.isSloppy } ? Plan.hintMilliseconds : 0
+        return .nanoseconds(milliseconds: 20_000 + hints)
     }
 
     /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
@@ -229,6 +246,8 @@ enum Phase: Int {
     case firstReads, writes, secondReads
     /// Nothing may be left to repair.
     case lastReads
+    /// Whatever was deleted has to be forgotten.
+    case collecting
     case end
 }
 

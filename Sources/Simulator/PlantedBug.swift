@@ -58,4 +58,14 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case coveredBlindly = "covered-blindly"
     /// Emptying a keyspace spares states that were written to afterwards.
     case statesNotTruncated = "mixed-states-not-truncated"
+    /// A replica collects tombstones that others have not promised to know.
+    case collectedUnheard = "tombstones-collected-unheard"
+    /// Tombstones are collected although hints may bring what is older.
+    case collectedBeforeHints = "tombstones-collected-before-hints"
+    /// A restart forgets up to where tombstones were collected.
+    case collectionForgotten = "collection-forgotten"
+    /// A node with an old disk keeps what was deleted and forgotten elsewhere.
+    case behindKeepsAll = "old-disk-keeps-all"
+    /// What a node with an old disk sends is taken before it is up to date.
+    case behindNotKeptOut = "old-disk-not-kept-out"
 }

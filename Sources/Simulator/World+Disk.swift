@@ -212,6 +212,9 @@ extension World {
         configuration.recordBytesMax = 4_096 * 5 - 64
         configuration.plantedBug = nodeBug
         configuration.sessionKeysMax = plan.sessionKeysMax
+        configuration.collectionGraceMilliseconds = plan.collection.grace
+        configuration.collectionMilliseconds = plan.collection.interval
+        configuration.hintMillisecondsMax = Plan.hintMilliseconds
         configuration.keyspaces = plan.keyspaces.map { keyspace in
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
@@ -248,6 +251,11 @@ extension World {
         case .deltasNotKept: .deltasNotKept
         case .coveredBlindly: .coveredBlindly
         case .statesNotTruncated: .statesNotTruncated
+        case .collectedUnheard: .collectedUnheard
+        case .collectedBeforeHints: .collectedBeforeHints
+        case .collectionForgotten: .collectionForgotten
+        case .behindKeepsAll: .behindKeepsAll
+        case .behindNotKeptOut: .behindNotKeptOut
         default: nil
         }
     }

@@ -8,7 +8,7 @@ extension World {
     /// Everything is healed and every request has to succeed.
     var isLive: Bool {
         switch phase {
-        case .safety, .healing, .end: false
+        case .safety, .healing, .collecting, .end: false
         case .firstReads, .writes, .secondReads, .lastReads: true
         }
     }
@@ -226,10 +226,23 @@ extension World {
             checkConvergence()
             assign()
         case .writes, .secondReads, .lastReads: assign()
-        case .end:
+        case .collecting:
             let repaired = repairs - repairsBefore
             if repaired != 0 { violate("\(repaired) reads found something to repair at the end") }
+            schedule(.phase(.end), after: plan.collectionEnd)
+        case .end:
             checkConvergence()
+            for machine in machines { checkCollected(machine) }
+        }
+    }
+
+    /// Nothing that is deleted, expired or emptied away takes room for ever.
+    private func checkCollected(_ machine: Machine) {
+        for keyspace in machine.process?.node.keyspaceFigures ?? []
+        where keyspace.contents.tombstones > 0 {
+            violate(
+                "\(machine.node) keeps \(keyspace.contents.tombstones) tombstones of "
+                    + keyspace.name)
         }
     }
 
@@ -307,7 +320,8 @@ extension World {
                 cursor = process.node.exportState(from: cursor, bytesMax: 65_536, into: &piece)
                 World.eachPayload(of: piece) { payload in
                     guard payload[0] == 1, let key = World.key(of: payload),
-                        let base = payload.baseAddress, process.node.counts(Record(at: base + 1))
+                        let base = payload.baseAddress, process.node.counts(Record(at: base + 1)),
+                        !isForgettable(Record(at: base + 1))
                     else { return }
                     held[key] = Array(payload)
                 }
@@ -331,6 +345,11 @@ extension World {
             }
         }
         checkDefinitions()
+    }
+
+    /// Whether some replica may have forgotten a record that another one is about to forget.
+    private func isForgettable(_ record: Record) -> Bool {
+        machines.contains { $0.process?.node.isForgettable(record) ?? false }
     }
 
     private static func key(of payload: UnsafeRawBufferPointer) -> [UInt8]? {

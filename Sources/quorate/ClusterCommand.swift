@@ -106,6 +106,7 @@ enum ClusterCommand {
         var table = TextTable([
             "node", "state", "pid", "clients", "metrics", "links to others", "refill", "keys",
             "p99 reads", "p99 writes", "stale reads", "hints kept",
+            "deletes wait for",
         ])
         for status in statuses {
             let health = status.health
@@ -124,6 +125,7 @@ enum ClusterCommand {
                 health?.writeP99.map(milliseconds) ?? "-",
                 stale(health),
                 hints(health),
+                waits(health),
             ])
         }
         return table
@@ -149,6 +151,12 @@ enum ClusterCommand {
         guard let hints = health?.hints else { return "-" }
         guard hints > 0, let oldest = health?.oldestHint else { return "0" }
         return "\(hints), oldest \((oldest + 500) / 1_000) s"
+    }
+
+    /// Without whom deletions cannot be forgotten.
+    private static func waits(_ health: NodeHealth?) -> String {
+        guard let nodes = health?.tombstonesWaitFor else { return "-" }
+        return nodes.isEmpty ? "nobody" : "node \(nodes)"
     }
 
     /// With two decimals.

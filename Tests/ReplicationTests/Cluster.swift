@@ -109,12 +109,12 @@ final class Cluster {
         return try body(&seat.node)
     }
 
-    /// Lets time pass on every node.
-    func pass(milliseconds: UInt64) {
-        for _ in 0..<milliseconds {
-            time += 1_000_000
+    /// Lets time pass on every node, some milliseconds at once.
+    func pass(milliseconds: UInt64, by stride: UInt64 = 1) {
+        for _ in 0..<milliseconds / stride {
+            time += 1_000_000 * stride
             for id in ids {
-                wall[id, default: 0] += 1
+                wall[id, default: 0] += stride
                 step(id, .deadline)
             }
             settle()

@@ -31,6 +31,7 @@ public struct NodeStatus: Equatable, Sendable {
             "readsStale": health?.readsStale.map(JSON.integer) ?? .null,
             "hints": health?.hints.map(JSON.integer) ?? .null,
             "oldestHintMilliseconds": health?.oldestHint.map(JSON.integer) ?? .null,
+            "tombstonesWaitFor": health?.tombstonesWaitFor.map(JSON.text) ?? .null,
             "writeP99Microseconds": health?.writeP99.map(JSON.integer) ?? .null,
         ]
     }

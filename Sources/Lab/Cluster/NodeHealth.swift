@@ -32,6 +32,10 @@ public struct NodeHealth: Equatable, Sendable {
     /// Milliseconds that the oldest of them is old.
     public private(set) var oldestHint: Int?
 
+    /// The numbers of the nodes that deletions wait for before they can be forgotten, with commas
+    /// between them; nil when it does not say.
+    public private(set) var tombstonesWaitFor: String?
+
     /// Asks `PING`, `INFO` and `DBSIZE` and waits at most half a second for each.
     public init(asking address: NodeSettings.Endpoint) {
         do {
@@ -45,6 +49,7 @@ public struct NodeHealth: Equatable, Sendable {
             hints = NodeHealth.field("hints", of: text)
             oldestHint = NodeHealth.field("hint_oldest_ms", of: text)
             writeP99 = NodeHealth.field("write_p99_us", of: text)
+            tombstonesWaitFor = NodeHealth.text("tombstones_wait_for", of: text)
             readRefill(text)
             if case .integer(let count) = try connection.ask("DBSIZE") { keys = count }
         } catch {

@@ -1,0 +1,460 @@
+import AntiEntropy
+import Base
+import Causality
+import Coding
+import Ring
+
+// Tombstone collection: what was deleted stays deleted, and is forgotten in the end.
+//
+// A tombstone may go once every replica has it, or nothing that it deletes. A replica that keeps
+// the old value and hears nothing of the deletion would bring the value back otherwise, from a hint
+// as well as after a year in a cupboard. Waiting for some days proves nothing; so the replicas prove
+// it to each other, for each key range and n:
+//
+//     promise     Whatever I have stamped or am going to stamp up to P, every replica holds.
+//     collection  C is the least of all replicas' P. What is stamped up to C is settled: a
+//                 tombstone goes, an expired value goes, and what comes from elsewhere with such a
+//                 stamp is known already and ignored.
+//
+// A node knows what it stamped; that the others hold it follows from hash trees that were equal
+// with theirs (`EqualityLedger`), at moments later than P. From then on it stamps nothing up to P
+// (`isOutrun`). P is on disk before anybody hears of it, and behind it everything it speaks of. No
+// clock has to be right for this. Clocks only have a say where something was stamped by a node that
+// is no replica: hints. P therefore stays behind the moments by `collectionGraceMilliseconds`, and
+// where fallbacks take writes by the age at which hints are given up as well.
+//
+// A replica that is away promises nothing, so what was deleted meanwhile waits for it, and it is
+// named (`collectionFigures`). Once an operator forgets it (`CLUSTER FORGET`) the others go on.
+//
+// A replica whose own P is less than what somebody collected is not the one that promised: an old
+// disk, a lost one, or a node that was forgotten. It may hold what was deleted. So a node says its P
+// before anything else on a link; from one that is behind nothing is taken (`isKeptOut`), and when
+// it hears that it is behind, it drops whatever it has up to C, which all others hold, and is
+// refilled (`Node+Refill`).
+//
+// Promises and collections are multiples of an interval and ranges have their turn by the wall
+// clock, so that replicas forget at about the same time and their trees stay equal.
+//
+// With one replica there is nobody to ask: what is as old as the grace goes.
+//
+// Nothing is written to the journal when a record goes: after a restart it is there again, and goes
+// again. It stays out of the next checkpoint.
+extension Node {
+    /// At a heartbeat.
+    mutating func tendCollection(_ effects: inout Effects) {
+        let interval = now.wallMilliseconds / configuration.collectionMilliseconds
+        if interval != collection.promisedIn {
+            collection.promisedIn = interval
+            promise(&effects)
+        }
+        for index in links.indices
+        where links[index].isUp && (!links[index].hasPromised || links[index].isBehind) {
+            tellPromises(to: index, asks: true, &effects)
+        }
+        collectDue(&effects)
+    }
+
+    /// This node's clock shows a time about which it has promised to stamp nothing any more.
+    var isOutrun: Bool { latestBegun.rawValue <= collection.latestPromise }
+
+    /// Up to when everything of a key range is settled here: known in whatever state it ended up.
+    @inline(__always)
+    func settled(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+        collection.isBegun ? settledHere(range, keyspace) : Stamp(rawValue: 0)
+    }
+
+    private func settledHere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+        let n = catalog.active[keyspace].n
+        guard let part = collection.parts[n], isRefilled(range, n) else {
+            return Stamp(rawValue: 0)
+        }
+        let collected = part.collected[range.rawValue]
+        // What a keyspace in memory held in the last life others may still have to bring back.
+        guard catalog.active[keyspace].settings.durability == .memory else {
+            return Stamp(rawValue: collected)
+        }
+        return Stamp(rawValue: min(collected, equalSince(range, n)))
+    }
+
+    /// Up to when everything of a key range is settled on all its replicas that are whole.
+    func settledAnywhere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+        let part = collection.parts[catalog.active[keyspace].n]
+        return Stamp(rawValue: part?.known[range.rawValue] ?? 0)
+    }
+
+    /// Whether a replica may have forgotten a record that others still have.
+    public func isForgettable(_ record: Record) -> Bool {
+        let range = store.address(of: record.key).range
+        let settled = settledAnywhere(range, catalog.index(of: record.key))
+        return record.dot.stamp <= settled
+            && (record.isTombstone
+                || record.expiry != 0 && Stamp(milliseconds: record.expiry) <= settled)
+    }
+
+    /// The least moment at which one of the other replicas of a range was last equal to this one; a
+    /// replica that was removed does not count. No later than what any of their clocks shows, so
+    /// that a clock that is ahead for a while binds nobody for long.
+    private func equalSince(_ range: KeyRange, _ n: Int) -> UInt64 {
+        var least = latestBegun.rawValue
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node && !isRemoved(node) {
+            guard let index = linkIndex(of: node) else { continue }
+            let moment = equalities.last(
+                link: index, replicationFactor: n, range: range.rawValue)
+            least = min(least, moment, clockReading(of: index)?.rawValue ?? .max)
+        }
+        return least
+    }
+
+    func isRemoved(_ node: NodeID) -> Bool {
+        membership.member(node)?.record.state == .removed
+    }
+
+    /// The stamp that lies so many milliseconds before another, at the beginning of its interval.
+    private func settling(_ stamp: UInt64, after grace: UInt64) -> UInt64 {
+        let milliseconds = Stamp(rawValue: stamp).milliseconds
+        let interval = configuration.collectionMilliseconds
+        guard milliseconds > grace else { return 0 }
+        return Stamp(milliseconds: (milliseconds - grace) / interval * interval).rawValue
+    }
+
+    /// How long a promise stays behind, milliseconds.
+    func grace(_ n: Int) -> UInt64 {
+        let least = configuration.collectionGraceMilliseconds
+        if configuration.plantedBug == .collectedBeforeHints { return least }
+        let takesHints = catalog.active.contains { $0.n == n && $0.settings.isSloppy }
+        let isHinted = now.wallMilliseconds < collection.parts[n]?.hintedUntil ?? 0
+        return takesHints || isHinted ? least + configuration.hintMillisecondsMax : least
+    }
+
+    /// Fallbacks take no more writes for an n; the hints that they have are handed off for a while.
+    mutating func noteHintedUntilNow(_ before: KeyspaceCatalog) {
+        for (old, new) in zip(before.active, catalog.active)
+        where old.settings.isSloppy && !(new.settings.isSloppy && new.n == old.n) {
+            collection.prepare(old.n, links: links.count)
+            collection.parts[old.n]?.hintedUntil =
+                now.wallMilliseconds + configuration.hintMillisecondsMax
+        }
+    }
+}
+
+// Promises.
+extension Node {
+    /// Promises what can be promised by now, as far as it is of use to anybody.
+    private mutating func promise(_ effects: inout Effects) {
+        guard !isRefilling, !isDiskFull else { return }
+        var marker = CollectionMarker()
+        for n in replicationFactors {
+            collection.prepare(n, links: links.count)
+            let before = collection.parts[n]?.promised
+            let grace = grace(n)
+            for range in KeyRange.all
+            where Int(ranks[Int(range.rawValue)]) < n
+                && collection.candidates.contains(range.rawValue) {
+                let stamp = settling(equalSince(range, n), after: grace)
+                collection.promise(stamp, n, range.rawValue)
+            }
+            guard let part = collection.parts[n], part.promised != before else { continue }
+            marker.parts.append(
+                .init(n: n, hintedUntil: part.hintedUntil, promised: part.promised))
+        }
+        guard !marker.parts.isEmpty else { return }
+        persist(marker, &effects)
+        for index in links.indices where links[index].isUp {
+            tellPromises(to: index, asks: false, &effects)
+        }
+    }
+
+    private func persist(_ marker: CollectionMarker, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        marker.encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+    }
+
+    /// Says what this node has promised, and what it knows to be collected.
+    mutating func tellPromises(to index: Int, asks: Bool, _ effects: inout Effects) {
+        let parts = collection.replicationFactors.compactMap { n in
+            collection.parts[n].map {
+                PromiseMessage.Part(n: n, promised: $0.promised, known: $0.known)
+            }
+        }
+        let message = PromiseMessage(asks: asks, parts: parts)
+        let frame = effects.bytes.appendMessage(
+            kind: PromiseMessage.kind, flag: asks ? 1 : 0, number: 0
+        ) { message.encode(into: &$0) }
+        send(frame, to: links[index].node, &effects)
+    }
+
+    mutating func heardPromises(
+        _ message: PromiseMessage, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node) else { return }
+        guard message.parts.allSatisfy({ !isAhead(Stamp(rawValue: $0.known.latest)) }) else {
+            counters.refusedAhead += 1
+            return
+        }
+        links[index].hasPromised = true
+        for part in message.parts {
+            collection.prepare(part.n, links: links.count)
+            collection.parts[part.n]?.others[index].raise(to: part.promised)
+            for range in KeyRange.all {
+                collection.learn(part.known[range.rawValue], part.n, range.rawValue)
+            }
+        }
+        catchUp(&effects)
+        for index in links.indices { noteBehind(index) }
+        if message.asks { tellPromises(to: index, asks: false, &effects) }
+    }
+
+    /// A link came up: nothing is taken over it before the other node has shown where it stands.
+    mutating func beginPromises(_ index: Int, _ effects: inout Effects) {
+        links[index].hasPromised = false
+        collection.forgetPromises(of: index)
+        noteBehind(index)
+        tellPromises(to: index, asks: false, &effects)
+    }
+
+    private mutating func noteBehind(_ index: Int) {
+        links[index].isBehind = collection.isBegun && configuration.plantedBug != .behindNotKeptOut
+            && (!links[index].hasPromised || isBehind(index))
+    }
+
+    private func isBehind(_ index: Int) -> Bool {
+        let node = links[index].node
+        return collection.replicationFactors.contains { n in
+            guard let part = collection.parts[n] else { return false }
+            return KeyRange.all.contains { range in
+                part.others[index][range.rawValue] < part.known[range.rawValue]
+                    && ring.position(of: node, in: range).map { $0 < n } ?? false
+            }
+        }
+    }
+
+    /// Whether a message has to be refused because its sender may hold what was deleted.
+    mutating func isKeptOut(
+        _ message: Message, from node: NodeID, _ effects: inout Effects
+    ) -> Bool {
+        switch message {
+        case .replicate(let number, _, _), .hint(let number, _), .handOff(let number, _):
+            acknowledge(number, .overloaded, nil, to: node, &effects)
+        case .replicateDelta(let number, _, _):
+            acknowledge(number, .overloaded, nil, to: node, &effects)
+        case .answer(let number, _, _), .covered(let number, _):
+            declined(OperationID(rawValue: number), by: node, &effects)
+        case .exchange, .refill: break
+        default: return false
+        }
+        counters.keptOut += 1
+        return true
+    }
+}
+
+// Falling behind.
+extension Node {
+    /// Drops whatever may have been deleted while this node, or this disk, was away.
+    private mutating func catchUp(_ effects: inout Effects) {
+        var marker = CollectionMarker()
+        for n in collection.replicationFactors {
+            guard let part = collection.parts[n] else { continue }
+            var dropped = RangeStamps()
+            for range in KeyRange.all
+            where Int(ranks[Int(range.rawValue)]) < n
+                && part.promised[range.rawValue] < part.known[range.rawValue] {
+                dropped[range.rawValue] = part.known[range.rawValue]
+            }
+            guard dropped.latest > 0 else { continue }
+            for range in KeyRange.all where dropped[range.rawValue] > 0 {
+                collection.promise(dropped[range.rawValue], n, range.rawValue)
+            }
+            if configuration.plantedBug != .behindKeepsAll { drop(dropped, n, &effects) }
+            marker.parts.append(
+                .init(n: n, promised: collection.parts[n]?.promised ?? RangeStamps()))
+        }
+        guard !marker.parts.isEmpty else { return }
+        counters.fellBehind += 1
+        distrustMemory()
+        markNothing(&effects)
+        persist(marker, &effects)
+        for index in links.indices where links[index].isUp {
+            tellPromises(to: index, asks: false, &effects)
+        }
+        inquireAll(&effects)
+    }
+
+    private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.dropped.rawValue)
+        effects.bytes.append(UInt8(n))
+        stamps.encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+        counters.droppedBehind += drop(stamps, n)
+    }
+
+    /// - Returns: how many records it was.
+    private mutating func drop(_ stamps: RangeStamps, _ n: Int) -> Int {
+        var count = 0
+        for range in KeyRange.all where stamps[range.rawValue] > 0 {
+            let limit = Stamp(rawValue: stamps[range.rawValue])
+            count += removeRecords(range) { node, record, keyspace in
+                node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
+            }
+        }
+        return count
+    }
+
+    /// Takes back what the journal says about what was dropped.
+    mutating func restoreDropped(_ reader: inout ByteReader) throws(DecodeError) {
+        let n = try CollectionMarker.replicationFactor(&reader)
+        let stamps = try RangeStamps(&reader)
+        try reader.end()
+        _ = drop(stamps, n)
+    }
+}
+
+// Collection.
+extension Node {
+    /// Settles and sweeps the key ranges whose turn it is.
+    private mutating func collectDue(_ effects: inout Effects) {
+        let slot = now.wallMilliseconds * UInt64(KeyRange.count)
+            / configuration.collectionMilliseconds
+        let count = min(
+            slot >= collection.nextSlot ? slot + 1 - collection.nextSlot : .max,
+            UInt64(KeyRange.count))
+        // Clocks that went back a little wait.
+        guard slot >= collection.nextSlot || collection.nextSlot - slot > UInt64(KeyRange.count)
+        else { return }
+        collection.nextSlot = slot + 1
+        let due = (0..<count).map { KeyRange(UInt8(truncatingIfNeeded: slot - $0)) }
+        settle(due, &effects)
+        for range in due where collection.candidates.contains(range.rawValue) { sweep(range) }
+    }
+
+    /// Raises what is collected to what all replicas have promised by now.
+    private mutating func settle(_ ranges: [KeyRange], _ effects: inout Effects) {
+        var marker = CollectionMarker()
+        for n in replicationFactors {
+            var raised = RangeStamps()
+            for range in ranges
+            where Int(ranks[Int(range.rawValue)]) < n && isRefilled(range, n) {
+                let least = leastPromise(range, n)
+                guard least > collection.parts[n]?.collected[range.rawValue] ?? 0 else { continue }
+                collection.collect(least, n, range.rawValue)
+                raised[range.rawValue] = least
+            }
+            if raised.latest > 0 { marker.parts.append(.init(n: n, collected: raised)) }
+        }
+        guard !marker.parts.isEmpty else { return }
+        for index in links.indices { noteBehind(index) }
+        guard configuration.plantedBug != .collectionForgotten else { return }
+        let start = effects.bytes.count
+        marker.encode(into: &effects.bytes)
+        effects.add(.append(start..<effects.bytes.count))
+    }
+
+    private func leastPromise(_ range: KeyRange, _ n: Int) -> UInt64 {
+        guard let part = collection.parts[n] else { return 0 }
+        var least = part.promised[range.rawValue]
+        if configuration.plantedBug == .collectedUnheard { return least }
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node && !isRemoved(node) {
+            guard let index = linkIndex(of: node) else { continue }
+            least = min(least, part.others[index][range.rawValue])
+        }
+        return least
+    }
+
+    /// Removes what is settled and holds no value.
+    private mutating func sweep(_ range: KeyRange) {
+        let alone = settling(
+            latestBegun.rawValue, after: configuration.collectionGraceMilliseconds)
+        var (oldest, isMoreLeft) = (UInt64(0), false)
+        var collected = (tombstones: 0, expired: 0, emptied: 0)
+        _ = removeRecords(range) { node, record, keyspace in
+            let active = node.catalog.active[keyspace]
+            guard record.dot.stamp > active.truncatedAt else {
+                collected.emptied += 1
+                return true
+            }
+            guard record.isTombstone || record.expiry != 0 else { return false }
+            let limit = active.n > 1
+                ? node.settledHere(range, keyspace) : Stamp(rawValue: alone)
+            let ended = max(record.dot.stamp, Stamp(milliseconds: record.expiry))
+            guard ended > limit else {
+                collected.tombstones += record.isTombstone ? 1 : 0
+                collected.expired += record.isTombstone ? 0 : 1
+                return true
+            }
+            isMoreLeft = true
+            if record.isTombstone {
+                oldest = min(oldest == 0 ? .max : oldest, record.dot.stamp.rawValue)
+            }
+            return false
+        }
+        counters.tombstonesCollected += collected.tombstones
+        counters.expiredCollected += collected.expired
+        counters.emptiedCollected += collected.emptied
+        collection.waiting[range.rawValue] = oldest
+        if !isMoreLeft { collection.candidates.remove(range.rawValue) }
+    }
+
+    /// Removes the records of a range that `isOver` picks, from memory only.
+    private mutating func removeRecords(
+        _ range: KeyRange, where isOver: (borrowing Node, Record, Int) -> Bool
+    ) -> Int {
+        var keys: [[UInt8]] = []
+        store.visit(range, .min ... .max) { _, record in
+            if isOver(self, record, catalog.index(of: record.key)) { keys.append(Array(record.key)) }
+        }
+        for key in keys { key.withUnsafeBytes { removeStored($0, catalog.index(of: $0)) } }
+        return keys.count
+    }
+
+    /// Forgets what is stored of a key.
+    mutating func removeStored(_ key: UnsafeRawBufferPointer, _ keyspace: Int) {
+        let address = store.address(of: key)
+        let stored = store.find(address, key)
+        countKey(keyspace, from: stored, toValue: false, .none)
+        changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
+        store.release(stored)
+        store.remove(address, key)
+    }
+
+    /// A record is about to be stored: whether it is one that goes one day.
+    @inline(__always)
+    mutating func noteCandidate(isTombstone: Bool, expiry: UInt64, _ range: KeyRange) {
+        if isTombstone || expiry != 0 { collection.candidates.insert(range.rawValue) }
+    }
+}
+
+// Recovery and checkpoints.
+extension Node {
+    mutating func adopt(_ marker: CollectionMarker) {
+        for part in marker.parts {
+            collection.prepare(part.n, links: links.count)
+            let known = collection.parts[part.n]?.hintedUntil ?? 0
+            collection.parts[part.n]?.hintedUntil = max(known, part.hintedUntil)
+            for range in KeyRange.all {
+                let number = range.rawValue
+                collection.promise(part.promised[number], part.n, number)
+                collection.collect(part.collected[number], part.n, number)
+            }
+        }
+    }
+
+    /// Appends what a checkpoint says, as `exportState` writes it.
+    func exportCollection(into buffer: inout ByteBuffer) {
+        var marker = CollectionMarker()
+        for n in collection.replicationFactors {
+            guard let part = collection.parts[n] else { continue }
+            let isKept = configuration.plantedBug != .collectionForgotten
+            marker.parts.append(
+                .init(
+                    n: n, hintedUntil: part.hintedUntil, promised: part.promised,
+                    collected: isKept ? part.collected : RangeStamps()))
+        }
+        let start = buffer.count
+        buffer.append(integer: UInt32(0))
+        marker.encode(into: &buffer)
+        buffer.store(UInt32(buffer.count - start - 4), at: start)
+    }
+}

@@ -1,0 +1,66 @@
+import Base
+import Causality
+import Ring
+
+/// What an operator sees of deletions that cannot be forgotten yet.
+public struct CollectionFigures: Equatable, Sendable {
+    /// How long ago the oldest tombstone was written, milliseconds; 0 without any.
+    public internal(set) var oldestMilliseconds: UInt64 = 0
+    /// Replicas without which it cannot go, ascending; empty while nothing waits for longer than it
+    /// has to.
+    public internal(set) var waitsFor: [NodeID] = []
+}
+
+extension Node {
+    /// What waits to be forgotten, and for whom.
+    ///
+    /// - Complexity: O(key ranges · replicas).
+    public var collectionFigures: CollectionFigures {
+        var figures = CollectionFigures()
+        var blocking: UInt64 = 0
+        for range in KeyRange.all {
+            let oldest = collection.waiting[range.rawValue]
+            guard oldest > 0 else { continue }
+            let age = now.wallMilliseconds
+                - min(Stamp(rawValue: oldest).milliseconds, now.wallMilliseconds)
+            figures.oldestMilliseconds = max(figures.oldestMilliseconds, age)
+            for n in collection.replicationFactors where age > patience(n) {
+                if let index = blocker(range, n, oldest) { blocking |= 1 << UInt64(index) }
+            }
+        }
+        figures.waitsFor = links.indices.filter { blocking.isSet($0) }.map { links[$0].node }
+        return figures
+    }
+
+    /// Milliseconds after which a tombstone is late.
+    private func patience(_ n: Int) -> UInt64 {
+        grace(n) + 3 * configuration.collectionMilliseconds + Node.exchangePauseMax
+    }
+
+    /// The replica of a range, by link index, that is furthest from having promised up to a stamp;
+    /// of several the first that is not heard. Nil when all have.
+    private func blocker(_ range: KeyRange, _ n: Int, _ stamp: UInt64) -> Int? {
+        guard Int(ranks[Int(range.rawValue)]) < n, let part = collection.parts[n] else { return nil }
+        var last: (index: Int, stamp: UInt64)?
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node && !isRemoved(node) {
+            guard let index = linkIndex(of: node) else { continue }
+            let promised = isHeard(index) ? part.others[index][range.rawValue] : 0
+            let equal = equalities.last(
+                link: index, replicationFactor: n, range: range.rawValue)
+            let least = min(promised, equal)
+            guard least < stamp, least < last?.stamp ?? .max else { continue }
+            last = (index, least)
+        }
+        return last?.index
+    }
+
+    var collectionFields: [(String, String)] {
+        let figures = collectionFigures
+        let nodes = figures.waitsFor.map { "\($0.rawValue)" }.joined(separator: ",")
+        return [
+            ("tombstone_oldest_ms", "\(figures.oldestMilliseconds)"),
+            ("tombstones_wait_for", nodes),
+        ]
+    }
+}
