@@ -17,7 +17,7 @@ public struct NodeCounters: Equatable, Sendable {
     /// Records that a read or a repair brought to this node.
     public var repaired = 0
     public var hedgedReads = 0
-    /// Concurrent values that `lww` dropped, as far as that can be told.
+    /// Concurrent values that `lww` or `overflow=lww` dropped, as far as that can be told.
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the wall clock.
     public var refusedAhead = 0
@@ -80,6 +80,12 @@ public struct NodeCounters: Equatable, Sendable {
     public var boundedReadsElsewhere = 0
     /// Session tokens that were damaged, another cluster's, or far ahead.
     public var sessionTokensRefused = 0
+    /// Writes refused because their key had as many concurrent values as it may have.
+    public var overflowsRefused = 0
+    /// Writes that dropped the oldest of too many concurrent values.
+    public var overflowsDropped = 0
+    /// Writes that made one of too many concurrent values.
+    public var overflowsMerged = 0
 
     public init() {}
 
@@ -141,5 +147,8 @@ public struct NodeCounters: Equatable, Sendable {
         ("bounded_reads_here", \.boundedReadsHere),
         ("bounded_reads_elsewhere", \.boundedReadsElsewhere),
         ("session_tokens_refused", \.sessionTokensRefused),
+        ("overflows_refused", \.overflowsRefused),
+        ("overflows_dropped", \.overflowsDropped),
+        ("overflows_merged", \.overflowsMerged),
     ]
 }
