@@ -3,7 +3,7 @@ import Coding
 /// Bounds on the values of one key.
 public struct SiblingLimits: Sendable {
     /// Concurrent values.
-    public let siblingsMax: Int
+    public var siblingsMax: Int
     /// Bytes of one value that takes the place of several.
     public let valueBytesMax: Int
     /// Bytes that `SiblingSet.encode` may append.

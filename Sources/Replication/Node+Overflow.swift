@@ -32,7 +32,8 @@ extension Node {
                 || $0.expiry != 0 && $0.expiry <= now.wallMilliseconds && $0.dot != newest
         }
         let policy = active.settings.overflow
-        let allowed = policy == .refuse ? limits.allowing(before) : limits
+        var allowed = policy == .refuse ? limits.allowing(before) : limits
+        if configuration.plantedBug == .overflowKeepsNewest { allowed.siblingsMax = 1 }
         guard let overflow = set.bringWithin(allowed, policy) else {
             return refuseOverflow(policy, target, &effects)
         }
@@ -83,8 +84,8 @@ extension Node {
 extension SiblingLimits {
     /// The same for as many values as there are already.
     fileprivate func allowing(_ count: Int) -> SiblingLimits {
-        SiblingLimits(
-            siblingsMax: max(siblingsMax, count), valueBytesMax: valueBytesMax,
-            bodyBytesMax: bodyBytesMax)
+        var limits = self
+        limits.siblingsMax = max(siblingsMax, count)
+        return limits
     }
 }

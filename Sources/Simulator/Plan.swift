@@ -1,4 +1,5 @@
 import Base
+import Causality
 
 /// Everything about one run that is drawn from its seed before the run starts.
 struct Plan {
@@ -63,6 +64,18 @@ struct Plan {
         drawAdministration(seed)
         drawWipes(seed)
         drawSessions(seed)
+        drawOverflows(seed)
+    }
+
+    /// Siblings that soon are too many, in four of ten runs.
+    private mutating func drawOverflows(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x4F_56_45_52)
+        guard random.chance(perMille: 400) else { return }
+        for index in keyspaces.indices where keyspaces[index].isSiblings {
+            let policies = OverflowPolicy.allCases
+            keyspaces[index].overflow = policies[random.below(policies.count)]
+            keyspaces[index].siblingsMax = 1 + random.below(5)
+        }
     }
 
     /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
@@ -258,6 +271,9 @@ struct PlannedKeyspace {
     var isTyped = false
     /// The number of the key of a typed keyspace to which much happens.
     var hotKey = 0
+    /// Concurrent values of a key, and what becomes of a write that would leave more.
+    var siblingsMax = 100
+    var overflow = OverflowPolicy.refuse
 
     private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
 
@@ -275,6 +291,7 @@ struct PlannedKeyspace {
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
+            "siblings=\(siblingsMax)", "overflow=\(overflow)",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 

@@ -58,4 +58,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case coveredBlindly = "covered-blindly"
     /// Emptying a keyspace spares states that were written to afterwards.
     case statesNotTruncated = "mixed-states-not-truncated"
+    /// Of too many concurrent values only the newest stays, where some more may.
+    case overflowKeepsNewest = "overflow-keeps-newest"
 }

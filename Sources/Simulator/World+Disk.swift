@@ -219,7 +219,10 @@ extension World {
                 _ = settings.set("floor=none")
                 _ = settings.set("w=\(keyspace.w - 1)")
             }
-            if plant == .lastWriterWinsForSiblings { _ = settings.set("conflict=lww") }
+            if plant == .lastWriterWinsForSiblings {
+                _ = settings.set("overflow=refuse")
+                _ = settings.set("conflict=lww")
+            }
             return (Array(keyspace.name.utf8), settings)
         }
         return configuration
@@ -248,6 +251,7 @@ extension World {
         case .deltasNotKept: .deltasNotKept
         case .coveredBlindly: .coveredBlindly
         case .statesNotTruncated: .statesNotTruncated
+        case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }
     }

@@ -72,7 +72,8 @@ import Testing
             "hints_handed_off", "degraded",
             "sessions_moved", "reads_bound_by_a_session", "reads_with_a_bound",
             "held_reads", "session_refusals", "stale_refusals", "bounded_reads_here",
-            "bounded_reads_elsewhere",
+            "bounded_reads_elsewhere", "overflows_refused", "overflows_dropped",
+            "overflows_merged",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }
