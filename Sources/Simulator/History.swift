@@ -160,7 +160,7 @@ struct History {
         guard let key = keyOfName[Array(record.key)] else { return nil }
         if plan.keyspaces[keys[key].keyspace].isTyped { return nil }
         if plan.keyspaces[keys[key].keyspace].isSiblings {
-            return record.isSiblingSet ? observe(SiblingSet(valid: record), of: key) : nil
+            return observe(SiblingSet(valid: record), of: key)
         }
         return record.isSiblingSet ? nil : observe(record, of: key)
     }
