@@ -235,6 +235,21 @@ struct OverflowTests {
         #expect(counters.contains { $0.overflowsMerged > 0 } == (policy == .union))
     }
 
+    @Test("the causal context of one key is refused for another, by name")
+    func foreignContext() {
+        let cluster = cluster("siblings=3")
+        #expect(ask(cluster, a, "QSET", "k:s", "v") == "+OK\r\n")
+        let seen = read(cluster, a).context
+        for command in [["QSET", "k:t", "v"], ["QDEL", "k:t"]] {
+            for node in cluster.ids {
+                let refused = ask(cluster, node, command + ["CONTEXT", seen])
+                #expect(refused.hasPrefix("-ERR the causal context is another key's"))
+            }
+        }
+        #expect(ask(cluster, b, "QSET", "k:s", "w", "CONTEXT", seen) == "+OK\r\n")
+        #expect(expectAgreement(cluster) == ["w"])
+    }
+
     @Test("INFO tells the most values of a key and how many keys are halfway to the limit")
     func figures() {
         let cluster = cluster("siblings=6")
