@@ -131,7 +131,8 @@ extension Node {
     private var clusterInfo: String {
         let isWhole = links.allSatisfy { $0.isUp || $0.node == configuration.node }
         let fields: [(String, String)] = [
-            ("cluster_enabled", links.count > 1 ? "1" : "0"), ("cluster_state", isWhole ? "ok" : "degraded"),
+            ("cluster_enabled", links.count > 1 ? "1" : "0"),
+            ("cluster_state", isWhole ? "ok" : "degraded"),
             ("cluster_slots_assigned", "16384"), ("cluster_slots_ok", "16384"),
             ("cluster_known_nodes", "\(links.count)"), ("cluster_size", "\(links.count)"),
             ("cluster_current_epoch", "\(ring.epoch)"),

@@ -14,7 +14,7 @@ enum MetricsHelp {
         "read_repairs": "Reads after which a replica was brought up to date.",
         "repaired": "Records that a read or a repair brought to this node.",
         "hedged_reads": "Reads that asked further replicas because the first were slow.",
-        "dropped_values": "Concurrent values that lww or overflow=lww dropped, as far as can be told.",
+        "dropped_values": "Concurrent values that lww dropped, as far as can be told.",
         "refused_ahead": "Records refused because their stamp was too far ahead.",
         "overruled_ahead": "Stored records stamped anew because theirs was too far ahead.",
         "identities_renewed": "Times that the wall clock went back and the identity changed.",

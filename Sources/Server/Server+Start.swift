@@ -132,7 +132,8 @@ extension Server {
                 host: configuration.clientHost, port: configuration.clientPort)
             let link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
             return Network(
-                poller: try Poller(), clientListener: try listener(for: "clients", on: client, &wait),
+                poller: try Poller(),
+                clientListener: try listener(for: "clients", on: client, &wait),
                 linkListener: try listener(for: "nodes", on: link, &wait),
                 scrapeListeners: try scrapeListeners(configuration, &wait),
                 neighbours: try neighbours(configuration.node), stopHandle: try StopHandle())

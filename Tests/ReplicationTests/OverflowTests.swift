@@ -54,7 +54,7 @@ struct OverflowTests {
             cluster.pass(milliseconds: 1)
         }
         cluster.cut = []
-        cluster.pass(milliseconds: 15_000)
+        cluster.pass(milliseconds: 5_000)
     }
 
     private func expectAgreement(_ cluster: Cluster) -> [String] {
@@ -87,7 +87,7 @@ struct OverflowTests {
             if node == a { seen = read(cluster, a).context }
         }
         cluster.cut = []
-        cluster.pass(milliseconds: 15_000)
+        cluster.pass(milliseconds: 5_000)
         #expect(expectAgreement(cluster).count == 6)
         #expect(ask(cluster, b, "QSET", "k:s", "x").hasPrefix("-SIBLINGS"))
         #expect(ask(cluster, b, "QSET", "k:s", "x", "CONTEXT", seen) == "+OK\r\n")

@@ -108,12 +108,13 @@ import Testing
         try RunningServer(plan.configuration(1), in: plan.directory).stop()
         let otherNode = plan.configuration(2, directory: "node-1")
         let otherCluster = plan.configuration(1, clusterID: 9)
-        for configuration in [otherNode, otherCluster] {
+        for (configuration, text) in [
+            (otherNode, "to node 1, not to node 2"), (otherCluster, "another clusterID"),
+        ] {
             let error = #expect(throws: ServerError.self) {
                 try RunningServer(configuration, in: plan.directory)
             }
             #expect(error?.exitStatus == 78)
-            let text = configuration == otherNode ? "not to node 2" : "another clusterID"
             #expect(error?.description.contains(text) == true)
         }
     }

@@ -5,9 +5,9 @@ import Glibc
 /// crash, one cut link.
 ///
 /// The nodes run on loopback in a temporary directory that goes away with the run, or with the next
-/// one where this process is killed; tethered to it they end even then. Faults happen at fixed shares of the
-/// run (`script`). At the end every acknowledged write is read back with R=ALL from the healed
-/// cluster.
+/// one where this process is killed; tethered to it they end even then. Faults happen at fixed
+/// shares of the run (`script`). At the end every acknowledged write is read back with R=ALL from
+/// the healed cluster.
 ///
 /// What it does not do: judge latencies against a bar, or prove the absence of stale reads; it
 /// shows what was seen.
