@@ -15,7 +15,7 @@
 #   uncovered-read-answers 18           closed-across-broken-link 388
 #   groundless-delta-acknowledged 105   removes-skip-catch-up 6
 #   deltas-not-kept 6                   covered-blindly 60
-#   mixed-states-not-truncated 785
+#   mixed-states-not-truncated 785      overflow-keeps-newest 3
 # Not found by these seeds, though other plans found them sooner (at 6 and 279):
 #   hint-forgotten-when-sent, stand-in-without-history
 # A change of the node or of the plan moves these; `SimulationTests` then says so.

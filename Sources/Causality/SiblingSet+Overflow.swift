@@ -75,10 +75,14 @@ extension SiblingSet {
         return keeps(limits) ? SiblingOverflow(dropped: dropped) : nil
     }
 
+    /// Bytes of all values that are merged in one step.
+    static let mergedBytesMax = 1 << 20
+
     private mutating func merge(
         _ limits: SiblingLimits, _ merge: ([Sibling]) -> [UInt8]?
     ) -> SiblingOverflow? {
-        guard let newest = siblings.last, let value = merge(siblings),
+        guard siblings.reduce(0, { $0 + $1.value.count }) <= SiblingSet.mergedBytesMax,
+            let newest = siblings.last, let value = merge(siblings),
             value.count <= limits.valueBytesMax
         else { return nil }
         let merged = siblings.count

@@ -192,5 +192,9 @@ struct OverflowTests {
         #expect(after.context == before.context)
         let tight = SiblingLimits(siblingsMax: 3, valueBytesMax: 8, bodyBytesMax: 1 << 20)
         #expect(before.bringWithin(tight, .union) == nil)
+        let large = Array("[\"\(String(repeating: "x", count: 1 << 20))\"]".utf8)
+        before.update(dot: dot(1, 5), value: large, expiry: 0, context: CausalContext())
+        let room = SiblingLimits(siblingsMax: 3, valueBytesMax: 8 << 20, bodyBytesMax: 9 << 20)
+        #expect(before.bringWithin(room, .union) == nil)
     }
 }

@@ -25,6 +25,7 @@ import Testing
         (.sessionForgetsEvicted, 18), (.uncoveredReadAnswers, 18), (.closedAcrossBrokenLink, 388),
         (.groundlessAcknowledged, 105), (.removesUnheard, 6), (.deltasNotKept, 6),
         (.coveredBlindly, 60), (.statesNotTruncated, 785),
+        (.overflowKeepsNewest, 3),
     ]
 
     /// Not found by the seeds 1 to 900 of this plan, which other plans found sooner.
