@@ -14,8 +14,13 @@ extension SiblingSet {
     /// How many bytes `encode` appends.
     public var encodedBytes: Int {
         siblings.reduce(SiblingSet.headBytes + context.entries.count * 16) {
-            $0 + SiblingSet.siblingHeadBytes + $1.value.count
+            $0 + SiblingSet.encodedBytes(of: $1)
         }
+    }
+
+    /// A sibling's share of them.
+    static func encodedBytes(of sibling: Sibling) -> Int {
+        siblingHeadBytes + sibling.value.count
     }
 
     /// Whether identities and siblings are few enough for an encoding that is accepted elsewhere.

@@ -140,7 +140,7 @@ extension CommandTable {
             summary: "Appends to a value."),
         .init(
             name: .strlen, text: "strlen", arity: 2,
-            flags: [.readonly, .fast], keys: .one, group: .string,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .string,
             summary: "A value's length in bytes."),
     ]
 
@@ -163,7 +163,7 @@ extension CommandTable {
             summary: "Counts which of the keys are there."),
         .init(
             name: .type, text: "type", arity: 2,
-            flags: [.readonly, .fast], keys: .one, group: .generic,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .generic,
             summary: "What kind of value a key holds."),
         .init(
             name: .scan, text: "scan", arity: -2,
@@ -175,11 +175,11 @@ extension CommandTable {
             summary: "All keys that match a pattern."),
         .init(
             name: .ttl, text: "ttl", arity: 2,
-            flags: [.readonly, .fast], keys: .one, group: .generic,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .generic,
             summary: "Seconds until a key expires."),
         .init(
             name: .pttl, text: "pttl", arity: 2,
-            flags: [.readonly, .fast], keys: .one, group: .generic,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .generic,
             summary: "Milliseconds until a key expires."),
         .init(
             name: .expire, text: "expire", arity: -3,
@@ -199,11 +199,11 @@ extension CommandTable {
             summary: "Lets a key expire at a time in milliseconds since 1970."),
         .init(
             name: .expiretime, text: "expiretime", arity: 2,
-            flags: [.readonly, .fast], keys: .one, group: .generic,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .generic,
             summary: "When a key expires, in seconds since 1970."),
         .init(
             name: .pexpiretime, text: "pexpiretime", arity: 2,
-            flags: [.readonly, .fast], keys: .one, group: .generic,
+            flags: [.readonly, .fast], keys: .one, consistency: .read, group: .generic,
             summary: "When a key expires, in milliseconds since 1970."),
         .init(
             name: .persist, text: "persist", arity: 2,

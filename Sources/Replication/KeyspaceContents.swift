@@ -10,6 +10,19 @@ public struct KeyspaceContents: Equatable, Sendable {
     public private(set) var siblings = 0
     /// Of records: headers, keys and values.
     public private(set) var bytes = 0
+    /// By how many values a key has, from two on: how many such keys there are; the last is not 0.
+    private var keysByWidth: [Int] = []
+
+    /// Most concurrent values of one key; 0 while no key has more than one.
+    public var siblingsMax: Int { keysByWidth.isEmpty ? 0 : keysByWidth.count + 1 }
+
+    /// How many keys have so many concurrent values or more.
+    ///
+    /// - Parameter count: two or more.
+    /// - Complexity: O(`siblingsMax`).
+    public func keys(withSiblings count: Int) -> Int {
+        keysByWidth.dropFirst(count - 2).reduce(0, +)
+    }
 
     /// A record's share in the sums; zero for no record.
     struct Share: Equatable {
@@ -48,5 +61,14 @@ public struct KeyspaceContents: Equatable, Sendable {
         tombstones &+= after.tombstones &- before.tombstones
         siblings &+= after.siblings &- before.siblings
         bytes &+= after.bytes &- before.bytes
+        if before.siblings != after.siblings { countWidths(before.siblings, after.siblings) }
+    }
+
+    @inline(never)
+    private mutating func countWidths(_ before: Int, _ after: Int) {
+        if before > 0 { keysByWidth[before - 1] -= 1 }
+        while keysByWidth.count < after { keysByWidth.append(0) }
+        if after > 0 { keysByWidth[after - 1] += 1 }
+        while keysByWidth.last == 0 { keysByWidth.removeLast() }
     }
 }

@@ -119,7 +119,7 @@ struct KeyspaceChange: Equatable {
             settings.siblingsMax, settings.readRepairPerMille,
         ] { buffer.append(integer: limit) }
         buffer.append(integer: settings.truncatedAt.rawValue)
-        buffer.append(settings.isSloppy ? 1 : 0)
+        buffer.append((settings.isSloppy ? 1 : 0) | settings.overflow.rawValue << 1)
         return Array(buffer.bytes)
     }
 
@@ -159,7 +159,12 @@ struct KeyspaceChange: Equatable {
         settings.siblingsMax = try reader.integer()
         settings.readRepairPerMille = try reader.integer()
         settings.truncatedAt = Stamp(rawValue: try reader.integer())
-        settings.isSloppy = try reader.integer(UInt8.self) == 1
+        let choices: UInt8 = try reader.integer()
+        guard let overflow = OverflowPolicy(rawValue: choices >> 1) else {
+            throw .invalid("overflow policy is unknown")
+        }
+        settings.isSloppy = choices & 1 == 1
+        settings.overflow = overflow
         try reader.end()
         guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
     }

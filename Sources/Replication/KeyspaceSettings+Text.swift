@@ -9,6 +9,7 @@ extension KeyspaceSettings {
         "n", "r", "w", "pr", "pw", "dw", "floor", "conflict", "durability", "ttl", "timeout",
         "keybytes", "valuebytes", "siblings", "readrepair",
         "sloppy",
+        "overflow",
     ]
 
     /// Each setting with its value, in the order of `fieldNames`.
@@ -22,6 +23,7 @@ extension KeyspaceSettings {
             ("timeout", "\(timeoutMilliseconds)"), ("keybytes", "\(keyBytesMax)"),
             ("valuebytes", "\(valueBytesMax)"), ("siblings", "\(siblingsMax)"),
             ("readrepair", "\(readRepairPerMille)"), ("sloppy", isSloppy ? "on" : "off"),
+            ("overflow", "\(overflow)"),
         ]
     }
 
@@ -42,6 +44,7 @@ extension KeyspaceSettings {
         case "conflict": isKnown = setConflict(value)
         case "durability": isKnown = setDurability(value)
         case "sloppy": isKnown = setSloppy(value)
+        case "overflow": isKnown = setOverflow(value)
         case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
             isKnown = setNumber(field, value)
         default:
@@ -59,6 +62,7 @@ extension KeyspaceSettings {
         case "conflict": "conflict is lww, siblings or crdt"
         case "durability": "durability is fsync, memory or interval(milliseconds)"
         case "sloppy": "sloppy is on or off"
+        case "overflow": "overflow is refuse, lww, union or max"
         case "ttl", "timeout": "\(field) is a number of milliseconds"
         default: "\(field) is a number"
         }
@@ -118,6 +122,14 @@ extension KeyspaceSettings {
     private mutating func setSloppy(_ value: String) -> Bool {
         guard value == "on" || value == "off" else { return false }
         isSloppy = value == "on"
+        return true
+    }
+
+    private mutating func setOverflow(_ value: String) -> Bool {
+        guard let policy = OverflowPolicy.allCases.first(where: { "\($0)" == value }) else {
+            return false
+        }
+        overflow = policy
         return true
     }
 

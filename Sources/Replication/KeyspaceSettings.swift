@@ -58,8 +58,10 @@ public struct KeyspaceSettings: Equatable, Sendable {
     public var keyBytesMax: UInt32 = 4_096
     /// Bytes of a value, at most 8 MiB.
     public var valueBytesMax: UInt32 = 8 << 20
-    /// Concurrent values of one key before a write is refused, 1…1,000.
+    /// Concurrent values of one key before `overflow` sets in, 1…1,000.
     public var siblingsMax: UInt32 = 100
+    /// What becomes of a write that would leave more of them.
+    public var overflow = OverflowPolicy.refuse
     /// Reads out of a thousand that compare all replicas in the background, once they have been
     /// answered: what differs is repaired, and how stale the answer was is counted.
     public var readRepairPerMille: UInt32 = 100
@@ -113,6 +115,9 @@ public struct KeyspaceSettings: Equatable, Sendable {
         if conflict == .crdt, isSloppy {
             return "sloppy=on is not for conflict=crdt; r=1 w=1 keeps every replica available"
         }
+        if overflow != .refuse, conflict != .siblings {
+            return "overflow=\(overflow) is for conflict=siblings; say overflow=refuse"
+        }
         if isSloppy, floor == .strong {
             return "sloppy=on lets fallbacks stand in for replicas, which floor=strong rules out"
         }
@@ -160,6 +165,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         safer.keyBytesMax = max(keyBytesMax, other.keyBytesMax)
         safer.valueBytesMax = max(valueBytesMax, other.valueBytesMax)
         safer.siblingsMax = max(siblingsMax, other.siblingsMax)
+        if overflow != other.overflow { safer.overflow = .refuse }
         safer.readRepairPerMille = max(readRepairPerMille, other.readRepairPerMille)
         safer.isSloppy = isSloppy && other.isSloppy
         safer.truncatedAt = max(truncatedAt, other.truncatedAt)

@@ -131,7 +131,8 @@ extension Node {
     private var clusterInfo: String {
         let isWhole = links.allSatisfy { $0.isUp || $0.node == configuration.node }
         let fields: [(String, String)] = [
-            ("cluster_enabled", "1"), ("cluster_state", isWhole ? "ok" : "degraded"),
+            ("cluster_enabled", links.count > 1 ? "1" : "0"),
+            ("cluster_state", isWhole ? "ok" : "degraded"),
             ("cluster_slots_assigned", "16384"), ("cluster_slots_ok", "16384"),
             ("cluster_known_nodes", "\(links.count)"), ("cluster_size", "\(links.count)"),
             ("cluster_current_epoch", "\(ring.epoch)"),
@@ -144,7 +145,7 @@ extension Node {
     func writeInfo(_ effects: inout Effects) {
         var sections: [(String, [(String, String)])] = [
             ("Server", [
-                ("redis_version", Node.redisVersion.description), ("redis_mode", "standalone"),
+                ("redis_version", Node.redisVersion.description), ("redis_mode", "\(redisMode)"),
                 ("node", "\(configuration.node.rawValue)"), ("identity", "\(identity)"),
             ]),
             ("Clients", [("connected_clients", "\(openSessions)")]),
@@ -165,6 +166,7 @@ extension Node {
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
+        sections.append(("Cluster", [("cluster_enabled", links.count > 1 ? "1" : "0")]))
         sections.append(("Members", memberFields))
         sections.append(("Latency", latencyFields))
         sections.append(("Operations", outcomeFields))

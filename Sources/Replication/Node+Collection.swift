@@ -101,7 +101,7 @@ extension Node {
             guard let index = linkIndex(of: node) else { continue }
             let moment = equalities.last(
                 link: index, replicationFactor: n, range: range.rawValue)
-            least = min(least, moment, clockReading(of: index)?.rawValue ?? .max)
+            least = min(least, moment, clockReading(of: index)?.rawValue ?? 0)
         }
         return least
     }

@@ -8,6 +8,8 @@ public struct KeyspaceFigures: Sendable {
     /// Live keys, expired ones included.
     public let keys: Int
     public let contents: KeyspaceContents
+    /// Keys with half as many concurrent values as they may have, or more, and two at least.
+    public let crowdedKeys: Int
     /// By `OperationClass`.
     let operations: [OperationFigures]
     /// How stale its sampled reads were.
@@ -50,9 +52,15 @@ extension Node {
             guard !catalog.active[index].isDropped || !isIdle else { return nil }
             return KeyspaceFigures(
                 name: String(decoding: catalog.definitions[index].name, as: UTF8.self),
-                keys: keyCounts[index], contents: contents[index], operations: operations,
+                keys: keyCounts[index], contents: contents[index],
+                crowdedKeys: crowdedKeys(index), operations: operations,
                 staleness: index < staleness.count ? staleness[index] : StalenessFigures())
         }
+    }
+
+    private func crowdedKeys(_ keyspace: Int) -> Int {
+        let siblingsMax = Int(catalog.active[keyspace].settings.siblingsMax)
+        return contents[keyspace].keys(withSiblings: max(2, (siblingsMax + 1) / 2))
     }
 
     /// Every other node, ascending.

@@ -91,7 +91,8 @@ extension Node {
                 "keyspace_\(keyspace.name)",
                 "keys=\(keyspace.keys),records=\(contents.records),"
                     + "tombstones=\(contents.tombstones),siblings=\(contents.siblings),"
-                    + "bytes=\(contents.bytes)"
+                    + "siblings_max=\(contents.siblingsMax),"
+                    + "crowded_keys=\(keyspace.crowdedKeys),bytes=\(contents.bytes)"
             )
         }
     }

@@ -94,12 +94,15 @@ extension Node {
         effects.bytes.writeBulk("id")
         effects.bytes.writeInteger(connectionNumber(target))
         effects.bytes.writeBulk("mode")
-        effects.bytes.writeBulk("standalone")
+        effects.bytes.writeBulk(redisMode)
         effects.bytes.writeBulk("role")
         effects.bytes.writeBulk("master")
         effects.bytes.writeBulk("modules")
         effects.bytes.writeArrayHeader(count: 0)
     }
+
+    /// What cluster-aware clients go by: whether there is more than one node.
+    var redisMode: StaticString { links.count > 1 ? "cluster" : "standalone" }
 
     private func connectionNumber(_ target: ReplyTarget) -> Int {
         guard case .direct(let connection) = target else { return 0 }

@@ -190,6 +190,7 @@ extension Node {
         let named = Dot(identity: name.identity, stamp: dot.stamp)
         var set = hinted?.withRecord { SiblingSet(valid: $0) } ?? SiblingSet()
         if configuration.plantedBug == .standInWithoutHistory { set = SiblingSet() }
+        let before = set.siblings.count
         var context = intent.context ?? set.context
         if intent.context == nil,
             let seen = seenBySession(store.address(of: intent.key).hash, target) {
@@ -200,13 +201,9 @@ extension Node {
             set.update(dot: named, value: Array(value), expiry: intent.expiry, context: context)
         case .delete: set.delete(dot: named, context: context)
         }
-        guard set.siblings.count <= catalog.active[keyspace].settings.siblingsMax,
-            let bytes = encoded(set, intent.key)
-        else {
-            fail(target, "SIBLINGS too many concurrent values are kept here", &effects)
-            return nil
-        }
-        return (named, bytes)
+        guard keepLimits(&set, before: before, of: intent, target, &effects) else { return nil }
+        merged.removeAll()
+        return (named, Array(merged[set.encodeRecord(key: intent.key, into: &merged)]))
     }
 
     private func plainRecord(_ intent: WriteIntent, _ dot: Dot) -> [UInt8] {
@@ -220,14 +217,6 @@ extension Node {
                 to: base, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
             count = length
         }
-    }
-
-    /// - Returns: nil beyond what a record holds.
-    private mutating func encoded(_ set: SiblingSet, _ key: UnsafeRawBufferPointer) -> [UInt8]? {
-        let length = Record.length(keyBytes: key.count, bodyBytes: set.encodedBytes)
-        guard set.isWithinLimits, length <= configuration.recordBytesMax else { return nil }
-        merged.removeAll()
-        return Array(merged[set.encodeRecord(key: key, into: &merged)])
     }
 
     /// Takes the hints that fall to this node itself. All that it keeps of the key is to have the

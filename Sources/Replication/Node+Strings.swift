@@ -101,7 +101,7 @@ extension Node {
         let (siblings, context) = (view.siblings, view.context)
         switch purpose {
         case .compare: return
-        case .siblings: return tell(siblings, context, target, &effects)
+        case .siblings: return tell(siblings, of: key, context, target, &effects)
         case .exists: return tell(integer: siblings.isEmpty ? 0 : 1, context, target, &effects)
         case .type:
             let start = effects.bytes.count
@@ -158,14 +158,14 @@ extension Node {
 
     /// The context's token, then every value.
     private mutating func tell(
-        _ siblings: [Sibling], _ context: CausalContext, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ siblings: [Sibling], of key: UnsafeRawBufferPointer, _ context: CausalContext,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let start = effects.bytes.count
         if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
         effects.bytes.writeArrayHeader(count: 1 + siblings.count)
         var token = ByteBuffer(capacity: 64)
-        context.encodeToken(into: &token)
+        context.encodeToken(of: key, into: &token)
         effects.bytes.writeBulk(token.bytes)
         for sibling in siblings { sibling.value.withUnsafeBytes { effects.bytes.writeBulk($0) } }
         deliver(target, from: start, &effects)
@@ -240,9 +240,14 @@ extension Node {
         at index: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) -> CausalContext? {
         do throws(DecodeError) {
-            return try CausalContext(token: request[index])
+            return try CausalContext(token: request[index], of: request[1])
         } catch {
-            fail(target, "ERR causal context is not one that QGET gave", &effects)
+            let isForeign = error == CausalContext.foreignToken
+            fail(
+                target,
+                isForeign
+                    ? "ERR the causal context is another key's; read this key with QGET"
+                    : "ERR causal context is not one that QGET gave", &effects)
             return nil
         }
     }

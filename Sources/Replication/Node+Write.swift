@@ -224,6 +224,7 @@ extension Node {
         let (keyspace, address) = (location.keyspace, location.address)
         let stored = liveState(address, intent.key, keyspace)
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
+        let before = set.siblings.count
         var context = intent.context ?? set.context
         if intent.context == nil, let seen = seenBySession(address.hash, target) {
             context.join(seen)
@@ -233,17 +234,7 @@ extension Node {
             set.update(dot: dot, value: Array(value), expiry: intent.expiry, context: context)
         case .delete: set.delete(dot: dot, context: context)
         }
-        let limit = catalog.active[keyspace].settings.siblingsMax
-        let bytes = Record.length(keyBytes: intent.key.count, bodyBytes: set.encodedBytes)
-        guard set.siblings.count <= limit, set.isWithinLimits,
-            bytes <= configuration.recordBytesMax
-        else {
-            fail(
-                target,
-                "SIBLINGS too many concurrent values; read with QGET and write with its context",
-                &effects)
-            return false
-        }
+        guard keepLimits(&set, before: before, of: intent, target, &effects) else { return false }
         merged.removeAll()
         let range = set.encodeRecord(key: intent.key, into: &merged)
         replaceStored(merged[range], keyspace, address)
@@ -298,7 +289,8 @@ extension Node {
                     writeQuorum: intent.levels.writeQuorum,
                     primaryWriteQuorum: intent.levels.primaryWriteQuorum,
                     durableWriteQuorum: intent.levels.durableWriteQuorum),
-                primaries: n, hash: address.hash, replaces: intent.context == nil))
+                primaries: n, hash: address.hash, replaces: intent.context == nil,
+                overflow: takeOverflow()))
     }
 
     /// A write that nobody else has to acknowledge belongs to a session.

@@ -183,10 +183,12 @@ extension Node {
 
     mutating func reply(_ success: WriteReply, _ target: ReplyTarget, _ effects: inout Effects) {
         let start = effects.bytes.count
+        let overflow = takeOverflow()
         if client.wantsReceipt {
             tell(
-                Receipt(action: "write", answered: 1, required: 1, durable: 0, dot: nil), target,
-                &effects)
+                Receipt(
+                    action: "write", answered: 1, required: 1, durable: 0, dot: nil,
+                    overflow: overflow), target, &effects)
         }
         effects.bytes.write(success, client.dialect)
         deliver(target, from: start, &effects)

@@ -111,6 +111,8 @@ public struct Node: ~Copyable {
     var receiptFallbacks = 0
     /// Where the answer that is being told came from.
     var receiptProof = AnswerProof()
+    /// What the write under way made of too many concurrent values.
+    var overflow = SiblingOverflow.none
     /// The session that came along with the command that is being executed for another node.
     var carried: CarriedSession?
     /// What the command wrote and read whose reply goes back to another node's session.

@@ -118,6 +118,8 @@ public struct NodeConfiguration: Sendable {
         case coveredBlindly
         /// What was written before a keyspace was emptied stays in states that are newer.
         case statesNotTruncated
+        /// Of too many concurrent values only the newest stays, where some more may.
+        case overflowKeepsNewest
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

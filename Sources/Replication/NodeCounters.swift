@@ -17,7 +17,7 @@ public struct NodeCounters: Equatable, Sendable {
     /// Records that a read or a repair brought to this node.
     public var repaired = 0
     public var hedgedReads = 0
-    /// Concurrent values that `lww` dropped, as far as that can be told.
+    /// Concurrent values that `lww` or `overflow=lww` dropped, as far as that can be told.
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the wall clock.
     public var refusedAhead = 0
@@ -94,6 +94,12 @@ public struct NodeCounters: Equatable, Sendable {
     public var fellBehind = 0
     /// Records that it dropped then.
     public var droppedBehind = 0
+    /// Writes refused because their key had as many concurrent values as it may have.
+    public var overflowsRefused = 0
+    /// Writes that dropped the oldest of too many concurrent values.
+    public var overflowsDropped = 0
+    /// Writes that made one of too many concurrent values.
+    public var overflowsMerged = 0
 
     public init() {}
 
@@ -162,5 +168,8 @@ public struct NodeCounters: Equatable, Sendable {
         ("kept_out", \.keptOut),
         ("fell_behind", \.fellBehind),
         ("dropped_behind", \.droppedBehind),
+        ("overflows_refused", \.overflowsRefused),
+        ("overflows_dropped", \.overflowsDropped),
+        ("overflows_merged", \.overflowsMerged),
     ]
 }

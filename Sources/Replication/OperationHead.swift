@@ -33,6 +33,8 @@ struct WriteOperation {
     /// Of its key, and whether it replaced all that this replica held: what a session remembers.
     var hash: UInt64 = 0
     var replaces = true
+    /// What it made of concurrent values beyond the keyspace's limits.
+    var overflow = SiblingOverflow.none
     /// What the answer to a session reflects, in a crdt keyspace; empty otherwise.
     var context = VersionVector()
 }

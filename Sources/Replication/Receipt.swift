@@ -20,6 +20,8 @@ struct Receipt {
     var fallbacks = 0
     /// Where what was read came from; nil for writes.
     var proof: AnswerProof?
+    /// Concurrent values beyond the keyspace's limits that were dropped or merged.
+    var overflow = SiblingOverflow.none
 
     func write(into buffer: inout ByteBuffer) {
         buffer.writeBulk("mode")
@@ -36,6 +38,12 @@ struct Receipt {
         buffer.writeInteger(durable ?? 0)
         buffer.writeBulk("version")
         buffer.writeBulk(text: dot.map { "\($0.stamp.rawValue)@\($0.identity)" } ?? "none")
+        if overflow != .none {
+            buffer.writeBulk("dropped")
+            buffer.writeInteger(overflow.dropped)
+            buffer.writeBulk("merged")
+            buffer.writeInteger(overflow.merged)
+        }
         guard let proof else { return }
         buffer.writeBulk("way")
         buffer.writeBulk(proof.way)
@@ -43,7 +51,7 @@ struct Receipt {
         buffer.writeBulk(text: proof.ageMilliseconds.map { "\($0)" } ?? "unknown")
     }
 
-    var pairs: Int { proof == nil ? 7 : 9 }
+    var pairs: Int { 7 + (proof == nil ? 0 : 2) + (overflow == .none ? 0 : 2) }
 }
 
 extension Node {
@@ -76,7 +84,8 @@ extension Node {
                 action: "write", answered: write.tally.acknowledged,
                 required: write.tally.writeQuorum, durable: write.tally.acknowledgedDurably,
                 dot: write.dot,
-                fallbacks: write.tally.acknowledged - write.tally.acknowledgedByPrimaries),
+                fallbacks: write.tally.acknowledged - write.tally.acknowledgedByPrimaries,
+                overflow: write.overflow),
             write.head.target, &effects)
     }
 

@@ -39,6 +39,7 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try ExpireOptions(request, name) }
+        if !options.conditions.isEmpty { try checkAlone() }
         guard type != nil,
             let wanted = options.expiry(present: held.state.effectiveExpiry, now: now)
         else { return reply.writeInteger(0) }

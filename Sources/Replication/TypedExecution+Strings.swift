@@ -108,12 +108,14 @@ extension TypedExecution {
     }
 
     /// The causal context, then every value that no later write has seen.
-    mutating func siblings() throws(TypedRefusal) {
+    mutating func siblings(
+        of key: UnsafeRawBufferPointer
+    ) throws(TypedRefusal) {
         try check(.string)
         let values = held.state.siblings(now: now)
         reply.writeArrayHeader(count: 1 + values.count)
         var token = ByteBuffer(capacity: 64)
-        held.state.context.encodeToken(into: &token)
+        held.state.context.encodeToken(of: key, into: &token)
         reply.writeBulk(token.bytes)
         for value in values { writeBulk(value) }
     }

@@ -72,7 +72,7 @@ struct TypedExecution: ~Copyable {
         case .hash: try runHash(name, request)
         case .sortedSet: try runSortedSet(name, request)
         case .list: try runList(name, request)
-        case .quorate where name == .qget: try siblings()
+        case .quorate where name == .qget: try siblings(of: request[1])
         case .quorate where name == .qflag: try flag(request)
         case .quorate where name == .qbound:
             guard let bounded else { preconditionFailure("a bounded counter knows its nodes") }

@@ -75,6 +75,8 @@ extension Server {
         public var checkpointAfterBytes = 256 << 20
         /// How long requests under way may take to finish when the server is told to stop.
         public var stopMilliseconds: UInt64 = 5_000
+        /// How long a start waits for a lock and for ports that a killed process still holds.
+        public var predecessorMilliseconds: UInt64 = 5_000
         /// Sizes of the journal's files.
         public var journal = JournalLimits()
 

@@ -54,5 +54,8 @@ enum MetricsHelp {
         "kept_out": "Messages refused because their sender may hold what was deleted.",
         "fell_behind": "Times that others turned out to have collected without this node.",
         "dropped_behind": "Records that were dropped then, to be refilled.",
+        "overflows_refused": "Writes refused because their key had too many concurrent values.",
+        "overflows_dropped": "Writes that dropped the oldest of too many concurrent values.",
+        "overflows_merged": "Writes that made one of too many concurrent values.",
     ]
 }

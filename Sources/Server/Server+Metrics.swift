@@ -120,6 +120,10 @@ extension Server {
             ("records", "Records on this node.", { $0.contents.records }),
             ("tombstones", "Records that hold no value any more.", { $0.contents.tombstones }),
             ("siblings", "Values beyond the first of their key.", { $0.contents.siblings }),
+            ("siblings_max", "Most values of one key, if more than one.",
+                { $0.contents.siblingsMax }),
+            ("crowded_keys", "Keys with at least half as many values as they may have, and two.",
+                { $0.crowdedKeys }),
             ("record_bytes", "Headers, keys and values of records.", { $0.contents.bytes }),
         ]
         for family in families {

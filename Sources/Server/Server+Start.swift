@@ -8,9 +8,10 @@ import Storage
 extension Server {
     /// Listens, for a node that has recovered.
     static func open(
-        _ configuration: Configuration, _ recovered: consuming Recovered, _ signals: Signals?
+        _ configuration: Configuration, _ recovered: consuming Recovered, _ signals: Signals?,
+        _ wait: inout PredecessorWait
     ) throws(ServerError) -> Opened {
-        let network = try listen(configuration)
+        let network = try listen(configuration, &wait)
         do throws(SocketError) {
             try network.watch(recovered.lane.wakeupDescriptor, .disk)
             try network.watch(network.stopHandle.wakeup.descriptor, .stop)
@@ -120,7 +121,9 @@ extension Server {
         }
     }
 
-    private static func listen(_ configuration: Configuration) throws(ServerError) -> Network {
+    private static func listen(
+        _ configuration: Configuration, _ wait: inout PredecessorWait
+    ) throws(ServerError) -> Network {
         let limits = configuration.limits
         let connections = limits.clientsMax + limits.strangersMax + limits.scrapesMax
         raiseDescriptorLimit(to: UInt64(connections + 256))
@@ -129,20 +132,21 @@ extension Server {
                 host: configuration.clientHost, port: configuration.clientPort)
             let link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
             return Network(
-                poller: try Poller(), clientListener: try Listener(client),
-                linkListener: try Listener(link),
-                scrapeListeners: try scrapeListeners(configuration),
+                poller: try Poller(),
+                clientListener: try listener(for: "clients", on: client, &wait),
+                linkListener: try listener(for: "nodes", on: link, &wait),
+                scrapeListeners: try scrapeListeners(configuration, &wait),
                 neighbours: try neighbours(configuration.node), stopHandle: try StopHandle())
         } catch { throw .network(error) }
     }
 
     private static func scrapeListeners(
-        _ configuration: Configuration
+        _ configuration: Configuration, _ wait: inout PredecessorWait
     ) throws(SocketError) -> Slab<Listener> {
         var listeners = Slab<Listener>()
         if let port = configuration.metricsPort {
             let address = try SocketAddress(host: configuration.metricsHost, port: port)
-            _ = listeners.insert(try Listener(address))
+            _ = listeners.insert(try listener(for: "metrics", on: address, &wait))
         }
         return listeners
     }
@@ -200,9 +204,12 @@ extension ServerError {
             self = .corruption(
                 "there are records, but no file \(name) that says whose they are; "
                     + "put it back from a backup, or \(ServerError.renewal)")
-        case .otherNode(let stored, _): self = .configuration("the data belongs to \(stored)")
-        case .otherCluster(let stored, _):
-            self = .configuration("the data belongs to the cluster with id \(stored)")
+        case .otherNode(let stored, let claimed):
+            self = .configuration("the data belongs to \(stored), not to \(claimed)")
+        case .otherCluster:
+            self = .configuration(
+                "the data was written under another clusterID than this one; give back the "
+                    + "clusterID that it was written under, or name another dataDirectory")
         }
     }
 

@@ -97,10 +97,9 @@ public struct Server: ~Copyable {
         _ configuration: Configuration, signals: Signals? = nil,
         seed: UInt64 = .random(in: .min ... .max), log: Log = Log()
     ) throws(ServerError) {
-        let disk: FileDisk
-        do throws(DiskError) { disk = try FileDisk(path: configuration.dataDirectory) } catch {
-            throw .storage(error)
-        }
+        var wait = PredecessorWait(
+            milliseconds: configuration.limits.predecessorMilliseconds, log: log)
+        let disk = try Server.disk(at: configuration.dataDirectory, &wait)
         try self.init(configuration, on: disk, signals: signals, seed: seed, log: log)
     }
 
@@ -113,7 +112,9 @@ public struct Server: ~Copyable {
         var random = PRNG(seed: seed)
         let now = SystemClock.now()
         let recovered = try Server.recover(configuration, on: disk, &random, now, log)
-        let opened = try Server.open(configuration, recovered, signals)
+        var wait = PredecessorWait(
+            milliseconds: configuration.limits.predecessorMilliseconds, log: log)
+        let opened = try Server.open(configuration, recovered, signals, &wait)
         self.init(configuration, opened, signals, (random, now), log)
         resumeAccepting()
         log.info(

@@ -1,5 +1,6 @@
 import Base
 import Coding
+import Glibc
 import Reactor
 
 /// Why a server did not start, or stopped.
@@ -30,6 +31,8 @@ public enum ServerError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .configuration(let text): "configuration: \(text)"
+        case .network(let error) where error.errno == EADDRINUSE:
+            "network: \(error); end what uses it (ss -ltnp names it) or set another port"
         case .network(let error): "network: \(error)"
         case .storage(let error): "data directory: \(ServerError.describe(error))"
         case .corruption(let text): "data directory is damaged: \(text)"

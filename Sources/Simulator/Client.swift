@@ -63,6 +63,8 @@ struct Client {
     let depth: Int
     /// Keys to work off in the phases in which everything must succeed.
     var script: [Int] = []
+    /// Keys that a write was refused for having too many values: they are read first.
+    var crowded: [Int] = []
     var isIdle = true
     var isTurnDue = false
     /// What the last read of a key of siblings gave: its causal context, and the values under it.

@@ -147,12 +147,22 @@ extension History {
         for index in keys[read.key].writes where operations[index].kind == .emptying {
             let emptying = operations[index]
             guard emptying.outcome == .acknowledged, emptying.completed < read.invoked,
-                write.outcome == .acknowledged, write.completed < emptying.invoked, !isAnythingLost
+                write.outcome == .acknowledged, write.completed < emptying.invoked,
+                !isAnythingLost, !isCarried(past: emptying)
             else { continue }
             return "a read that began at \(read.invoked / 1_000) µs returned \(describe(value)), "
                 + "which \(describe(index)) had emptied away"
         }
         return nil
+    }
+
+    /// Whether a write that was under way with an emptying may have brought back what it united.
+    private func isCarried(past emptying: Operation) -> Bool {
+        mayCarry(emptying.keyspace) && keys[emptying.key].writes.contains { index in
+            let write = operations[index]
+            return write.kind == .write && write.outcome != .failed
+                && write.invoked < emptying.completed && write.completed > emptying.invoked
+        }
     }
 
     /// Reads definitions as the journal has them (`KeyspaceCatalog.encode`), for the stamps up to

@@ -19,7 +19,8 @@ import Causality
 //    the later stamp. Clocks that jump by an hour take that back: the write of a slow clock loses
 //    to the past, which is last-writer-wins' known price.
 // 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may
-//    have happened replaces it.
+//    have happened replaces it, or there were too many values and their keyspace's rule took it:
+//    with `overflow=lww` a full set of later ones, with `max` a larger number.
 //
 // 5. One dot names one value, for ever.
 // 6. A read with a bound on staleness returns every write, or what comes later, that was
@@ -173,10 +174,7 @@ extension History {
             guard binds(operations[index], operation) else { continue }
             counters.binding += 1
             if values.contains(index) || isEmptiedAway(operations[index]) { continue }
-            let isReplaced = writes.contains { other in
-                operations[other].outcome != .failed && operations[other].replaces.contains(index)
-            }
-            if !isReplaced {
+            if !isReplaced(index, in: keys[operation.key]), !isOverflowed(index, shown: values) {
                 return "\(describe(operation)) returned \(values.map { describe($0) }) without "
                     + "\(describe(index)), which was acknowledged and which nobody replaced"
             }

@@ -96,8 +96,8 @@ extension History {
         guard case .array(let elements) = reply else { return nil }
         var shown: [Int] = []
         for element in elements.dropFirst() {
-            if case .bulk(let bytes) = element, let value = operation(of: bytes) {
-                shown.append(value)
+            if case .bulk(let bytes) = element {
+                shown += self.operations(of: bytes, in: own.keyspace) ?? []
             }
         }
         let problem = isKept(own.keyspace) ? compare(shown, with: session, own, &counters) : nil
@@ -112,16 +112,15 @@ extension History {
         for value in session.values[read.key] ?? [] {
             counters.sessionReads += 1
             if shown.contains(value) || isEmptiedAway(operations[value]) { continue }
-            let isReplaced = keys[read.key].writes.contains { other in
-                operations[other].outcome != .failed && operations[other].replaces.contains(value)
-            }
-            guard !isReplaced, !isEverEmptied(read.keyspace) else { continue }
+            guard !isReplaced(value, in: keys[read.key]), !isEverEmptied(read.keyspace),
+                !isOverflowed(value, shown: shown)
+            else { continue }
             return "a session's read at \(read.invoked / 1_000) µs returned "
                 + "\(shown.map { describe($0) }) without \(describe(value)), which the session "
                 + "had seen and nobody replaced"
         }
         for value in session.replaced[read.key] ?? []
-        where shown.contains(value) && !plan.mayJumpClocks {
+        where shown.contains(value) && !plan.mayJumpClocks && !mayCarry(read.keyspace) {
             return "a session's read at \(read.invoked / 1_000) µs returned \(describe(value)), "
                 + "which the session itself had replaced"
         }

@@ -86,8 +86,12 @@ struct History {
     /// What the operator is emptying, one operation a key.
     var openEmptyings: [Int] = []
     private var keyOfName: [[UInt8]: Int] = [:]
-    /// The value that each dot of a sibling names.
-    private var valueOfSibling: [Dot: Int] = [:]
+    /// The values that each dot of a sibling names: one, or all that it unites.
+    private var valuesOfSibling: [Dot: [Int]] = [:]
+    /// The dots of a sibling's write.
+    private(set) var siblingDots: [Int: [Dot]] = [:]
+    /// Writes of siblings that were the oldest of too many.
+    var droppedWrites: Set<Int> = []
 
     init(_ plan: Plan, members: [Member]) {
         self.plan = plan
@@ -156,7 +160,7 @@ struct History {
         guard let key = keyOfName[Array(record.key)] else { return nil }
         if plan.keyspaces[keys[key].keyspace].isTyped { return nil }
         if plan.keyspaces[keys[key].keyspace].isSiblings {
-            return record.isSiblingSet ? observe(SiblingSet(valid: record), of: key) : nil
+            return observe(SiblingSet(valid: record), of: key)
         }
         return record.isSiblingSet ? nil : observe(record, of: key)
     }
@@ -180,13 +184,20 @@ struct History {
 
     private mutating func observe(_ set: SiblingSet, of key: Int) -> String? {
         for sibling in set.siblings {
-            guard let value = operation(of: sibling.value) else { continue }
-            let known = valueOfSibling[sibling.dot] ?? value
-            valueOfSibling[sibling.dot] = value
-            if known != value, operations[known].key == operations[value].key {
-                return "\(sibling.dot) names \(describe(known)) as well as \(describe(value))"
+            guard let values = operations(of: sibling.value, in: keys[key].keyspace),
+                let value = values.first
+            else { continue }
+            if let known = valuesOfSibling[sibling.dot] {
+                guard known != values, operations[known[0]].key == operations[value].key else {
+                    continue
+                }
+                return "\(sibling.dot) names \(known.map { describe($0) }) as well as "
+                    + "\(values.map { describe($0) })"
             }
+            valuesOfSibling[sibling.dot] = values
+            if values.count == 1 { siblingDots[value, default: []].append(sibling.dot) }
         }
+        noteDropped(set, of: key)
         return nil
     }
 

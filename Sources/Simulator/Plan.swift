@@ -1,4 +1,5 @@
 import Base
+import Causality
 
 /// Everything about one run that is drawn from its seed before the run starts.
 struct Plan {
@@ -66,6 +67,7 @@ struct Plan {
         drawWipes(seed)
         drawSessions(seed)
         drawCollection(seed)
+        drawOverflows(seed)
     }
 
     private mutating func drawCollection(_ seed: UInt64) {
@@ -80,6 +82,17 @@ struct Plan {
     var collectionEnd: UInt64 {
         let hints = keyspaces.contains { $0.isSloppy } ? Plan.hintMilliseconds : 0
         return .nanoseconds(milliseconds: 20_000 + hints)
+    }
+
+    /// Siblings that soon are too many, in four of ten runs.
+    private mutating func drawOverflows(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x4F_56_45_52)
+        guard random.chance(perMille: 400) else { return }
+        for index in keyspaces.indices where keyspaces[index].isSiblings {
+            let policies = OverflowPolicy.allCases
+            keyspaces[index].overflow = policies[random.below(policies.count)]
+            keyspaces[index].siblingsMax = 1 + random.below(5)
+        }
     }
 
     /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
@@ -277,6 +290,9 @@ struct PlannedKeyspace {
     var isTyped = false
     /// The number of the key of a typed keyspace to which much happens.
     var hotKey = 0
+    /// Concurrent values of a key, and what becomes of a write that would leave more.
+    var siblingsMax = 100
+    var overflow = OverflowPolicy.refuse
 
     private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
 
@@ -294,6 +310,7 @@ struct PlannedKeyspace {
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
+            "siblings=\(siblingsMax)", "overflow=\(overflow)",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 

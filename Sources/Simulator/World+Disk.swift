@@ -222,7 +222,10 @@ extension World {
                 _ = settings.set("floor=none")
                 _ = settings.set("w=\(keyspace.w - 1)")
             }
-            if plant == .lastWriterWinsForSiblings { _ = settings.set("conflict=lww") }
+            if plant == .lastWriterWinsForSiblings {
+                _ = settings.set("overflow=refuse")
+                _ = settings.set("conflict=lww")
+            }
             return (Array(keyspace.name.utf8), settings)
         }
         return configuration
@@ -256,6 +259,7 @@ extension World {
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
         case .behindNotKeptOut: .behindNotKeptOut
+        case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }
     }

@@ -127,7 +127,8 @@ extension World {
 
     private func writeSiblings(_ index: Int, _ key: Int) {
         while clients[index].contexts.count <= key { clients[index].contexts.append(nil) }
-        let context = clients[index].random.below(3) > 0 ? clients[index].contexts[key] : nil
+        let mayCover = clients[index].random.below(3) > 0 || isLive
+        let context = mayCover ? clients[index].contexts[key] : nil
         clients[index].contexts[key] = nil
         let level = plan.keyspaces[history.keys[key].keyspace].w
         let deletes = context != nil && clients[index].random.chance(perMille: 150)
@@ -136,7 +137,7 @@ extension World {
         var command = words(deletes ? "QDEL" : "QSET") + [history.keys[key].name]
         if !deletes {
             command.append(
-                History.value(write, filling: clients[index].random.below(60)))
+                history.siblingValue(write, filling: clients[index].random.below(60)))
         }
         if let context { command += words("CONTEXT") + [context.token] }
         ask(index, .write, [write], command)
@@ -182,6 +183,10 @@ extension World {
 
     private func makeScriptedRequest(_ index: Int) -> Bool {
         if endSession(index) { return true }
+        if let key = clients[index].crowded.popLast() {
+            readSiblings(index, key, level: nil)
+            return true
+        }
         guard let key = clients[index].script.popLast() else { return false }
         let keyspace = plan.keyspaces[history.keys[key].keyspace]
         if keyspace.isTyped {
@@ -203,9 +208,14 @@ extension World {
     func settle(_ request: Client.Request, _ reply: RedisReply, _ index: Int) {
         if reply.failure?.hasPrefix("DISKFULL") == true { counters.diskFullRefusals += 1 }
         if isLive, let failure = reply.failure {
-            if failure.hasPrefix("OVERLOADED"), let operation = request.operations.first {
+            let isCrowded = failure.hasPrefix("SIBLINGS too many")
+            if isCrowded || failure.hasPrefix("OVERLOADED"),
+                let operation = request.operations.first {
                 settle(operation, .failed)
-                clients[index].script.append(history.operations[operation].key)
+                let key = history.operations[operation].key
+                clients[index].script.append(key)
+                // Whoever has read a key can always write it.
+                if isCrowded { clients[index].crowded.append(key) }
                 return scheduleClient(index, after: 20_000_000)
             }
             // A typed value may be as large as it can be.
@@ -302,15 +312,17 @@ extension World {
         guard case .array(let elements) = reply, case .bulk(let token) = elements.first else {
             return violate("a read of siblings was answered with \(World.text(reply))")
         }
+        let key = history.operations[operation].key
         var values: [Int] = []
         for element in elements.dropFirst() {
-            guard case .bulk(let bytes) = element, let value = history.operation(of: bytes) else {
+            guard case .bulk(let bytes) = element,
+                let found = history.operations(of: bytes, in: history.keys[key].keyspace)
+            else {
                 return violate("a read returned a value that nobody wrote: \(World.text(element))")
             }
-            values.append(value)
+            values += found
         }
         history.operations[operation].outcome = .acknowledged
-        let key = history.operations[operation].key
         while clients[index].contexts.count <= key { clients[index].contexts.append(nil) }
         clients[index].contexts[key] = (token, values)
         let problem = history.checkSiblings(operation, returned: values, &counters)

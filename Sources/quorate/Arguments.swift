@@ -36,7 +36,7 @@ struct Arguments: Equatable {
         var value = halves.count > 1 ? String(halves[1]) : nil
         if option.value == nil, value != nil { throw Failure(.usage, "\(typed) takes no value") }
         if let name = option.value, value == nil {
-            guard let next = rest.popFirst() else {
+            guard let next = rest.popFirst(), !next.hasPrefix("--") else {
                 throw Failure(.usage, "\(typed) needs a value: \(typed) \(name)")
             }
             value = next

@@ -100,7 +100,11 @@ extension Command {
           sloppy=on|off            fallbacks stand in for replicas that are away
           readrepair=100           reads of 1,000 that are compared with all replicas after
                                    their answer: repairs, and how stale answers were
-          timeout= keybytes= valuebytes= siblings=
+          siblings=100             concurrent values of a key; beyond them
+          overflow=refuse|lww|union|max   a write is refused, drops the oldest values, or
+                                   makes one of all: the union of JSON arrays of strings,
+                                   the largest of whole numbers
+          timeout= keybytes= valuebytes=
 
         """
     }

@@ -6,19 +6,25 @@ import Testing
 
 @Suite("The causal context as a token")
 struct TokenTests {
+    private static let key = Array("carts:1".utf8)
+
     private func token(_ context: CausalContext) -> [UInt8] {
         var buffer = ByteBuffer()
-        context.encodeToken(into: &buffer)
+        TokenTests.key.withUnsafeBytes { context.encodeToken(of: $0, into: &buffer) }
         return Array(buffer.bytes)
     }
 
-    private func context(_ token: [UInt8]) throws(DecodeError) -> CausalContext {
+    private func context(
+        _ token: [UInt8], of key: [UInt8] = key
+    ) throws(DecodeError) -> CausalContext {
         var result: Result<CausalContext, DecodeError> = .failure(.truncated)
         token.withUnsafeBytes { bytes in
-            do throws(DecodeError) {
-                result = .success(try CausalContext(token: bytes))
-            } catch {
-                result = .failure(error)
+            key.withUnsafeBytes { key in
+                do throws(DecodeError) {
+                    result = .success(try CausalContext(token: bytes, of: key))
+                } catch {
+                    result = .failure(error)
+                }
             }
         }
         return try result.get()
@@ -92,11 +98,21 @@ struct TokenTests {
         #expect(throws: DecodeError.truncated) { try context([]) }
     }
 
+    @Test("the token of one key is not taken for another")
+    func foreign() {
+        let own = token(CausalContext(dot(1, 1)))
+        for key in ["carts:2", "carts:", "", "Carts:1"] {
+            #expect(throws: CausalContext.foreignToken) { try context(own, of: Array(key.utf8)) }
+        }
+    }
+
     @Test("a well-formed token out of order or of another format is refused")
     func wellFormed() {
         func sealed(_ format: UInt8, _ dots: [Dot]) -> [UInt8] {
             var plain = ByteBuffer()
             plain.append(format)
+            let mark = TokenTests.key.withUnsafeBytes { CRC32C.checksum($0) }
+            plain.append(integer: UInt16(truncatingIfNeeded: mark))
             plain.append(integer: UInt16(dots.count))
             for dot in dots {
                 plain.append(integer: dot.identity.rawValue)
@@ -107,12 +123,12 @@ struct TokenTests {
             Base64URL.encode(plain.bytes, into: &text)
             return Array(text.bytes)
         }
-        #expect(throws: Never.self) { try context(sealed(1, [dot(1, 1), dot(2, 1)])) }
+        #expect(throws: Never.self) { try context(sealed(2, [dot(1, 1), dot(2, 1)])) }
         #expect(throws: DecodeError.invalid("causal context has an unknown format")) {
-            try context(sealed(2, []))
+            try context(sealed(1, []))
         }
         #expect(throws: DecodeError.invalid("causal context is out of order")) {
-            try context(sealed(1, [dot(2, 1), dot(1, 1)]))
+            try context(sealed(2, [dot(2, 1), dot(1, 1)]))
         }
     }
 }

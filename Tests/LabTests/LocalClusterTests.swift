@@ -138,6 +138,23 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("a demo removes what killed ones have left, and nothing that is in use or is not theirs")
+    func abandonedDemos() throws {
+        try inDirectory { path in
+            // No process has a number beyond what Linux allows.
+            let names = ["9999999", "9999998", "\(getpid())", "x", "-1", "0"]
+            for name in names {
+                try Files.makeDirectory("\(path)/quorate-demo-\(name)")
+                try Files.write("{}", to: "\(path)/quorate-demo-\(name)/cluster.json")
+            }
+            #expect(symlink(path, "\(path)/quorate-demo-9999997") == 0)
+            Demo.removeAbandoned(in: path)
+            let left = names.filter { (try? Files.exists("\(path)/quorate-demo-\($0)")) == true }
+            #expect(left == ["\(getpid())", "x", "-1", "0"])
+            #expect(Files.linkTarget("\(path)/quorate-demo-9999997") == path)
+        }
+    }
+
     @Test("a port in use is named")
     func portInUse() throws {
         let free = try LoopbackPorts.choose(nodes: 1, base: nil)[0].client
@@ -158,6 +175,12 @@ struct LocalClusterTests {
         }
         #expect(failure?.kind == .cannotCreate)
         #expect(failure?.message.contains("port \(free)") == true)
+        try inDirectory { path in
+            var plan = LocalCluster.Plan()
+            plan.basePort = free
+            #expect(throws: Failure.self) { try LocalCluster.create(path + "/c", plan) }
+            #expect((try? Files.exists(path + "/c")) == false)
+        }
     }
 
     @Test("where nobody can look there is no cluster and none is missing: the reason is said")

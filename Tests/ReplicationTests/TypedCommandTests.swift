@@ -8,6 +8,7 @@ import Testing
 @Suite("Commands on typed values answer as Redis does")
 struct TypedCommandTests {
     let a = NodeID(1)
+    let b = NodeID(2)
     let wrongType = "-WRONGTYPE Operation against a key holding the wrong kind of value"
 
     private func cluster() -> Cluster {
@@ -42,6 +43,35 @@ struct TypedCommandTests {
             }
         }
         return next()
+    }
+
+    @Test("EXPIRE takes no condition where several replicas have the key, as SET does not")
+    func expireConditions() {
+        let cluster = Cluster(3)
+        for (name, n) in [("three", 3), ("one", 1)] {
+            #expect(cluster.run(a, "KEYSPACE CREATE \(name) conflict=crdt n=\(n)") == "+OK\r\n")
+            #expect(cluster.run(a, "SADD \(name):k v") == ":1\r\n")
+            for condition in ["NX", "XX", "GT", "LT"] {
+                let reply = cluster.run(a, "EXPIRE \(name):k 100 \(condition)")
+                #expect(reply.hasPrefix("-MODE a condition") == (n == 3), "\(reply)")
+            }
+            #expect(cluster.run(a, "EXPIRE \(name):k 100") == ":1\r\n")
+        }
+    }
+
+    @Test("reads of what is known of a key take consistency options, typed or not")
+    func optionsOfReads() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE c conflict=crdt") == "+OK\r\n")
+        for key in ["k", "c:k"] {
+            #expect(cluster.run(a, "SET \(key) v W 3") == "+OK\r\n")
+            #expect(cluster.run(b, "TYPE \(key) R 3") == "+string\r\n")
+            #expect(cluster.run(b, "STRLEN \(key) R ALL") == ":1\r\n")
+            for command in ["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"] {
+                #expect(cluster.run(b, "\(command) \(key) R 2") == ":-1\r\n")
+            }
+            #expect(cluster.run(b, "TYPE \(key) X 3").hasPrefix("-ERR"))
+        }
     }
 
     @Test("strings and counters are one type; a SET replaces any")

@@ -93,6 +93,7 @@ import Testing
         var second = plan.configuration(1)
         second.clientPort = 0
         second.linkPort = 0
+        second.limits.predecessorMilliseconds = 1
         let path = second.dataDirectory
         #expect(throws: ServerError.storage(.locked(path))) {
             try RunningServer(second, in: plan.directory)
@@ -107,11 +108,14 @@ import Testing
         try RunningServer(plan.configuration(1), in: plan.directory).stop()
         let otherNode = plan.configuration(2, directory: "node-1")
         let otherCluster = plan.configuration(1, clusterID: 9)
-        for configuration in [otherNode, otherCluster] {
+        for (configuration, text) in [
+            (otherNode, "to node 1, not to node 2"), (otherCluster, "another clusterID"),
+        ] {
             let error = #expect(throws: ServerError.self) {
                 try RunningServer(configuration, in: plan.directory)
             }
             #expect(error?.exitStatus == 78)
+            #expect(error?.description.contains(text) == true)
         }
     }
 
@@ -121,10 +125,38 @@ import Testing
         let first = try RunningServer(plan.configuration(1), in: plan.directory)
         var second = plan.configuration(1, directory: "other")
         second.linkPort = 0
+        second.limits.predecessorMilliseconds = 1
         let error = #expect(throws: ServerError.self) {
             try RunningServer(second, in: plan.directory)
         }
-        let text = "network: listen on 127.0.0.1:\(first.clientPort): Address already in use"
+        let text = "network: listen for clients on 127.0.0.1:\(first.clientPort): "
+            + "Address already in use; end what uses it (ss -ltnp names it) or set another port"
         #expect(error?.description == text)
+        second.clientPort = 0
+        second.metricsPort = first.clientPort
+        let metrics = #expect(throws: ServerError.self) {
+            try RunningServer(second, in: plan.directory)
+        }
+        #expect(metrics?.description.contains("listen for metrics on 127.0.0.1:") == true)
+    }
+
+    @Test("a start waits, and says so, for a predecessor that is about to end")
+    func predecessor() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        let first = try RunningServer(plan.configuration(1), in: plan.directory)
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        let (heard, told) = (ends[0], ends[1])
+        let ending = try startThread {
+            var line = [UInt8](repeating: 0, count: 500)
+            let count = read(heard, &line, line.count)
+            #expect(String(decoding: line[..<max(0, count)], as: UTF8.self).contains("in use"))
+            first.stop()
+        }
+        let log = Log(descriptor: told)
+        try RunningServer(plan.configuration(1), in: plan.directory, log: log).stop()
+        pthread_join(ending, nil)
+        close(heard)
+        close(told)
     }
 }

@@ -13,6 +13,17 @@ struct CommandTests {
         }
     }
 
+    @Test("an option that stands where a value should is not taken for it")
+    func missingValue() {
+        for line in [["--port"], ["--port", "--nodes", "3"], ["--port", "--json"]] {
+            let failure = #expect(throws: Failure.self) {
+                try Command.read(["cluster", "up"] + line)
+            }
+            #expect(failure?.kind == .usage)
+            #expect(failure?.message == "--port needs a value: --port BASE")
+        }
+    }
+
     @Test("commands of one and of two words are found, with operands and options in any order")
     func commands() throws {
         let request = try Command.read([

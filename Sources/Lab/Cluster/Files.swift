@@ -56,12 +56,16 @@ public enum Files {
         guard errno == EEXIST else {
             throw Failure(.cannotCreate, "cannot create \(path): \(lastError())")
         }
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR,
-            status.st_uid == getuid()
-        else {
+        guard isOwnDirectory(path) else {
             throw Failure(.cannotCreate, "\(path) exists and is no directory of this user")
         }
+    }
+
+    /// True for a directory of this user, and nothing that points at one.
+    static func isOwnDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+            && status.st_uid == getuid()
     }
 
     /// The path from the root, so that it means the same wherever a process works.
@@ -98,7 +102,8 @@ public enum Files {
         rmdir(path)
     }
 
-    private static func names(in path: String) -> [String] {
+    /// What is in a directory; nothing when it cannot be read.
+    static func names(in path: String) -> [String] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }
         var names: [String] = []

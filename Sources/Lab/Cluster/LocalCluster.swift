@@ -90,9 +90,10 @@ public final class LocalCluster {
     /// nothing.
     public static func create(_ directory: String, _ plan: Plan) throws(Failure) -> LocalCluster {
         let directory = try Files.absolute(directory)
+        // First what fails most, so that nothing is left behind then.
+        let ports = try LoopbackPorts.choose(nodes: plan.nodes, base: plan.basePort)
         try Files.makeDirectory(directory)
         let lock = try Files.lock(directory + "/lock")
-        let ports = try LoopbackPorts.choose(nodes: plan.nodes, base: plan.basePort)
         let members = ports.enumerated().map { position, ports in
             NodeSettings.Member(
                 id: NodeID(UInt16(position + 1)), host: "127.0.0.1",

@@ -4,10 +4,10 @@ import Glibc
 /// `quorate demo`: three real nodes, three keyspaces that differ only in what they promise, one
 /// crash, one cut link.
 ///
-/// The nodes run on loopback in a temporary directory that goes away with the run, however it ends;
-/// tethered to this process they end even when it is killed. Faults happen at fixed shares of the
-/// run (`script`). At the end every acknowledged write is read back with R=ALL from the healed
-/// cluster.
+/// The nodes run on loopback in a temporary directory that goes away with the run, or with the next
+/// one where this process is killed; tethered to it they end even then. Faults happen at fixed
+/// shares of the run (`script`). At the end every acknowledged write is read back with R=ALL from
+/// the healed cluster.
 ///
 /// What it does not do: judge latencies against a bar, or prove the absence of stale reads; it
 /// shows what was seen.
@@ -80,7 +80,8 @@ public final class Demo {
     ///
     /// - Throws: when the cluster does not start, a node ends by itself, or a signal asks to stop.
     public func run() throws(Failure) -> DemoReport {
-        let directory = LocalCluster.temporaryDirectory + "/quorate-demo-\(getpid())"
+        Demo.removeAbandoned(in: LocalCluster.temporaryDirectory)
+        let directory = LocalCluster.temporaryDirectory + "/\(Demo.prefix)\(getpid())"
         let plans = try Demo.plans()
         var plan = LocalCluster.Plan()
         plan.faults = true
@@ -97,6 +98,22 @@ public final class Demo {
         try run.connect(milliseconds: 5000)
         try load(run, cluster)
         return try conclude(run, cluster)
+    }
+
+    private static let prefix = "quorate-demo-"
+
+    /// Removes what demos that were killed have left: no process has their number, and none holds
+    /// their lock, be it one that this process cannot see.
+    static func removeAbandoned(in parent: String) {
+        for name in Files.names(in: parent) where name.hasPrefix(prefix) {
+            let path = parent + "/" + name
+            guard let process = pid_t(name.dropFirst(prefix.count)), process > 0,
+                kill(process, 0) != 0, errno == ESRCH, Files.isOwnDirectory(path),
+                let lock = try? Files.lock(path + "/lock")
+            else { continue }
+            Files.removeTree(path)
+            close(lock)
+        }
     }
 
     private func load(_ run: LoadRun, _ cluster: LocalCluster) throws(Failure) {

@@ -70,6 +70,12 @@ extension KeyspaceOverrides {
             }
             isSloppy = word == "on"
         }
+        if let member = reader.member("overflow") {
+            guard let choice = member.value.word.flatMap(Overflow.init(rawValue:)) else {
+                throw member.expected("\"refuse\", \"lww\", \"union\" or \"max\"")
+            }
+            overflow = choice
+        }
     }
 
     private func level(_ member: JSON.Member?) throws(SettingsError) -> ReplicaLevel? {

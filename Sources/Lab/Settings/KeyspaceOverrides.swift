@@ -14,6 +14,18 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         case crdt
     }
 
+    /// What becomes of a write that would leave more concurrent values than allowed.
+    public enum Overflow: String, Equatable, Sendable, CaseIterable {
+        /// It is refused.
+        case refuse
+        /// The oldest values are dropped.
+        case lww
+        /// Lists of strings become their union.
+        case union
+        /// Whole numbers become the largest.
+        case max
+    }
+
     /// When a write may be acknowledged.
     public enum Durability: Equatable, Sendable, CustomStringConvertible {
         case fsync
@@ -89,7 +101,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         Bound(name: "readrepair", range: 0...1000, example: 100),
     ]
     static let names =
-        ["n"] + levelNames + ["floor", "conflict", "durability", "sloppy", "ttl"]
+        ["n"] + levelNames + ["floor", "conflict", "durability", "sloppy", "overflow", "ttl"]
         + bounds.map(\.name)
 
     public var replicationFactor: Int?
@@ -103,13 +115,14 @@ public struct KeyspaceOverrides: Equatable, Sendable {
     public var durability: Durability?
     /// Whether fallbacks stand in for replicas that are away.
     public var isSloppy: Bool?
+    public var overflow: Overflow?
     /// Milliseconds after which what is written without its own expiry goes away; 0 for never.
     public var ttlMilliseconds: Int?
     /// Milliseconds that a request may take.
     public var timeoutMilliseconds: Int?
     public var keyBytesMax: Int?
     public var valueBytesMax: Int?
-    /// Concurrent values of one key before a write is refused.
+    /// Concurrent values of one key before `overflow` sets in.
     public var siblingsMax: Int?
     /// Reads out of a thousand that compare all replicas in the background.
     public var readRepairPerMille: Int?
@@ -148,6 +161,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         if let conflict { words.append(("conflict", conflict.rawValue)) }
         if let durability { words.append(("durability", durability.description)) }
         if let isSloppy { words.append(("sloppy", isSloppy ? "on" : "off")) }
+        if let overflow { words.append(("overflow", overflow.rawValue)) }
         if let ttlMilliseconds { words.append(("ttl", String(ttlMilliseconds))) }
         for (bound, value) in zip(KeyspaceOverrides.bounds, boundValues) {
             if let value { words.append((bound.name, String(value))) }
