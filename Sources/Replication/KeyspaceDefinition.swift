@@ -120,6 +120,7 @@ struct KeyspaceChange: Equatable {
         ] { buffer.append(integer: limit) }
         buffer.append(integer: settings.truncatedAt.rawValue)
         buffer.append(settings.isSloppy ? 1 : 0)
+        buffer.append(integer: settings.hedge.code)
         return Array(buffer.bytes)
     }
 
@@ -160,6 +161,7 @@ struct KeyspaceChange: Equatable {
         settings.readRepairPerMille = try reader.integer()
         settings.truncatedAt = Stamp(rawValue: try reader.integer())
         settings.isSloppy = try reader.integer(UInt8.self) == 1
+        settings.hedge = try HedgeDelay(code: try reader.integer())
         try reader.end()
         guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
     }

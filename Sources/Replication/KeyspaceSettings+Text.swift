@@ -8,7 +8,7 @@ extension KeyspaceSettings {
     public static let fieldNames = [
         "n", "r", "w", "pr", "pw", "dw", "floor", "conflict", "durability", "ttl", "timeout",
         "keybytes", "valuebytes", "siblings", "readrepair",
-        "sloppy",
+        "sloppy", "hedge",
     ]
 
     /// Each setting with its value, in the order of `fieldNames`.
@@ -22,6 +22,7 @@ extension KeyspaceSettings {
             ("timeout", "\(timeoutMilliseconds)"), ("keybytes", "\(keyBytesMax)"),
             ("valuebytes", "\(valueBytesMax)"), ("siblings", "\(siblingsMax)"),
             ("readrepair", "\(readRepairPerMille)"), ("sloppy", isSloppy ? "on" : "off"),
+            ("hedge", hedge.text),
         ]
     }
 
@@ -42,6 +43,7 @@ extension KeyspaceSettings {
         case "conflict": isKnown = setConflict(value)
         case "durability": isKnown = setDurability(value)
         case "sloppy": isKnown = setSloppy(value)
+        case "hedge": isKnown = setHedge(value)
         case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
             isKnown = setNumber(field, value)
         default:
@@ -59,6 +61,7 @@ extension KeyspaceSettings {
         case "conflict": "conflict is lww, siblings or crdt"
         case "durability": "durability is fsync, memory or interval(milliseconds)"
         case "sloppy": "sloppy is on or off"
+        case "hedge": "hedge is off, a percentile such as p99 or p99.9, or a delay such as 20ms"
         case "ttl", "timeout": "\(field) is a number of milliseconds"
         default: "\(field) is a number"
         }
@@ -118,6 +121,12 @@ extension KeyspaceSettings {
     private mutating func setSloppy(_ value: String) -> Bool {
         guard value == "on" || value == "off" else { return false }
         isSloppy = value == "on"
+        return true
+    }
+
+    private mutating func setHedge(_ value: String) -> Bool {
+        guard let delay = HedgeDelay(text: value) else { return false }
+        hedge = delay
         return true
     }
 

@@ -91,6 +91,10 @@ public struct Node: ~Copyable {
     var freshness: [LinkFreshness]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
+    /// Reads that will ask one more replica.
+    var hedges = HedgeQueue()
+    /// When and how often they may, by keyspace as far as any read asked replicas.
+    var hedging: [KeyspaceHedging] = []
     var gathers: Slab<GatherOperation>
     var forwards: Slab<ForwardOperation>
     var administrations: Slab<AdministrationOperation>
@@ -177,7 +181,7 @@ public struct Node: ~Copyable {
         case .diskFull: isDiskFull = true
         case .diskWritable: isDiskFull = false
         case .stopping: stepMembership(.leave, &effects)
-        case .deadline: break
+        case .deadline: sendHedges(&effects)
         }
         passTime(&effects)
     }
@@ -185,7 +189,9 @@ public struct Node: ~Copyable {
     /// When `step(.deadline)` wants to be called at the latest.
     public var nextDeadline: Deadline? {
         guard links.count > 1 else { return nextSweep }
-        return min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
+        return min(
+            nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max,
+            hedges.first?.at ?? .max)
     }
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
@@ -206,11 +212,14 @@ struct Link {
     var identity: ReplicaIdentity?
     /// The highest identity ever admitted.
     var highest = ReplicaIdentity(rawValue: 0)
-    /// It left a read waiting for so long that others were asked, and nothing came from it since.
+    /// It left a read waiting for so long that others were to be asked, and nothing came from it
+    /// since the read began.
     var isSilent = false
     /// What the other node's wall clock shows when this node's monotonic one shows 0, in
     /// milliseconds, as last heard.
     var wallBase: Int64?
+    /// When anything last came from it.
+    var spokeAt: Deadline = 0
     /// When its last heartbeat came.
     var heardAt: Deadline = 0
     /// Its definitions were this node's when it was last heard.

@@ -63,6 +63,15 @@ struct Plan {
         drawAdministration(seed)
         drawWipes(seed)
         drawSessions(seed)
+        drawHedges(seed)
+    }
+
+    /// When reads ask one more replica: from at once to never.
+    private mutating func drawHedges(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x48_45_44_47_45)
+        for index in keyspaces.indices where random.chance(perMille: 600) {
+            keyspaces[index].hedge = PlannedKeyspace.hedges[random.below(5)]
+        }
     }
 
     /// Disks that are lost; with more than three nodes beside a keyspace whose floor lets a node be
@@ -254,10 +263,13 @@ struct PlannedKeyspace {
     /// No request may ask for less than r and w.
     var hasStrongFloor = false
     var isSloppy = false
+    var hedge = "p99"
     /// Values that merge; each key has a role (`TypedRole`).
     var isTyped = false
     /// The number of the key of a typed keyspace to which much happens.
     var hotKey = 0
+
+    static let hedges = ["off", "p50", "p99.9", "0ms", "30ms"]
 
     private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
 
@@ -274,7 +286,7 @@ struct PlannedKeyspace {
         return [
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
-            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
+            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")", "hedge=\(hedge)",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 

@@ -99,7 +99,9 @@ extension Command {
           ttl=60000                milliseconds; 0 for never
           sloppy=on|off            fallbacks stand in for replicas that are away
           readrepair=100           reads of 1,000 that are compared with all replicas after
-                                   their answer: repairs, and how stale answers were
+                                   their answer; 0: reads repair nothing
+          hedge=p99|20ms|off       a read that waits longer than this share of answers took,
+                                   or so long, asks one more replica; 5 % extra at most
           timeout= keybytes= valuebytes= siblings=
 
         """
