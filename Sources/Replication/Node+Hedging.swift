@@ -21,6 +21,8 @@ import Ring
 extension Node {
     /// Longer than a heartbeat.
     private static let silenceMilliseconds: UInt64 = 250
+    /// What the turns of two loops alone may take: before that nobody is silent.
+    private static let answerNanoseconds = UInt64.nanoseconds(milliseconds: 1)
     /// Reads with a bound on staleness look again at what has become fresh.
     private static let freshnessMilliseconds: UInt64 = 20
 
@@ -79,7 +81,7 @@ extension Node {
 
     private mutating func hedge(_ id: OperationID, _ effects: inout Effects) {
         guard let read = reads[id], read.tally.decision == nil, read.asked != 0 else { return }
-        noteSilence(of: read)
+        if now.monotonic - read.head.begunAt >= Node.answerNanoseconds { noteSilence(of: read) }
         let replicas = ring.primaries(of: read.range, replicationFactor: read.tally.replicaCount)
         let mayAsk = replicas.enumerated().contains { rank, node in
             read.everAsked & 1 << UInt64(rank) == 0 && isResponsive(node)

@@ -20,8 +20,8 @@ import Ring
 /// fallbacks stood in (`Node+Sloppy`, `Node+Hints`, `Node+HandOff`). Keyspaces are defined in
 /// `Node+Keyspaces`; those of typed values take the way of `Node+Typed`. What a session has seen or
 /// a bound on staleness asks for holds a read back (`Node+Sessions`, `Node+HeldReads`,
-/// `Node+Freshness`). A node that lost its memory is refilled first (`Node+Refill`), and who is
-/// alive is `Node+Membership`'s.
+/// `Node+Freshness`); slow replicas make it ask others (`Node+Hedging`). A node that lost its memory
+/// is refilled first (`Node+Refill`), and who is alive is `Node+Membership`'s.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
@@ -30,7 +30,8 @@ import Ring
 /// with every record of
 ///    the journal before the first step;
 /// 4. a link is `linked` only after `admit` accepted the other side's `Hello`;
-/// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`.
+/// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`;
+/// 6. a `.deadline` that is due comes behind the messages that have arrived.
 ///
 /// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
 /// operations stay below their limits.
