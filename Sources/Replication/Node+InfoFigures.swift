@@ -1,7 +1,8 @@
 // What `INFO` says of latencies and of each keyspace.
 extension Node {
     /// Of all keyspaces together, then of each that has had operations: how many did what was
-    /// asked, and the microseconds within which half and 99 of a hundred did; and after how many a read hedges.
+    /// asked, and the microseconds within which half and 99 of a hundred did; then after how many a
+    /// read hedges.
     var latencyFields: [(String, String)] {
         let keyspaces = keyspaceFigures
         var fields: [(String, String)] = []

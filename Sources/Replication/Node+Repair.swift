@@ -5,8 +5,8 @@ import Ring
 
 // What a read found to differ is brought up to the sum of all answers.
 extension Node {
-    /// Brings every replica that answered with less than the sum of all answers up to it, unless the
-    /// keyspace has read repair switched off.
+    /// Brings every replica that answered with less than the sum of all answers up to it, unless
+    /// read repair is switched off.
     mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
         guard read.answers.count > 1, catalog.active[read.keyspace].readRepairPerMille > 0 else {
             return

@@ -20,8 +20,8 @@ import Ring
 /// fallbacks stood in (`Node+Sloppy`, `Node+Hints`, `Node+HandOff`). Keyspaces are defined in
 /// `Node+Keyspaces`; those of typed values take the way of `Node+Typed`. What a session has seen or
 /// a bound on staleness asks for holds a read back (`Node+Sessions`, `Node+HeldReads`,
-/// `Node+Freshness`); slow replicas make it ask others (`Node+Hedging`). A node that lost its memory
-/// is refilled first (`Node+Refill`), and who is alive is `Node+Membership`'s.
+/// `Node+Freshness`), slow replicas make it ask others (`Node+Hedging`). A node that lost its
+/// memory is refilled first (`Node+Refill`), and who is alive is `Node+Membership`'s.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;

@@ -286,7 +286,8 @@ struct PlannedKeyspace {
         return [
             "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
             "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
-            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")", "hedge=\(hedge)",
+            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
+            "hedge=\(hedge)",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 

@@ -270,7 +270,7 @@ struct HedgingTests {
 
 @Suite("What hedging is made of")
 struct HedgingPartsTests {
-    @Test("a percentile is at least as long as its share of the last answers, a quarter more at most")
+    @Test("a percentile is as long as its share of the last answers, or a quarter more")
     func percentiles() {
         var random = PRNG(seed: 5)
         for _ in 0..<40 {

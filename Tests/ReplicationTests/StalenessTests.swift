@@ -177,7 +177,7 @@ struct StalenessTests {
         #expect(figures(cluster, b) == StalenessFigures())
     }
 
-    @Test("without a sample a quorum read whose answers differ repairs nothing and asks nobody else")
+    @Test("without a sample a quorum read whose answers differ repairs nothing and asks nobody")
     func switchedOff() {
         for (share, repairs) in [(0, 0), (1, 1)] as [(UInt32, Int)] {
             let cluster = cluster { $0.readRepairPerMille = share }

@@ -65,7 +65,8 @@ import Testing
             }
         }
         for name in [
-            "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "forwarded",
+            "power_cuts", "kills", "restarts", "read_repairs", "hedged_reads", "hedges_won",
+            "retried_reads", "forwarded",
             "unknown", "unavailable", "restamped", "late_answers", "links_refused",
             "reads_bound_by_a_write", "reads_of_several_siblings", "keyspaces_emptied",
             "keyspaces_resized", "disks_emptied", "refilled_keys", "hints_taken",
