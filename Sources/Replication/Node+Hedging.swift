@@ -104,7 +104,7 @@ extension Node {
         reads[id]?.retryAt = .max
         guard read.tally.decision == nil else { return }
         let half = read.head.begunAt / 2 + read.head.deadline / 2
-        guard noteSilence(of: read) || now.monotonic >= half else {
+        guard noteSilence(of: read) || read.asked == 0 || now.monotonic >= half else {
             reads[id]?.retryAt = half
             return
         }

@@ -16,15 +16,15 @@ import Testing
 
     /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
     private static let found: [(PlantedBug, UInt64)] = [
-        (.acknowledgeBeforeSync, 6), (.writeQuorumOffByOne, 2), (.repairWithFreshStamp, 74),
+        (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 2), (.repairWithFreshStamp, 152),
         (.identityReused, 17), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 1),
-        (.rotAccepted, 57), (.syncRetried, 54), (.tombstonesDropped, 6), (.unknownToldAsFailed, 2),
+        (.rotAccepted, 57), (.syncRetried, 17), (.tombstonesDropped, 23), (.unknownToldAsFailed, 2),
         (.refusalCountsAsAnswer, 6), (.intervalForgotten, 56), (.emptiedByOwnClock, 3),
-        (.exchangeSkipsTombstones, 6), (.exchangeAsksNothing, 1), (.emptiedAnswersAtOnce, 20),
-        (.refillForgotten, 4), (.refillFromOne, 2), (.hintForAnyone, 6),
-        (.sessionForgetsEvicted, 18), (.uncoveredReadAnswers, 18), (.closedAcrossBrokenLink, 388),
-        (.groundlessAcknowledged, 105), (.removesUnheard, 6), (.deltasNotKept, 6),
-        (.coveredBlindly, 60), (.statesNotTruncated, 785),
+        (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1), (.emptiedAnswersAtOnce, 4),
+        (.refillForgotten, 4), (.refillFromOne, 4), (.hintForAnyone, 48),
+        (.sessionForgetsEvicted, 23), (.uncoveredReadAnswers, 23), (.closedAcrossBrokenLink, 47),
+        (.groundlessAcknowledged, 105), (.removesUnheard, 70), (.deltasNotKept, 15),
+        (.coveredBlindly, 17), (.statesNotTruncated, 785),
     ]
 
     /// Not found by the seeds 1 to 900 of this plan, which other plans found sooner.
@@ -59,7 +59,7 @@ import Testing
     @Test("what went wrong and what the nodes did about it was really reached")
     func reached() {
         var totals: [String: Int] = [:]
-        for seed in [1, 2, 3, 4, 5, 6, 13, 24] as [UInt64] {
+        for seed in [1, 2, 3, 4, 5, 6, 7, 13, 24] as [UInt64] {
             for (name, value) in Simulation.run(seed: seed).counters {
                 totals[name, default: 0] += value
             }
