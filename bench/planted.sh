@@ -13,9 +13,9 @@
 #   refill-forgotten-by-crash 4         refill-from-one 4
 #   hint-for-anyone 48                  session-forgets-evicted 23
 #   uncovered-read-answers 23           closed-across-broken-link 47
-#   groundless-delta-acknowledged 105   removes-skip-catch-up 70
+#   groundless-delta-acknowledged 105   removes-skip-catch-up 103
 #   deltas-not-kept 15                  covered-blindly 17
-#   mixed-states-not-truncated 785
+#   mixed-states-not-truncated 1912, with more seeds
 # Not found by these seeds, though other plans found them sooner (at 6 and 279):
 #   hint-forgotten-when-sent, stand-in-without-history
 # A change of the node or of the plan moves these; `SimulationTests` then says so.
