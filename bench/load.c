@@ -10,13 +10,17 @@
 // load:k, so that each key is written once. ACKS_FILE ("-" for none) gets one line with k for each
 // acknowledged write. A connection that breaks is not opened again; the others go on.
 //
-// Prints: acknowledged, refused, broken connections, seconds, p50 and p99 in microseconds, and the
-// generator's own CPU seconds. Exits 1 when verify finds a key missing or different.
+// With LOAD_RATE in the environment so many requests are due each second, whoever has answered, and a
+// latency runs from when the request was due: a server that stalls is not spared what came meanwhile.
+//
+// Prints: acknowledged, refused, broken connections, seconds, p50 and p99 in microseconds, the
+// generator's own CPU seconds, and p99.9. Exits 1 when verify finds a key missing or different.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +47,10 @@ static long requests, value_bytes, issued, finished, acknowledged, refused, brok
 static long *keys;  // verify: which keys to read, in order
 static uint32_t *latencies;
 static FILE *acks;
+static double rate;  // requests a second; 0 for as many as are answered
+static uint64_t started;
+static struct connection **idle;
+static int idle_count;
 
 static uint64_t now(void) {
     struct timespec t;
@@ -68,9 +76,17 @@ static void hang_up(struct connection *c) {
     broken++;
 }
 
+// When the next request is to be sent.
+static uint64_t due(void) { return rate > 0 ? started + (uint64_t)((double)issued * 1e9 / rate) : now(); }
+
 static void issue(struct connection *c) {
     static char out[value_bytes_max + 256], value[value_bytes_max];
     if (issued == requests) return;
+    uint64_t begun = due();
+    if (begun > now()) {
+        idle[idle_count++] = c;
+        return;
+    }
     c->key = mode == VERIFY ? keys[issued] : issued;
     issued++;
     char key[32];
@@ -86,7 +102,7 @@ static void issue(struct connection *c) {
         if (mode == SETWAIT) n += sprintf(out + n, "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$4\r\n1000\r\n");
     }
     c->got = 0;
-    c->begun = now();
+    c->begun = begun;
     if (send(c->fd, out, (size_t)n, MSG_NOSIGNAL) != n) hang_up(c);
 }
 
@@ -175,10 +191,22 @@ static void report(double seconds) {
     getrusage(RUSAGE_SELF, &used);
     qsort(latencies, (size_t)finished, sizeof *latencies, ascending);
     uint32_t p50 = finished ? latencies[finished / 2] : 0, p99 = finished ? latencies[finished * 99 / 100] : 0;
+    uint32_t p999 = finished ? latencies[finished * 999 / 1000] : 0;
     double cpu = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
         + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-    printf("acknowledged %ld refused %ld broken %ld seconds %.3f p50 %u p99 %u cpu %.2f\n",
-        acknowledged, refused, broken, seconds, p50, p99, cpu);
+    printf("acknowledged %ld refused %ld broken %ld seconds %.3f p50 %u p99 %u cpu %.2f p999 %u\n",
+        acknowledged, refused, broken, seconds, p50, p99, cpu, p999);
+}
+
+// Waits for the next answer or the next request's turn, and begins what is due.
+static void pace(int poller) {
+    uint64_t time = now(), next = due();
+    if (idle_count && issued < requests && next > time) {
+        struct pollfd answers = {.fd = poller, .events = POLLIN};
+        struct timespec wait = {(time_t)((next - time) / 1000000000u), (long)((next - time) % 1000000000u)};
+        ppoll(&answers, 1, &wait, NULL);
+    }
+    while (idle_count && issued < requests && due() <= now()) issue(idle[--idle_count]);
 }
 
 int main(int count, char **arguments) {
@@ -207,15 +235,18 @@ int main(int count, char **arguments) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
         if (epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &event) < 0) die("epoll_ctl");
     }
-    uint64_t begun = now();
+    if (getenv("LOAD_RATE")) rate = atof(getenv("LOAD_RATE"));
+    idle = calloc((size_t)connections, sizeof *idle);
+    started = now();
     for (int i = 0; i < connections; i++) issue(&all[i]);
     while (finished < requests && broken < connections) {
         struct epoll_event events[256];
-        int ready = epoll_wait(poll, events, 256, 5000);
-        if (ready == 0) break;  // nothing for five seconds: report what there is
+        if (rate > 0) pace(poll);
+        int ready = epoll_wait(poll, events, 256, idle_count && issued < requests ? 0 : 5000);
+        if (ready == 0 && !(idle_count && issued < requests)) break;  // nothing for five seconds: report what there is
         for (int i = 0; i < ready; i++) readable(events[i].data.ptr);
         if (finished + broken >= requests) break;
     }
-    report((double)(now() - begun) / 1e9);
+    report((double)(now() - started) / 1e9);
     return mode == VERIFY && acknowledged < requests;
 }

@@ -120,6 +120,7 @@ struct KeyspaceChange: Equatable {
         ] { buffer.append(integer: limit) }
         buffer.append(integer: settings.truncatedAt.rawValue)
         buffer.append((settings.isSloppy ? 1 : 0) | settings.overflow.rawValue << 1)
+        buffer.append(integer: settings.hedge.code)
         return Array(buffer.bytes)
     }
 
@@ -165,6 +166,7 @@ struct KeyspaceChange: Equatable {
         }
         settings.isSloppy = choices & 1 == 1
         settings.overflow = overflow
+        settings.hedge = try HedgeDelay(code: try reader.integer())
         try reader.end()
         guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
     }

@@ -8,8 +8,7 @@ extension KeyspaceSettings {
     public static let fieldNames = [
         "n", "r", "w", "pr", "pw", "dw", "floor", "conflict", "durability", "ttl", "timeout",
         "keybytes", "valuebytes", "siblings", "readrepair",
-        "sloppy",
-        "overflow",
+        "sloppy", "overflow", "hedge",
     ]
 
     /// Each setting with its value, in the order of `fieldNames`.
@@ -24,6 +23,7 @@ extension KeyspaceSettings {
             ("valuebytes", "\(valueBytesMax)"), ("siblings", "\(siblingsMax)"),
             ("readrepair", "\(readRepairPerMille)"), ("sloppy", isSloppy ? "on" : "off"),
             ("overflow", "\(overflow)"),
+            ("hedge", hedge.text),
         ]
     }
 
@@ -45,6 +45,7 @@ extension KeyspaceSettings {
         case "durability": isKnown = setDurability(value)
         case "sloppy": isKnown = setSloppy(value)
         case "overflow": isKnown = setOverflow(value)
+        case "hedge": isKnown = setHedge(value)
         case "ttl", "timeout", "keybytes", "valuebytes", "siblings", "readrepair":
             isKnown = setNumber(field, value)
         default:
@@ -63,6 +64,7 @@ extension KeyspaceSettings {
         case "durability": "durability is fsync, memory or interval(milliseconds)"
         case "sloppy": "sloppy is on or off"
         case "overflow": "overflow is refuse, lww, union or max"
+        case "hedge": "hedge is off, a percentile such as p99 or p99.9, or a delay such as 20ms"
         case "ttl", "timeout": "\(field) is a number of milliseconds"
         default: "\(field) is a number"
         }
@@ -130,6 +132,12 @@ extension KeyspaceSettings {
             return false
         }
         overflow = policy
+        return true
+    }
+
+    private mutating func setHedge(_ value: String) -> Bool {
+        guard let delay = HedgeDelay(text: value) else { return false }
+        hedge = delay
         return true
     }
 

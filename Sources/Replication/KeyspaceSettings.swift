@@ -63,8 +63,13 @@ public struct KeyspaceSettings: Equatable, Sendable {
     /// What becomes of a write that would leave more of them.
     public var overflow = OverflowPolicy.refuse
     /// Reads out of a thousand that compare all replicas in the background, once they have been
-    /// answered: what differs is repaired, and how stale the answer was is counted.
+    /// answered: how stale the answer was is counted. What any read finds to differ, sampled or
+    /// not, is repaired behind its answer; 0 switches both off, and exchanges heal alone.
     public var readRepairPerMille: UInt32 = 100
+    /// After how long a read asks one more replica than its quorum needs. The 99th percentile makes
+    /// about one request of a hundred an extra one while all is well, a fifth of what the budget
+    /// allows (`HedgeBudget`); a 95th would use all of it up and leave nothing for a stall.
+    public var hedge = HedgeDelay.percentile(perMille: 990)
     /// Whether fallbacks stand in for replicas that are away: their acknowledgements count for W,
     /// their answers for R, and never for PW and PR.
     public var isSloppy = false
@@ -167,6 +172,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
         safer.siblingsMax = max(siblingsMax, other.siblingsMax)
         if overflow != other.overflow { safer.overflow = .refuse }
         safer.readRepairPerMille = max(readRepairPerMille, other.readRepairPerMille)
+        if hedge.code < other.hedge.code { safer.hedge = other.hedge }
         safer.isSloppy = isSloppy && other.isSloppy
         safer.truncatedAt = max(truncatedAt, other.truncatedAt)
         return safer

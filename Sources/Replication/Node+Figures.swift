@@ -14,6 +14,8 @@ public struct KeyspaceFigures: Sendable {
     let operations: [OperationFigures]
     /// How stale its sampled reads were.
     public let staleness: StalenessFigures
+    /// Nanoseconds after which a read asks one more replica; nil where none does.
+    public let hedgeDelay: UInt64?
 
     /// What became of one class of its operations.
     public subscript(operation: OperationClass) -> OperationFigures {
@@ -54,7 +56,8 @@ extension Node {
                 name: String(decoding: catalog.definitions[index].name, as: UTF8.self),
                 keys: keyCounts[index], contents: contents[index],
                 crowdedKeys: crowdedKeys(index), operations: operations,
-                staleness: index < staleness.count ? staleness[index] : StalenessFigures())
+                staleness: index < staleness.count ? staleness[index] : StalenessFigures(),
+                hedgeDelay: hedgeDelay(index))
         }
     }
 

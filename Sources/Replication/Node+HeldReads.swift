@@ -140,7 +140,7 @@ extension Node {
         }
         if read.retries == 0 { counters.heldReads += 1 }
         reads[id]?.isHeldBack = true
-        reads[id]?.hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMilliseconds)
+        reads[id]?.retryAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMilliseconds)
         if case .satisfied = decision { askMore(id, read.tally.replicaCount, &effects) }
         return true
     }
@@ -165,7 +165,7 @@ extension Node {
         reads[id]?.retries += 1
         let pause = min(
             Node.retryMilliseconds << UInt64(min(read.retries, 8)), Node.retryMillisecondsMax)
-        reads[id]?.hedgeAt = now.monotonic + .nanoseconds(milliseconds: pause)
+        reads[id]?.retryAt = now.monotonic + .nanoseconds(milliseconds: pause)
         if read.stalenessMax != nil {
             askReports(of: read.range, read.tally.replicaCount, &effects)
         }
@@ -211,7 +211,7 @@ extension Node {
         again.tally = ReadTally(
             replicaCount: read.tally.replicaCount, readQuorum: read.tally.readQuorum,
             primaryReadQuorum: read.tally.primaryReadQuorum)
-        (again.asked, again.everAsked) = (0, 0)
+        (again.asked, again.everAsked, again.firstAsked, again.hedged) = (0, 0, 0, 0)
         again.bytes = []
         again.answers = []
         again.typed?.digests = []

@@ -1,7 +1,8 @@
 // What `INFO` says of latencies and of each keyspace.
 extension Node {
     /// Of all keyspaces together, then of each that has had operations: how many did what was
-    /// asked, and the microseconds within which half and 99 of a hundred did.
+    /// asked, and the microseconds within which half and 99 of a hundred did; then after how many a
+    /// read hedges.
     var latencyFields: [(String, String)] {
         let keyspaces = keyspaceFigures
         var fields: [(String, String)] = []
@@ -17,6 +18,10 @@ extension Node {
             }
             guard !words.isEmpty else { continue }
             fields.append(("latency_\(keyspace.name)", words.joined(separator: ",")))
+        }
+        for keyspace in keyspaces {
+            guard let delay = keyspace.hedgeDelay else { continue }
+            fields.append(("hedge_us_\(keyspace.name)", "\(delay / 1_000)"))
         }
         return fields
     }

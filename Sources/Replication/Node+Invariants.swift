@@ -47,6 +47,7 @@ extension Node {
     private func checkSlabs() {
         writes.checkInvariants()
         reads.checkInvariants()
+        precondition(hedges.count <= 2 * reads.capacity + 65, "hedges are bounded")
         gathers.checkInvariants()
         forwards.checkInvariants()
         administrations.checkInvariants()

@@ -74,6 +74,7 @@ extension Node {
         links[index].identity = nil
         links[index].wallBase = nil
         breakHandOff(index)
+        forgetAnswerTimes(link: index)
         for slot in 0..<writes.indexEnd {
             if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
         }
@@ -141,6 +142,7 @@ extension Node {
         }
         counters.messagesReceived += 1
         links[index].isSilent = false
+        links[index].spokeAt = now.monotonic
         do throws(DecodeError) {
             let message = try Message(decoding: payload)
             if links[index].isBehind, isKeptOut(message, from: node, &effects) { return }
@@ -219,7 +221,7 @@ extension Node {
     }
 }
 
-// Time: heartbeats, deadlines, hedges.
+// Time: heartbeats and deadlines.
 extension Node {
     static let heartbeatMilliseconds: UInt64 = 200
     private static let sweepMilliseconds: UInt64 = 5
@@ -227,6 +229,7 @@ extension Node {
     mutating func passTime(_ effects: inout Effects) {
         if now.monotonic >= nextHeartbeat { beat(&effects) }
         tendMembership(&effects)
+        pruneHedges()
         guard writes.count + reads.count + forwards.count + administrations.count > 0 else {
             nextSweep = nil
             return
@@ -295,8 +298,8 @@ extension Node {
             guard let id = reads.id(at: slot), let read = reads[id] else { continue }
             if read.head.deadline <= time {
                 expireRead(id, &effects)
-            } else if read.hedgeAt <= time {
-                hedge(id, &effects)
+            } else if read.retryAt <= time {
+                retry(id, &effects)
             }
         }
         for slot in 0..<forwards.indexEnd {

@@ -8,9 +8,6 @@ import Ring
 // Reads that this node coordinates: answer from here when that suffices, otherwise ask, merge, and
 // repair what differed.
 extension Node {
-    /// Milliseconds after which a read asks further replicas.
-    private static let hedgeMilliseconds: UInt64 = 20
-
     mutating func read(
         _ key: UnsafeRawBufferPointer, keyspace: Int, _ levels: ReadLevels,
         _ purpose: ReadPurpose, _ target: ReplyTarget, _ effects: inout Effects
@@ -52,7 +49,6 @@ extension Node {
         // What a command does to a state, later requests for the key must not overtake.
         let writing = purpose.isTyped ? address.hash : nil
         guard mayAsk(location, levels, purpose, target, &effects) else { return }
-        let hedgeAt = now.monotonic + .nanoseconds(milliseconds: Node.hedgeMilliseconds)
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
         var operation = ReadOperation(
@@ -66,13 +62,14 @@ extension Node {
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
             comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,
             // The first answer is this node's own, which the client was told.
-            toldAnswers: purpose.isComparison ? 1 : nil, hedgeAt: hedgeAt,
+            toldAnswers: purpose.isComparison ? 1 : nil, retryAt: firstRetry(levels),
             tally: levels.tally(of: length), primaries: n)
         addDemands(to: &operation, levels)
         let id = reads.insert(operation)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
+        beginHedging(id)
     }
 
     private mutating func mayAsk(
@@ -149,19 +146,6 @@ extension Node {
             send(frame, to: node, &effects)
             open += 1
         }
-    }
-
-    mutating func hedge(_ id: OperationID, _ effects: inout Effects) {
-        if retryHeld(id, &effects) { return }
-        guard let read = reads[id] else { return }
-        reads[id]?.hedgeAt = .max
-        guard read.tally.decision == nil else { return }
-        counters.hedgedReads += 1
-        let replicas = ring.primaries(of: read.range, replicationFactor: read.tally.replicaCount)
-        for (rank, node) in replicas.enumerated() where read.asked & 1 << UInt64(rank) != 0 {
-            noteSilence(of: node)
-        }
-        askMore(id, read.tally.replicaCount, &effects)
     }
 }
 
@@ -248,6 +232,7 @@ extension Node {
 
     /// Counts a replica's answer.
     mutating func count(_ replica: Int, of id: OperationID, _ effects: inout Effects) {
+        noteAnswer(from: replica, of: id)
         reads[id]?.asked &= ~(1 << UInt64(replica))
         let primaries = reads[id]?.primaries ?? 0
         let decision = reads[id]?.tally.record(
@@ -266,6 +251,7 @@ extension Node {
     }
 
     mutating func expireRead(_ id: OperationID, _ effects: inout Effects) {
+        noteUnanswered(id)
         if giveUpHeld(id, &effects) { return }
         reads[id]?.asked = 0
         let decision = reads[id]?.tally.expire()
@@ -277,6 +263,7 @@ extension Node {
         _ id: OperationID, _ decision: ReadDecision?, _ effects: inout Effects
     ) {
         if let decision, let read = reads[id] {
+            if decision == .satisfied { noteWin(of: id) }
             decide(id, read, decision, &effects)
         } else {
             reconsider(id, &effects)

@@ -193,6 +193,7 @@ extension Node {
     mutating func settleStates(_ read: ReadOperation, _ effects: inout Effects) {
         guard let typed = read.typed else { return }
         noteStaleness(of: read, typed)
+        guard catalog.active[read.keyspace].readRepairPerMille > 0 else { return }
         read.key.withUnsafeBytes { key in
             let stored = liveState(store.address(of: key), key, read.keyspace)
             guard isTyped(read.keyspace), let stored, !isOnItsWay(stored) else { return }

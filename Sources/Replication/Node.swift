@@ -20,8 +20,9 @@ import Ring
 /// fallbacks stood in (`Node+Sloppy`, `Node+Hints`, `Node+HandOff`). Keyspaces are defined in
 /// `Node+Keyspaces`; those of typed values take the way of `Node+Typed`. What a session has seen or
 /// a bound on staleness asks for holds a read back (`Node+Sessions`, `Node+HeldReads`,
-/// `Node+Freshness`). What was deleted is forgotten in the end (`Node+Collection`). A node that lost
-/// its memory is refilled first (`Node+Refill`), and who is alive is `Node+Membership`'s.
+/// `Node+Freshness`), slow replicas make it ask others (`Node+Hedging`). What was deleted is
+/// forgotten in the end (`Node+Collection`). A node that lost its memory is refilled first
+/// (`Node+Refill`), and who is alive is `Node+Membership`'s.
 ///
 /// What the driver owes the node:
 /// 1. `now` never runs backwards in its monotonic part;
@@ -30,7 +31,8 @@ import Ring
 /// with every record of
 ///    the journal before the first step;
 /// 4. a link is `linked` only after `admit` accepted the other side's `Hello`;
-/// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`.
+/// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`;
+/// 6. a `.deadline` that is due comes behind the messages that have arrived.
 ///
 /// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
 /// operations stay below their limits.
@@ -93,6 +95,10 @@ public struct Node: ~Copyable {
     var freshness: [LinkFreshness]
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
+    /// Reads that will ask one more replica.
+    var hedges = HedgeQueue()
+    /// When and how often they may, by keyspace as far as any read asked replicas.
+    var hedging: [KeyspaceHedging] = []
     var gathers: Slab<GatherOperation>
     var forwards: Slab<ForwardOperation>
     var administrations: Slab<AdministrationOperation>
@@ -181,14 +187,16 @@ public struct Node: ~Copyable {
         case .diskFull: isDiskFull = true
         case .diskWritable: isDiskFull = false
         case .stopping: stepMembership(.leave, &effects)
-        case .deadline: break
+        case .deadline: sendHedges(&effects)
         }
         passTime(&effects)
     }
 
     /// When `step(.deadline)` wants to be called at the latest.
     public var nextDeadline: Deadline? {
-        return min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
+        min(
+            nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max,
+            hedges.first?.at ?? .max)
     }
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
@@ -209,11 +217,14 @@ struct Link {
     var identity: ReplicaIdentity?
     /// The highest identity ever admitted.
     var highest = ReplicaIdentity(rawValue: 0)
-    /// It left a read waiting for so long that others were asked, and nothing came from it since.
+    /// It left a read waiting for so long that others were to be asked, and nothing came from it
+    /// since the read began.
     var isSilent = false
     /// What the other node's wall clock shows when this node's monotonic one shows 0, in
     /// milliseconds, as last heard.
     var wallBase: Int64?
+    /// When anything last came from it.
+    var spokeAt: Deadline = 0
     /// When its last heartbeat came.
     var heardAt: Deadline = 0
     /// Its definitions were this node's when it was last heard.

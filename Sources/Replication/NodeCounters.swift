@@ -16,7 +16,14 @@ public struct NodeCounters: Equatable, Sendable {
     public var readRepairs = 0
     /// Records that a read or a repair brought to this node.
     public var repaired = 0
+    /// Reads that asked one more replica because the first were slow: so many requests more.
     public var hedgedReads = 0
+    /// Of these, how many were answered with its help before the first had all answered.
+    public var hedgesWon = 0
+    /// Reads that did not, because the share of extra requests was used up.
+    public var hedgesDenied = 0
+    /// Reads that asked all others because a replica had fallen silent or half their time was over.
+    public var retriedReads = 0
     /// Concurrent values that `lww` or `overflow=lww` dropped, as far as that can be told.
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the wall clock.
@@ -128,6 +135,9 @@ public struct NodeCounters: Equatable, Sendable {
         ("read_repairs", \.readRepairs),
         ("repaired", \.repaired),
         ("hedged_reads", \.hedgedReads),
+        ("hedges_won", \.hedgesWon),
+        ("hedges_denied", \.hedgesDenied),
+        ("retried_reads", \.retriedReads),
         ("dropped_values", \.droppedValues),
         ("refused_ahead", \.refusedAhead),
         ("overruled_ahead", \.overruledAhead),

@@ -63,8 +63,8 @@ struct ReadOperation {
     let begun: Stamp
     /// Of how many answers the client was told the sum; nil before, and where nothing is compared.
     var toldAnswers: Int?
-    /// When further replicas are asked because the first are slow.
-    var hedgeAt: Deadline
+    /// When it is looked at again, if it has not been answered.
+    var retryAt: Deadline
     var tally: ReadTally
     /// Replicas of the key; who stands behind them in the preference list is a fallback.
     let primaries: Int
@@ -72,6 +72,10 @@ struct ReadOperation {
     var asked: UInt64 = 0
     /// Replicas that were ever asked.
     var everAsked: UInt64 = 0
+    /// Replicas that were asked at the beginning and have not answered.
+    var firstAsked: UInt64 = 0
+    /// The replica that was asked because the first were slow.
+    var hedged: UInt64 = 0
     /// The answers' records, one behind the other.
     var bytes: [UInt8] = []
     /// Who answered, by place in the preference list, and where its record stands; nil for nothing.

@@ -69,6 +69,13 @@ extension Server {
                 }
             }
         }
+        text.family(
+            "quorate_hedge_delay_seconds", .gauge,
+            "How long a read waits before it asks one more replica; absent where it never does.")
+        for keyspace in keyspaces {
+            guard let delay = keyspace.hedgeDelay else { continue }
+            text.sample(nanoseconds: delay, [("keyspace", keyspace.name)])
+        }
         text.single(
             "quorate_operations_under_way", .gauge, node.operationsUnderWay,
             "Reads, writes and forwarded commands that have not ended.")

@@ -68,6 +68,7 @@ struct Plan {
         drawSessions(seed)
         drawCollection(seed)
         drawOverflows(seed)
+        drawHedges(seed)
     }
 
     private mutating func drawCollection(_ seed: UInt64) {
@@ -92,6 +93,14 @@ struct Plan {
             let policies = OverflowPolicy.allCases
             keyspaces[index].overflow = policies[random.below(policies.count)]
             keyspaces[index].siblingsMax = 1 + random.below(5)
+        }
+    }
+
+    /// When reads ask one more replica: from at once to never.
+    private mutating func drawHedges(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x48_45_44_47_45)
+        for index in keyspaces.indices where random.chance(perMille: 600) {
+            keyspaces[index].hedge = PlannedKeyspace.hedges[random.below(5)]
         }
     }
 
@@ -286,6 +295,7 @@ struct PlannedKeyspace {
     /// No request may ask for less than r and w.
     var hasStrongFloor = false
     var isSloppy = false
+    var hedge = "p99"
     /// Values that merge; each key has a role (`TypedRole`).
     var isTyped = false
     /// The number of the key of a typed keyspace to which much happens.
@@ -293,6 +303,8 @@ struct PlannedKeyspace {
     /// Concurrent values of a key, and what becomes of a write that would leave more.
     var siblingsMax = 100
     var overflow = OverflowPolicy.refuse
+
+    static let hedges = ["off", "p50", "p99.9", "0ms", "30ms"]
 
     private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
 
@@ -311,6 +323,7 @@ struct PlannedKeyspace {
             "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
             "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
             "siblings=\(siblingsMax)", "overflow=\(overflow)",
+            "hedge=\(hedge)",
         ] + (hasStrongFloor ? ["floor=strong"] : [])
     }
 

@@ -173,9 +173,11 @@ extension World {
     private func alter(_ index: Int) {
         let keyspace = plan.keyspaces[clients[index].random.below(plan.keyspaces.count)]
         let setting =
-            clients[index].random.below(2) == 0
-            ? "readrepair=\(clients[index].random.below(1_000))"
-            : "timeout=\(100 + clients[index].random.below(500))"
+            switch clients[index].random.below(3) {
+            case 0: "readrepair=\(clients[index].random.below(1_000))"
+            case 1: "timeout=\(100 + clients[index].random.below(500))"
+            default: "hedge=\(PlannedKeyspace.hedges[clients[index].random.below(5)])"
+            }
         ask(index, .definition, [], words("KEYSPACE", "ALTER", keyspace.name, setting))
     }
 

@@ -99,11 +99,14 @@ extension Command {
           ttl=60000                milliseconds; 0 for never
           sloppy=on|off            fallbacks stand in for replicas that are away
           readrepair=100           reads of 1,000 that are compared with all replicas after
-                                   their answer: repairs, and how stale answers were
+                                   their answer: repairs, and how stale answers were; 0: reads
+                                   repair nothing
           siblings=100             concurrent values of a key; beyond them
           overflow=refuse|lww|union|max   a write is refused, drops the oldest values, or
                                    makes one of all: the union of JSON arrays of strings,
                                    the largest of whole numbers
+          hedge=p99|20ms|off       a read that waits longer than this share of answers took,
+                                   or so long, asks one more replica; 5 % extra at most
           timeout= keybytes= valuebytes=
 
         """

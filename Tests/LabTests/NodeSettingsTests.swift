@@ -42,7 +42,8 @@ struct NodeSettingsTests {
                 keyspaces: {
                   a: {n: 2, r: 1, w: "all", pr: "one", pw: 1, dw: "quorum", floor: 1,
                       conflict: "siblings",
-                      durability: "interval(50)", ttl: 60, timeout: 50, readrepair: 0},
+                      durability: "interval(50)", ttl: 60, timeout: 50, readrepair: 0,
+                      hedge: "p99.9"},
                   b: {},
                 }
                 """))
@@ -61,6 +62,7 @@ struct NodeSettingsTests {
         #expect(a.floor == .level(.count(1)))
         #expect(a.timeoutMilliseconds == 50)
         #expect(a.readRepairPerMille == 0)
+        #expect(a.hedge == .percentile(perMille: 999))
         #expect(a.conflict == .siblings)
         #expect(a.durability == .interval(milliseconds: 50))
         #expect(a.ttlMilliseconds == 60)
@@ -102,6 +104,7 @@ struct NodeSettingsTests {
                 "keyspaces: {o: {durability: 'interval(0)'}}", 4, "keyspaces.o.durability",
                 "interval(100)"
             ),
+            ("keyspaces: {o: {hedge: 'p100'}}", 4, "keyspaces.o.hedge", "\"p99.9\""),
             ("keyspaces: {'a:b': {}}", 4, "keyspaces.a:b", "name is 1 to 64"),
             ("keyspaces: 3", 4, "keyspaces", "names with their settings"),
             ("client: {port: 65536}", 4, "client.port", "from 1 to 65535"),

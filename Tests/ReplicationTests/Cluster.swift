@@ -15,6 +15,9 @@ final class Cluster {
     var endsTurns = true
     /// Directed pairs between which nothing passes, silently.
     var cut: Set<[NodeID]> = []
+    /// Milliseconds that messages take between directed pairs.
+    var slow: [[NodeID]: UInt64] = [:]
+    private var delayed: [(due: UInt64, to: NodeID, from: NodeID, payload: [UInt8])] = []
     /// Kinds of messages that get lost.
     var lostKinds: Set<UInt8> = []
     /// Nodes whose disk does not finish syncs.
@@ -166,7 +169,12 @@ final class Cluster {
         case .close(let connection): closed[id, default: []].insert(connection)
         case .send(let to, _):
             frames?.append(bytes)
-            queue.append((to, id, Array(bytes.dropFirst(Frame.headerBytes))))
+            let payload = Array(bytes.dropFirst(Frame.headerBytes))
+            if let milliseconds = slow[[id, to]] {
+                delayed.append((time + milliseconds * 1_000_000, to, id, payload))
+            } else {
+                queue.append((to, id, payload))
+            }
         case .persist, .append: journals[id, default: []].append(bytes)
         case .notify(let token): step(id, .reached(token))
         case .disconnect(let node): unlink(id, node)
@@ -175,6 +183,10 @@ final class Cluster {
 
     /// Delivers messages until none is on its way.
     func settle() {
+        for message in delayed where message.due <= time {
+            queue.append((message.to, message.from, message.payload))
+        }
+        delayed.removeAll { $0.due <= time }
         while !queue.isEmpty {
             let message = queue.removeFirst()
             guard !cut.contains([message.from, message.to]),

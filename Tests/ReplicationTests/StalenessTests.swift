@@ -176,4 +176,33 @@ struct StalenessTests {
         for _ in 0..<20 { _ = cluster.run(b, "GET k") }
         #expect(figures(cluster, b) == StalenessFigures())
     }
+
+    @Test("without a sample a quorum read whose answers differ repairs nothing and asks nobody")
+    func switchedOff() {
+        for (share, repairs) in [(0, 0), (1, 1)] as [(UInt32, Int)] {
+            let cluster = cluster { $0.readRepairPerMille = share }
+            writeAlone(cluster, a, "SET k v")
+            cluster.frames = []
+            #expect(cluster.run(a, "GET k R 2") == "$1\r\nv\r\n")
+            let kinds = (cluster.frames ?? []).compactMap { $0.dropFirst(Frame.headerBytes).first }
+            #expect(kinds.count { $0 == 3 } == 1)
+            #expect(kinds.count { $0 == 1 } == repairs)
+            #expect(cluster.counters(a).readRepairs == repairs)
+        }
+    }
+
+    @Test("the same holds for typed values")
+    func switchedOffTyped() {
+        for (share, repairs) in [(0, false), (1, true)] as [(UInt32, Bool)] {
+            let cluster = cluster {
+                $0.conflict = .crdt
+                $0.readRepairPerMille = share
+            }
+            cluster.lostKinds = [Node.deltaKind, 9, 10, 11, 12]
+            #expect(cluster.run(a, "SADD s x") == ":1\r\n")
+            cluster.pass(milliseconds: 600)
+            #expect(cluster.run(a, "SCARD s R ALL") == ":1\r\n")
+            #expect((cluster.counters(a).readRepairs > 0) == repairs)
+        }
+    }
 }

@@ -259,7 +259,7 @@ struct TrapTests {
     func indeterminate() {
         let cluster = Cluster(3) { configuration in
             var settings = KeyspaceSettings()
-            settings.readRepairPerMille = 0
+            settings.readRepairPerMille = 1
             configuration.keyspaces = [(Array("default".utf8), settings)]
         }
         #expect(cluster.run(a, "SET k old") == "+OK\r\n")

@@ -76,6 +76,12 @@ extension KeyspaceOverrides {
             }
             overflow = choice
         }
+        if let member = reader.member("hedge") {
+            guard let choice = member.value.word.flatMap(Hedge.init(_:)) else {
+                throw member.expected("\"off\", \"p99\", \"p99.9\" or a delay such as \"20ms\"")
+            }
+            hedge = choice
+        }
     }
 
     private func level(_ member: JSON.Member?) throws(SettingsError) -> ReplicaLevel? {

@@ -56,6 +56,40 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         }
     }
 
+    /// How long a read waits before it asks one more replica.
+    public enum Hedge: Equatable, Sendable, CustomStringConvertible {
+        case off
+        /// 1…999 of a thousand answers.
+        case percentile(perMille: Int)
+        case fixed(milliseconds: Int)
+
+        /// Reads `off`, `p99`, `p99.9` or `20ms`, up to 600,000; nil for anything else.
+        public init?(_ text: String) {
+            if text == "off" {
+                self = .off
+            } else if text.hasSuffix("ms") {
+                guard let milliseconds = Int(text.dropLast(2)), 0...600_000 ~= milliseconds else {
+                    return nil
+                }
+                self = .fixed(milliseconds: milliseconds)
+            } else {
+                guard text.hasPrefix("p"), let share = Double(text.dropFirst()), share < 100,
+                    share * 10 >= 1, share * 10 == (share * 10).rounded()
+                else { return nil }
+                self = .percentile(perMille: Int(share * 10))
+            }
+        }
+
+        public var description: String {
+            switch self {
+            case .off: "off"
+            case .percentile(let perMille):
+                perMille % 10 == 0 ? "p\(perMille / 10)" : "p\(perMille / 10).\(perMille % 10)"
+            case .fixed(let milliseconds): "\(milliseconds)ms"
+            }
+        }
+    }
+
     /// What no request may go below.
     public enum Floor: Equatable, Sendable, CustomStringConvertible {
         case none
@@ -101,7 +135,9 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         Bound(name: "readrepair", range: 0...1000, example: 100),
     ]
     static let names =
-        ["n"] + levelNames + ["floor", "conflict", "durability", "sloppy", "overflow", "ttl"]
+        ["n"] + levelNames + [
+            "floor", "conflict", "durability", "sloppy", "overflow", "hedge", "ttl",
+        ]
         + bounds.map(\.name)
 
     public var replicationFactor: Int?
@@ -116,6 +152,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
     /// Whether fallbacks stand in for replicas that are away.
     public var isSloppy: Bool?
     public var overflow: Overflow?
+    public var hedge: Hedge?
     /// Milliseconds after which what is written without its own expiry goes away; 0 for never.
     public var ttlMilliseconds: Int?
     /// Milliseconds that a request may take.
@@ -162,6 +199,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
         if let durability { words.append(("durability", durability.description)) }
         if let isSloppy { words.append(("sloppy", isSloppy ? "on" : "off")) }
         if let overflow { words.append(("overflow", overflow.rawValue)) }
+        if let hedge { words.append(("hedge", hedge.description)) }
         if let ttlMilliseconds { words.append(("ttl", String(ttlMilliseconds))) }
         for (bound, value) in zip(KeyspaceOverrides.bounds, boundValues) {
             if let value { words.append((bound.name, String(value))) }
