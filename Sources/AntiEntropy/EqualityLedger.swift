@@ -16,7 +16,8 @@
 /// (`Coverage`).
 ///
 /// It holds for the lives of both processes, and as long as this one's clock does not go back: an
-/// entry is forgotten when the other node returns under a new identity, and all are with this one's.
+/// entry is forgotten when the other node returns under a new identity, and all are with this
+/// one's.
 ///
 /// Invariant: moments of one link, n and range ascend.
 public struct EqualityLedger: Sendable {

@@ -129,7 +129,8 @@ struct PromiseMessage {
         self.parts = parts
     }
 
-    init(_ flag: UInt8, _ reader: inout ByteReader) throws(DecodeError) {
+    init(_ kind: UInt8, _ flag: UInt8, _ reader: inout ByteReader) throws(DecodeError) {
+        guard kind == PromiseMessage.kind else { throw .invalid("message kind is unknown") }
         guard flag < 2 else { throw .invalid("a promise has an unknown flag") }
         var parts: [Part] = []
         while reader.remaining > 0 {

@@ -159,8 +159,7 @@ enum Message {
         case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
         case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
         case SessionMessage.kinds: self = .session(try SessionMessage(kind, flag, number, &reader))
-        case PromiseMessage.kind: self = .promises(try PromiseMessage(flag, &reader))
-        default: throw .invalid("message kind is unknown")
+        default: self = .promises(try PromiseMessage(kind, flag, &reader))
         }
     }
 

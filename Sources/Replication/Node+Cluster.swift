@@ -160,8 +160,7 @@ extension Node {
             ]),
             ("Persistence", [("loading", "0"), ("disk_full", isDiskFull ? "1" : "0")]),
         ]
-        sections.append(("Refill", refillFields))
-        sections.append(("Collection", collectionFields))
+        sections += [("Refill", refillFields), ("Collection", collectionFields)]
         sections.append(("Stats", counters.named.map { ($0.name, "\($0.value)") }))
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]

@@ -8,8 +8,8 @@ import Ring
 //
 // A tombstone may go once every replica has it, or nothing that it deletes. A replica that keeps
 // the old value and hears nothing of the deletion would bring the value back otherwise, from a hint
-// as well as after a year in a cupboard. Waiting for some days proves nothing; so the replicas prove
-// it to each other, for each key range and n:
+// as well as after a year in a cupboard. Waiting for some days proves nothing; so the replicas
+// prove it to each other, for each key range and n:
 //
 //     promise     Whatever I have stamped or am going to stamp up to P, every replica holds.
 //     collection  C is the least of all replicas' P. What is stamped up to C is settled: a
@@ -27,9 +27,9 @@ import Ring
 // named (`collectionFigures`). Once an operator forgets it (`CLUSTER FORGET`) the others go on.
 //
 // A replica whose own P is less than what somebody collected is not the one that promised: an old
-// disk, a lost one, or a node that was forgotten. It may hold what was deleted. So a node says its P
-// before anything else on a link; from one that is behind nothing is taken (`isKeptOut`), and when
-// it hears that it is behind, it drops whatever it has up to C, which all others hold, and is
+// disk, a lost one, or a node that was forgotten. It may hold what was deleted. So a node says its
+// P before anything else on a link; from one that is behind nothing is taken (`isKeptOut`), and
+// when it hears that it is behind, it drops whatever it has up to C, which all others hold, and is
 // refilled (`Node+Refill`).
 //
 // Promises and collections are multiples of an interval and ranges have their turn by the wall
@@ -94,7 +94,7 @@ extension Node {
     /// The least moment at which one of the other replicas of a range was last equal to this one; a
     /// replica that was removed does not count. No later than what any of their clocks shows, so
     /// that a clock that is ahead for a while binds nobody for long.
-    private func equalSince(_ range: KeyRange, _ n: Int) -> UInt64 {
+    func equalSince(_ range: KeyRange, _ n: Int) -> UInt64 {
         var least = latestBegun.rawValue
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {
@@ -111,7 +111,7 @@ extension Node {
     }
 
     /// The stamp that lies so many milliseconds before another, at the beginning of its interval.
-    private func settling(_ stamp: UInt64, after grace: UInt64) -> UInt64 {
+    func settling(_ stamp: UInt64, after grace: UInt64) -> UInt64 {
         let milliseconds = Stamp(rawValue: stamp).milliseconds
         let interval = configuration.collectionMilliseconds
         guard milliseconds > grace else { return 0 }
@@ -135,179 +135,6 @@ extension Node {
             collection.parts[old.n]?.hintedUntil =
                 now.wallMilliseconds + configuration.hintMillisecondsMax
         }
-    }
-}
-
-// Promises.
-extension Node {
-    /// Promises what can be promised by now, as far as it is of use to anybody.
-    private mutating func promise(_ effects: inout Effects) {
-        guard !isRefilling, !isDiskFull else { return }
-        var marker = CollectionMarker()
-        for n in replicationFactors {
-            collection.prepare(n, links: links.count)
-            let before = collection.parts[n]?.promised
-            let grace = grace(n)
-            for range in KeyRange.all
-            where Int(ranks[Int(range.rawValue)]) < n
-                && collection.candidates.contains(range.rawValue) {
-                let stamp = settling(equalSince(range, n), after: grace)
-                collection.promise(stamp, n, range.rawValue)
-            }
-            guard let part = collection.parts[n], part.promised != before else { continue }
-            marker.parts.append(
-                .init(n: n, hintedUntil: part.hintedUntil, promised: part.promised))
-        }
-        guard !marker.parts.isEmpty else { return }
-        persist(marker, &effects)
-        for index in links.indices where links[index].isUp {
-            tellPromises(to: index, asks: false, &effects)
-        }
-    }
-
-    private func persist(_ marker: CollectionMarker, _ effects: inout Effects) {
-        let start = effects.bytes.count
-        marker.encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
-    }
-
-    /// Says what this node has promised, and what it knows to be collected.
-    mutating func tellPromises(to index: Int, asks: Bool, _ effects: inout Effects) {
-        let parts = collection.replicationFactors.compactMap { n in
-            collection.parts[n].map {
-                PromiseMessage.Part(n: n, promised: $0.promised, known: $0.known)
-            }
-        }
-        let message = PromiseMessage(asks: asks, parts: parts)
-        let frame = effects.bytes.appendMessage(
-            kind: PromiseMessage.kind, flag: asks ? 1 : 0, number: 0
-        ) { message.encode(into: &$0) }
-        send(frame, to: links[index].node, &effects)
-    }
-
-    mutating func heardPromises(
-        _ message: PromiseMessage, from node: NodeID, _ effects: inout Effects
-    ) {
-        guard let index = linkIndex(of: node) else { return }
-        guard message.parts.allSatisfy({ !isAhead(Stamp(rawValue: $0.known.latest)) }) else {
-            counters.refusedAhead += 1
-            return
-        }
-        links[index].hasPromised = true
-        for part in message.parts {
-            collection.prepare(part.n, links: links.count)
-            collection.parts[part.n]?.others[index].raise(to: part.promised)
-            for range in KeyRange.all {
-                collection.learn(part.known[range.rawValue], part.n, range.rawValue)
-            }
-        }
-        catchUp(&effects)
-        for index in links.indices { noteBehind(index) }
-        if message.asks { tellPromises(to: index, asks: false, &effects) }
-    }
-
-    /// A link came up: nothing is taken over it before the other node has shown where it stands.
-    mutating func beginPromises(_ index: Int, _ effects: inout Effects) {
-        links[index].hasPromised = false
-        collection.forgetPromises(of: index)
-        noteBehind(index)
-        tellPromises(to: index, asks: false, &effects)
-    }
-
-    private mutating func noteBehind(_ index: Int) {
-        links[index].isBehind = collection.isBegun && configuration.plantedBug != .behindNotKeptOut
-            && (!links[index].hasPromised || isBehind(index))
-    }
-
-    private func isBehind(_ index: Int) -> Bool {
-        let node = links[index].node
-        return collection.replicationFactors.contains { n in
-            guard let part = collection.parts[n] else { return false }
-            return KeyRange.all.contains { range in
-                part.others[index][range.rawValue] < part.known[range.rawValue]
-                    && ring.position(of: node, in: range).map { $0 < n } ?? false
-            }
-        }
-    }
-
-    /// Whether a message has to be refused because its sender may hold what was deleted.
-    mutating func isKeptOut(
-        _ message: Message, from node: NodeID, _ effects: inout Effects
-    ) -> Bool {
-        switch message {
-        case .replicate(let number, _, _), .hint(let number, _), .handOff(let number, _):
-            acknowledge(number, .overloaded, nil, to: node, &effects)
-        case .replicateDelta(let number, _, _):
-            acknowledge(number, .overloaded, nil, to: node, &effects)
-        case .answer(let number, _, _), .covered(let number, _):
-            declined(OperationID(rawValue: number), by: node, &effects)
-        case .exchange, .refill: break
-        default: return false
-        }
-        counters.keptOut += 1
-        return true
-    }
-}
-
-// Falling behind.
-extension Node {
-    /// Drops whatever may have been deleted while this node, or this disk, was away.
-    private mutating func catchUp(_ effects: inout Effects) {
-        var marker = CollectionMarker()
-        for n in collection.replicationFactors {
-            guard let part = collection.parts[n] else { continue }
-            var dropped = RangeStamps()
-            for range in KeyRange.all
-            where Int(ranks[Int(range.rawValue)]) < n
-                && part.promised[range.rawValue] < part.known[range.rawValue] {
-                dropped[range.rawValue] = part.known[range.rawValue]
-            }
-            guard dropped.latest > 0 else { continue }
-            for range in KeyRange.all where dropped[range.rawValue] > 0 {
-                collection.promise(dropped[range.rawValue], n, range.rawValue)
-            }
-            if configuration.plantedBug != .behindKeepsAll { drop(dropped, n, &effects) }
-            marker.parts.append(
-                .init(n: n, promised: collection.parts[n]?.promised ?? RangeStamps()))
-        }
-        guard !marker.parts.isEmpty else { return }
-        counters.fellBehind += 1
-        distrustMemory()
-        markNothing(&effects)
-        persist(marker, &effects)
-        for index in links.indices where links[index].isUp {
-            tellPromises(to: index, asks: false, &effects)
-        }
-        inquireAll(&effects)
-    }
-
-    private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {
-        let start = effects.bytes.count
-        effects.bytes.append(JournalKind.dropped.rawValue)
-        effects.bytes.append(UInt8(n))
-        stamps.encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
-        counters.droppedBehind += drop(stamps, n)
-    }
-
-    /// - Returns: how many records it was.
-    private mutating func drop(_ stamps: RangeStamps, _ n: Int) -> Int {
-        var count = 0
-        for range in KeyRange.all where stamps[range.rawValue] > 0 {
-            let limit = Stamp(rawValue: stamps[range.rawValue])
-            count += removeRecords(range) { node, record, keyspace in
-                node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
-            }
-        }
-        return count
-    }
-
-    /// Takes back what the journal says about what was dropped.
-    mutating func restoreDropped(_ reader: inout ByteReader) throws(DecodeError) {
-        let n = try CollectionMarker.replicationFactor(&reader)
-        let stamps = try RangeStamps(&reader)
-        try reader.end()
-        _ = drop(stamps, n)
     }
 }
 
@@ -398,12 +225,13 @@ extension Node {
     }
 
     /// Removes the records of a range that `isOver` picks, from memory only.
-    private mutating func removeRecords(
+    mutating func removeRecords(
         _ range: KeyRange, where isOver: (borrowing Node, Record, Int) -> Bool
     ) -> Int {
         var keys: [[UInt8]] = []
         store.visit(range, .min ... .max) { _, record in
-            if isOver(self, record, catalog.index(of: record.key)) { keys.append(Array(record.key)) }
+            guard isOver(self, record, catalog.index(of: record.key)) else { return }
+            keys.append(Array(record.key))
         }
         for key in keys { key.withUnsafeBytes { removeStored($0, catalog.index(of: $0)) } }
         return keys.count

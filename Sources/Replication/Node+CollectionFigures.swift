@@ -40,7 +40,9 @@ extension Node {
     /// The replica of a range, by link index, that is furthest from having promised up to a stamp;
     /// of several the first that is not heard. Nil when all have.
     private func blocker(_ range: KeyRange, _ n: Int, _ stamp: UInt64) -> Int? {
-        guard Int(ranks[Int(range.rawValue)]) < n, let part = collection.parts[n] else { return nil }
+        guard Int(ranks[Int(range.rawValue)]) < n, let part = collection.parts[n] else {
+            return nil
+        }
         var last: (index: Int, stamp: UInt64)?
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {

@@ -120,17 +120,7 @@ extension Node {
             return false
         }
         guard n > 1 else { return true }
-        if isContradicted || isOutrun {
-            counters.unavailable += 1
-            ledger.failed(keyspace, .write, .refused)
-            fail(
-                target,
-                isContradicted
-                    ? "CLOCK this node's clock is far from all others; nothing was written"
-                    : "CLOCK this node's clock shows a time that is settled; nothing was written",
-                &effects)
-            return false
-        }
+        guard mayStamp(keyspace, target, &effects) else { return false }
         let location = KeyLocation(keyspace: keyspace, address: address)
         let reachable = reachableHolders(of: location, intent.levels.primaryWriteQuorum)
         guard reachable < intent.levels.writeQuorum else { return true }
@@ -139,6 +129,24 @@ extension Node {
             target,
             text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
                 + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
+        return false
+    }
+
+    /// Refuses what this node's clock could not name.
+    private mutating func mayStamp(
+        _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        let refusal: StaticString
+        if isContradicted {
+            refusal = "CLOCK this node's clock is far from all others; nothing was written"
+        } else if isOutrun {
+            refusal = "CLOCK this node's clock shows a time that is settled; nothing was written"
+        } else {
+            return true
+        }
+        counters.unavailable += 1
+        ledger.failed(keyspace, .write, .refused)
+        fail(target, refusal, &effects)
         return false
     }
 

@@ -50,8 +50,8 @@ public struct NodeConfiguration: Sendable {
     /// Milliseconds after which a hint is given up. A tombstone has to stay longer than this after
     /// every replica is known to have it: a hint may bring back what it deleted until then.
     public var hintMillisecondsMax: UInt64 = 3 * 3_600_000
-    /// Milliseconds after which a deletion that all replicas know of may be forgotten: longer than a
-    /// request takes, on clocks that differ by the bound. Where fallbacks take writes, the age of
+    /// Milliseconds after which a deletion that all replicas know of may be forgotten: longer than
+    /// a request takes, on clocks that differ by the bound. Where fallbacks take writes, the age of
     /// hints comes to it.
     public var collectionGraceMilliseconds: UInt64 = 10_000
     /// Milliseconds between two looks at what can be forgotten.

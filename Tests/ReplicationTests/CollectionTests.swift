@@ -234,7 +234,7 @@ struct CollectionTests {
         }
     }
 
-    @Test("a counter that was deleted and forgotten begins anew, also where it is not forgotten yet")
+    @Test("a counter that was deleted and forgotten begins anew, also where it is remembered")
     func counter() throws {
         let cluster = cluster()
         #expect(cluster.run(a, "KEYSPACE CREATE t conflict=crdt") == "+OK\r\n")

@@ -1,0 +1,179 @@
+import AntiEntropy
+import Base
+import Causality
+import Coding
+import Ring
+
+// Promises between replicas of what they all hold, and what becomes of one that turns out to have
+// forgotten its own (`Node+Collection`).
+extension Node {
+    /// Promises what can be promised by now, as far as it is of use to anybody.
+    mutating func promise(_ effects: inout Effects) {
+        guard !isRefilling, !isDiskFull else { return }
+        var marker = CollectionMarker()
+        for n in replicationFactors {
+            collection.prepare(n, links: links.count)
+            let before = collection.parts[n]?.promised
+            let grace = grace(n)
+            for range in KeyRange.all
+            where Int(ranks[Int(range.rawValue)]) < n
+                && collection.candidates.contains(range.rawValue) {
+                let stamp = settling(equalSince(range, n), after: grace)
+                collection.promise(stamp, n, range.rawValue)
+            }
+            guard let part = collection.parts[n], part.promised != before else { continue }
+            marker.parts.append(
+                .init(n: n, hintedUntil: part.hintedUntil, promised: part.promised))
+        }
+        guard !marker.parts.isEmpty else { return }
+        persist(marker, &effects)
+        for index in links.indices where links[index].isUp {
+            tellPromises(to: index, asks: false, &effects)
+        }
+    }
+
+    private func persist(_ marker: CollectionMarker, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        marker.encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+    }
+
+    /// Says what this node has promised, and what it knows to be collected.
+    mutating func tellPromises(to index: Int, asks: Bool, _ effects: inout Effects) {
+        let parts = collection.replicationFactors.compactMap { n in
+            collection.parts[n].map {
+                PromiseMessage.Part(n: n, promised: $0.promised, known: $0.known)
+            }
+        }
+        let message = PromiseMessage(asks: asks, parts: parts)
+        let frame = effects.bytes.appendMessage(
+            kind: PromiseMessage.kind, flag: asks ? 1 : 0, number: 0
+        ) { message.encode(into: &$0) }
+        send(frame, to: links[index].node, &effects)
+    }
+
+    mutating func heardPromises(
+        _ message: PromiseMessage, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node) else { return }
+        guard message.parts.allSatisfy({ !isAhead(Stamp(rawValue: $0.known.latest)) }) else {
+            counters.refusedAhead += 1
+            return
+        }
+        links[index].hasPromised = true
+        for part in message.parts {
+            collection.prepare(part.n, links: links.count)
+            collection.parts[part.n]?.others[index].raise(to: part.promised)
+            for range in KeyRange.all {
+                collection.learn(part.known[range.rawValue], part.n, range.rawValue)
+            }
+        }
+        catchUp(&effects)
+        for index in links.indices { noteBehind(index) }
+        if message.asks { tellPromises(to: index, asks: false, &effects) }
+    }
+
+    /// A link came up: nothing is taken over it before the other node has shown where it stands.
+    mutating func beginPromises(_ index: Int, _ effects: inout Effects) {
+        links[index].hasPromised = false
+        collection.forgetPromises(of: index)
+        noteBehind(index)
+        tellPromises(to: index, asks: false, &effects)
+    }
+
+    mutating func noteBehind(_ index: Int) {
+        links[index].isBehind = collection.isBegun && configuration.plantedBug != .behindNotKeptOut
+            && (!links[index].hasPromised || isBehind(index))
+    }
+
+    private func isBehind(_ index: Int) -> Bool {
+        let node = links[index].node
+        return collection.replicationFactors.contains { n in
+            guard let part = collection.parts[n] else { return false }
+            return KeyRange.all.contains { range in
+                part.others[index][range.rawValue] < part.known[range.rawValue]
+                    && ring.position(of: node, in: range).map { $0 < n } ?? false
+            }
+        }
+    }
+
+    /// Whether a message has to be refused because its sender may hold what was deleted.
+    mutating func isKeptOut(
+        _ message: Message, from node: NodeID, _ effects: inout Effects
+    ) -> Bool {
+        switch message {
+        case .replicate(let number, _, _), .hint(let number, _), .handOff(let number, _):
+            acknowledge(number, .overloaded, nil, to: node, &effects)
+        case .replicateDelta(let number, _, _):
+            acknowledge(number, .overloaded, nil, to: node, &effects)
+        case .answer(let number, _, _), .covered(let number, _):
+            declined(OperationID(rawValue: number), by: node, &effects)
+        case .exchange, .refill: break
+        default: return false
+        }
+        counters.keptOut += 1
+        return true
+    }
+}
+
+// Falling behind.
+extension Node {
+    /// Drops whatever may have been deleted while this node, or this disk, was away.
+    private mutating func catchUp(_ effects: inout Effects) {
+        var marker = CollectionMarker()
+        for n in collection.replicationFactors {
+            guard let part = collection.parts[n] else { continue }
+            var dropped = RangeStamps()
+            for range in KeyRange.all
+            where Int(ranks[Int(range.rawValue)]) < n
+                && part.promised[range.rawValue] < part.known[range.rawValue] {
+                dropped[range.rawValue] = part.known[range.rawValue]
+            }
+            guard dropped.latest > 0 else { continue }
+            for range in KeyRange.all where dropped[range.rawValue] > 0 {
+                collection.promise(dropped[range.rawValue], n, range.rawValue)
+            }
+            if configuration.plantedBug != .behindKeepsAll { drop(dropped, n, &effects) }
+            marker.parts.append(
+                .init(n: n, promised: collection.parts[n]?.promised ?? RangeStamps()))
+        }
+        guard !marker.parts.isEmpty else { return }
+        counters.fellBehind += 1
+        distrustMemory()
+        markNothing(&effects)
+        persist(marker, &effects)
+        for index in links.indices where links[index].isUp {
+            tellPromises(to: index, asks: false, &effects)
+        }
+        inquireAll(&effects)
+    }
+
+    private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {
+        let start = effects.bytes.count
+        effects.bytes.append(JournalKind.dropped.rawValue)
+        effects.bytes.append(UInt8(n))
+        stamps.encode(into: &effects.bytes)
+        effects.add(.persist(start..<effects.bytes.count))
+        counters.droppedBehind += drop(stamps, n)
+    }
+
+    /// - Returns: how many records it was.
+    private mutating func drop(_ stamps: RangeStamps, _ n: Int) -> Int {
+        var count = 0
+        for range in KeyRange.all where stamps[range.rawValue] > 0 {
+            let limit = Stamp(rawValue: stamps[range.rawValue])
+            count += removeRecords(range) { node, record, keyspace in
+                node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
+            }
+        }
+        return count
+    }
+
+    /// Takes back what the journal says about what was dropped.
+    mutating func restoreDropped(_ reader: inout ByteReader) throws(DecodeError) {
+        let n = try CollectionMarker.replicationFactor(&reader)
+        let stamps = try RangeStamps(&reader)
+        try reader.end()
+        _ = drop(stamps, n)
+    }
+}
