@@ -39,6 +39,8 @@ struct KeyspaceCatalog {
     /// Whether any keyspace merges typed values.
     private(set) var hasTyped = false
     private let hashKey: UInt64
+    /// Names of what the journal brought.
+    private var restored: [[UInt8]] = []
 
     init(hashKey: UInt64) {
         self.hashKey = hashKey
@@ -97,15 +99,17 @@ struct KeyspaceCatalog {
     }
 
     /// Puts definitions from the journal in the place of what the configuration said under their
-    /// names.
+    /// names. Behind a checkpoint the journal may begin with older ones than the checkpoint's: what
+    /// was emptied stays so.
     mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
         for definition in try KeyspaceCatalog.definitions(decoding: &reader) {
-            if let index = position(named: definition.name) {
+            if let index = position(named: definition.name), !restored.contains(definition.name) {
                 definitions[index] = definition
                 update(index)
             } else {
                 _ = try join(definition)
             }
+            if !restored.contains(definition.name) { restored.append(definition.name) }
         }
     }
 

@@ -37,8 +37,8 @@ import Ring
 //
 // With one replica there is nobody to ask: what is as old as the grace goes.
 //
-// Nothing is written to the journal when a record goes: after a restart it is there again, and goes
-// again. It stays out of the next checkpoint.
+// The journal learns that a record went: what a replay takes from before would not meet what
+// replaced it any more, where a checkpoint left that out.
 extension Node {
     /// At a heartbeat.
     mutating func tendCollection(_ effects: inout Effects) {
@@ -153,7 +153,9 @@ extension Node {
         collection.nextSlot = slot + 1
         let due = (0..<count).map { KeyRange(UInt8(truncatingIfNeeded: slot - $0)) }
         settle(due, &effects)
-        for range in due where collection.candidates.contains(range.rawValue) { sweep(range) }
+        for range in due where collection.candidates.contains(range.rawValue) {
+            sweep(range, &effects)
+        }
     }
 
     /// Raises what is collected to what all replicas have promised by now.
@@ -191,12 +193,12 @@ extension Node {
     }
 
     /// Removes what is settled and holds no value.
-    private mutating func sweep(_ range: KeyRange) {
+    private mutating func sweep(_ range: KeyRange, _ effects: inout Effects) {
         let alone = settling(
             latestBegun.rawValue, after: configuration.collectionGraceMilliseconds)
         var (oldest, isMoreLeft) = (UInt64(0), false)
         var collected = (tombstones: 0, expired: 0, emptied: 0)
-        _ = removeRecords(range) { node, record, keyspace in
+        let gone = removeRecords(range) { node, record, keyspace in
             let active = node.catalog.active[keyspace]
             guard record.dot.stamp > active.truncatedAt else {
                 collected.emptied += 1
@@ -217,6 +219,7 @@ extension Node {
             }
             return false
         }
+        for key in gone { key.withUnsafeBytes { forget($0, catalog.index(of: $0), &effects) } }
         counters.tombstonesCollected += collected.tombstones
         counters.expiredCollected += collected.expired
         counters.emptiedCollected += collected.emptied
@@ -225,16 +228,18 @@ extension Node {
     }
 
     /// Removes the records of a range that `isOver` picks, from memory only.
+    ///
+    /// - Returns: their keys.
     mutating func removeRecords(
         _ range: KeyRange, where isOver: (borrowing Node, Record, Int) -> Bool
-    ) -> Int {
+    ) -> [[UInt8]] {
         var keys: [[UInt8]] = []
         store.visit(range, .min ... .max) { _, record in
             guard isOver(self, record, catalog.index(of: record.key)) else { return }
             keys.append(Array(record.key))
         }
         for key in keys { key.withUnsafeBytes { removeStored($0, catalog.index(of: $0)) } }
-        return keys.count
+        return keys
     }
 
     /// Forgets what is stored of a key.

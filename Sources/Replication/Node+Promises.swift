@@ -82,7 +82,7 @@ extension Node {
     }
 
     mutating func noteBehind(_ index: Int) {
-        links[index].isBehind = collection.isBegun && configuration.plantedBug != .behindNotKeptOut
+        links[index].isBehind = collection.isBegun
             && (!links[index].hasPromised || isBehind(index))
     }
 
@@ -154,19 +154,25 @@ extension Node {
         effects.bytes.append(UInt8(n))
         stamps.encode(into: &effects.bytes)
         effects.add(.persist(start..<effects.bytes.count))
-        counters.droppedBehind += drop(stamps, n)
-    }
-
-    /// - Returns: how many records it was.
-    private mutating func drop(_ stamps: RangeStamps, _ n: Int) -> Int {
-        var count = 0
         for range in KeyRange.all where stamps[range.rawValue] > 0 {
             let limit = Stamp(rawValue: stamps[range.rawValue])
-            count += removeRecords(range) { node, record, keyspace in
+            counters.droppedBehind += removeRecords(range) { node, record, keyspace in
                 node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
-            }
+            }.count
+            keepAgain(range, n, &effects)
         }
-        return count
+    }
+
+    /// A replay drops everything of the range, as it mixes what is there now with what was.
+    private func keepAgain(_ range: KeyRange, _ n: Int, _ effects: inout Effects) {
+        store.visit(range, .min ... .max) { _, record in
+            let keyspace = catalog.index(of: record.key)
+            guard catalog.active[keyspace].n == n, isKeptOnDisk(record) else { return }
+            let start = effects.bytes.count
+            effects.bytes.append(JournalKind.record.rawValue)
+            appendWhole(record, into: &effects.bytes)
+            effects.add(.append(start..<effects.bytes.count))
+        }
     }
 
     /// Takes back what the journal says about what was dropped.
@@ -174,6 +180,8 @@ extension Node {
         let n = try CollectionMarker.replicationFactor(&reader)
         let stamps = try RangeStamps(&reader)
         try reader.end()
-        _ = drop(stamps, n)
+        for range in KeyRange.all where stamps[range.rawValue] > 0 {
+            _ = removeRecords(range) { node, _, keyspace in node.catalog.active[keyspace].n == n }
+        }
     }
 }

@@ -94,8 +94,6 @@ public struct NodeConfiguration: Sendable {
         case collectionForgotten
         /// A node with an old disk keeps what was deleted meanwhile.
         case behindKeepsAll
-        /// What a node with an old disk brings is taken.
-        case behindNotKeptOut
         /// A hint is forgotten when it is sent.
         case hintForgottenWhenSent
         /// Hints go to whoever comes after their node, and who gets one asks nothing.

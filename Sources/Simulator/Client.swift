@@ -10,6 +10,8 @@ struct Client {
             case read
             case siblings
             case expire
+            /// A key of which nothing is to be left.
+            case bury(key: Int)
             case definition
             /// An operator's command.
             case administration(Administration)

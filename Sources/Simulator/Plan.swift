@@ -36,6 +36,8 @@ struct Plan {
     var boundedReadsPerMille = 0
     /// Milliseconds after which what is deleted may be forgotten, and between two looks.
     var collection: (grace: UInt64, interval: UInt64) = (0, 1)
+    /// At the end all is deleted, and a disk from before returns.
+    var hasRelic = false
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -74,6 +76,7 @@ struct Plan {
     private mutating func drawCollection(_ seed: UInt64) {
         var random = PRNG(seed: seed ^ 0x43_4F_4C_4C)
         collection = (1_200 + UInt64(random.below(1_000)), 200 + UInt64(random.below(800)))
+        hasRelic = random.chance(perMille: 400)
     }
 
     /// Milliseconds that fallbacks keep a hint: longer than a run.
@@ -268,8 +271,12 @@ enum Phase: Int {
     case firstReads, writes, secondReads
     /// Nothing may be left to repair.
     case lastReads
+    /// In some runs everything is deleted.
+    case burying
     /// Whatever was deleted has to be forgotten.
     case collecting
+    /// In some runs an old disk returns.
+    case haunting
     case end
 }
 

@@ -66,8 +66,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case collectionForgotten = "collection-forgotten"
     /// A node with an old disk keeps what was deleted and forgotten elsewhere.
     case behindKeepsAll = "old-disk-keeps-all"
-    /// What a node with an old disk sends is taken before it is up to date.
-    case behindNotKeptOut = "old-disk-not-kept-out"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
 }

@@ -158,6 +158,7 @@ extension World {
     ) throws(RecoveryError) -> RecoveryReport {
         let dropsTombstones = plant == .tombstonesDropped
         return try Recovery.run(on: machine.disk, policy: policy) { payload in
+            note("\(machine.node) reads \(World.describe(payload: payload))")
             if dropsTombstones, payload.count > 5, payload[0] == 1, payload[5] & 1 == 1 { return }
             do throws(DecodeError) { try node.restore(payload) } catch {
                 violate("\(machine.node) wrote a record that it cannot read: \(error)")
@@ -258,7 +259,6 @@ extension World {
         case .collectedBeforeHints: .collectedBeforeHints
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
-        case .behindNotKeptOut: .behindNotKeptOut
         case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }

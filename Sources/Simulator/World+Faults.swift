@@ -8,8 +8,8 @@ extension World {
     /// Everything is healed and every request has to succeed.
     var isLive: Bool {
         switch phase {
-        case .safety, .healing, .collecting, .end: false
-        case .firstReads, .writes, .secondReads, .lastReads: true
+        case .safety, .healing, .collecting, .haunting, .end: false
+        case .firstReads, .writes, .secondReads, .lastReads, .burying: true
         }
     }
 
@@ -226,23 +226,18 @@ extension World {
             checkConvergence()
             assign()
         case .writes, .secondReads, .lastReads: assign()
-        case .collecting:
+        case .burying:
             let repaired = repairs - repairsBefore
             if repaired != 0 { violate("\(repaired) reads found something to repair at the end") }
-            schedule(.phase(.end), after: plan.collectionEnd)
+            plan.hasRelic ? bury() : enter(.collecting)
+        case .collecting: schedule(.phase(.haunting), after: plan.collectionEnd)
+        case .haunting:
+            checkConvergence()
+            checkCollected()
+            plan.hasRelic ? haunt() : enter(.end)
         case .end:
             checkConvergence()
-            for machine in machines { checkCollected(machine) }
-        }
-    }
-
-    /// Nothing that is deleted, expired or emptied away takes room for ever.
-    private func checkCollected(_ machine: Machine) {
-        for keyspace in machine.process?.node.keyspaceFigures ?? []
-        where keyspace.contents.tombstones > 0 {
-            violate(
-                "\(machine.node) keeps \(keyspace.contents.tombstones) tombstones of "
-                    + keyspace.name)
+            if plan.hasRelic { checkBuried() }
         }
     }
 
@@ -283,7 +278,7 @@ extension World {
     }
 
     /// Gives every key to some client.
-    private func assign() {
+    func assign() {
         for index in clients.indices { clients[index].script = [] }
         for key in history.keys.indices {
             clients[key % clients.count].script.append(key)
@@ -310,23 +305,8 @@ extension World {
     func checkConvergence() {
         var states: [[[UInt8]: [UInt8]]] = []
         for machine in machines {
-            var held: [[UInt8]: [UInt8]] = [:]
-            guard let process = machine.process else {
-                return violate("\(machine.node) is down although everything is healed")
-            }
-            var cursor: UInt64?
-            repeat {
-                var piece = ByteBuffer(capacity: 65_536)
-                cursor = process.node.exportState(from: cursor, bytesMax: 65_536, into: &piece)
-                World.eachPayload(of: piece) { payload in
-                    guard payload[0] == 1, let key = World.key(of: payload),
-                        let base = payload.baseAddress, process.node.counts(Record(at: base + 1)),
-                        !isForgettable(Record(at: base + 1))
-                    else { return }
-                    held[key] = Array(payload)
-                }
-            } while cursor != nil
-            states.append(held)
+            let held = records(of: machine).map { ($0.key, $0.payload) }
+            states.append(Dictionary(held) { $1 })
         }
         for key in history.keys.indices {
             let holders = history.replicas(of: key)
@@ -345,17 +325,6 @@ extension World {
             }
         }
         checkDefinitions()
-    }
-
-    /// Whether some replica may have forgotten a record that another one is about to forget.
-    private func isForgettable(_ record: Record) -> Bool {
-        machines.contains { $0.process?.node.isForgettable(record) ?? false }
-    }
-
-    private static func key(of payload: UnsafeRawBufferPointer) -> [UInt8]? {
-        guard payload.count > 33 else { return nil }
-        let count = Int(payload[7]) | Int(payload[8]) << 8
-        return Array(payload[33..<33 + count])
     }
 
     private func checkDefinitions() {

@@ -191,7 +191,9 @@ extension World {
         }
         guard let key = clients[index].script.popLast() else { return false }
         let keyspace = plan.keyspaces[history.keys[key].keyspace]
-        if keyspace.isTyped {
+        if phase == .burying {
+            buryKey(index, key)
+        } else if keyspace.isTyped {
             makeScriptedTyped(index, key)
         } else if phase == .writes {
             keyspace.isSiblings
@@ -210,6 +212,10 @@ extension World {
     func settle(_ request: Client.Request, _ reply: RedisReply, _ index: Int) {
         if reply.failure?.hasPrefix("DISKFULL") == true { counters.diskFullRefusals += 1 }
         if isLive, let failure = reply.failure {
+            if case .bury(let key) = request.answer, failure.hasPrefix("OVERLOADED") {
+                clients[index].script.append(key)
+                return scheduleClient(index, after: 20_000_000)
+            }
             let isCrowded = failure.hasPrefix("SIBLINGS too many")
             if isCrowded || failure.hasPrefix("OVERLOADED"),
                 let operation = request.operations.first {
@@ -230,7 +236,7 @@ extension World {
         case .read: settleRead(request.operations[0], reply)
         case .siblings: settleSiblings(request.operations[0], reply, index)
         case .several: settleSeveral(request.operations, reply)
-        case .expire: break
+        case .expire, .bury: break
         case .typed(let question): settle(question, request.operations, reply)
         case .told: clients[index].told.append(reply)
         case .administration(let change): settle(change, reply, index)

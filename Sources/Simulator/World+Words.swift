@@ -29,9 +29,9 @@ extension World {
         ]
         let number = payload.loadUnaligned(fromByteOffset: 2, as: UInt64.self)
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
-        let sessions = ["report", "equal trees", "session command", "session reply"]
+        let sessions = ["report", "equal trees", "session command", "session reply", "promises"]
         let kind = Int(payload[0])
-        let word = 20...23 ~= kind ? sessions[kind - 20] : names[min(kind, names.count - 1)]
+        let word = 20...24 ~= kind ? sessions[kind - 20] : names[min(kind, names.count - 1)]
         let name = "\(word) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1, 17: return name + " " + describe(record: rest)
@@ -44,14 +44,14 @@ extension World {
         case 12:
             let questions = ["roots", "branches", "leaves", "keys", "wanted", "held"]
             return "exchange of \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
-        case 13:
+        case 15:
             let questions = ["inquiry", "same", "sums", "differing", "states", "lacked"]
             return "refill's \(questions[min(Int(rest[0]), 5)]), \(rest.count) bytes"
         default: return name
         }
     }
 
-    private static func describe(payload: UnsafeRawBufferPointer) -> String {
+    static func describe(payload: UnsafeRawBufferPointer) -> String {
         let rest = UnsafeRawBufferPointer(rebasing: payload[1...])
         switch payload[0] {
         case 1: return describe(record: rest)
@@ -65,6 +65,8 @@ extension World {
         case 8:
             return "end of the hint for node \(Int(rest[0]) | Int(rest[1]) << 8) of "
                 + String(decoding: rest[2...], as: UTF8.self)
+        case 9: return "what it promised and collected"
+        case 10: return "what it dropped"
         default: return "definitions"
         }
     }
