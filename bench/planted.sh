@@ -2,22 +2,24 @@
 # How many seeds the simulator needs to find each planted bug (`PlantedBug`): its power, measured.
 #
 # Seen with seeds 1 to 900:
-#   acknowledge-before-sync 14          rot-accepted 57
-#   w-off-by-one 2                      sync-retried-after-eio 17
-#   read-repair-with-fresh-stamp 152    tombstones-dropped-at-restart 23
-#   identity-reused 17                  unknown-told-as-failed 2
-#   lww-where-siblings-promised 1       refusal-counts-as-answer 6
-#   merge-keeps-stored-side 1           interval-forgotten 56
-#   emptied-by-own-clock 3              exchange-skips-tombstones 1
-#   exchange-asks-nothing 1             emptied-answers-at-once 4
-#   refill-forgotten-by-crash 4         refill-from-one 4
-#   hint-for-anyone 48                  session-forgets-evicted 23
-#   uncovered-read-answers 23           closed-across-broken-link 47
-#   groundless-delta-acknowledged 105   removes-skip-catch-up 103
-#   deltas-not-kept 15                  covered-blindly 17
-#   mixed-states-not-truncated 1912, with more seeds
-# Not found by these seeds, though other plans found them sooner (at 6 and 279):
-#   hint-forgotten-when-sent, stand-in-without-history
+#   acknowledge-before-sync 14            w-off-by-one 5
+#   read-repair-with-fresh-stamp 35       identity-reused 9
+#   lww-where-siblings-promised 1         merge-keeps-stored-side 1
+#   rot-accepted 108                      sync-retried-after-eio 9
+#   tombstones-dropped-at-restart 9       unknown-told-as-failed 1
+#   refusal-counts-as-answer 6            interval-forgotten 110
+#   emptied-by-own-clock 3                exchange-skips-tombstones 1
+#   exchange-asks-nothing 1               emptied-answers-at-once 22
+#   refill-forgotten-by-crash 204         refill-from-one 380
+#   hint-forgotten-when-sent 633          hint-for-anyone 6
+#   session-forgets-evicted 18            uncovered-read-answers 5
+#   closed-across-broken-link 109         groundless-delta-acknowledged 603
+#   removes-skip-catch-up 17              deltas-not-kept 6
+#   covered-blindly 6                     mixed-states-not-truncated 578
+#   tombstones-collected-unheard 1        tombstones-collected-before-hints 153
+#   collection-forgotten 9                old-disk-keeps-all 9
+#   overflow-keeps-newest 3
+# Not found by these seeds, though another plan found it at 279: stand-in-without-history
 # A change of the node or of the plan moves these; `SimulationTests` then says so.
 #
 # usage: bench/planted.sh [SEEDS]   seeds 1..SEEDS, 3000 unless told otherwise

@@ -16,21 +16,22 @@ import Testing
 
     /// `bench/planted.sh` counts how many seeds each takes; these are the first that find it.
     private static let found: [(PlantedBug, UInt64)] = [
-        (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 2), (.repairWithFreshStamp, 152),
-        (.identityReused, 17), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 1),
-        (.rotAccepted, 57), (.syncRetried, 17), (.tombstonesDropped, 23), (.unknownToldAsFailed, 2),
-        (.refusalCountsAsAnswer, 6), (.intervalForgotten, 56), (.emptiedByOwnClock, 3),
-        (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1), (.emptiedAnswersAtOnce, 4),
-        (.refillForgotten, 4), (.refillFromOne, 4), (.hintForAnyone, 48),
-        (.sessionForgetsEvicted, 23), (.uncoveredReadAnswers, 23), (.closedAcrossBrokenLink, 47),
-        (.groundlessAcknowledged, 105), (.removesUnheard, 103), (.deltasNotKept, 15),
-        (.coveredBlindly, 17), (.statesNotTruncated, 1_912),
-        (.overflowKeepsNewest, 3), (.collectedUnheard, 1), (.collectedBeforeHints, 1),
-        (.collectionForgotten, 1), (.behindKeepsAll, 1), (.behindNotKeptOut, 1),
+        (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 35),
+        (.identityReused, 9), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 1),
+        (.rotAccepted, 108), (.syncRetried, 9), (.tombstonesDropped, 9),
+        (.unknownToldAsFailed, 1), (.refusalCountsAsAnswer, 6), (.intervalForgotten, 110),
+        (.emptiedByOwnClock, 3), (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1),
+        (.emptiedAnswersAtOnce, 22), (.refillForgotten, 204), (.refillFromOne, 380),
+        (.hintForgottenWhenSent, 633), (.hintForAnyone, 6), (.sessionForgetsEvicted, 18),
+        (.uncoveredReadAnswers, 5), (.closedAcrossBrokenLink, 109),
+        (.groundlessAcknowledged, 603), (.removesUnheard, 17), (.deltasNotKept, 6),
+        (.coveredBlindly, 6), (.statesNotTruncated, 578), (.collectedUnheard, 1),
+        (.collectedBeforeHints, 153), (.collectionForgotten, 9), (.behindKeepsAll, 9),
+        (.overflowKeepsNewest, 3),
     ]
 
     /// Not found by the seeds 1 to 900 of this plan, which other plans found sooner.
-    private static let rare: Set<PlantedBug> = [.hintForgottenWhenSent, .standInWithoutHistory]
+    private static let rare: Set<PlantedBug> = [.standInWithoutHistory]
 
     @Test("a planted bug is found at its seed", arguments: found)
     func planted(bug: PlantedBug, seed: UInt64) {
