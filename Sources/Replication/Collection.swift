@@ -59,6 +59,12 @@ struct Collection {
         isBegun = isBegun || stamp > 0
     }
 
+    /// What this node once held may be gone, deletions among it: it is behind whatever anybody has
+    /// collected. What it stamps stays later than what it promised.
+    mutating func distrust() {
+        for n in parts.indices { parts[n]?.promised = RangeStamps() }
+    }
+
     /// A link came up, or went down: what was promised over it has to be said again.
     mutating func forgetPromises(of link: Int) {
         for n in parts.indices { parts[n]?.others[link] = RangeStamps() }

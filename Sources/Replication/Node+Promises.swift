@@ -119,33 +119,38 @@ extension Node {
 // Falling behind.
 extension Node {
     /// Drops whatever may have been deleted while this node, or this disk, was away.
-    private mutating func catchUp(_ effects: inout Effects) {
-        var marker = CollectionMarker()
-        for n in collection.replicationFactors {
-            guard let part = collection.parts[n] else { continue }
-            var dropped = RangeStamps()
-            for range in KeyRange.all
-            where Int(ranks[Int(range.rawValue)]) < n
-                && part.promised[range.rawValue] < part.known[range.rawValue] {
-                dropped[range.rawValue] = part.known[range.rawValue]
-            }
-            guard dropped.latest > 0 else { continue }
-            for range in KeyRange.all where dropped[range.rawValue] > 0 {
-                collection.promise(dropped[range.rawValue], n, range.rawValue)
-            }
-            if configuration.plantedBug != .behindKeepsAll { drop(dropped, n, &effects) }
-            marker.parts.append(
-                .init(n: n, promised: collection.parts[n]?.promised ?? RangeStamps()))
-        }
-        guard !marker.parts.isEmpty else { return }
+    mutating func catchUp(_ effects: inout Effects) {
+        guard !missed.isEmpty else { return }
         counters.fellBehind += 1
         distrustMemory()
         markNothing(&effects)
+        var marker = CollectionMarker()
+        for (n, stamps) in missed {
+            if configuration.plantedBug != .behindKeepsAll { drop(stamps, n, &effects) }
+            for range in KeyRange.all {
+                collection.promise(stamps[range.rawValue], n, range.rawValue)
+            }
+            marker.parts.append(.init(n: n, promised: stamps))
+        }
         persist(marker, &effects)
         for index in links.indices where links[index].isUp {
             tellPromises(to: index, asks: false, &effects)
         }
         inquireAll(&effects)
+    }
+
+    /// By n, up to when others have collected what this node has not promised to know.
+    private var missed: [(n: Int, stamps: RangeStamps)] {
+        collection.replicationFactors.compactMap { n in
+            guard let part = collection.parts[n] else { return nil }
+            var stamps = RangeStamps()
+            for range in KeyRange.all
+            where Int(ranks[Int(range.rawValue)]) < n
+                && part.promised[range.rawValue] < part.known[range.rawValue] {
+                stamps[range.rawValue] = part.known[range.rawValue]
+            }
+            return stamps.latest > 0 ? (n, stamps) : nil
+        }
     }
 
     private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {

@@ -83,6 +83,7 @@ extension Node {
         guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else { return }
         isRefilling = true
         refill = Refill()
+        collection.distrust()
     }
 
     /// The disk holds what a life with this epoch wrote, as far as it says. Called before the first
@@ -98,6 +99,7 @@ extension Node {
         self.previousEpoch = nil
         distrustMemory()
         markNothing(&effects)
+        catchUp(&effects)
         inquireAll(&effects)
     }
 

@@ -179,6 +179,28 @@ struct CollectionTests {
         #expect(cluster.run(a, "GET k R ALL") == "$1\r\nv\r\n")
     }
 
+    @Test("12: a node whose damaged disk lost a deletion does not bring back what it deleted")
+    func damaged() throws {
+        let cluster = cluster()
+        #expect(cluster.run(a, "SET k v W ALL") == "+OK\r\n")
+        cluster.pass(milliseconds: 1_000, by: 20)
+        let before = cluster.journals[c, default: []].count
+        #expect(cluster.run(a, "DEL k W ALL") == ":1\r\n")
+        settle(cluster)
+        #expect(records(cluster) == [0, 0, 0])
+        // Of what was written since, the damage spares what the node had promised.
+        let journal = cluster.journals[c, default: []]
+        let spared = journal.prefix(before) + journal.dropFirst(before).filter { $0[0] == 9 }
+        isolate(a, b, c, in: cluster)
+        try cluster.restart(c, epoch: 2_000, on: Array(spared), after: 1)
+        cluster.with(c) { $0.distrustMemory() }
+        #expect(records(cluster, c) == 1)
+        cluster.cut = []
+        settle(cluster)
+        #expect(records(cluster) == [0, 0, 0])
+        for node in cluster.ids { #expect(cluster.run(node, "GET k R 1") == "$-1\r\n") }
+    }
+
     @Test("2: a hint of before the deletion does not touch what was written after it")
     func fallback() throws {
         let cluster = cluster()
