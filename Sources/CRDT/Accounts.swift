@@ -96,13 +96,13 @@ struct Accounts: Equatable, Sendable {
         accounts[bound.identity] = account
     }
 
-    /// Forgets what was added, and what was deleted, up to a stamp.
+    /// Forgets the accounts of identities that added nothing after a stamp. What others had added
+    /// before, without having heard of this, stays in their totals; what was deleted of it does not
+    /// come back.
     mutating func truncate(through stamp: Stamp) {
         var kept = SortedMap<ReplicaIdentity, Account>()
         for (identity, account) in accounts where stamp < account.current.stamp {
-            var rest = account
-            if rest.reset.stamp <= stamp { rest.reset = Account.Balance() }
-            kept[identity] = rest
+            kept[identity] = account
         }
         accounts = kept
     }
