@@ -205,12 +205,7 @@ struct CollectionTests {
     func fallback() throws {
         let cluster = cluster()
         #expect(cluster.run(a, "KEYSPACE CREATE s n=2 r=1 w=1 sloppy=on") == "+OK\r\n")
-        let ring = Ring(members: cluster.ids.map { Member($0) }, epoch: 1)
-        let key = try #require(
-            (0..<100).lazy.map { "s:\($0)" }.first { key in
-                let range = Array(key.utf8).withUnsafeBytes { KeyRange(Slot(key: $0)) }
-                return Array(ring.primaries(of: range, replicationFactor: 2)) == [a, b]
-            })
+        let key = try key(on: [a, b], of: cluster)
         isolate(b, in: cluster)
         cluster.pass(milliseconds: 2_000, by: 20)
         #expect(cluster.run(a, "SET \(key) old W 2") == "+OK\r\n")
@@ -226,6 +221,33 @@ struct CollectionTests {
         cluster.cut = []
         settle(cluster)
         for node in cluster.ids { #expect(cluster.run(node, "GET \(key)") == "$3\r\nnew\r\n") }
+    }
+
+    @Test(
+        "what a fallback took is not settled before its hint is too old",
+        arguments: [nil, NodeConfiguration.PlantedBug.collectedBeforeHints])
+    func hintsFirst(bug: NodeConfiguration.PlantedBug?) throws {
+        let cluster = cluster(bug, hints: 20_000)
+        #expect(cluster.run(a, "KEYSPACE CREATE s n=2 r=1 w=1 sloppy=on") == "+OK\r\n")
+        let key = try key(on: [a, b], of: cluster)
+        // Of the same key range, and of use to collect one day.
+        #expect(cluster.run(a, "SET \(key)x v PX 600000 W 2") == "+OK\r\n")
+        isolate(c, in: cluster)
+        cluster.pass(milliseconds: 2_000, by: 20)
+        #expect(cluster.run(c, "SET \(key) new W 1") == "+OK\r\n")
+        cluster.pass(milliseconds: 12_000, by: 20)
+        cluster.cut = []
+        cluster.pass(milliseconds: 3_000, by: 20)
+        #expect(cluster.run(a, "GET \(key)") == (bug == nil ? "$3\r\nnew\r\n" : "$-1\r\n"))
+    }
+
+    private func key(on nodes: [NodeID], of cluster: Cluster) throws -> String {
+        let ring = Ring(members: cluster.ids.map { Member($0) }, epoch: 1)
+        return try #require(
+            (0..<100).lazy.map { "s:{\($0)}" }.first { key in
+                let range = Array(key.utf8).withUnsafeBytes { KeyRange(Slot(key: $0)) }
+                return Array(ring.primaries(of: range, replicationFactor: 2)) == nodes
+            })
     }
 
     @Test("expired values and what was emptied away go as well, with one replica too")
