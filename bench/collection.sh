@@ -16,27 +16,6 @@ source "$(dirname "$0")/servers.sh"
 
 keys=${1:-100000}
 
-field() { # name node
-    redis-cli -p $((base + $2 - 1)) INFO 2>/dev/null | tr -d '\r' | sed -n "s/^$1://p"
-}
-
-sum() { # name
-    local node total=0 value
-    for ((node = 1; node <= 3; node++)); do
-        value=$(field "$1" "$node")
-        total=$((total + ${value:-0}))
-    done
-    say "$total"
-}
-
-# Records of all kinds on all nodes that answer.
-records() { sum records; }
-
-pipe() { # port
-    redis-cli -p "$1" --pipe >"$work/pipe.out" 2>&1 || fail "$(tail -n 3 "$work/pipe.out")"
-    grep -q 'errors: 0' "$work/pipe.out" || fail "$(grep -v '^All data' "$work/pipe.out" | head -n 3)"
-}
-
 write_keys() { # port prefix
     awk -v n="$keys" -v p="$2" 'BEGIN { for (i = 0; i < n; i++) printf "SET %s%d %096d\r\n", p, i, i }' |
         pipe "$1"
@@ -49,8 +28,8 @@ delete_keys() { # port prefix
 await_records() { # count what
     local begun
     begun=$(date +%s%N)
-    until (($(records) == $1)); do
-        (($(date +%s%N) - begun < 120000000000)) || fail "$2: $(records) records after 120 s, not $1"
+    until (($(sum records) == $1)); do
+        (($(date +%s%N) - begun < 120000000000)) || fail "$2: $(sum records) records after 120 s, not $1"
         sleep 0.2
     done
     awk -v what="$2" -v begun="$begun" -v now="$(date +%s%N)" \
@@ -67,28 +46,9 @@ await_absence() { # prefix what
     done
 }
 
-kill_node() { # node
-    kill -KILL "${nodes[$1 - 1]}"
-    wait "${nodes[$1 - 1]}" 2>/dev/null || true
-}
-
-return_node() { # node
-    start_node "$1"
-    nodes[$1 - 1]=$pid
-    await_ping $((base + $1 - 1)) "$work/node-$1.log"
-}
-
-await_whole() { # node
-    local tries
-    for ((tries = 0; tries < 300; tries++)); do
-        if [[ $(field refilling "$1") == 0 && $(field links_up "$1") == 2 ]]; then return; fi
-        sleep 0.1
-    done
-    fail "node $1 is not whole after 30 s: $(field refill_waiting_for "$1")"
-}
-
 need redis-cli awk
 need_release
+count=3
 free_ports 3
 start_cluster 3 'r: "quorum", w: "quorum", durability: "fsync", readrepair: 0'
 for node in 1 2 3; do await_whole $node; done
@@ -104,8 +64,8 @@ write_keys "$base" b
 kill_node 3
 delete_keys "$base" b
 sleep 50
-(($(records) >= 2 * keys)) || fail "tombstones were collected while a replica was away"
-say "one replica away: $(records) records after 50 s," \
+(($(sum records) >= 2 * keys)) || fail "tombstones were collected while a replica was away"
+say "one replica away: $(sum records) records after 50 s," \
     "waiting for node $(field tombstones_wait_for 1)"
 return_node 3
 await_records 3 "and back"

@@ -30,11 +30,6 @@ counter() { # name
 }
 
 # Sends lines as inline commands and fails when one of them is refused.
-pipe() { # port
-    redis-cli -p "$1" --pipe >"$work/pipe.out" 2>&1 || fail "$(tail -n 3 "$work/pipe.out")"
-    grep -q 'errors: 0' "$work/pipe.out" || fail "$(tail -n 3 "$work/pipe.out")"
-}
-
 await_keys() { # count
     local node tries
     for node in 0 1 2; do
@@ -94,22 +89,12 @@ expect() { # wanted command…
     [[ $got == "$wanted" ]] || fail "$*: got '$got', wanted '$wanted'"
 }
 
-await_whole() { # node
-    local tries
-    for ((tries = 0; tries < 600; tries++)); do
-        redis-cli -p $((base + $1 - 1)) INFO refill 2>/dev/null | grep -q '^refilling:0' && return
-        sleep 0.1
-    done
-    fail "node $1: $(redis-cli -p $((base + $1 - 1)) CLUSTER REFILL) after 60 s"
-}
-
 # A node that comes back with nothing: seconds until it has as many keys as the others, and until it
 # answers reads of all of them; at rest, or while 8 connections write all over.
 refill() { # node keys [load]
     local node=$1 keys=$2 load='' begun sent bytes filled
     load_keys "$keys"
-    kill -KILL "${nodes[node - 1]}"
-    wait "${nodes[node - 1]}" 2>/dev/null || true
+    kill_node "$node"
     rm -rf "$work/node-$node"
     mkdir "$work/node-$node"
     sent=$(counter exchanged_keys) bytes=$(counter exchange_bytes)

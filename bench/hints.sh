@@ -16,25 +16,6 @@ source "$(dirname "$0")/servers.sh"
 
 keys=${1:-10000}
 
-field() { # name node
-    redis-cli -p $((base + $2 - 1)) INFO 2>/dev/null | tr -d '\r' | sed -n "s/^$1://p"
-}
-
-# The sum of a field of INFO over all nodes.
-sum() { # name
-    local node total=0 value
-    for ((node = 1; node <= count; node++)); do
-        value=$(field "$1" "$node")
-        total=$((total + ${value:-0}))
-    done
-    say "$total"
-}
-
-pipe() { # port
-    redis-cli -p "$1" --pipe >"$work/pipe.out" 2>&1 || fail "$(tail -n 3 "$work/pipe.out")"
-    grep -q 'errors: 0' "$work/pipe.out" || fail "$(grep -v '^All data' "$work/pipe.out" | head -n 3)"
-}
-
 write_keys() { # port count text
     awk -v n="$2" -v text="$3" 'BEGIN {
         for (i = 0; i < n; i++) printf "SET s:%d %s%096d\r\n", i, text, i
@@ -45,17 +26,6 @@ write_keys() { # port count text
 fresh() { # port count text
     awk -v n="$2" 'BEGIN { for (i = 0; i < n; i++) print "GET s:" i " R 1" }' |
         redis-cli -p "$1" | grep -c "^$3" || true
-}
-
-kill_node() { # node
-    kill -KILL "${nodes[$1 - 1]}"
-    wait "${nodes[$1 - 1]}" 2>/dev/null || true
-}
-
-return_node() { # node
-    start_node "$1"
-    nodes[$1 - 1]=$pid
-    await_ping $((base + $1 - 1)) "$work/node-$1.log"
 }
 
 # Until no node keeps a hint and every node, which asks itself where it is a replica, reads every key.

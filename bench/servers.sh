@@ -152,6 +152,50 @@ start_cluster() { # count keyspace-settings
     done
 }
 
+kill_node() { # node
+    kill -KILL "${nodes[$1 - 1]}"
+    wait "${nodes[$1 - 1]}" 2>/dev/null || true
+}
+
+return_node() { # node
+    start_node "$1"
+    nodes[$1 - 1]=$pid
+    await_ping $((base + $1 - 1)) "$work/node-$1.log"
+}
+
+# Until a node answers every read, after all others have told it what they know.
+await_whole() { # node
+    local tries
+    for ((tries = 0; tries < 600; tries++)); do
+        if [[ $(field refilling "$1") == 0 && $(field links_up "$1") == "$(field links "$1")" ]]; then
+            return
+        fi
+        sleep 0.1
+    done
+    fail "node $1: $(redis-cli -p $((base + $1 - 1)) CLUSTER REFILL) after 60 s"
+}
+
+# One field of INFO.
+field() { # name node
+    redis-cli -p $((base + $2 - 1)) INFO 2>/dev/null | tr -d '\r' | sed -n "s/^$1://p"
+}
+
+# The same of all COUNT nodes, added up.
+sum() { # name
+    local node total=0 value
+    for ((node = 1; node <= count; node++)); do
+        value=$(field "$1" "$node")
+        total=$((total + ${value:-0}))
+    done
+    say "$total"
+}
+
+# Commands from the standard input, none of which may fail.
+pipe() { # port
+    redis-cli -p "$1" --pipe >"$work/pipe.out" 2>&1 || fail "$(tail -n 3 "$work/pipe.out")"
+    grep -q 'errors: 0' "$work/pipe.out" || fail "$(grep -v '^All data' "$work/pipe.out" | head -n 3)"
+}
+
 # User and system time that processes have used, in microseconds.
 cpu_micros() { # pid…
     local pid total=0 fields

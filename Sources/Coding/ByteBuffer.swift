@@ -160,4 +160,12 @@ extension ByteBuffer {
         }
         written += width
     }
+
+    /// Appends a length (4) and then the bytes that it counts.
+    @inlinable public mutating func appendSized(_ write: (inout ByteBuffer) -> Void) {
+        let start = count
+        append(integer: UInt32(0))
+        write(&self)
+        store(UInt32(count - start - 4), at: start)
+    }
 }

@@ -1,6 +1,4 @@
 import AntiEntropy
-import Base
-import Coding
 
 /// What this node knows of which deletions everybody has heard of (`Node+Collection`).
 struct Collection {
@@ -68,92 +66,5 @@ struct Collection {
     /// A link came up, or went down: what was promised over it has to be said again.
     mutating func forgetPromises(of link: Int) {
         for n in parts.indices { parts[n]?.others[link] = RangeStamps() }
-    }
-}
-
-/// A journal's payload: what was promised and collected, for some n and ranges. Later ones add to
-/// earlier ones.
-struct CollectionMarker {
-    struct Part {
-        let n: Int
-        var hintedUntil: UInt64 = 0
-        var promised = RangeStamps()
-        var collected = RangeStamps()
-    }
-
-    var parts: [Part] = []
-
-    init() {}
-
-    init(_ reader: inout ByteReader) throws(DecodeError) {
-        while reader.remaining > 0 {
-            let n = try CollectionMarker.replicationFactor(&reader)
-            if let last = parts.last, n <= last.n { throw .invalid("a collection's n ascend") }
-            var part = Part(n: n)
-            part.hintedUntil = try reader.integer()
-            part.promised = try RangeStamps(&reader)
-            part.collected = try RangeStamps(&reader)
-            parts.append(part)
-        }
-    }
-
-    static func replicationFactor(_ reader: inout ByteReader) throws(DecodeError) -> Int {
-        let n: UInt8 = try reader.integer()
-        guard 2...64 ~= n else { throw .invalid("a collection has no such n") }
-        return Int(n)
-    }
-
-    /// Appends the journal's payload.
-    func encode(into buffer: inout ByteBuffer) {
-        buffer.append(JournalKind.collection.rawValue)
-        for part in parts {
-            buffer.append(UInt8(part.n))
-            buffer.append(integer: part.hintedUntil)
-            part.promised.encode(into: &buffer)
-            part.collected.encode(into: &buffer)
-        }
-    }
-}
-
-/// What one node tells another of what it promised and of what was collected.
-struct PromiseMessage {
-    static let kind: UInt8 = 24
-
-    struct Part {
-        let n: Int
-        let promised: RangeStamps
-        let known: RangeStamps
-    }
-
-    /// The other one has not said its own.
-    let asks: Bool
-    /// By n, ascending.
-    let parts: [Part]
-
-    init(asks: Bool, parts: [Part]) {
-        self.asks = asks
-        self.parts = parts
-    }
-
-    init(_ kind: UInt8, _ flag: UInt8, _ reader: inout ByteReader) throws(DecodeError) {
-        guard kind == PromiseMessage.kind else { throw .invalid("message kind is unknown") }
-        guard flag < 2 else { throw .invalid("a promise has an unknown flag") }
-        var parts: [Part] = []
-        while reader.remaining > 0 {
-            let n = try CollectionMarker.replicationFactor(&reader)
-            if let last = parts.last, n <= last.n { throw .invalid("a promise's n ascend") }
-            let promised = try RangeStamps(&reader)
-            parts.append(Part(n: n, promised: promised, known: try RangeStamps(&reader)))
-        }
-        asks = flag == 1
-        self.parts = parts
-    }
-
-    func encode(into buffer: inout ByteBuffer) {
-        for part in parts {
-            buffer.append(UInt8(part.n))
-            part.promised.encode(into: &buffer)
-            part.known.encode(into: &buffer)
-        }
     }
 }

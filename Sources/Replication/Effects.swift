@@ -56,6 +56,20 @@ public struct Effects: ~Copyable {
     /// Starts a step: what was persisted before no longer gates what follows.
     mutating func beginStep() { persisted = false }
 
+    /// A record for the journal that must be durable before what follows becomes visible.
+    mutating func persist(_ write: (inout ByteBuffer) -> Void) {
+        let start = bytes.count
+        write(&bytes)
+        add(.persist(start..<bytes.count))
+    }
+
+    /// A record for the journal for which nothing waits.
+    mutating func append(_ write: (inout ByteBuffer) -> Void) {
+        let start = bytes.count
+        write(&bytes)
+        add(.append(start..<bytes.count))
+    }
+
     mutating func add(_ effect: Effect) {
         entries.append(Entry(effect: effect, gated: persisted))
         if case .persist = effect { persisted = true }

@@ -208,10 +208,7 @@ struct KeyspaceCatalog {
     private static func encode(_ definition: KeyspaceDefinition, into buffer: inout ByteBuffer) {
         buffer.append(UInt8(definition.name.count))
         buffer.append(definition.name)
-        let start = buffer.count
-        buffer.append(integer: UInt32(0))
-        definition.changes.encode(into: &buffer)
-        buffer.store(UInt32(buffer.count - start - 4), at: start)
+        buffer.appendSized { definition.changes.encode(into: &$0) }
     }
 
     /// How many bytes `encode` appends.

@@ -179,9 +179,9 @@ extension Node {
 
     private func keepRestamped(_ range: Range<Int>, _ keyspace: Int, _ effects: inout Effects) {
         guard catalog.active[keyspace].settings.durability != .memory else { return }
-        let start = effects.bytes.count
-        effects.bytes.append(JournalKind.record.rawValue)
-        effects.bytes.append(merged[range])
-        effects.add(.append(start..<effects.bytes.count))
+        effects.append {
+            $0.append(JournalKind.record.rawValue)
+            $0.append(merged[range])
+        }
     }
 }

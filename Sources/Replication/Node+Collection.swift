@@ -175,9 +175,7 @@ extension Node {
         guard !marker.parts.isEmpty else { return }
         for index in links.indices { noteBehind(index) }
         guard configuration.plantedBug != .collectionForgotten else { return }
-        let start = effects.bytes.count
-        marker.encode(into: &effects.bytes)
-        effects.add(.append(start..<effects.bytes.count))
+        effects.append { marker.encode(into: &$0) }
     }
 
     private func leastPromise(_ range: KeyRange, _ n: Int) -> UInt64 {
@@ -285,9 +283,6 @@ extension Node {
                     n: n, hintedUntil: part.hintedUntil, promised: part.promised,
                     collected: isKept ? part.collected : RangeStamps()))
         }
-        let start = buffer.count
-        buffer.append(integer: UInt32(0))
-        marker.encode(into: &buffer)
-        buffer.store(UInt32(buffer.count - start - 4), at: start)
+        buffer.appendSized { marker.encode(into: &$0) }
     }
 }

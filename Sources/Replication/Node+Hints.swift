@@ -197,11 +197,11 @@ extension Node {
         hint.withRecord { record in
             hints[index].remove(number, key: Array(record.key))
             guard isKeptOnDisk(record) else { return }
-            let start = effects.bytes.count
-            effects.bytes.append(JournalKind.hintOver.rawValue)
-            effects.bytes.append(integer: links[index].node.rawValue)
-            effects.bytes.append(record.key)
-            effects.add(.append(start..<effects.bytes.count))
+            effects.append {
+                $0.append(JournalKind.hintOver.rawValue)
+                $0.append(integer: links[index].node.rawValue)
+                $0.append(record.key)
+            }
         }
     }
 }
@@ -358,10 +358,7 @@ extension Node {
             return UInt64(index + 1) << 1 | 1
         }
         if hint.withRecord({ isKeptOnDisk($0) }) {
-            let start = buffer.count
-            buffer.append(integer: UInt32(0))
-            Node.encode(hint, for: links[index].node, into: &buffer)
-            buffer.store(UInt32(buffer.count - start - 4), at: start)
+            buffer.appendSized { Node.encode(hint, for: links[index].node, into: &$0) }
         }
         return (number + 1) << 8 | UInt64(index) << 1 | 1
     }

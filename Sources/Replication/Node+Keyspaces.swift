@@ -245,10 +245,17 @@ extension Node {
     }
 
     private func persistDefinitions(token: OperationID?, _ effects: inout Effects) {
-        let start = effects.bytes.count
-        effects.bytes.append(JournalKind.definitions.rawValue)
-        catalog.encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
+        effects.persist {
+            $0.append(JournalKind.definitions.rawValue)
+            catalog.encode(into: &$0)
+        }
+        // Which hints may still be handed off follows from what the definitions were before.
+        var marker = CollectionMarker()
+        for n in collection.replicationFactors {
+            guard let until = collection.parts[n]?.hintedUntil, until > 0 else { continue }
+            marker.parts.append(.init(n: n, hintedUntil: until))
+        }
+        if !marker.parts.isEmpty { effects.append { marker.encode(into: &$0) } }
         if let token { effects.add(.notify(token.rawValue)) }
     }
 

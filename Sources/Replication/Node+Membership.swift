@@ -89,9 +89,7 @@ extension Node {
         let lasting = membership.lastingRecords
         guard lasting != keptMembers else { return }
         keptMembers = lasting
-        let start = effects.bytes.count
-        appendMembers(into: &effects.bytes)
-        effects.add(.append(start..<effects.bytes.count))
+        effects.append { appendMembers(into: &$0) }
         effects.syncWithin(100)
     }
 

@@ -25,17 +25,15 @@ extension Node {
             marker.parts.append(
                 .init(n: n, hintedUntil: part.hintedUntil, promised: part.promised))
         }
-        guard !marker.parts.isEmpty else { return }
-        persist(marker, &effects)
+        if !marker.parts.isEmpty { announce(marker, &effects) }
+    }
+
+    /// Tells everybody what was promised, once it is on disk.
+    private mutating func announce(_ marker: CollectionMarker, _ effects: inout Effects) {
+        effects.persist { marker.encode(into: &$0) }
         for index in links.indices where links[index].isUp {
             tellPromises(to: index, asks: false, &effects)
         }
-    }
-
-    private func persist(_ marker: CollectionMarker, _ effects: inout Effects) {
-        let start = effects.bytes.count
-        marker.encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
     }
 
     /// Says what this node has promised, and what it knows to be collected.
@@ -102,9 +100,8 @@ extension Node {
         _ message: Message, from node: NodeID, _ effects: inout Effects
     ) -> Bool {
         switch message {
-        case .replicate(let number, _, _), .hint(let number, _), .handOff(let number, _):
-            acknowledge(number, .overloaded, nil, to: node, &effects)
-        case .replicateDelta(let number, _, _):
+        case .replicate(let number, _, _), .replicateDelta(let number, _, _),
+            .hint(let number, _), .handOff(let number, _):
             acknowledge(number, .overloaded, nil, to: node, &effects)
         case .answer(let number, _, _), .covered(let number, _):
             declined(OperationID(rawValue: number), by: node, &effects)
@@ -132,10 +129,7 @@ extension Node {
             }
             marker.parts.append(.init(n: n, promised: stamps))
         }
-        persist(marker, &effects)
-        for index in links.indices where links[index].isUp {
-            tellPromises(to: index, asks: false, &effects)
-        }
+        announce(marker, &effects)
         inquireAll(&effects)
     }
 
@@ -154,11 +148,11 @@ extension Node {
     }
 
     private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {
-        let start = effects.bytes.count
-        effects.bytes.append(JournalKind.dropped.rawValue)
-        effects.bytes.append(UInt8(n))
-        stamps.encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
+        effects.persist {
+            $0.append(JournalKind.dropped.rawValue)
+            $0.append(UInt8(n))
+            stamps.encode(into: &$0)
+        }
         for range in KeyRange.all where stamps[range.rawValue] > 0 {
             let limit = Stamp(rawValue: stamps[range.rawValue])
             counters.droppedBehind += removeRecords(range) { node, record, keyspace in
@@ -173,10 +167,10 @@ extension Node {
         store.visit(range, .min ... .max) { _, record in
             let keyspace = catalog.index(of: record.key)
             guard catalog.active[keyspace].n == n, isKeptOnDisk(record) else { return }
-            let start = effects.bytes.count
-            effects.bytes.append(JournalKind.record.rawValue)
-            appendWhole(record, into: &effects.bytes)
-            effects.add(.append(start..<effects.bytes.count))
+            effects.append {
+                $0.append(JournalKind.record.rawValue)
+                appendWhole(record, into: &$0)
+            }
         }
     }
 

@@ -128,10 +128,10 @@ extension Node {
     /// later one.
     func forget(_ key: UnsafeRawBufferPointer, _ keyspace: Int, _ effects: inout Effects) {
         guard catalog.active[keyspace].settings.durability != .memory else { return }
-        let start = effects.bytes.count
-        effects.bytes.append(JournalKind.removal.rawValue)
-        effects.bytes.append(key)
-        effects.add(.append(start..<effects.bytes.count))
+        effects.append {
+            $0.append(JournalKind.removal.rawValue)
+            $0.append(key)
+        }
     }
 
     /// Puts a whole record in the place of what is stored for its key.
@@ -326,16 +326,12 @@ extension Node {
         from cursor: UInt64?, bytesMax: Int, into buffer: inout ByteBuffer
     ) -> UInt64? {
         if cursor == nil {
-            let start = buffer.count
-            buffer.append(integer: UInt32(0))
-            buffer.append(JournalKind.definitions.rawValue)
-            catalog.encode(into: &buffer)
-            buffer.store(UInt32(buffer.count - start - 4), at: start)
+            buffer.appendSized {
+                $0.append(JournalKind.definitions.rawValue)
+                catalog.encode(into: &$0)
+            }
             if !keptMembers.isEmpty {
-                let start = buffer.count
-                buffer.append(integer: UInt32(0))
-                appendMembers(into: &buffer)
-                buffer.store(UInt32(buffer.count - start - 4), at: start)
+                buffer.appendSized { appendMembers(into: &$0) }
             }
             exportWholeness(into: &buffer)
             exportCollection(into: &buffer)
@@ -348,11 +344,10 @@ extension Node {
             }
             next = store.visit(from: place) { record in
                 guard isKeptOnDisk(record) else { return }
-                let start = buffer.count
-                buffer.append(integer: UInt32(0))
-                buffer.append(JournalKind.record.rawValue)
-                appendWhole(record, into: &buffer)
-                buffer.store(UInt32(buffer.count - start - 4), at: start)
+                buffer.appendSized {
+                    $0.append(JournalKind.record.rawValue)
+                    appendWhole(record, into: &$0)
+                }
             } ?? Node.firstHintCursor
         }
         return next

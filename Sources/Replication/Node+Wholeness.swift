@@ -57,9 +57,7 @@ extension Node {
         let marker = marker { $0.complete }
         guard !marker.isEqual(to: self.marker { $0.whole }) || marker.isOver else { return }
         refill.marking = marker
-        let start = effects.bytes.count
-        marker.encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
+        effects.persist { marker.encode(into: &$0) }
         let token = OperationID(kind: .refill, index: 0, generation: 0)
         effects.add(.notify(token.rawValue))
         effects.beginStep()
@@ -67,10 +65,10 @@ extension Node {
 
     /// Has the journal forget that this node was whole.
     func markNothing(_ effects: inout Effects) {
-        let start = effects.bytes.count
-        WholenessMarker(ringDigest: ring.digest, isOver: false, parts: [])
-            .encode(into: &effects.bytes)
-        effects.add(.persist(start..<effects.bytes.count))
+        effects.persist {
+            WholenessMarker(ringDigest: ring.digest, isOver: false, parts: [])
+                .encode(into: &$0)
+        }
         effects.beginStep()
     }
 
@@ -109,19 +107,12 @@ extension Node {
 
     /// Appends what a checkpoint says: `length (4) | payload`.
     func exportWholeness(into buffer: inout ByteBuffer) {
-        let start = buffer.count
-        buffer.append(integer: UInt32(0))
-        if isRefilling {
-            let parts = refill.parts.indices.compactMap { n in
-                refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
-            }
-            WholenessMarker(ringDigest: ring.digest, isOver: false, parts: parts)
-                .encode(into: &buffer)
-        } else {
-            WholenessMarker(ringDigest: ring.digest, isOver: true, parts: [])
-                .encode(into: &buffer)
+        let parts = !isRefilling ? [] : refill.parts.indices.compactMap { n in
+            refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
         }
-        buffer.store(UInt32(buffer.count - start - 4), at: start)
+        let marker = WholenessMarker(
+            ringDigest: ring.digest, isOver: !isRefilling, parts: parts)
+        buffer.appendSized { marker.encode(into: &$0) }
     }
 }
 

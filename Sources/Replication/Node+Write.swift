@@ -91,10 +91,10 @@ extension Node {
         }
         let dot = Dot(identity: identity, stamp: clock.last)
         let id = startWrite(intent, dot, location, 1, target)
-        let start = effects.bytes.count
-        effects.bytes.append(JournalKind.removal.rawValue)
-        effects.bytes.append(intent.key)
-        effects.add(.persist(start..<effects.bytes.count))
+        effects.persist {
+            $0.append(JournalKind.removal.rawValue)
+            $0.append(intent.key)
+        }
         effects.add(.notify(id.rawValue))
     }
 

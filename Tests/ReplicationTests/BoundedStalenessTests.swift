@@ -32,13 +32,6 @@ struct BoundedStalenessTests {
         return answer
     }
 
-    private func isolate(_ cluster: Cluster, _ node: NodeID) {
-        for other in cluster.ids where other != node {
-            cluster.cut.insert([node, other])
-            cluster.cut.insert([other, node])
-        }
-    }
-
     private func age(_ cluster: Cluster, _ node: NodeID, _ key: String = "k:1") -> UInt64? {
         cluster.with(node) { node in
             Array(key.utf8).withUnsafeBytes {
@@ -90,7 +83,7 @@ struct BoundedStalenessTests {
     func refused() {
         let cluster = cluster()
         #expect(cluster.run(a, "SET k:1 old") == "+OK\r\n")
-        isolate(cluster, c)
+        cluster.isolate(c)
         #expect(cluster.run(a, "SET k:1 new") == "+OK\r\n")
         cluster.pass(milliseconds: 1_000)
         let refusal = wait(cluster, c, "GET k:1 STALENESS 500ms")

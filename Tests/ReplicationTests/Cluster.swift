@@ -81,6 +81,17 @@ final class Cluster {
         settle()
     }
 
+    /// Cuts nodes off from all others, silently, and heals every other cut.
+    func isolate(_ nodes: NodeID...) {
+        cut = []
+        for node in nodes {
+            for other in ids where other != node {
+                cut.insert([node, other])
+                cut.insert([other, node])
+            }
+        }
+    }
+
     /// Ends a node's process and starts it again on what is left of its journal.
     ///
     /// - Parameter previous: the epoch of the life that left the journal.

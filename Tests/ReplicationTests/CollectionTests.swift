@@ -28,16 +28,6 @@ struct CollectionTests {
     /// Long enough for everything that can be collected.
     private func settle(_ cluster: Cluster) { cluster.pass(milliseconds: 12_000, by: 50) }
 
-    private func isolate(_ nodes: NodeID..., in cluster: Cluster) {
-        cluster.cut = []
-        for node in nodes {
-            for other in cluster.ids where other != node {
-                cluster.cut.insert([node, other])
-                cluster.cut.insert([other, node])
-            }
-        }
-    }
-
     private func records(_ cluster: Cluster, _ node: NodeID) -> Int {
         cluster.with(node) { $0.keyspaceFigures.reduce(0) { $0 + $1.contents.records } }
     }
@@ -73,7 +63,7 @@ struct CollectionTests {
     func waits() {
         let cluster = cluster()
         #expect(cluster.run(a, "SET k v W ALL") == "+OK\r\n")
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         cluster.pass(milliseconds: 2_000, by: 20)
         #expect(cluster.run(a, "DEL k") == ":1\r\n")
         settle(cluster)
@@ -92,7 +82,7 @@ struct CollectionTests {
         let cluster = cluster(bug)
         #expect(cluster.run(a, "SET k v W ALL") == "+OK\r\n")
         #expect(cluster.run(a, "SET kept v W ALL") == "+OK\r\n")
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         cluster.pass(milliseconds: 6_000, by: 20)
         #expect(cluster.run(a, "CLUSTER FORGET 3") == "+OK\r\n")
         for node in [a, b] { cluster.unlink(node, c) }
@@ -139,7 +129,7 @@ struct CollectionTests {
         #expect(cluster.run(a, "DEL k") == ":1\r\n")
         settle(cluster)
         #expect(records(cluster) == [0, 0, 0])
-        isolate(a, b, in: cluster)
+        cluster.isolate(a, b)
         for node in [a, b] {
             try cluster.restart(node, epoch: 2_000, on: try checkpoint(cluster, node), after: 1)
         }
@@ -191,7 +181,7 @@ struct CollectionTests {
         // Of what was written since, the damage spares what the node had promised.
         let journal = cluster.journals[c, default: []]
         let spared = journal.prefix(before) + journal.dropFirst(before).filter { $0[0] == 9 }
-        isolate(a, b, c, in: cluster)
+        cluster.isolate(a, b, c)
         try cluster.restart(c, epoch: 2_000, on: Array(spared), after: 1)
         cluster.with(c) { $0.distrustMemory() }
         #expect(records(cluster, c) == 1)
@@ -206,7 +196,7 @@ struct CollectionTests {
         let cluster = cluster()
         #expect(cluster.run(a, "KEYSPACE CREATE s n=2 r=1 w=1 sloppy=on") == "+OK\r\n")
         let key = try key(on: [a, b], of: cluster)
-        isolate(b, in: cluster)
+        cluster.isolate(b)
         cluster.pass(milliseconds: 2_000, by: 20)
         #expect(cluster.run(a, "SET \(key) old W 2") == "+OK\r\n")
         #expect(cluster.counters(c).hintsTaken == 1)
@@ -232,7 +222,7 @@ struct CollectionTests {
         let key = try key(on: [a, b], of: cluster)
         // Of the same key range, and of use to collect one day.
         #expect(cluster.run(a, "SET \(key)x v PX 600000 W 2") == "+OK\r\n")
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         cluster.pass(milliseconds: 2_000, by: 20)
         #expect(cluster.run(c, "SET \(key) new W 1") == "+OK\r\n")
         cluster.pass(milliseconds: 12_000, by: 20)
@@ -325,7 +315,7 @@ struct CollectionTests {
         #expect(cluster.run(a, "SET k v W ALL") == "+OK\r\n")
         #expect(cluster.run(a, "DEL k") == ":1\r\n")
         settle(cluster)
-        isolate(a, in: cluster)
+        cluster.isolate(a)
         for node in [b, c] { cluster.unlink(a, node) }
         cluster.wall[a, default: 0] -= 3_600_000
         #expect(cluster.run(a, "SET other v W 1").hasPrefix("-CLOCK"))

@@ -23,14 +23,6 @@ struct ExchangeTests {
         }
     }
 
-    private func isolate(_ node: NodeID, in cluster: Cluster) {
-        cluster.cut = []
-        for other in cluster.ids where other != node {
-            cluster.cut.insert([node, other])
-            cluster.cut.insert([other, node])
-        }
-    }
-
     /// Long enough for what was written not to be on its way any more, and for the rarest exchange.
     private func heal(_ cluster: Cluster) {
         cluster.cut = []
@@ -42,7 +34,7 @@ struct ExchangeTests {
     func silentCut() {
         let cluster = Cluster(3)
         for index in 0..<200 { _ = cluster.run(a, "SET k\(index) old") }
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         for index in 0..<100 { #expect(cluster.run(a, "SET k\(index) new") == "+OK\r\n") }
         for index in 100..<150 { #expect(cluster.run(b, "DEL k\(index)") == ":1\r\n") }
         #expect(held(cluster, c) != held(cluster, a))
@@ -59,7 +51,7 @@ struct ExchangeTests {
     @Test("both sides of a cut get what the other wrote; concurrent values are all kept")
     func bothSides() {
         let cluster = Cluster(3) { $0.keyspaces = [(Array("s".utf8), Self.siblings)] }
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         for index in 0..<20 {
             #expect(cluster.run(a, "QSET s:\(index) left W 1") == "+OK\r\n")
             #expect(cluster.run(c, "QSET s:\(index) right W 1") == "+OK\r\n")

@@ -11,16 +11,6 @@ struct RefillTests {
     let b = NodeID(2)
     let c = NodeID(3)
 
-    private func isolate(_ nodes: NodeID..., in cluster: Cluster) {
-        cluster.cut = []
-        for node in nodes {
-            for other in cluster.ids where other != node {
-                cluster.cut.insert([node, other])
-                cluster.cut.insert([other, node])
-            }
-        }
-    }
-
     /// A reply that may take until a silent replica is given up.
     private func ask(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
         let reply = cluster.run(node, line)
@@ -42,7 +32,7 @@ struct RefillTests {
     private func emptied(_ bug: NodeConfiguration.PlantedBug? = nil) throws -> Cluster {
         let cluster = Cluster(3) { $0.plantedBug = bug }
         cluster.pass(milliseconds: 500)
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         #expect(cluster.run(a, "SET k acknowledged") == "+OK\r\n")
         cluster.lostKinds = [Message.exchangeKind, Message.refillKind]
         cluster.cut = []
@@ -67,7 +57,7 @@ struct RefillTests {
         cluster.lostKinds = []
         cluster.pass(milliseconds: 1_000)
         #expect(!isRefilling(cluster, a))
-        isolate(b, in: cluster)
+        cluster.isolate(b)
         for node in [a, c] {
             #expect(ask(cluster, node, "GET k R 2") == "$12\r\nacknowledged\r\n")
         }
@@ -76,14 +66,14 @@ struct RefillTests {
     @Test("the same quorum misses the write when the emptied node answers at once")
     func planted() throws {
         let cluster = try emptied(.emptiedAnswersAtOnce)
-        isolate(b, in: cluster)
+        cluster.isolate(b)
         for node in [a, c] { #expect(ask(cluster, node, "GET k R 2") == "$-1\r\n") }
     }
 
     @Test("a read of one replica that reaches the emptied one is answered by another")
     func readOne() throws {
         let cluster = try emptied()
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         #expect(ask(cluster, a, "GET k R 1") == "$12\r\nacknowledged\r\n")
         #expect(cluster.run(a, "CONSISTENCY R 1") == "+OK\r\n")
         #expect(ask(cluster, a, "EXISTS k") == ":1\r\n")
@@ -99,7 +89,7 @@ struct RefillTests {
         cluster.lostKinds = []
         cluster.cut = []
         cluster.pass(milliseconds: 1_000)
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         #expect(ask(cluster, a, "GET new R 2") == "$1\r\nv\r\n")
     }
 
@@ -131,7 +121,7 @@ struct RefillTests {
         cluster.lostKinds = []
         cluster.pass(milliseconds: 1_000)
         let journal = cluster.journals[a, default: []]
-        isolate(a, in: cluster)
+        cluster.isolate(a)
         try cluster.restart(a, epoch: 6, on: journal)
         #expect(!isRefilling(cluster, a), "once whole it is whole over restarts")
     }
@@ -140,13 +130,13 @@ struct RefillTests {
     func checkpoint() throws {
         let cluster = Cluster(5)
         for index in 0..<50 { _ = cluster.run(a, "SET k\(index) v W ALL") }
-        isolate(NodeID(5), in: cluster)
+        cluster.isolate(NodeID(5))
         try cluster.restart(a, epoch: 2, on: [])
         cluster.pass(milliseconds: 1_000)
         let before = figures(cluster, a)
         #expect(before.wholeRanges > 0 && before.wholeRanges < before.ranges)
         #expect(before.waitingFor == [NodeID(5)])
-        isolate(a, in: cluster)
+        cluster.isolate(a)
         for epoch in UInt64(3)...4 {
             try cluster.restart(a, epoch: epoch, on: exported(cluster, a))
             #expect(figures(cluster, a).wholeRanges == before.wholeRanges)
@@ -154,7 +144,7 @@ struct RefillTests {
         cluster.cut = []
         cluster.pass(milliseconds: 1_000)
         #expect(!isRefilling(cluster, a))
-        isolate(a, in: cluster)
+        cluster.isolate(a)
         try cluster.restart(a, epoch: 5, on: exported(cluster, a))
         #expect(!isRefilling(cluster, a))
     }
@@ -211,7 +201,7 @@ struct RefillTests {
     func waits() throws {
         let cluster = try emptied()
         cluster.lostKinds = []
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         cluster.pass(milliseconds: 3_000)
         #expect(figures(cluster, a) == RefillFigures(ranges: 256, wholeRanges: 0, waitingFor: [c]))
         #expect(figures(cluster, a).text == "refilling 0/256 ranges, waiting for node 3")
@@ -233,7 +223,7 @@ struct RefillTests {
     func newCluster() throws {
         let cluster = Cluster(3)
         for node in cluster.ids { #expect(!isRefilling(cluster, node)) }
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         for node in [a, b] { try cluster.restart(node, epoch: 2, on: []) }
         cluster.pass(milliseconds: 3_000)
         for node in [a, b] { #expect(figures(cluster, node).waitingFor == [c]) }
@@ -255,11 +245,11 @@ struct RefillTests {
                 settings.floor = floor
                 $0.keyspaces = [(Array("default".utf8), settings)]
             }
-            isolate(NodeID(5), in: cluster)
+            cluster.isolate(NodeID(5))
             try cluster.restart(a, epoch: 2, on: [])
             cluster.pass(milliseconds: 3_000)
             #expect((figures(cluster, a).wholeRanges == 256) == isWhole)
-            isolate(NodeID(4), NodeID(5), in: cluster)
+            cluster.isolate(NodeID(4), NodeID(5))
             try cluster.restart(a, epoch: 3, on: [])
             cluster.pass(milliseconds: 3_000)
             #expect(figures(cluster, a).wholeRanges == 0, "two may have it: a write needs three")
@@ -275,9 +265,9 @@ struct RefillTests {
             $0.keyspaces = [(Array("default".utf8), settings)]
         }
         let (d, e) = (NodeID(4), NodeID(5))
-        isolate(d, e, in: cluster)
+        cluster.isolate(d, e)
         #expect(cluster.run(a, "SET k v") == "+OK\r\n", "three of five have it")
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         // Of `a`, `b` and `c`, which acknowledged it, two lose their disks; `c` is away.
         cluster.lostKinds = [Message.refillKind]
         for node in [a, b] { try cluster.restart(node, epoch: 2, on: []) }
@@ -310,9 +300,9 @@ struct RefillTests {
         #expect(!isRefilling(cluster, a), "the life before this one is the disk's")
         let backup = cluster.journals[a, default: []]
         try cluster.restart(a, epoch: 5_000, on: backup, after: 2_000)
-        isolate(c, in: cluster)
+        cluster.isolate(c)
         #expect(cluster.run(a, "SET k acknowledged") == "+OK\r\n")
-        isolate(b, in: cluster)
+        cluster.isolate(b)
         try cluster.restart(a, epoch: 9_000, on: backup, after: 2_000)
         #expect(isRefilling(cluster, a))
         for node in [a, c] {
@@ -324,7 +314,7 @@ struct RefillTests {
         cluster.cut = []
         cluster.pass(milliseconds: 1_000)
         #expect(!isRefilling(cluster, a))
-        isolate(b, in: cluster)
+        cluster.isolate(b)
         #expect(ask(cluster, a, "GET k R 2") == "$12\r\nacknowledged\r\n")
     }
 
@@ -359,7 +349,7 @@ struct RefillTests {
             settings.replicationFactor = 1
             $0.keyspaces = [(Array("default".utf8), settings)]
         }
-        isolate(b, in: cluster)
+        cluster.isolate(b)
         try cluster.restart(a, epoch: 2, on: [])
         let key = (0..<20).map { "k\($0)" }.first { key in
             let key = Array(key.utf8)

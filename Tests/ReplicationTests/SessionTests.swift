@@ -56,13 +56,6 @@ struct SessionTests {
         String(reply.split(separator: "\r\n").last ?? "")
     }
 
-    private func isolate(_ cluster: Cluster, _ node: NodeID) {
-        for other in cluster.ids where other != node {
-            cluster.cut.insert([node, other])
-            cluster.cut.insert([other, node])
-        }
-    }
-
     private func handOver(_ cluster: Cluster, from: NodeID, to: NodeID) {
         let token = bulk(ask(cluster, from, "SESSION TOKEN"))
         #expect(ask(cluster, to, "SESSION USE \(token)") == "+OK\r\n")
@@ -181,7 +174,7 @@ struct SessionTests {
     func lagging() {
         let cluster = cluster()
         #expect(cluster.run(a, "SET k:1 old") == "+OK\r\n")
-        isolate(cluster, c)
+        cluster.isolate(c)
         #expect(ask(cluster, a, "SESSION ON") == "+OK\r\n")
         #expect(ask(cluster, a, "SET k:1 new") == "+OK\r\n")
         handOver(cluster, from: a, to: c)
@@ -196,7 +189,7 @@ struct SessionTests {
     @Test("row 22: a read waits for what comes within its time")
     func waits() {
         let cluster = cluster()
-        isolate(cluster, c)
+        cluster.isolate(c)
         #expect(ask(cluster, a, "SESSION ON") == "+OK\r\n")
         #expect(ask(cluster, a, "SET k:1 new") == "+OK\r\n")
         handOver(cluster, from: a, to: c)
@@ -264,7 +257,7 @@ struct SessionTests {
         let cluster = cluster("r=1 w=2 conflict=lww")
         #expect(cluster.run(b, "SET k:1 old") == "+OK\r\n")
         #expect(ask(cluster, a, "SESSION ON") == "+OK\r\n")
-        isolate(cluster, a)
+        cluster.isolate(a)
         #expect(wait(cluster, a, "SET k:1 perhaps").hasPrefix("-UNKNOWN"))
         cluster.cut = []
         handOver(cluster, from: a, to: b)

@@ -45,43 +45,35 @@ extension KeyspaceOverrides {
     }
 
     private mutating func readChoices(_ reader: SettingsReader) throws(SettingsError) {
-        if let member = reader.member("floor") {
-            guard let choice = member.value.word.flatMap(Floor.init(_:)) else {
-                throw member.expected(
-                    "\"none\", \"strong\", or a number of replicas, \"quorum\" or \"all\"")
-            }
-            floor = choice
+        floor = try choice(
+            reader.member("floor"),
+            "\"none\", \"strong\", or a number of replicas, \"quorum\" or \"all\"",
+            Floor.init(_:))
+        conflict = try choice(
+            reader.member("conflict"), "\"lww\", \"siblings\" or \"crdt\"",
+            Conflict.init(rawValue:))
+        durability = try choice(
+            reader.member("durability"),
+            "\"fsync\", \"interval(100)\" in milliseconds, or \"memory\"",
+            Durability.init(_:))
+        isSloppy = try choice(reader.member("sloppy"), "\"on\" or \"off\"") {
+            $0 == "on" ? true : $0 == "off" ? false : nil
         }
-        if let member = reader.member("conflict") {
-            guard let choice = member.value.word.flatMap(Conflict.init(rawValue:)) else {
-                throw member.expected("\"lww\", \"siblings\" or \"crdt\"")
-            }
-            conflict = choice
-        }
-        if let member = reader.member("durability") {
-            guard let choice = member.value.word.flatMap(Durability.init(_:)) else {
-                throw member.expected("\"fsync\", \"interval(100)\" in milliseconds, or \"memory\"")
-            }
-            durability = choice
-        }
-        if let member = reader.member("sloppy") {
-            guard let word = member.value.word, word == "on" || word == "off" else {
-                throw member.expected("\"on\" or \"off\"")
-            }
-            isSloppy = word == "on"
-        }
-        if let member = reader.member("overflow") {
-            guard let choice = member.value.word.flatMap(Overflow.init(rawValue:)) else {
-                throw member.expected("\"refuse\", \"lww\", \"union\" or \"max\"")
-            }
-            overflow = choice
-        }
-        if let member = reader.member("hedge") {
-            guard let choice = member.value.word.flatMap(Hedge.init(_:)) else {
-                throw member.expected("\"off\", \"p99\", \"p99.9\" or a delay such as \"20ms\"")
-            }
-            hedge = choice
-        }
+        overflow = try choice(
+            reader.member("overflow"), "\"refuse\", \"lww\", \"union\" or \"max\"",
+            Overflow.init(rawValue:))
+        hedge = try choice(
+            reader.member("hedge"), "\"off\", \"p99\", \"p99.9\" or a delay such as \"20ms\"",
+            Hedge.init(_:))
+    }
+
+    /// A setting that is one word; nil when the file does not have it.
+    private func choice<Value>(
+        _ member: JSON.Member?, _ expected: String, _ read: (String) -> Value?
+    ) throws(SettingsError) -> Value? {
+        guard let member else { return nil }
+        guard let value = member.value.word.flatMap(read) else { throw member.expected(expected) }
+        return value
     }
 
     private func level(_ member: JSON.Member?) throws(SettingsError) -> ReplicaLevel? {
