@@ -138,8 +138,9 @@ extension Node {
         _ record: Record, _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
     ) {
         if let told = read.typed?.told {
+            let settled = settledAnywhere(read.range, read.keyspace)
             let missed = context(of: record).entries.filter {
-                !told.contains($0) && $0.stamp <= read.begun
+                !told.contains($0) && settled < $0.stamp && $0.stamp <= read.begun
             }
             reads[id]?.typed?.missed += missed
         }

@@ -68,6 +68,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case behindKeepsAll = "old-disk-keeps-all"
     /// What a node with an old disk sends is taken before it is up to date.
     case behindNotKeptOut = "old-disk-not-kept-out"
+    /// Contexts forget ended lives although some replica may hold what they removed.
+    case compactedUnsettled = "compacted-unsettled"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
 }

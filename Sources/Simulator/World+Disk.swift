@@ -259,6 +259,7 @@ extension World {
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
         case .behindNotKeptOut: .behindNotKeptOut
+        case .compactedUnsettled: .compactedUnsettled
         case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }
