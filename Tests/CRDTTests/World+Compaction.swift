@@ -8,7 +8,12 @@ extension World {
     /// taken any more.
     private mutating func settle() {
         for (index, op) in oracle.ops.enumerated().sorted(by: { $0.1.dot.stamp < $1.1.dot.stamp }) {
-            guard replicas.allSatisfy({ $0.seen & 1 << UInt64(index) != 0 }) else { break }
+            let bit = 1 << UInt64(index) as UInt64
+            // What nobody has any more was lost.
+            guard replicas.contains(where: { $0.seen & bit != 0 })
+                || messages.contains(where: { $0.ops & bit != 0 })
+            else { continue }
+            guard replicas.allSatisfy({ $0.seen & bit != 0 }) else { break }
             settled = max(settled, op.dot.stamp)
         }
         messages.removeAll { message in
@@ -32,6 +37,7 @@ extension World {
 
     /// All forget what they can once all of them have everything.
     mutating func compactAll() {
+        messages = []
         for index in replicas.indices { compact(index) }
         guard let newest = replicas[0].state.context.newest else { return }
         var named = namedIdentities(replicas[0].seen)

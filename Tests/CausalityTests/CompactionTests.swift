@@ -27,14 +27,13 @@ struct CompactionTests {
                 case ..<7: join(&pairs[index], pairs[random.below(3)])
                 case ..<8: pairs[index].life += 1
                 default:
+                    if random.chance(perMille: 400) { meet(&pairs) }
                     settle(pairs, &settled)
                     if compact(&pairs[index], settled) { compactions += 1 }
                 }
                 for pair in pairs { #expect(pair.forgetful.siblings == pair.whole.siblings) }
             }
-            for _ in 0..<2 {
-                for a in 0..<3 { for b in 0..<3 where a != b { join(&pairs[a], pairs[b]) } }
-            }
+            meet(&pairs)
             settle(pairs, &settled)
             for index in 0..<3 { _ = compact(&pairs[index], settled) }
             #expect(pairs.allSatisfy { $0.forgetful == pairs[0].forgetful })
@@ -63,6 +62,12 @@ struct CompactionTests {
     private func join(_ pair: inout Pair, _ other: Pair) {
         pair.forgetful.join(other.forgetful)
         pair.whole.join(other.whole)
+    }
+
+    private func meet(_ pairs: inout [Pair]) {
+        for _ in 0..<2 {
+            for a in 0..<3 { for b in 0..<3 where a != b { join(&pairs[a], pairs[b]) } }
+        }
     }
 
     /// When all have seen the same, that is settled.

@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Coding
 import Ring
 import Testing
 
@@ -43,7 +44,9 @@ struct CompactionTests {
         let roots = cluster.ids.map { id in
             cluster.with(id) { node in
                 node.checkTrees()
-                return Array(KeyRange.all.map { node.tree(3, $0).root })
+                var roots: [UInt64] = []
+                for range in KeyRange.all { roots.append(node.tree(3, range).root) }
+                return roots
             }
         }
         return roots.allSatisfy { $0 == roots[0] }
@@ -103,17 +106,38 @@ struct CompactionTests {
         }
     }
 
+    /// What a checkpoint says of a node's records.
+    private func records(of id: NodeID, in cluster: Cluster) -> [[UInt8]] {
+        var buffer = ByteBuffer(capacity: 4_096)
+        cluster.with(id) { node in
+            var cursor: UInt64?
+            repeat {
+                cursor = node.exportState(from: cursor, bytesMax: 1 << 20, into: &buffer)
+            } while cursor != nil
+        }
+        var rest = Array(buffer.bytes)[...]
+        var payloads: [[UInt8]] = []
+        while !rest.isEmpty {
+            let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+            payloads.append(Array(rest.dropFirst(4).prefix(length)))
+            rest = rest.dropFirst(4 + length)
+        }
+        return payloads.filter { $0[0] == JournalKind.record.rawValue }
+    }
+
     @Test("a replica that remembers and writes on is brought along, also by what asks for a state")
     func lagging() throws {
         let cluster = cluster()
         try live(cluster, 9)
+        let before = records(of: b, in: cluster)
         settle(cluster)
-        // Its disk remembers; what it then deletes stands upon what the others have forgotten.
-        try cluster.restart(
-            b, epoch: 100_000, on: cluster.journals[b, default: []], after: 8 * 2_048)
+        #expect(identities(cluster, "t:set")[1] <= 2)
+        for record in before {
+            try cluster.with(b) { node in try record.withUnsafeBytes { try node.restore($0) } }
+        }
         #expect(identities(cluster, "t:set")[1] > 5)
-        #expect(cluster.run(b, "DEL t:set W ALL") == ":1\r\n")
-        #expect(cluster.run(b, "SADD t:set again W ALL") == ":1\r\n")
+        #expect(cluster.run(b, "DEL t:set") == ":1\r\n")
+        #expect(cluster.run(b, "SADD t:set again") == ":1\r\n")
         #expect(cluster.counters(a).deltasUngrounded > 0)
         #expect(cluster.run(b, "SET s:k again W ALL") == "+OK\r\n")
         settle(cluster)
@@ -128,7 +152,7 @@ struct CompactionTests {
     @Test("while a replica is away nothing is forgotten, and what it then brings is not lost")
     func away() throws {
         let cluster = cluster()
-        #expect(cluster.run(c, "SADD t:set old W ALL") == ":1\r\n")
+        #expect(cluster.run(c, "SADD t:set old") == ":1\r\n")
         #expect(cluster.run(c, "SET s:k old W ALL") == "+OK\r\n")
         for other in [a, b] { cluster.cut.formUnion([[c, other], [other, c]]) }
         cluster.pass(milliseconds: 2_000, by: 20)
