@@ -15,6 +15,7 @@
 #   uncovered-read-answers 23           closed-across-broken-link 47
 #   groundless-delta-acknowledged 105   removes-skip-catch-up 103
 #   deltas-not-kept 15                  covered-blindly 17
+#   compacted-unsettled 35
 #   mixed-states-not-truncated 1912, with more seeds
 # Not found by these seeds, though other plans found them sooner (at 6 and 279):
 #   hint-forgotten-when-sent, stand-in-without-history

@@ -25,7 +25,7 @@ import Testing
         (.sessionForgetsEvicted, 23), (.uncoveredReadAnswers, 23), (.closedAcrossBrokenLink, 47),
         (.groundlessAcknowledged, 105), (.removesUnheard, 103), (.deltasNotKept, 15),
         (.coveredBlindly, 17), (.statesNotTruncated, 1_912),
-        (.overflowKeepsNewest, 3), (.collectedUnheard, 1), (.collectedBeforeHints, 1),
+        (.compactedUnsettled, 35), (.overflowKeepsNewest, 3), (.collectedUnheard, 1), (.collectedBeforeHints, 1),
         (.collectionForgotten, 1), (.behindKeepsAll, 1), (.behindNotKeptOut, 1),
     ]
 
