@@ -18,7 +18,7 @@
 #   covered-blindly 6                     mixed-states-not-truncated 578
 #   tombstones-collected-unheard 1
 #   collection-forgotten 9                old-disk-keeps-all 9
-#   overflow-keeps-newest 3
+#   overflow-keeps-newest 3               compacted-unsettled 35
 # Not found by these seeds, though other plans found them sooner (at 279 and 153):
 #   stand-in-without-history, tombstones-collected-before-hints
 # A change of the node or of the plan moves these; `SimulationTests` then says so.

@@ -26,19 +26,6 @@ extension CRDTState {
         return delta
     }
 
-    /// Drops what is left of a departed identity once every replica of the key has the delta of
-    /// `retire`, or there was none; before that its deleted elements could come back.
-    ///
-    /// - Returns: false, and nothing is done, while something live names the identity.
-    public mutating func forget(_ departed: ReplicaIdentity) -> Bool {
-        var rest = contents
-        rest.counter.forget(departed)
-        guard rest.allDots({ $0.identity != departed }) else { return false }
-        contents = rest
-        context = context.removing(departed)
-        return true
-    }
-
     private mutating func retireAccount(
         _ departed: ReplicaIdentity, _ dot: Dot, _ delta: inout Delta
     ) {

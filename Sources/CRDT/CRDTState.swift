@@ -36,8 +36,8 @@ import Coding
 /// It mints no dots, knows no key and no clock, and does not decide when a tombstone may go.
 ///
 /// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`,
-/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`, `+Restamp`,
-/// `+Encoding`.
+/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`,
+/// `+Compaction`, `+Restamp`, `+Encoding`.
 ///
 /// Invariants: every live dot is in `context`; those of the stores.
 ///

@@ -93,6 +93,8 @@ public struct Record {
     /// Wall-clock milliseconds since 1970, 0 for never.
     @inlinable public var expiry: UInt64 { base.loadUnaligned(fromByteOffset: 24, as: UInt64.self) }
     @inlinable public var bodyBytes: Int { length - Record.headerBytes - keyBytes }
+    /// How many identities a sibling set's record has in its context.
+    public var identityCount: Int { Int(body.loadUnaligned(as: UInt32.self)) }
     /// How many values a sibling set's record holds.
     public var siblingCount: Int { Int(body.loadUnaligned(fromByteOffset: 4, as: UInt32.self)) }
     @inlinable public var bytes: UnsafeRawBufferPointer { .init(start: base, count: length) }

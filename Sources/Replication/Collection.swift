@@ -22,6 +22,10 @@ struct Collection {
     var parts: [Part?] = Array(repeating: nil, count: 65)
     /// Key ranges in which something can be collected one day.
     var candidates = RangeSet()
+    /// By n, up to which stamp the states of a range were compacted (`Node+Compaction`).
+    var compacted: [RangeStamps?] = Array(repeating: nil, count: 65)
+    /// By n, what every node that was linked then was told to be collected.
+    var told: [RangeStamps?] = Array(repeating: nil, count: 65)
     /// The oldest tombstone that the last sweep of a range left there; 0 for none.
     var waiting = RangeStamps()
     /// The latest that this node promised: it stamps nothing up to here any more.
@@ -49,6 +53,12 @@ struct Collection {
     mutating func collect(_ stamp: UInt64, _ n: Int, _ range: UInt8) {
         parts[n]?.collected.raise(range, to: stamp)
         learn(stamp, n, range)
+    }
+
+    mutating func noteCompacted(_ stamp: UInt64, _ n: Int, _ range: UInt8) {
+        var stamps = compacted[n] ?? RangeStamps()
+        stamps[range] = stamp
+        compacted[n] = stamps
     }
 
     /// Somebody has collected up to a stamp.

@@ -46,6 +46,7 @@ extension Node {
         if interval != collection.promisedIn {
             collection.promisedIn = interval
             promise(&effects)
+            tellSettled(&effects)
         }
         for index in links.indices
         where links[index].isUp && (!links[index].hasPromised || links[index].isBehind) {
@@ -63,7 +64,7 @@ extension Node {
         collection.isBegun ? settledHere(range, keyspace) : Stamp(rawValue: 0)
     }
 
-    private func settledHere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+    func settledHere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
         let n = catalog.active[keyspace].n
         guard let part = collection.parts[n], isRefilled(range, n) else {
             return Stamp(rawValue: 0)
@@ -222,7 +223,10 @@ extension Node {
         counters.expiredCollected += collected.expired
         counters.emptiedCollected += collected.emptied
         collection.waiting[range.rawValue] = oldest
-        if !isMoreLeft { collection.candidates.remove(range.rawValue) }
+        let isToCompact = compact(
+            range,
+            alone: Stamp(rawValue: settling(latestBegun.rawValue, after: grace(1))))
+        if !isMoreLeft && !isToCompact { collection.candidates.remove(range.rawValue) }
     }
 
     /// Removes the records of a range that `isOver` picks, from memory only.

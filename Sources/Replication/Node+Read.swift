@@ -350,7 +350,7 @@ extension Node {
                     bytes.baseAddress.map { Record(at: $0 + range.lowerBound) }
                 }.flatMap { $0.dot.stamp > read.emptiedAt ? $0 : nil }
             }
-            return body(&self, records)
+            return withCompacted(records, read.range, read.keyspace, body)
         }
     }
 }

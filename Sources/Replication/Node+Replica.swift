@@ -147,6 +147,7 @@ extension Node {
         let digest = treeDigest(place.record, keyspace)
         noteCandidate(
             isTombstone: record.isTombstone, expiry: record.expiry, address.range)
+        noteCompactible(record, keyspace, address.range)
         store.release(place.record, for: record)
         store.prepare(place, address, record.key, length: bytes.count)
             .copyMemory(from: base, byteCount: bytes.count)

@@ -138,8 +138,9 @@ extension Node {
         _ record: Record, _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
     ) {
         if let told = read.typed?.told {
+            let settled = settledAnywhere(read.range, read.keyspace)
             let missed = context(of: record).entries.filter {
-                !told.contains($0) && $0.stamp <= read.begun
+                !told.contains($0) && settled < $0.stamp && $0.stamp <= read.begun
             }
             reads[id]?.typed?.missed += missed
         }
@@ -196,7 +197,11 @@ extension Node {
         guard catalog.active[read.keyspace].readRepairPerMille > 0 else { return }
         read.key.withUnsafeBytes { key in
             let stored = liveState(store.address(of: key), key, read.keyspace)
-            guard isTyped(read.keyspace), let stored, !isOnItsWay(stored) else { return }
+            // Of what is settled nobody lacks anything; some may have compacted it already.
+            let settled = settledAnywhere(read.range, read.keyspace)
+            guard isTyped(read.keyspace), let stored, stored.dot.stamp > settled,
+                !isOnItsWay(stored)
+            else { return }
             let digest = stored.contextDigest
             let replicas = ring.primaries(
                 of: read.range, replicationFactor: read.tally.replicaCount)

@@ -94,6 +94,8 @@ public struct NodeConfiguration: Sendable {
         case collectionForgotten
         /// A node with an old disk keeps what was deleted meanwhile.
         case behindKeepsAll
+        /// Contexts are compacted although some replica may still hold what they removed.
+        case compactedUnsettled
         /// A hint is forgotten when it is sent.
         case hintForgottenWhenSent
         /// Hints go to whoever comes after their node, and who gets one asks nothing.

@@ -107,6 +107,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var overflowsDropped = 0
     /// Writes that made one of too many concurrent values.
     public var overflowsMerged = 0
+    /// States that dropped what they remembered of identities of which nothing is left.
+    public var contextsCompacted = 0
 
     public init() {}
 
@@ -181,5 +183,6 @@ public struct NodeCounters: Equatable, Sendable {
         ("overflows_refused", \.overflowsRefused),
         ("overflows_dropped", \.overflowsDropped),
         ("overflows_merged", \.overflowsMerged),
+        ("contexts_compacted", \.contextsCompacted),
     ]
 }

@@ -60,5 +60,6 @@ enum MetricsHelp {
         "overflows_refused": "Writes refused because their key had too many concurrent values.",
         "overflows_dropped": "Writes that dropped the oldest of too many concurrent values.",
         "overflows_merged": "Writes that made one of too many concurrent values.",
+        "contexts_compacted": "Keys that forgot names of ended lives of which nothing is left.",
     ]
 }

@@ -66,6 +66,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case collectionForgotten = "collection-forgotten"
     /// A node with an old disk keeps what was deleted and forgotten elsewhere.
     case behindKeepsAll = "old-disk-keeps-all"
+    /// Contexts forget ended lives although some replica may hold what they removed.
+    case compactedUnsettled = "compacted-unsettled"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
 }

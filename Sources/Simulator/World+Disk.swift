@@ -259,6 +259,7 @@ extension World {
         case .collectedBeforeHints: .collectedBeforeHints
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
+        case .compactedUnsettled: .compactedUnsettled
         case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }

@@ -28,7 +28,26 @@ struct ScheduleTests {
             reached.formUnion(world.reached)
         }
         if seeds.count < 200 { return }
-        let missed = Set(World.Reach.allCases).subtracting(reached)
+        let missed = Set(World.Reach.allCases).subtracting(reached).subtracting([.compacted])
         #expect(missed.subtracting(profile == .mixed ? [] : [.conflict]) == [])
+    }
+
+    @Test("so they do when each forgets what is settled in its own time, and end with equal bytes",
+        arguments: Profile.allCases)
+    func compacting(_ profile: Profile) {
+        let seeds = Self.number("QUORATE_SEED").map { $0..<($0 + 1) } ?? 0..<Self.count
+        var reached: Set<World.Reach> = []
+        for seed in seeds {
+            var world = World(seed: seed)
+            world.compacts = true
+            world.run(profile)
+            world.compactAll()
+            if let failure = world.failure {
+                Issue.record("\(profile) seed \(seed): \(failure)")
+                return
+            }
+            reached.formUnion(world.reached)
+        }
+        #expect(reached.contains(.compacted))
     }
 }
