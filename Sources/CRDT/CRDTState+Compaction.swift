@@ -21,8 +21,9 @@ extension CRDTState {
         guard context.entries.count > 1, let newest = context.newest else { return false }
         var kept = VersionVector(newest)
         contents.visitIdentities { identity in
-            guard kept.stamp(of: identity).rawValue == 0 else { return }
-            kept.insert(Dot(identity: identity, stamp: context.stamp(of: identity)))
+            // Who was granted rights may never have written.
+            let stamp = context.stamp(of: identity)
+            if stamp.rawValue > 0 { kept.insert(Dot(identity: identity, stamp: stamp)) }
         }
         guard kept.entries.count < context.entries.count else { return false }
         for entry in context.entries where !kept.contains(entry) {

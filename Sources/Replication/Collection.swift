@@ -22,6 +22,8 @@ struct Collection {
     var parts: [Part?] = Array(repeating: nil, count: 65)
     /// Key ranges in which something can be collected one day.
     var candidates = RangeSet()
+    /// Key ranges with states that can be compacted one day.
+    var compactible = RangeSet()
     /// By n, up to which stamp the states of a range were compacted (`Node+Compaction`).
     var compacted: [RangeStamps?] = Array(repeating: nil, count: 65)
     /// By n, what every node that was linked then was told to be collected.
@@ -53,6 +55,13 @@ struct Collection {
     mutating func collect(_ stamp: UInt64, _ n: Int, _ range: UInt8) {
         parts[n]?.collected.raise(range, to: stamp)
         learn(stamp, n, range)
+    }
+
+    /// Definitions changed: what can go has to be found out again.
+    mutating func reconsider() {
+        candidates = .all
+        compactible = .all
+        compacted = Array(repeating: nil, count: compacted.count)
     }
 
     mutating func noteCompacted(_ stamp: UInt64, _ n: Int, _ range: UInt8) {

@@ -66,15 +66,17 @@ extension Node {
 
     func settledHere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
         let n = catalog.active[keyspace].n
+        let collected = collectedHere(range, n)
+        // What a keyspace in memory held in the last life others may still have to bring back.
+        guard catalog.active[keyspace].settings.durability == .memory else { return collected }
+        return min(collected, Stamp(rawValue: equalSince(range, n)))
+    }
+
+    func collectedHere(_ range: KeyRange, _ n: Int) -> Stamp {
         guard let part = collection.parts[n], isRefilled(range, n) else {
             return Stamp(rawValue: 0)
         }
-        let collected = part.collected[range.rawValue]
-        // What a keyspace in memory held in the last life others may still have to bring back.
-        guard catalog.active[keyspace].settings.durability == .memory else {
-            return Stamp(rawValue: collected)
-        }
-        return Stamp(rawValue: min(collected, equalSince(range, n)))
+        return Stamp(rawValue: part.collected[range.rawValue])
     }
 
     /// Up to when everything of a key range is settled on all its replicas that are whole.
@@ -119,6 +121,12 @@ extension Node {
         return Stamp(milliseconds: (milliseconds - grace) / interval * interval).rawValue
     }
 
+    /// What is settled where there is one replica.
+    var settledAlone: Stamp {
+        let grace = configuration.collectionGraceMilliseconds
+        return Stamp(rawValue: settling(latestBegun.rawValue, after: grace))
+    }
+
     /// How long a promise stays behind, milliseconds.
     func grace(_ n: Int) -> UInt64 {
         let least = configuration.collectionGraceMilliseconds
@@ -143,19 +151,26 @@ extension Node {
 extension Node {
     /// Settles and sweeps the key ranges whose turn it is.
     private mutating func collectDue(_ effects: inout Effects) {
-        let slot = now.wallMilliseconds * UInt64(KeyRange.count)
-            / configuration.collectionMilliseconds
-        let count = min(
-            slot >= collection.nextSlot ? slot + 1 - collection.nextSlot : .max,
-            UInt64(KeyRange.count))
+        let ranges = UInt64(KeyRange.count)
+        let interval = configuration.collectionMilliseconds
+        let slot = now.wallMilliseconds * ranges / interval
         // Clocks that went back a little wait.
-        guard slot >= collection.nextSlot || collection.nextSlot - slot > UInt64(KeyRange.count)
-        else { return }
-        collection.nextSlot = slot + 1
-        let due = (0..<count).map { KeyRange(UInt8(truncatingIfNeeded: slot - $0)) }
+        guard slot >= collection.nextSlot || collection.nextSlot - slot > ranges else { return }
+        if slot < collection.nextSlot || slot - collection.nextSlot >= ranges {
+            collection.nextSlot = slot
+        }
+        // Twice what falls due between two heartbeats: who was stopped for a while is not stopped
+        // again by what has become due.
+        let countMax = 2 * (1 + ranges * Node.heartbeatMilliseconds / interval)
+        let count = min(slot + 1 - collection.nextSlot, countMax)
+        let due = (0..<count).map {
+            KeyRange(UInt8(truncatingIfNeeded: collection.nextSlot + $0))
+        }
+        collection.nextSlot += count
         settle(due, &effects)
-        for range in due where collection.candidates.contains(range.rawValue) {
-            sweep(range, &effects)
+        for range in due {
+            if collection.candidates.contains(range.rawValue) { sweep(range, &effects) }
+            if collection.compactible.contains(range.rawValue) { compact(range, &effects) }
         }
     }
 
@@ -193,8 +208,7 @@ extension Node {
 
     /// Removes what is settled and holds no value.
     private mutating func sweep(_ range: KeyRange, _ effects: inout Effects) {
-        let alone = settling(
-            latestBegun.rawValue, after: configuration.collectionGraceMilliseconds)
+        let alone = settledAlone
         var (oldest, isMoreLeft) = (UInt64(0), false)
         var collected = (tombstones: 0, expired: 0, emptied: 0)
         let gone = removeRecords(range) { node, record, keyspace in
@@ -205,7 +219,7 @@ extension Node {
             }
             guard record.isTombstone || record.expiry != 0 else { return false }
             let limit = active.n > 1
-                ? node.settledHere(range, keyspace) : Stamp(rawValue: alone)
+                ? node.settledHere(range, keyspace) : alone
             let ended = max(record.dot.stamp, Stamp(milliseconds: record.expiry))
             guard ended > limit else {
                 collected.tombstones += record.isTombstone ? 1 : 0
@@ -223,10 +237,7 @@ extension Node {
         counters.expiredCollected += collected.expired
         counters.emptiedCollected += collected.emptied
         collection.waiting[range.rawValue] = oldest
-        let isToCompact = compact(
-            range,
-            alone: Stamp(rawValue: settling(latestBegun.rawValue, after: grace(1))))
-        if !isMoreLeft && !isToCompact { collection.candidates.remove(range.rawValue) }
+        if !isMoreLeft { collection.candidates.remove(range.rawValue) }
     }
 
     /// Removes the records of a range that `isOver` picks, from memory only.

@@ -21,15 +21,16 @@ import Ring
 // state says so; therefore nothing is dropped here before the other nodes were told that it is
 // settled (`Collection.told`).
 //
-// What is kept for how long: `CRDTState.compact`. Nothing is written to the journal: after a
-// restart the entries are there again, and go again.
+// What is kept for how long: `CRDTState.compact`. The journal learns of it as it does of what is
+// collected: a replay that met deltas behind a checkpoint which left their identities out would
+// take them for news.
+//
+// With one replica only what is synced before it is acknowledged is compacted. Elsewhere a session
+// whose writer has ended since finds in the context alone that what it saw is not lost.
 extension Node {
     /// Compacts what is settled in a range, each state once.
-    ///
-    /// - Parameter alone: the limit where there is one replica.
-    /// - Returns: whether anything was left that is not settled yet.
-    mutating func compact(_ range: KeyRange, alone: Stamp) -> Bool {
-        let limits = catalog.active.indices.map { compactionLimit(range, $0, alone: alone) }
+    mutating func compact(_ range: KeyRange, _ effects: inout Effects) {
+        let limits = catalog.active.indices.map { compactionLimit(range, $0) }
         var keys: [[UInt8]] = []
         var isMoreLeft = false
         store.visit(range, .min ... .max) { _, record in
@@ -45,13 +46,13 @@ extension Node {
                 keys.append(Array(record.key))
             }
         }
-        for key in keys { key.withUnsafeBytes { compact($0) } }
+        for key in keys { key.withUnsafeBytes { compact($0, &effects) } }
         for n in [1] + replicationFactors {
             let shared = zip(catalog.active, limits).filter { $0.0.n == n }
             let least = shared.map(\.1.rawValue).min() ?? 0
             if least > 0 { collection.noteCompacted(least, n, range.rawValue) }
         }
-        return isMoreLeft
+        if !isMoreLeft { collection.compactible.remove(range.rawValue) }
     }
 
     /// A state is about to be stored: whether it holds something that goes one day.
@@ -66,7 +67,7 @@ extension Node {
         _ record: Record, _ keyspace: Int, _ range: KeyRange
     ) {
         guard isCompactible(record, keyspace) else { return }
-        collection.candidates.insert(range.rawValue)
+        collection.compactible.insert(range.rawValue)
         if record.dot.stamp.rawValue <= compactedUpTo(range, keyspace) {
             collection.compacted[catalog.active[keyspace].n]?[range.rawValue] = 0
         }
@@ -76,19 +77,19 @@ extension Node {
         collection.compacted[catalog.active[keyspace].n]?[range.rawValue] ?? 0
     }
 
-    private func compactionLimit(
-        _ range: KeyRange, _ keyspace: Int, alone: Stamp
-    ) -> Stamp {
+    private func compactionLimit(_ range: KeyRange, _ keyspace: Int) -> Stamp {
         if configuration.plantedBug == .compactedUnsettled { return clock.last }
         let n = catalog.active[keyspace].n
-        guard n > 1 else { return alone }
+        guard n > 1 else { return settledAlone }
         let told = collection.told[n]?[range.rawValue] ?? 0
-        return min(settledHere(range, keyspace), Stamp(rawValue: told))
+        return min(collectedHere(range, n), Stamp(rawValue: told))
     }
 
     /// Whether a context names more than one identity.
     private func isCompactible(_ record: Record, _ keyspace: Int) -> Bool {
-        if catalog.active[keyspace].settings.conflict == .lww { return false }
+        let active = catalog.active[keyspace]
+        if active.settings.conflict == .lww { return false }
+        if active.n == 1, active.settings.durability != .fsync { return false }
         if record.isExpanded {
             return store.expanded[record.expandedPlace].context.entries.count > 1
         }
@@ -96,22 +97,27 @@ extension Node {
         return record.isSiblingSet && record.identityCount > 1
     }
 
-    private mutating func compact(_ key: UnsafeRawBufferPointer) {
+    private mutating func compact(_ key: UnsafeRawBufferPointer, _ effects: inout Effects) {
         let location = KeyLocation(
             keyspace: catalog.index(of: key), address: store.address(of: key))
         guard let stored = store.find(location.address, key) else { return }
-        guard stored.isMergeable else {
+        if stored.isMergeable {
+            var held = restoredState(location, key)
+            guard held.state.compact() else { return putBack(held) }
+            putState(held, grownBy: 0, location, key)
+        } else {
             var set = SiblingSet(valid: stored)
             guard set.compact() else { return }
-            counters.contextsCompacted += 1
             merged.removeAll()
             let range = set.encodeRecord(key: key, into: &merged)
-            return replaceStored(merged[range], location.keyspace, location.address)
+            replaceStored(merged[range], location.keyspace, location.address)
         }
-        var held = restoredState(location, key)
-        guard held.state.compact() else { return putBack(held) }
         counters.contextsCompacted += 1
-        putState(held, grownBy: 0, location, key)
+        guard let compacted = store.find(location.address, key), isKeptOnDisk(compacted) else {
+            return
+        }
+        forget(key, location.keyspace, &effects)
+        keepWhole(compacted, &effects)
     }
 }
 

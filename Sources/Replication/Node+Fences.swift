@@ -52,6 +52,7 @@ extension Node {
         catalog = changed
         noteHintedUntilNow(before)
         if !catalog.isShaped(like: before) { reshape() }
+        collection.reconsider()
     }
 
     /// Whether a node is about to change a keyspace's n: another change would bring the old one

@@ -294,8 +294,8 @@ extension Node {
         let active = catalog.active[proof.keyspace]
         let settled = settledAnywhere(proof.range, proof.keyspace)
         let required = requirement.after(max(active.truncatedAt, proof.emptiedAt, settled))
-        if active.n == 1, active.settings.conflict != .crdt {
-            return coversAlone(required, record, proof)
+        if active.n == 1 {
+            return hasSeen(record, required.seen, proof) || coversAlone(required, proof)
         }
         let isOrdered = active.settings.conflict == .lww
         guard hasSeen(record, required.seen, proof) else { return false }
@@ -325,17 +325,16 @@ extension Node {
 
     /// With one replica what is not there was deleted, and leaves no trace; unless the replica's
     /// process ended since, and may have forgotten it.
-    private func coversAlone(
-        _ required: SessionRequirement, _ record: Record?, _ proof: CoverageProof
-    ) -> Bool {
-        guard let newest = required.seen.newest else { return true }
-        if let record, newest <= record.dot { return true }
+    private func coversAlone(_ required: SessionRequirement, _ proof: CoverageProof) -> Bool {
         if catalog.active[proof.keyspace].settings.durability == .fsync { return true }
         let replicas = ring.primaries(of: proof.range, replicationFactor: 1)
-        guard let node = replicas.first, let index = linkIndex(of: node) else { return false }
-        let isHere = node == configuration.node
-        return (isHere ? firstIdentity : freshness[index].process) <= newest.identity
-            && newest.identity.node == node
+        guard let node = replicas.first else { return false }
+        let process = node == configuration.node
+            ? firstIdentity : linkIndex(of: node).map { freshness[$0].process }
+        guard let process else { return false }
+        return required.seen.entries.allSatisfy {
+            process <= $0.identity && $0.identity.node == node
+        }
     }
 
     /// Who this process was when it started.

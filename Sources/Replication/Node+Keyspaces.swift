@@ -66,7 +66,6 @@ extension Node {
     mutating func reshape() {
         recountKeys()
         truncateStates()
-        collection.candidates = .all
     }
 
     mutating func keyspace(

@@ -17,7 +17,8 @@ extension Node {
             let grace = grace(n)
             for range in KeyRange.all
             where Int(ranks[Int(range.rawValue)]) < n
-                && collection.candidates.contains(range.rawValue) {
+                && (collection.candidates.contains(range.rawValue)
+                    || collection.compactible.contains(range.rawValue)) {
                 let stamp = settling(equalSince(range, n), after: grace)
                 collection.promise(stamp, n, range.rawValue)
             }
@@ -167,10 +168,7 @@ extension Node {
         store.visit(range, .min ... .max) { _, record in
             let keyspace = catalog.index(of: record.key)
             guard catalog.active[keyspace].n == n, isKeptOnDisk(record) else { return }
-            effects.append {
-                $0.append(JournalKind.record.rawValue)
-                appendWhole(record, into: &$0)
-            }
+            keepWhole(record, &effects)
         }
     }
 

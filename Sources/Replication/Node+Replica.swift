@@ -134,6 +134,14 @@ extension Node {
         }
     }
 
+    /// Has the journal remember a record as it is here.
+    func keepWhole(_ record: Record, _ effects: inout Effects) {
+        effects.append {
+            $0.append(JournalKind.record.rawValue)
+            appendWhole(record, into: &$0)
+        }
+    }
+
     /// Puts a whole record in the place of what is stored for its key.
     mutating func replaceStored(
         _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ address: RecordStore.Address
@@ -283,6 +291,7 @@ extension Node {
             let before = catalog
             try catalog.restore(decoding: &definitions)
             if !catalog.isShaped(like: before) { reshape() }
+            collection.reconsider()
         case .wholeness:
             var marker = ByteReader(rest)
             adopt(try WholenessMarker(&marker))

@@ -137,8 +137,10 @@ extension Node {
     private mutating func take(
         _ record: Record, _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
     ) {
+        let settled = settledAnywhere(read.range, read.keyspace)
+        // What is settled is known here, though it may have been compacted.
+        if record.dot.stamp <= settled, isWhole(read.range, read.keyspace) { return }
         if let told = read.typed?.told {
-            let settled = settledAnywhere(read.range, read.keyspace)
             let missed = context(of: record).entries.filter {
                 !told.contains($0) && settled < $0.stamp && $0.stamp <= read.begun
             }

@@ -40,6 +40,7 @@ import Ring
 /// Reading order: `NodeInput`, `Effects`, `Node+Client`, `Node+Strings`, `Node+Write`, `Node+Read`,
 /// `Node+Replica`.
 public struct Node: ~Copyable {
+    private let anchor = Anchor()
     let configuration: NodeConfiguration
     let ring: Ring
     /// This node's place in each range's preference list.

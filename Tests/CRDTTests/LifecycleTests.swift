@@ -86,4 +86,23 @@ struct LifecycleTests {
         let isCompacted4 = stays.state.compact()
         #expect(isCompacted4)
     }
+
+    @Test("who was granted rights without ever writing is not named by a compacted context")
+    func compactedGrant() throws {
+        var first = Replica(1)
+        var second = Replica(2)
+        _ = try first.state.set("old", dot: first.dot(1))
+        second.join(first)
+        _ = second.state.delete(dot: second.dot(2))
+        var third = Replica(3)
+        third.join(second)
+        _ = try third.state.boundedCreate(100, dot: third.dot(3), now: 0)
+        let receiver = Replica(4).identity
+        _ = try third.state.boundedTransfer(10, to: receiver, dot: third.dot(4), now: 0)
+        let isCompacted = third.state.compact()
+        #expect(isCompacted)
+        #expect(third.state.context.entries.map(\.identity) == [third.identity])
+        #expect(try decodedState(bytes(of: third.state)) == third.state)
+        #expect(third.state.boundedRights(of: receiver, now: 0) == 10)
+    }
 }

@@ -106,8 +106,8 @@ struct CompactionTests {
         }
     }
 
-    /// What a checkpoint says of a node's records.
-    private func records(of id: NodeID, in cluster: Cluster) -> [[UInt8]] {
+    /// What a checkpoint says.
+    private func checkpoint(of id: NodeID, in cluster: Cluster) -> [[UInt8]] {
         var buffer = ByteBuffer(capacity: 4_096)
         cluster.with(id) { node in
             var cursor: UInt64?
@@ -122,14 +122,15 @@ struct CompactionTests {
             payloads.append(Array(rest.dropFirst(4).prefix(length)))
             rest = rest.dropFirst(4 + length)
         }
-        return payloads.filter { $0[0] == JournalKind.record.rawValue }
+        return payloads
     }
 
     @Test("a replica that remembers and writes on is brought along, also by what asks for a state")
     func lagging() throws {
         let cluster = cluster()
         try live(cluster, 9)
-        let before = records(of: b, in: cluster)
+        let before = checkpoint(of: b, in: cluster)
+            .filter { $0[0] == JournalKind.record.rawValue }
         settle(cluster)
         #expect(identities(cluster, "t:set")[1] <= 2)
         for record in before {
@@ -217,5 +218,77 @@ struct CompactionTests {
         settle(cluster)
         #expect(identities(cluster, "one:k").max() == 1)
         #expect(cluster.run(owner, "GET one:k") == "$2\r\nv5\r\n")
+    }
+
+    @Test("a replay behind a checkpoint that left identities out takes nothing of theirs for news")
+    func checkpointed() throws {
+        let cluster = cluster()
+        let begun = try #require(cluster.journals[a]).count
+        #expect(cluster.run(c, "SADD t:set x") == ":1\r\n")
+        #expect(cluster.run(c, "INCRBY t:n 5") == ":5\r\n")
+        #expect(cluster.run(b, "SADD t:set y") == ":1\r\n")
+        #expect(cluster.run(b, "SREM t:set x") == ":1\r\n")
+        #expect(cluster.run(b, "DEL t:n") == ":1\r\n")
+        #expect(cluster.run(b, "INCRBY t:n 1") == ":1\r\n")
+        settle(cluster)
+        #expect(identities(cluster, "t:set") == [1, 1, 1])
+        let suffix = try #require(cluster.journals[a])[begun...]
+        let state = checkpoint(of: a, in: cluster)
+        try cluster.restart(a, epoch: 2_048, on: state + suffix, after: 1)
+        settle(cluster)
+        #expect(areEqual(cluster))
+        for node in cluster.ids {
+            #expect(cluster.run(node, "SMEMBERS t:set") == "*1\r\n$1\r\ny\r\n")
+            #expect(cluster.run(node, "GET t:n") == "$1\r\n1\r\n")
+        }
+    }
+
+    private func range(_ key: String, _ cluster: Cluster) -> UInt8 {
+        cluster.with(a) { node in
+            Array(key.utf8).withUnsafeBytes { node.store.address(of: $0).range.rawValue }
+        }
+    }
+
+    @Test("what was not compacted while it could not be is compacted afterwards, on all replicas")
+    func definedAnew() throws {
+        let cluster = cluster()
+        try live(cluster, 4)
+        #expect(cluster.run(a, "KEYSPACE ALTER s conflict=lww") == "+OK\r\n")
+        let neighbour = try #require(
+            (0..<10_000).map { "d\($0)" }.first { range($0, cluster) == range("s:k", cluster) })
+        #expect(cluster.run(a, "SET \(neighbour) v") == "+OK\r\n")
+        #expect(cluster.run(a, "DEL \(neighbour)") == ":1\r\n", "the range is to be settled")
+        settle(cluster)
+        #expect(cluster.run(a, "KEYSPACE CREATE u") == "+OK\r\n", "everything is looked at again")
+        settle(cluster)
+        #expect(identities(cluster, "s:k").allSatisfy { $0 > 2 })
+        #expect(cluster.run(a, "KEYSPACE ALTER s conflict=siblings") == "+OK\r\n")
+        try cluster.restart(
+            c, epoch: 99 * 2_048, on: cluster.journals[c, default: []], after: 3 * 2_048)
+        settle(cluster)
+        #expect(identities(cluster, "s:k") == [1, 1, 1])
+        #expect(areEqual(cluster))
+    }
+
+    @Test("with one replica a session goes on though what it saw was replaced and forgotten")
+    func sessionAlone() throws {
+        let cluster = cluster()
+        #expect(
+            cluster.run(a, "KEYSPACE CREATE one n=1 conflict=crdt durability=fsync") == "+OK\r\n")
+        let owner = try #require(cluster.ids.first { id in
+            cluster.with(id) { node in
+                Array("one:k".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
+            }
+        })
+        let other = try #require(cluster.ids.first { $0 != owner })
+        #expect(cluster.run(other, "SESSION ON") == "+OK\r\n")
+        #expect(cluster.run(other, "SET one:k old") == "+OK\r\n")
+        #expect(cluster.run(other, "GET one:k") == "$3\r\nold\r\n")
+        try cluster.restart(owner, epoch: 2_048, on: cluster.journals[owner] ?? [], after: 1)
+        cluster.pass(milliseconds: 400, by: 20)
+        #expect(cluster.run(owner, "SET one:k new") == "+OK\r\n")
+        settle(cluster)
+        #expect(identities(cluster, "one:k").max() == 1)
+        #expect(cluster.run(other, "GET one:k") == "$3\r\nnew\r\n")
     }
 }
