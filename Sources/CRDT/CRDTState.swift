@@ -52,7 +52,7 @@ public struct CRDTState: Equatable, Sendable {
     /// Every dot that was ever seen for the key. What is live follows from what was seen: replicas
     /// with equal contexts hold equal contents.
     public internal(set) var context = VersionVector()
-    var contents = Contents()
+    @Boxed var contents = Contents()
 
     /// Nothing was ever written.
     public init() {}

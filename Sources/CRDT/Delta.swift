@@ -22,7 +22,7 @@ public struct Delta: Equatable, Sendable {
     var clearedContext = VersionVector()
     /// What the receiver must have seen besides.
     var grounds = VersionVector()
-    var changes = Changes()
+    @Boxed var changes = Changes()
 
     init(dot: Dot, after: Stamp) {
         identity = dot.identity

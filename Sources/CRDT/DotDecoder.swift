@@ -18,8 +18,10 @@ struct DotDecoder {
     mutating func varint<Integer: FixedWidthInteger & UnsignedInteger>(
         _ type: Integer.Type = Integer.self
     ) throws(DecodeError) -> Integer {
-        var value: Integer = 0
-        var shift = 0
+        let first = try reader.integer(UInt8.self)
+        if first < 128 { return Integer(first) }
+        var value = Integer(first & 127)
+        var shift = 7
         while true {
             let byte = try reader.integer(UInt8.self)
             let bits = Integer(byte & 127)
@@ -28,7 +30,7 @@ struct DotDecoder {
             }
             value |= bits << shift
             if byte < 128 {
-                guard byte != 0 || shift == 0 else { throw .invalid("varint is not the shortest") }
+                guard byte != 0 else { throw .invalid("varint is not the shortest") }
                 return value
             }
             shift += 7

@@ -86,9 +86,7 @@ extension DotEncoder {
         into buffer: inout ByteBuffer, identities: [ReplicaIdentity], own: Dot?,
         _ body: (inout DotEncoder) -> Void
     ) {
-        var lent = ByteBuffer(capacity: 1)
-        swap(&lent, &buffer)
-        var encoder = DotEncoder(buffer: lent, identities: identities, own: own)
+        var encoder = DotEncoder(buffer: buffer, identities: identities, own: own)
         body(&encoder)
         buffer = encoder.buffer
     }

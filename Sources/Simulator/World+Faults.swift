@@ -141,14 +141,16 @@ extension World {
     }
 
     /// Puts an empty disk in. Not while another one's content may still be missing: what two disks
-    /// lose between them no store has.
+    /// lose between them no store has. Where a hint stands in for what a replica lacks, the replica
+    /// that is refilled does not get it, so another disk is lost only once none is left.
     private func wipe(_ machine: Machine) {
         for other in machines where other.process?.node.isRefilling == false {
             other.isWiped = false
         }
         guard machine.process != nil, hasRightClock(machine),
-            machines.allSatisfy({ !$0.isWiped })
+            machines.allSatisfy({ !$0.isWiped }), !mayHintsCount
         else { return }
+        areHintsLost = areHintsLost || hints(on: [machine]) > 0
         note("\(machine.node) loses its disk")
         counters.wipes += 1
         history.wipes.append(time)
@@ -243,13 +245,24 @@ extension World {
 
     private var hasSloppy: Bool { plan.keyspaces.contains { $0.isSloppy } }
 
-    /// Whether there are hints that have not reached their nodes: what they bring has to be
-    /// exchanged before replicas are compared.
-    private func awaitsHints() -> Bool {
-        let left = machines.reduce(0) { sum, machine in
+    private func hints(on machines: [Machine]) -> Int {
+        machines.reduce(0) { sum, machine in
             let links = machine.process?.node.linkFigures ?? []
             return sum + links.reduce(0) { $0 + $1.hints }
         }
+    }
+
+    /// Whether a hint may be the last but one copy of a write.
+    private var mayHintsCount: Bool {
+        hasSloppy && counters.wipes > 0
+            && (areHintsLost || hints(on: machines) > 0
+                || machines.contains { $0.process == nil })
+    }
+
+    /// Whether there are hints that have not reached their nodes: what they bring has to be
+    /// exchanged before replicas are compared.
+    private func awaitsHints() -> Bool {
+        let left = hints(on: machines)
         guard left > 0 else {
             history.handedOffAt = time
             return false

@@ -122,7 +122,8 @@ extension World {
 
     private func observeFrame(_ frame: UnsafeRawBufferPointer) {
         let payload = UnsafeRawBufferPointer(rebasing: frame[Frame.headerBytes...])
-        let starts: [UInt8: Int] = [1: 10, 18: 20, 19: 10]
+        // Replicated records, hints and what is handed off.
+        let starts: [UInt8: Int] = [1: 10, 16: 20, 17: 10]
         guard payload.count > 20, let start = starts[payload[0]] else { return }
         complain(history.observe(record: UnsafeRawBufferPointer(rebasing: payload[start...])))
     }

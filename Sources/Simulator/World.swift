@@ -51,6 +51,8 @@ final class World {
     var transcript: [String]?
     var repairsBefore = 0
     var hintWaits = 0
+    /// A disk was lost with hints on it.
+    var areHintsLost = false
 
     /// A run that needs more than this does not come to an end.
     private static let eventsMax = 2_000_000

@@ -133,7 +133,8 @@ extension Journal {
         let prepared = SegmentFormat.prepared
         let header = SegmentFormat(
             kind: .journal, salt: salt, position: first, byteCount: limits.segmentBytes)
-        segments.append(first)
+        // A segment of which nothing could be read has the same name; its copy is in quarantine.
+        if segments.last != first { segments.append(first) }
         var operations: [DiskOperation] = [
             .write(prepared, at: 0, SharedBytes(header.encoded())),
             .write(prepared, at: SegmentFormat.headerBytes, batch),

@@ -110,6 +110,20 @@ import Testing
         #expect(try Recovered(world.disk, .quarantine).payloads == [[3]])
     }
 
+    @Test("a segment of which nothing could be read is replaced by one of its name, and goes once")
+    func replaced() throws {
+        var world = World()
+        world.sync([[1]])
+        world.disk.flip(RotTests.first, bit: (4096 + 44) * 8)
+        let recovered = try world.restart(salt: 2, .quarantine)
+        #expect(recovered.payloads.isEmpty && recovered.report.segments == [1])
+        world.sync((0..<10).map { payload($0, count: 6000) })
+        world.checkpoint()
+        #expect(world.journal.failure == nil)
+        #expect(try world.disk.list().filter { $0.hasPrefix("journal-") }.count == 1)
+        #expect(try Recovered(world.disk).fromCheckpoint == world.accepted)
+    }
+
     @Test("a value that looks like a batch does not pass for one")
     func forged() throws {
         var other = World(seed: 77)

@@ -74,8 +74,10 @@ struct World: ~Copyable {
     }
 
     /// Starts again on what the disk holds; what was lost is no longer accepted.
-    mutating func restart(salt: UInt64) throws(RecoveryError) -> Recovered {
-        let recovered = try Recovered(disk)
+    mutating func restart(
+        salt: UInt64, _ policy: RecoveryPolicy = .refuse
+    ) throws(RecoveryError) -> Recovered {
+        let recovered = try Recovered(disk, policy)
         accepted.removeLast(max(0, accepted.count - Int(recovered.report.lastPosition)))
         journal = Journal(resuming: recovered.report, limits: limits, salt: salt)
         return recovered
