@@ -1,38 +1,35 @@
 /// A map that iterates in key order, as one sorted array: for tens to hundreds of entries, and for
 /// determinism.
 ///
-/// Invariant: `keys` is strictly ascending and `keys.count == values.count`.
+/// Invariant: the keys are strictly ascending.
 ///
 /// Inlinable, because generic code that is not specialized costs ten times as much.
 ///
 /// - Complexity: lookup O(log n), insertion and removal O(n).
 public struct SortedMap<Key: Comparable, Value> {
-    @usableFromInline var storedKeys: [Key] = []
-    @usableFromInline var storedValues: [Value] = []
+    public typealias Entry = (key: Key, value: Value)
+
+    @usableFromInline var entries: [Entry] = []
 
     @inlinable public init() {}
 
-    @inlinable public var keys: [Key] { storedKeys }
-    @inlinable public var values: [Value] { storedValues }
-    @inlinable public var count: Int { storedKeys.count }
-    @inlinable public var isEmpty: Bool { storedKeys.isEmpty }
+    @inlinable public var keys: some BidirectionalCollection<Key> { entries.lazy.map(\.key) }
+    @inlinable public var values: some BidirectionalCollection<Value> { entries.lazy.map(\.value) }
+    @inlinable public var count: Int { entries.count }
+    @inlinable public var isEmpty: Bool { entries.isEmpty }
 
     @inlinable public subscript(key: Key) -> Value? {
         get {
-            let index = keys.partitionPoint { $0 < key }
-            return index < keys.count && keys[index] == key ? values[index] : nil
+            let index = entries.partitionPoint { $0.key < key }
+            return index < entries.count && entries[index].key == key ? entries[index].value : nil
         }
         set {
-            let index = keys.partitionPoint { $0 < key }
-            let present = index < keys.count && keys[index] == key
+            let index = entries.partitionPoint { $0.key < key }
+            let present = index < entries.count && entries[index].key == key
             switch (newValue, present) {
-            case (.some(let value), true): storedValues[index] = value
-            case (.some(let value), false):
-                storedKeys.insert(key, at: index)
-                storedValues.insert(value, at: index)
-            case (.none, true):
-                storedKeys.remove(at: index)
-                storedValues.remove(at: index)
+            case (.some(let value), true): entries[index].value = value
+            case (.some(let value), false): entries.insert((key, value), at: index)
+            case (.none, true): entries.remove(at: index)
             case (.none, false): break
             }
         }
@@ -44,22 +41,22 @@ public struct SortedMap<Key: Comparable, Value> {
     @inlinable public mutating func update<Result>(
         _ key: Key, _ body: (inout Value) -> Result
     ) -> Result? {
-        let index = keys.partitionPoint { $0 < key }
-        guard index < keys.count, keys[index] == key else { return nil }
-        return body(&storedValues[index])
+        let index = entries.partitionPoint { $0.key < key }
+        guard index < entries.count, entries[index].key == key else { return nil }
+        return body(&entries[index].value)
     }
 
-    @inlinable public mutating func removeAll() {
-        storedKeys.removeAll()
-        storedValues.removeAll()
-    }
+    @inlinable public mutating func removeAll() { entries.removeAll() }
 }
 
 extension SortedMap: Sequence {
-    @inlinable public func makeIterator() -> Zip2Sequence<[Key], [Value]>.Iterator {
-        zip(keys, values).makeIterator()
+    @inlinable public func makeIterator() -> IndexingIterator<[Entry]> { entries.makeIterator() }
+}
+
+extension SortedMap: Equatable where Value: Equatable {
+    @inlinable public static func == (a: SortedMap, b: SortedMap) -> Bool {
+        a.entries.elementsEqual(b.entries) { $0 == $1 }
     }
 }
 
-extension SortedMap: Equatable where Value: Equatable {}
 extension SortedMap: Sendable where Key: Sendable, Value: Sendable {}

@@ -13,11 +13,10 @@ extension CRDTState {
     /// - Complexity: O(entries · log identities).
     public func encode(into buffer: inout ByteBuffer) {
         buffer.append(CRDTState.format)
-        let identities = context.entries.map(\.identity)
-        DotEncoder.encode(into: &buffer, identities: identities, own: nil) { encoder in
-            encoder.append(context)
-            contents.encode(into: &encoder)
-        }
+        var encoder = DotEncoder(buffer: buffer, identities: context.entries, own: nil)
+        encoder.append(context)
+        contents.encode(into: &encoder)
+        buffer = encoder.buffer
     }
 
     /// - Throws: `truncated` or `invalid` for anything but the one encoding of a state.
@@ -27,12 +26,13 @@ extension CRDTState {
             throw .invalid("unknown format of a CRDT state")
         }
         context = try decoder.vector()
-        decoder.identities = context.entries.map(\.identity)
-        contents = try Contents(decoding: &decoder)
+        decoder.identities = context.entries
+        let contents = try Contents(decoding: &decoder)
         try decoder.reader.end()
         guard contents.allDots({ context.contains($0) }) else {
             throw .invalid("a live dot is not in the context")
         }
+        self.contents = contents
     }
 
     /// The context as it stands in an encoded state: 16 bytes an entry, little-endian. Equal

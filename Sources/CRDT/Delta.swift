@@ -83,14 +83,15 @@ extension Delta {
         buffer.append(integer: after.rawValue)
         buffer.append(integer: through.rawValue)
         let named = identities
-        DotEncoder.encode(into: &buffer, identities: named, own: dot) { encoder in
-            encoder.append(count: named.count)
-            for identity in named { encoder.append(identity) }
-            encoder.buffer.append(clears.bits)
-            if !clears.isEmpty { encoder.append(clearedContext) }
-            encoder.append(grounds)
-            changes.encode(into: &encoder)
-        }
+        var encoder = DotEncoder(
+            buffer: buffer, identities: named.map { Dot(identity: $0, stamp: through) }, own: dot)
+        encoder.append(count: named.count)
+        for identity in named { encoder.append(identity) }
+        encoder.buffer.append(clears.bits)
+        if !clears.isEmpty { encoder.append(clearedContext) }
+        encoder.append(grounds)
+        changes.encode(into: &encoder)
+        buffer = encoder.buffer
     }
 
     /// The identities of the dots in the changes, but for the delta's own dot; ascending.
@@ -118,10 +119,10 @@ extension Delta {
         decoder.own = dot
         for _ in 0..<(try decoder.count(bytesMin: 8)) {
             let identity = try decoder.identity()
-            if let last = decoder.identities.last, identity <= last {
+            if let last = decoder.identities.last, identity <= last.identity {
                 throw .invalid("identities are out of order")
             }
-            decoder.identities.append(identity)
+            decoder.identities.append(Dot(identity: identity, stamp: through))
         }
         clears = TypeMask(bits: try decoder.reader.integer())
         if !clears.isEmpty { clearedContext = try decoder.vector() }
@@ -129,6 +130,6 @@ extension Delta {
         changes = try Changes(decoding: &decoder)
         try decoder.reader.end()
         guard !isEmpty else { throw .invalid("delta does nothing") }
-        guard identities == decoder.identities else { throw .invalid("identities are not used") }
+        guard identities == decoder.identities.map(\.identity) else { throw .invalid("identities are not used") }
     }
 }

@@ -8,7 +8,7 @@ import Coding
 /// entry takes at least one byte: memory stays in proportion to the input.
 struct DotDecoder {
     var reader: ByteReader
-    var identities: [ReplicaIdentity] = []
+    var identities: [Dot] = []
     var own: Dot?
     /// As in `DotEncoder`.
     var lastPath: [Position.Step] = []
@@ -75,7 +75,8 @@ struct DotDecoder {
             return own
         }
         guard index <= UInt64(identities.count) else { throw .invalid("identity is not listed") }
-        let dot = Dot(identity: identities[Int(index - 1)], stamp: try stamp())
+        let dot = Dot(
+            identity: identities[Int(index - 1)].identity, stamp: try stamp())
         guard dot != own else { throw .invalid("the delta's own dot is not written out") }
         return dot
     }

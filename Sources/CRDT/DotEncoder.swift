@@ -6,14 +6,14 @@ import Coding
 /// identities and a stamp.
 struct DotEncoder: ~Copyable {
     var buffer: ByteBuffer
-    /// Ascending; every identity that is written as part of a dot.
-    let identities: [ReplicaIdentity]
+    /// Ascending by identity: of every dot that is written; the stamps do not matter.
+    let identities: [Dot]
     /// The dot that takes one byte: the delta's own.
     let own: Dot?
     /// The path of the last list position, which its run's other positions repeat.
     var lastPath: [Position.Step] = []
 
-    init(buffer: consuming ByteBuffer, identities: [ReplicaIdentity], own: Dot?) {
+    init(buffer: consuming ByteBuffer, identities: [Dot], own: Dot?) {
         self.buffer = buffer
         self.identities = identities
         self.own = own
@@ -47,7 +47,7 @@ struct DotEncoder: ~Copyable {
 
     mutating func append(_ dot: Dot) {
         if dot == own { return buffer.append(0) }
-        guard let index = identities.firstIndex(ofAscending: dot.identity, { $0 }) else {
+        guard let index = identities.firstIndex(ofAscending: dot.identity, \.identity) else {
             preconditionFailure("the table of identities is complete")
         }
         append(count: index + 1)
@@ -77,17 +77,5 @@ struct DotEncoder: ~Copyable {
     mutating func append<Key, Payload>(_ changes: DotMapChanges<Key, Payload>) {
         append(changes.removed)
         append(changes.added)
-    }
-}
-
-extension DotEncoder {
-    /// Lends a buffer to an encoder.
-    static func encode(
-        into buffer: inout ByteBuffer, identities: [ReplicaIdentity], own: Dot?,
-        _ body: (inout DotEncoder) -> Void
-    ) {
-        var encoder = DotEncoder(buffer: buffer, identities: identities, own: own)
-        body(&encoder)
-        buffer = encoder.buffer
     }
 }

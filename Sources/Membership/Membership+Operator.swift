@@ -74,7 +74,7 @@ extension Membership {
         precondition(relays.count <= configuration.relaysMax, "relays within their limit")
         precondition(0...configuration.localHealthMax ~= health.score, "health within its scale")
         precondition(
-            suspicions.keys
+            Array(suspicions.keys)
                 == table.members.filter { $0.record.state == .suspect }.map(\.record.node),
             "exactly the suspects are timed")
         precondition(

@@ -277,18 +277,21 @@ extension Node {
         configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
     }
 
+    /// What the request can add to a state, bytes.
+    private var growthMax: Int {
+        (1..<max(1, request.count)).reduce(0) { $0 + request[$1].count + 64 }
+    }
+
     /// A state must fit into one record, with all that the request may add to it.
     private func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
     ) throws(TypedRefusal) {
         guard command.writes != nil, !command.name.isRemoval else { return }
-        var added = 0
         for index in 1..<max(1, request.count) {
             guard request[index].count <= catalog.active[location.keyspace].settings.valueBytesMax
             else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
-            added += request[index].count + 64
         }
-        let room = stateBytesMax(location.keyspace) - added
+        let room = stateBytesMax(location.keyspace) - growthMax
         guard held.bytes > room else { return }
         guard held.state.encodedBytes + Record.headerBytes + request[1].count <= room else {
             throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
@@ -321,12 +324,10 @@ extension Node {
         let durability = catalog.active[keyspace].settings.durability
         let isAlone = n == 1 && durability == .memory
         var record = ByteBuffer(capacity: isAlone ? 1 : 256)
-        // Without a reader the delta only tells how far an expanded state has grown.
-        if !isAlone || execution.held.place != nil {
-            DeltaRecord.encode(delta, of: key, into: &record)
-        }
+        if !isAlone { DeltaRecord.encode(delta, of: key, into: &record) }
         let context = seenBySession(execution.held.state)
-        putState(execution.held, grownBy: Delta.growth(record.count), command.location, key)
+        let growth = isAlone ? growthMax : Delta.growth(record.count)
+        putState(execution.held, grownBy: growth, command.location, key)
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
             return finishAlone(execution.reply.bytes, keyspace, target, &effects)

@@ -106,7 +106,7 @@ public final class SimulatedDisk: Disk {
 
     public func list() throws(DiskError) -> [String] {
         try requirePower("directory")
-        return current.keys
+        return Array(current.keys)
     }
 
     public func size(of name: String) throws(DiskError) -> Int { try file(name).current.count }
