@@ -67,7 +67,8 @@ let package = Package(
         tests("AntiEntropy", ["AntiEntropy", "Base", "Coding"]),
         tests("Membership", ["Base", "Coding", "Membership"]),
         tests(
-            "Replication", ["Base", "Coding", "Causality", "Membership", "Ring", "Replication"]),
+            "Replication",
+            ["Base", "Coding", "Causality", "CRDT", "Membership", "Ring", "Replication"]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
         tests("Reactor", ["Base", "Reactor", "Storage"]),

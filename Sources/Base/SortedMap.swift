@@ -7,6 +7,7 @@
 ///
 /// - Complexity: lookup O(log n), insertion and removal O(n).
 public struct SortedMap<Key: Comparable, Value> {
+    /// A key and what it stands for.
     public typealias Entry = (key: Key, value: Value)
 
     @usableFromInline var entries: [Entry] = []

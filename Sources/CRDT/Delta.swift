@@ -130,6 +130,8 @@ extension Delta {
         changes = try Changes(decoding: &decoder)
         try decoder.reader.end()
         guard !isEmpty else { throw .invalid("delta does nothing") }
-        guard identities == decoder.identities.map(\.identity) else { throw .invalid("identities are not used") }
+        guard identities == decoder.identities.map(\.identity) else {
+            throw .invalid("identities are not used")
+        }
     }
 }

@@ -70,6 +70,21 @@ struct ExpandedStates {
         byteCount += bytes - entry.bytes
     }
 
+    /// Of the encoding: as last measured if nothing has changed since, measured anew otherwise.
+    ///
+    /// - Parameter state: what `take` handed out for the place, as it was.
+    /// - Complexity: O(entries) after a change.
+    mutating func measure(_ index: Int, _ state: CRDTState) -> Int {
+        guard let entry = entries[index], entry.bytes != entry.measured else {
+            return bytes(of: index)
+        }
+        let bytes = state.encodedBytes
+        byteCount += bytes - entry.bytes
+        entries[index]?.bytes = bytes
+        entries[index]?.measured = bytes
+        return bytes
+    }
+
     mutating func remove(_ index: Int) {
         byteCount -= bytes(of: index)
         entries[index] = nil

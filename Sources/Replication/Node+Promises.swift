@@ -148,6 +148,9 @@ extension Node {
         }
     }
 
+    /// What goes on past C stays as it is, with the old values inside it: whoever promised up to C
+    /// had what is on this older disk, so all others have that state too, with whatever it removed,
+    /// and have neither collected nor compacted it.
     private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {
         effects.persist {
             $0.append(JournalKind.dropped.rawValue)

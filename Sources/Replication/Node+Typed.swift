@@ -283,7 +283,7 @@ extension Node {
     }
 
     /// A state must fit into one record, with all that the request may add to it.
-    private func checkSize(
+    private mutating func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
     ) throws(TypedRefusal) {
         guard command.writes != nil, !command.name.isRemoval else { return }
@@ -293,7 +293,8 @@ extension Node {
         }
         let room = stateBytesMax(location.keyspace) - growthMax
         guard held.bytes > room else { return }
-        guard held.state.encodedBytes + Record.headerBytes + request[1].count <= room else {
+        let bytes = held.place.map { store.expanded.measure($0, held.state) } ?? held.bytes
+        guard bytes + Record.headerBytes + request[1].count <= room else {
             throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
         }
     }

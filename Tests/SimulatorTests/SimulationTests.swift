@@ -19,19 +19,21 @@ import Testing
         (.acknowledgeBeforeSync, 14), (.writeQuorumOffByOne, 5), (.repairWithFreshStamp, 35),
         (.identityReused, 9), (.lastWriterWinsForSiblings, 1), (.mergeKeepsStored, 1),
         (.rotAccepted, 108), (.syncRetried, 9), (.tombstonesDropped, 9),
-        (.unknownToldAsFailed, 1), (.refusalCountsAsAnswer, 6), (.intervalForgotten, 110),
-        (.emptiedByOwnClock, 3), (.exchangeSkipsTombstones, 1), (.exchangeAsksNothing, 1),
+        (.unknownToldAsFailed, 1), (.refusalCountsAsAnswer, 62), (.intervalForgotten, 110),
+        (.emptiedByOwnClock, 3), (.exchangeSkipsTombstones, 2), (.exchangeAsksNothing, 1),
         (.emptiedAnswersAtOnce, 22), (.refillForgotten, 204), (.refillFromOne, 380),
-        (.hintForgottenWhenSent, 633), (.hintForAnyone, 6), (.sessionForgetsEvicted, 18),
-        (.uncoveredReadAnswers, 5), (.closedAcrossBrokenLink, 109),
-        (.groundlessAcknowledged, 603), (.removesUnheard, 17), (.deltasNotKept, 6),
-        (.coveredBlindly, 6), (.statesNotTruncated, 578), (.collectedUnheard, 1),
+        (.hintForAnyone, 6), (.sessionForgetsEvicted, 23), (.uncoveredReadAnswers, 5),
+        (.closedAcrossBrokenLink, 322), (.groundlessAcknowledged, 603), (.removesUnheard, 17),
+        (.deltasNotKept, 6),
+        (.coveredBlindly, 17), (.statesNotTruncated, 578), (.collectedUnheard, 1),
         (.collectionForgotten, 9), (.behindKeepsAll, 9),
-        (.compactedUnsettled, 35), (.overflowKeepsNewest, 3),
+        (.compactedUnsettled, 10), (.overflowKeepsNewest, 3),
     ]
 
     /// Not found by the seeds 1 to 900 of this plan, which other plans found sooner.
-    private static let rare: Set<PlantedBug> = [.standInWithoutHistory, .collectedBeforeHints]
+    private static let rare: Set<PlantedBug> = [
+        .standInWithoutHistory, .collectedBeforeHints, .hintForgottenWhenSent,
+    ]
 
     @Test("a planted bug is found at its seed", arguments: found)
     func planted(bug: PlantedBug, seed: UInt64) {
