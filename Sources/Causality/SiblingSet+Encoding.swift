@@ -9,7 +9,8 @@ import Coding
 /// states are meant.
 extension SiblingSet {
     private static let headBytes = 8
-    private static let siblingHeadBytes = 28
+    /// What a sibling takes beside its value.
+    public static let siblingHeadBytes = 28
 
     /// How many bytes `encode` appends.
     public var encodedBytes: Int {

@@ -1,3 +1,4 @@
+import Base
 import Coding
 
 /// Bounds on the values of one key.
@@ -8,11 +9,31 @@ public struct SiblingLimits: Sendable {
     public let valueBytesMax: Int
     /// Bytes that `SiblingSet.encode` may append.
     public let bodyBytesMax: Int
+    /// What of them one node may fill.
+    public let share: Share
 
-    public init(siblingsMax: Int, valueBytesMax: Int, bodyBytesMax: Int) {
+    /// Which node writes, and how many encoded bytes the live values may take that are its own.
+    ///
+    /// Every node keeps to its share whenever it writes. The live values of a node in any state are
+    /// some of those that were live at that node at one moment, because each write has seen what
+    /// the node wrote before. So the union of states from all nodes that may write the key fits as
+    /// soon as the shares together do. Example: N=3, 9 MB. A, B and C, cut off from each other,
+    /// write 3 MB each; what they merge to has 9 MB.
+    public struct Share: Equatable, Sendable {
+        public let node: NodeID
+        public let bytesMax: Int
+
+        public init(node: NodeID, bytesMax: Int) {
+            self.node = node
+            self.bytesMax = bytesMax
+        }
+    }
+
+    public init(siblingsMax: Int, valueBytesMax: Int, bodyBytesMax: Int, share: Share) {
         self.siblingsMax = siblingsMax
         self.valueBytesMax = valueBytesMax
         self.bodyBytesMax = bodyBytesMax
+        self.share = share
     }
 }
 
@@ -36,6 +57,14 @@ extension SiblingSet {
     public func keeps(_ limits: SiblingLimits) -> Bool {
         siblings.count <= limits.siblingsMax && isWithinLimits
             && encodedBytes <= limits.bodyBytesMax
+            && bytes(of: limits.share.node) <= limits.share.bytesMax
+    }
+
+    /// What the live values that a node wrote take in the encoding.
+    private func bytes(of node: NodeID) -> Int {
+        siblings.reduce(0) {
+            $0 + ($1.dot.identity.node == node ? SiblingSet.encodedBytes(of: $1) : 0)
+        }
     }
 
     /// Removes values that no reader sees any more, such as those that have expired.
@@ -65,10 +94,15 @@ extension SiblingSet {
 
     private mutating func dropOldest(_ limits: SiblingLimits) -> SiblingOverflow? {
         var bytes = encodedBytes
+        var own = self.bytes(of: limits.share.node)
         var dropped = 0
         while siblings.count - dropped > 1,
-            siblings.count - dropped > limits.siblingsMax || bytes > limits.bodyBytesMax {
-            bytes -= SiblingSet.encodedBytes(of: siblings[dropped])
+            siblings.count - dropped > limits.siblingsMax || bytes > limits.bodyBytesMax
+                || own > limits.share.bytesMax
+        {
+            let gone = SiblingSet.encodedBytes(of: siblings[dropped])
+            bytes -= gone
+            if siblings[dropped].dot.identity.node == limits.share.node { own -= gone }
             dropped += 1
         }
         siblings.removeFirst(dropped)

@@ -45,8 +45,9 @@ public struct Sibling: Equatable, Sendable {
 /// Stores" (2014), §5 (DVVSet), with an explicit dot a value in place of lists by position, as
 /// stamps are not contiguous.
 public struct SiblingSet: Equatable, Sendable {
-    /// How many siblings a set may have in its encoding; keyspaces set lower limits.
-    public static let siblingsMax = 4_096
+    /// How many siblings a set may have in its encoding: more than 32 nodes leave together when
+    /// each keeps to a keyspace's limit, which is at most 1,000.
+    public static let siblingsMax = 1 << 16
 
     /// Every dot that was ever seen for the key.
     public internal(set) var context: CausalContext

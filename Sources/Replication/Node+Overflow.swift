@@ -46,8 +46,27 @@ extension Node {
     ) -> SiblingLimits {
         SiblingLimits(
             siblingsMax: Int(settings.siblingsMax), valueBytesMax: Int(settings.valueBytesMax),
-            bodyBytesMax: configuration.recordBytesMax
-                - Record.length(keyBytes: key.count, bodyBytes: 0))
+            bodyBytesMax: bodyBytesMax(key),
+            share: .init(
+                node: configuration.node, bytesMax: ownBytesMax(settings, keyBytes: key.count)))
+    }
+
+    private func bodyBytesMax(_ key: UnsafeRawBufferPointer) -> Int {
+        configuration.recordBytesMax - Record.length(keyBytes: key.count, bodyBytes: 0)
+    }
+
+    /// What the concurrent values of a key that this node wrote may take: the share of one of the
+    /// nodes that may write the key, so that whatever they write apart from each other fits into
+    /// one record. Under `sloppy` each member may stand in.
+    func ownBytesMax(_ settings: KeyspaceSettings, keyBytes: Int) -> Int {
+        let writers =
+            settings.isSloppy
+            ? links.count : min(settings.replicationFactor, links.count)
+        let contextBytes = min(CausalContext.entriesMax * 16, configuration.recordBytesMax / 8)
+        let room =
+            configuration.recordBytesMax - contextBytes
+            - Record.length(keyBytes: keyBytes, bodyBytes: 0)
+        return max(0, room / max(1, writers))
     }
 
     private mutating func note(_ overflow: SiblingOverflow) {

@@ -90,7 +90,7 @@ extension Node {
             $0.dot.stamp > catalog.active[keyspace].truncatedAt
                 && ($0.expiry == 0 || $0.expiry > now.wallMilliseconds)
         }
-        let view = KeyView(siblings: live, context: set.context)
+        let view = KeyView(siblings: live.withoutRepeats(), context: set.context)
         finish(purpose, key, keyspace, view, target, &effects)
     }
 
@@ -184,6 +184,26 @@ extension Node {
     }
 }
 
+extension [Sibling] {
+    /// Of equal values the one that lives longest: a write that was sent again is one value to
+    /// whoever reads.
+    fileprivate func withoutRepeats() -> [Sibling] {
+        guard count > 1 else { return self }
+        var places = Table<[UInt8], Int>()
+        var distinct: [Sibling] = []
+        for sibling in self {
+            guard let place = places[sibling.value] else {
+                places[sibling.value] = distinct.count
+                distinct.append(sibling)
+                continue
+            }
+            let kept = distinct[place].expiry
+            if kept != 0, sibling.expiry == 0 || sibling.expiry > kept { distinct[place] = sibling }
+        }
+        return distinct
+    }
+}
+
 // Writing strings.
 extension Node {
     mutating func set(
@@ -213,7 +233,7 @@ extension Node {
             return intent.context == nil
                 ? forward(intent, to: place, target, &effects)
                 : forwardRequest(
-            to: place, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+                    to: place, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
         }
         write(intent, at: place, target, &effects)
     }
@@ -222,9 +242,13 @@ extension Node {
         _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ keyspace: Int,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
-        let room = configuration.recordBytesMax - Record.headerBytes - key.count
-        let valueBytesMax = min(Int(catalog.active[keyspace].settings.valueBytesMax), room)
+        let settings = catalog.active[keyspace].settings
+        let keyBytesMax = Int(settings.keyBytesMax)
+        let room =
+            settings.conflict == .siblings
+            ? max(0, ownBytesMax(settings, keyBytes: key.count) - SiblingSet.siblingHeadBytes)
+            : configuration.recordBytesMax - Record.headerBytes - key.count
+        let valueBytesMax = min(Int(settings.valueBytesMax), room)
         guard key.count > 0, key.count <= keyBytesMax else {
             fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
             return false
@@ -327,7 +351,7 @@ extension Node {
             guard seen != nil else { return }
             guard coordinates(spot) || standsIn(at: spot) else {
                 return forwardRequest(
-            to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
+                    to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
             }
         }
         deleteOne(key, seen, levels, spot, target, &effects)
@@ -342,7 +366,8 @@ extension Node {
         let existed = stored.map { isLive($0) } ?? false
         let goes = existed && stored.map { covers($0, context, spot.keyspace) } ?? false
         if catalog.active[spot.keyspace].n == 1, isReplica(of: spot),
-            !existed {
+            !existed
+        {
             return reply(.integer(0), target, &effects)
         }
         writeOrForward(

@@ -142,7 +142,13 @@ struct OverflowTests {
     }
 
     private let wide = SiblingLimits(
-        siblingsMax: 3, valueBytesMax: 1_000, bodyBytesMax: 1 << 20)
+        siblingsMax: 3, valueBytesMax: 1_000, bodyBytesMax: 1 << 20,
+        share: .init(node: NodeID(1), bytesMax: .max))
+
+    private func limits(values: Int = 1_000, record: Int) -> SiblingLimits {
+        SiblingLimits(
+            siblingsMax: 3, valueBytesMax: values, bodyBytesMax: record, share: wide.share)
+    }
 
     @Test("lww drops the oldest, as many as it takes, and the context keeps them replaced")
     func dropOldest() {
@@ -159,10 +165,8 @@ struct OverflowTests {
     func dropForBytes() {
         var after = set(3, bytes: 100)
         let room = after.encodedBytes - 1
-        let limits = SiblingLimits(siblingsMax: 3, valueBytesMax: 1_000, bodyBytesMax: room)
-        #expect(after.bringWithin(limits, .lww) == SiblingOverflow(dropped: 1))
-        let none = SiblingLimits(siblingsMax: 3, valueBytesMax: 1_000, bodyBytesMax: 90)
-        #expect(after.bringWithin(none, .lww) == nil)
+        #expect(after.bringWithin(limits(record: room), .lww) == SiblingOverflow(dropped: 1))
+        #expect(after.bringWithin(limits(record: 90), .lww) == nil)
     }
 
     @Test("refuse changes nothing; within limits no policy does")
@@ -190,11 +194,43 @@ struct OverflowTests {
                 Sibling(dot: dot(1, 4), expiry: 8, value: Array("[\"0\",\"1\"]".utf8))
             ])
         #expect(after.context == before.context)
-        let tight = SiblingLimits(siblingsMax: 3, valueBytesMax: 8, bodyBytesMax: 1 << 20)
+        let tight = limits(values: 8, record: 1 << 20)
         #expect(before.bringWithin(tight, .union) == nil)
         let large = Array("[\"\(String(repeating: "x", count: 1 << 20))\"]".utf8)
         before.update(dot: dot(1, 5), value: large, expiry: 0, context: CausalContext())
-        let room = SiblingLimits(siblingsMax: 3, valueBytesMax: 8 << 20, bodyBytesMax: 9 << 20)
+        let room = limits(values: 8 << 20, record: 9 << 20)
         #expect(before.bringWithin(room, .union) == nil)
+    }
+
+    @Test(
+        "what nodes write apart, each within its share, fits together whatever meets whatever when",
+        arguments: OverflowPolicy.allCases)
+    func shares(_ policy: OverflowPolicy) {
+        let nodes = 3
+        let (room, shareBytes) = (nodes * 400 + 8 + nodes * 16, 400)
+        for seed in 1...40 as ClosedRange<UInt64> {
+            var random = PRNG(seed: seed)
+            var states = Array(repeating: SiblingSet(), count: nodes)
+            var contexts = [CausalContext()]
+            for time in 1...200 as ClosedRange<UInt64> {
+                let (here, other) = (random.below(nodes), random.below(nodes))
+                if random.below(4) == 0 {
+                    states[here].join(states[other])
+                    #expect(states[here].encodedBytes <= room)
+                    continue
+                }
+                var written = states[here]
+                written.update(
+                    dot: dot(UInt16(here + 1), time),
+                    value: Array(repeating: 120, count: random.below(350)), expiry: 0,
+                    context: contexts[random.below(contexts.count)])
+                let limits = SiblingLimits(
+                    siblingsMax: 100, valueBytesMax: 1_000, bodyBytesMax: room,
+                    share: .init(node: NodeID(UInt16(here + 1)), bytesMax: shareBytes))
+                guard written.bringWithin(limits, policy) != nil else { continue }
+                states[here] = written
+                contexts.append(written.context)
+            }
+        }
     }
 }
