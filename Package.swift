@@ -68,7 +68,9 @@ let package = Package(
         tests("Membership", ["Base", "Coding", "Membership"]),
         tests(
             "Replication",
-            ["Base", "Coding", "Causality", "CRDT", "Membership", "Ring", "Replication"]),
+            [
+                "Base", "Coding", "Causality", "CRDT", "Membership", "RESP", "Ring", "Replication",
+            ]),
         tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
         tests("Reactor", ["Base", "Reactor", "Storage"]),

@@ -4,7 +4,7 @@
 #
 #     bench/stalls.sh [ROUNDS [CASE…]]      3 rounds and all cases by default
 #
-# Keys: 1,000,000 short strings, sets, a list and a hash of 100,000 elements, strings of 1 MB. A row is the median
+# Keys: 1,000,000 short strings, sets, a list and a hash of 100,000 elements, 50 strings of 1 MB. A row is the median
 # of the rounds; the bar is 15 ms on a quiet machine. A case is a function `case_NAME`, which runs while PINGs are
 # sent to `port`; `prepare_NAME` and `tidy_NAME`, where they exist, run before and after it. Cases in `on_one` run
 # against one node and against Redis, in `only_quorate` against one node only, in `on_three` against the first of
@@ -39,8 +39,12 @@ collection() { # command key elements
 large_strings() { # prefix count
     awk -v prefix="$1" -v count="$2" 'BEGIN {
         value = sprintf("%01000d", 0)
-        for (i = 0; i < 10; i++) value = value (i < 9 ? value : "")
-        for (i = 0; i < count; i++) printf "SET %s:%d %s\r\n", prefix, i, substr(value, 1, 60000)
+        for (i = 0; i < 10; i++) value = value value
+        value = substr(value, 1, 1000000)
+        for (i = 0; i < count; i++) {
+            key = prefix ":" i
+            printf "*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$1000000\r\n%s\r\n", length(key), key, value
+        }
     }' | ask
 }
 
@@ -50,7 +54,7 @@ fill() { # what every case finds
     collection SADD typed:other "$elements"
     collection HSET typed:hash "$elements"
     collection RPUSH typed:list "$elements"
-    large_strings large 200
+    large_strings large 50
 }
 
 case_smembers() { repeat 20 'SMEMBERS typed:set' | ask; }
@@ -61,18 +65,18 @@ case_mget() {
     awk 'BEGIN {
         for (n = 0; n < 10; n++) {
             printf "MGET"
-            for (i = 0; i < 200; i++) printf " large:%d", i
+            for (i = 0; i < 50; i++) printf " large:%d", i
             printf "\r\n"
         }
     }' | ask
 }
 case_srandmember() { repeat 20 'SRANDMEMBER typed:set -100000' | ask; }
-case_pipeline() { repeat 2000 'GET large:7' | ask; }
+case_pipeline() { repeat 500 'GET large:7' | ask; }
 case_del() {
     awk -v count=$((keys / 10)) 'BEGIN {
-        for (i = 0; i < count; i += 10000) {
+        for (i = 0; i < count; i += 5000) {
             printf "DEL"
-            for (j = i; j < i + 10000; j++) printf " key:%07d", j
+            for (j = i; j < i + 5000; j++) printf " key:%07d", j
             printf "\r\n"
         }
     }' | ask

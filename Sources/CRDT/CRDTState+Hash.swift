@@ -27,6 +27,11 @@ extension CRDTState {
         return (entry.key, CRDTState.value(entry.value))
     }
 
+    /// All fields in ascending order.
+    public func hashFieldNames(now: UInt64) -> [Bytes] {
+        type(now: now) == .hash ? contents.hash.map.map(\.key) : []
+    }
+
     /// All fields in ascending order, with what they hold.
     public func hashFields(now: UInt64) -> [(field: Bytes, value: StringValue)] {
         guard type(now: now) == .hash else { return [] }

@@ -57,6 +57,16 @@ struct ChunkedMap<Key: Comparable, Value> {
         count += 1
     }
 
+    /// Removes whole chunks from the end.
+    ///
+    /// - Parameter budget: about how many entries; what is left of it comes back.
+    mutating func removeLastEntries(_ budget: inout Int) {
+        while budget > 0, let last = chunks.popLast() {
+            budget -= last.keys.count
+            count -= last.keys.count
+        }
+    }
+
     /// The entry at a place in key order.
     ///
     /// - Parameter index: in `0..<count`.

@@ -81,6 +81,11 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
         filled[0].newestBound = max(filled[0].newestBound ?? entry.dot, entry.dot)
     }
 
+    /// As that of the map in here.
+    mutating func removeLastEntries(_ budget: inout Int) {
+        if !filled.isEmpty { filled[0].map.removeLastEntries(&budget) }
+    }
+
     /// Adds a key behind all others.
     mutating func append(_ key: Key, _ entries: Entries) {
         if filled.isEmpty { filled.append(Filled()) }

@@ -118,6 +118,12 @@ struct SortedSetStore: Equatable, Sendable {
         for (member, before) in zip(touched, scores) { move(member, from: before) }
     }
 
+    /// As those of the maps in here, which do not fit each other any more.
+    mutating func removeLastEntries(_ budget: inout Int) {
+        order.removeLastEntries(&budget)
+        members.removeLastEntries(&budget)
+    }
+
     private mutating func move(_ member: Bytes, from before: Double?) {
         let after = score(member)
         if before == after { return }

@@ -85,7 +85,8 @@ extension SessionHistory {
         }
         try reader.end()
         floor = whole.floor
-        for (key, entry) in whole.entries { put(key, entry) }
+        for (key, entry) in whole.entries { put(key, entry, evicting: false) }
+        evict()
         order = whole.order
     }
 

@@ -54,6 +54,9 @@ public struct SessionHistory: Equatable, Sendable {
     /// Keys in the table.
     public var count: Int { entries.count }
 
+    /// What the table takes in memory, about.
+    public var byteCount: Int { entries.count * 64 + dots * 16 }
+
     /// The latest stamp in it.
     ///
     /// - Complexity: O(dots).
@@ -148,18 +151,25 @@ public struct SessionHistory: Equatable, Sendable {
 
     /// Pushes out the keys whose newest dots are the oldest, so that the floor stays low.
     ///
-    /// - Complexity: O(keys) for each key that is pushed out.
-    private mutating func evict() {
-        while entries.count > keysMax || dots > SessionHistory.dotsMax {
-            var oldest: (key: UInt64, stamp: Stamp)?
-            for (key, entry) in entries {
-                let stamp = max(entry.floor, entry.seen.newest?.stamp ?? entry.floor)
-                if oldest.map({ stamp < $0.stamp }) ?? true { oldest = (key, stamp) }
-            }
-            guard let oldest else { return }
-            dots -= entries[oldest.key]?.seen.entries.count ?? 0
-            entries[oldest.key] = nil
-            floor = max(floor, oldest.stamp)
+    /// - Complexity: O(keys) for one key, O(keys · log keys) for many at once.
+    mutating func evict() {
+        guard entries.count > keysMax || dots > SessionHistory.dotsMax else { return }
+        var oldest = entries.map { (key: $0.key, stamp: $0.value.newest) }
+        if entries.count == keysMax + 1, dots <= SessionHistory.dotsMax {
+            oldest = oldest.min { $0.stamp < $1.stamp }.map { [$0] } ?? []
+        } else {
+            oldest.sort { ($0.stamp, $0.key) < ($1.stamp, $1.key) }
+        }
+        for (key, stamp) in oldest
+        where entries.count > keysMax || dots > SessionHistory.dotsMax {
+            dots -= entries[key]?.seen.entries.count ?? 0
+            entries[key] = nil
+            floor = max(floor, stamp)
         }
     }
+}
+
+extension SessionHistory.Entry {
+    /// The latest stamp that the key was touched at, as far as the session has seen.
+    fileprivate var newest: Stamp { max(floor, seen.newest?.stamp ?? floor) }
 }

@@ -38,6 +38,12 @@ public struct ConsistencyOptions: Equatable, Sendable {
 
     @inlinable public static var none: ConsistencyOptions { ConsistencyOptions() }
 
+    /// Levels without a time or a bound.
+    public init(r: Level?, w: Level?, pr: Level?, pw: Level?, dw: Level?) {
+        (self.r, self.w, self.pr, self.pw, self.dw) = (r, w, pr, pw, dw)
+        isNone = [r, w, pr, pw, dw].allSatisfy { $0 == nil }
+    }
+
     /// Parses the options of a command that has no others, such as `GET`.
     ///
     /// - Parameter start: index of the first option; at most the arguments' count.

@@ -8,6 +8,9 @@ public enum Effect: Equatable, Sendable {
     case reply(ConnectionID, Range<Int>)
     /// Close a client's connection once what was replied before has been written.
     case close(ConnectionID)
+    /// There is more for a client, or its requests may go on: give `.drained` back, and offer the
+    /// bytes of a stalled connection again, when it has taken what it was sent before.
+    case more(ConnectionID)
     /// A message for another node, framed: `Frame` header and payload.
     case send(NodeID, Range<Int>)
     /// A record for the journal; it must be durable before any later effect of the same step

@@ -1,12 +1,21 @@
+import Base
 import CRDT
 import RESP
 
-/// One step of `SSCAN`, `HSCAN` or `ZSCAN` over elements in ascending order.
+/// One step of `SSCAN`, `HSCAN` or `ZSCAN` over the elements of a value.
 ///
-/// A cursor names where the step before ended by the first seven bytes of its last element, so it
-/// stays right whatever is added or removed meanwhile, and whichever replica answers: an element
-/// that is there all the while is told. Elements that begin alike are told in one step.
+/// Elements are told in the order of their hashes, and a cursor is the hash from which the next
+/// step goes on. So it stays right whatever is added or removed meanwhile, and whichever replica
+/// answers: an element that is there all the while is told, however alike elements are. Each step
+/// looks at all elements, so it tells at least a hundredth of a large value.
 struct ElementScan {
+    /// Elements that are told at once, as Redis does with small values.
+    private static let wholeMax = 512
+    /// Bytes that one step tells, and the longest element more.
+    private static let bytesMax = 1 << 20
+    /// Hashes have 52 bits: every client can hold such a number.
+    private static let end: UInt64 = 1 << 52
+
     private let options: ScanOptions
     private let glob: Glob?
 
@@ -24,35 +33,31 @@ struct ElementScan {
 
     /// The elements of this step.
     ///
-    /// - Parameters:
-    ///   - count: of all elements.
-    ///   - element: by its place in ascending order.
-    /// - Returns: the cursor of the next step, 0 when there is none.
-    func places(
-        among count: Int, _ element: (Int) -> Bytes
-    ) -> (places: Range<Int>, cursor: UInt64) {
-        var low = 0
-        var high = options.cursor == 0 ? 0 : count
-        while low < high {
-            let middle = (low + high) / 2
-            if ElementScan.cursor(behind: element(middle)) <= options.cursor {
-                low = middle + 1
-            } else {
-                high = middle
-            }
-        }
-        var end = min(count, low + min(options.count, 100_000))
-        guard end < count else { return (low..<count, 0) }
-        let cursor = ElementScan.cursor(behind: element(end - 1))
-        while end < count, ElementScan.cursor(behind: element(end)) == cursor { end += 1 }
-        return (low..<end, end < count ? cursor : 0)
+    /// - Returns: their places, ascending, and the cursor of the next step, 0 when there is none.
+    /// - Complexity: O(bytes of all elements).
+    func step(among elements: [Bytes]) -> (places: [Int], cursor: UInt64) {
+        let bytes = elements.reduce(1) { $0 + $1.count + 16 }
+        let from = options.cursor
+        guard from < ElementScan.end else { return ([], 0) }
+        let wanted = max(options.count, elements.count / 100, ElementScan.wholeMax)
+        let share = min(
+            Double(wanted) / Double(max(1, elements.count)),
+            Double(ElementScan.bytesMax) / Double(bytes))
+        guard share < 1 else { return (places(from..<ElementScan.end, among: elements), 0) }
+        let width = max(1, UInt64(share * Double(ElementScan.end)))
+        let next = min(ElementScan.end, from + width)
+        let found = places(from..<next, among: elements)
+        return (found, next < ElementScan.end ? next : 0)
     }
 
-    private static func cursor(behind element: Bytes) -> UInt64 {
-        var cursor: UInt64 = 0
-        for offset in 0..<7 {
-            cursor = cursor << 8 | (offset < element.count ? UInt64(element.array[offset]) : 0)
+    private func places(_ hashes: Range<UInt64>, among elements: [Bytes]) -> [Int] {
+        if hashes.lowerBound == 0, hashes.upperBound == ElementScan.end {
+            return Array(elements.indices)
         }
-        return cursor << 8 | 1
+        return elements.indices.filter { hashes.contains(ElementScan.hash(elements[$0])) }
+    }
+
+    private static func hash(_ element: Bytes) -> UInt64 {
+        element.array.withUnsafeBytes { keyHash($0, key: 0) >> 12 }
     }
 }

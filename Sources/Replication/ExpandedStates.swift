@@ -26,6 +26,12 @@ struct ExpandedStates {
     /// Of all states, as if they were encoded.
     private(set) var byteCount = 0
 
+    /// What is left of large states that were removed, to be freed some entries at a time.
+    private var remains: [CRDTState] = []
+
+    /// Bytes of an encoded state above which it is not freed at once.
+    static let remainsBytesMin = 64 << 10
+
     var isEmpty: Bool { entries.count == free.count }
     var count: Int { entries.count - free.count }
 
@@ -55,6 +61,19 @@ struct ExpandedStates {
         }
         entries[index]?.state = CRDTState()
         return state
+    }
+
+    /// Keeps a state that nobody needs any more, to be freed by `freeRemains`.
+    mutating func bury(_ state: CRDTState) { remains.append(state) }
+
+    var hasRemains: Bool { !remains.isEmpty }
+
+    /// Frees some of what is left of removed states.
+    ///
+    /// - Complexity: O(budget).
+    mutating func freeRemains(_ budget: Int) {
+        guard let last = remains.indices.last else { return }
+        if remains[last].removeLastEntries(budget) { remains.removeLast() }
     }
 
     /// Puts a state back that a delta of so many bytes changed.
@@ -87,6 +106,9 @@ struct ExpandedStates {
 
     mutating func remove(_ index: Int) {
         byteCount -= bytes(of: index)
+        if let entry = entries[index], entry.bytes > ExpandedStates.remainsBytesMin {
+            bury(entry.state)
+        }
         entries[index] = nil
         free.append(index)
     }

@@ -57,8 +57,7 @@ enum Message {
     /// A replica that is not whole does not answer a read.
     case answerDeclined(UInt64)
     /// Run a client's command here, in RESP, and send the reply back.
-    case command(UInt64, protocolVersion:
-        UInt8, timeoutMilliseconds: UInt32, UnsafeRawBufferPointer)
+    case command(UInt64, protocolVersion: UInt8, CommandWishes, UnsafeRawBufferPointer)
     case commandReply(UInt64, UnsafeRawBufferPointer)
     /// Keyspace definitions; with a number other than 0 an acknowledgement is wanted.
     case definitions(UInt64, UnsafeRawBufferPointer)
@@ -142,9 +141,8 @@ enum Message {
             try reader.end()
         case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())
         case 5:
-            let timeout: UInt32 = try reader.integer()
-            self = .command(
-                number, protocolVersion: flag, timeoutMilliseconds: timeout, reader.rest())
+            let wishes = try CommandWishes(decoding: &reader)
+            self = .command(number, protocolVersion: flag, wishes, reader.rest())
         case 6: self = .commandReply(number, reader.rest())
         case 7...11: self = try Message.administration(kind, flag, number, &reader)
         case Node.deltaKind:

@@ -17,6 +17,7 @@ extension Node {
     mutating func closed(_ connection: ConnectionID) {
         let index = Int(connection.rawValue)
         guard index < sessions.count, sessions[index].isOpen else { return }
+        memory.replies -= sessions[index].outstanding.heldBytes
         sessions[index] = Session(serial: 0)
         openSessions -= 1
     }
@@ -35,6 +36,10 @@ extension Node {
         if membership.end != nil {
             effects.consumed = bytes.count
             if !sessions[index].isClosing { refuseRemoved(index, connection, &effects) }
+            return
+        }
+        guard mayGoOn(index) else {
+            effects.stalled = true
             return
         }
         let start = effects.bytes.count
@@ -68,7 +73,8 @@ extension Node {
             refuse(error, index, connection, &effects)
             return false
         case .complete:
-            guard mayExecute(index) else {
+            if let wait = waitOf(index) {
+                sessions[index].wait = wait
                 effects.stalled = true
                 return false
             }
@@ -99,31 +105,67 @@ extension Node {
         if !sessions[index].owesReplies { effects.add(.close(connection)) }
     }
 
-    /// Whether the parsed request may run beside those that the connection still waits for.
+    /// Why the parsed request may not run beside those that the connection still waits for.
     ///
     /// Requests of one connection run side by side unless a later one could overtake a write of its
-    /// own key.
-    private func mayExecute(_ index: Int) -> Bool {
-        guard sessions[index].owesReplies else { return true }
-        guard sessions[index].guarantees.isEmpty else { return false }
-        guard sessions[index].outstanding.count < Session.outstandingMax,
-            sessions[index].outstanding.byteCount < Session.outstandingBytesMax
-        else { return false }
-        guard request.count > 1, let name = CommandName(request[0]) else { return false }
+    /// own key, or they are many or large.
+    private mutating func waitOf(_ index: Int) -> RequestWait? {
+        if busyLinks > 0, waitsForLinks() {
+            waitingForLinks.append((ConnectionID(UInt32(index)), sessions[index].serial))
+            return .links
+        }
+        guard sessions[index].owesReplies else { return nil }
+        guard sessions[index].guarantees.isEmpty, sessions[index].unbegun == 0, request.count > 1,
+            let name = CommandName(request[0])
+        else { return .allReplies }
         let keys = CommandTable.description(of: name).keys
+        var key: Int?
         if catalog.hasTyped, keys.first > 0, keys.last == keys.first, keys.first < request.count,
             isTyped(catalog.index(of: request[keys.first])) {
-            let address = store.address(of: request[keys.first])
-            return !sessions[index].outstanding.isWriting(address.hash)
+            key = keys.first
+        } else if Node.runsBeside(name), keys.last == 1 || request.count == 2 {
+            key = 1
         }
+        guard let key else { return .allReplies }
+        let keyspace = catalog.index(of: request[key])
+        guard hasRoom(index, keyspace) else { return .room(keyspace) }
+        let hash = store.address(of: request[key]).hash
+        return sessions[index].outstanding.isWriting(hash) ? .write(hash) : nil
+    }
+
+    private static func runsBeside(_ name: CommandName) -> Bool {
         switch name {
         case .get, .set, .exists, .strlen, .del, .unlink, .ttl, .pttl, .type, .qget, .qset, .qdel:
-            guard CommandTable.description(of: name).keys.last == 1 || request.count == 2 else {
-                return false
-            }
-            return !sessions[index].outstanding.isWriting(store.address(of: request[1]).hash)
-        default: return false
+            true
+        default: false
         }
+    }
+
+    /// Whether a connection may have another request under way.
+    ///
+    /// It may have an eighth as many as there are places left for operations of the keyspace, a
+    /// quarter of all apart: so however many connections want all that they can get, that quarter
+    /// is left to those that have none under way.
+    private func hasRoom(_ index: Int, _ keyspace: Int) -> Bool {
+        let count = sessions[index].outstanding.count
+        let room = min(
+            writes.room(for: keyspace), reads.room(for: keyspace), forwards.room(for: keyspace))
+        let share = max(0, room - configuration.operationsMax / 4) / 8
+        return count < Session.outstandingMax && count <= share
+            && sessions[index].outstanding.byteCount < Session.outstandingBytesMax
+    }
+
+    /// Whether what a connection's next request waited for has come.
+    private mutating func mayGoOn(_ index: Int) -> Bool {
+        guard let wait = sessions[index].wait else { return true }
+        let isOver = switch wait {
+        case .allReplies: !sessions[index].owesReplies
+        case .write(let hash): !sessions[index].outstanding.isWriting(hash)
+        case .room(let keyspace): !sessions[index].owesReplies || hasRoom(index, keyspace)
+        case .links: false
+        }
+        if isOver { sessions[index].wait = nil }
+        return isOver
     }
 
     @inline(__always)
@@ -141,6 +183,7 @@ extension Node {
     private mutating func setClient(_ index: Int) {
         client.dialect = sessions[index].protocolVersion == 3 ? .resp3 : .resp2
         client.mayForward = true
+        client.timeoutMillisecondsMax = nil
         guard !client.isPlain || !sessions[index].isPlain else { return }
         setWishes(index)
     }
@@ -161,8 +204,8 @@ extension Node {
         switch target {
         case .direct(let connection): deliverDirectly(connection, from: start, &effects)
         case .outstanding(let connection, let serial, let sequence):
-            let bytes = takeBack(start, &effects)
-            complete(connection, serial, sequence, bytes, &effects)
+            let reply = Reply(takeBack(start, &effects))
+            complete(connection, serial, sequence, reply, &effects)
         case .node(let node, let number):
             let bytes = takeBack(start, &effects)
             if let news = learned.take() {
@@ -174,6 +217,17 @@ extension Node {
         }
     }
 
+    /// Sends a reply to where it belongs; a long one piece by piece.
+    mutating func deliver(_ reply: Reply, to target: ReplyTarget, _ effects: inout Effects) {
+        let place = reply.byteCount > Node.pieceBytes ? outlasting(target) : target
+        if case .outstanding(let connection, let serial, let sequence) = place {
+            return complete(connection, serial, sequence, reply, &effects)
+        }
+        let start = effects.bytes.count
+        reply.writeAll(into: &effects.bytes)
+        deliver(place, from: start, &effects)
+    }
+
     @inline(__always)
     mutating func deliverDirectly(
         _ connection: ConnectionID, from start: Int, _ effects: inout Effects
@@ -181,6 +235,7 @@ extension Node {
         let index = Int(connection.rawValue)
         if sessions[index].owesReplies {
             let bytes = takeBack(start, &effects)
+            memory.replies += bytes.count
             sessions[index].append(completed: bytes)
         } else {
             effects.reply(connection, start..<effects.bytes.count)
@@ -202,27 +257,49 @@ extension Node {
             connection, serial: sessions[index].serial, sequence: sequence)
     }
 
-    private func takeBack(_ start: Int, _ effects: inout Effects) -> [UInt8] {
+    func takeBack(_ start: Int, _ effects: inout Effects) -> [UInt8] {
         let bytes = Array(effects.bytes[start..<effects.bytes.count])
         effects.bytes.truncate(to: start)
         return bytes
     }
 
     private mutating func complete(
-        _ connection: ConnectionID, _ serial: UInt64, _ sequence: UInt64, _ bytes: [UInt8],
+        _ connection: ConnectionID, _ serial: UInt64, _ sequence: UInt64, _ reply: Reply,
         _ effects: inout Effects
     ) {
         let index = Int(connection.rawValue)
         guard index < sessions.count, sessions[index].serial == serial else { return }
-        sessions[index].complete(sequence, bytes)
-        while let next = sessions[index].nextReply() {
-            let start = effects.bytes.count
-            effects.bytes.append(next)
+        memory.replies += reply.byteCount
+        sessions[index].complete(sequence, reply)
+        if !sessions[index].isDraining { writeReplies(index, connection, &effects) }
+    }
+
+    /// Bytes of one connection's replies that one step writes: more follows when these have left.
+    private static let pieceBytes = 256 << 10
+
+    private mutating func writeReplies(
+        _ index: Int, _ connection: ConnectionID, _ effects: inout Effects
+    ) {
+        let start = effects.bytes.count
+        let held = sessions[index].outstanding.heldBytes
+        let isMore = sessions[index].writeReplies(upTo: Node.pieceBytes, into: &effects.bytes)
+        memory.replies += sessions[index].outstanding.heldBytes - held
+        if effects.bytes.count > start {
             effects.reply(connection, start..<effects.bytes.count)
         }
-        if sessions[index].isClosing, !sessions[index].owesReplies {
+        sessions[index].isDraining = isMore
+        if isMore {
+            effects.add(.more(connection))
+        } else if sessions[index].isClosing, !sessions[index].owesReplies {
             effects.add(.close(connection))
         }
+    }
+
+    /// A connection takes more of what it is owed.
+    mutating func drained(_ connection: ConnectionID, _ effects: inout Effects) {
+        let index = Int(connection.rawValue)
+        guard index < sessions.count, sessions[index].isDraining else { return }
+        writeReplies(index, connection, &effects)
     }
 
     /// Answers with an error line of our own.
@@ -239,85 +316,5 @@ extension Node {
         let start = effects.bytes.count
         effects.bytes.writeError(text: text)
         deliver(target, from: start, &effects)
-    }
-}
-
-// Requests with several keys.
-extension Node {
-    /// Bytes that the reply to one request may have.
-    private static let gatherBytesMax = 64 << 20
-
-    /// Starts a request that is answered when all its parts are; nil, and an error reply, when
-    /// there is no room.
-    mutating func gather(
-        _ combination: GatherOperation.Combination, parts: Int, _ target: ReplyTarget,
-        _ effects: inout Effects
-    ) -> OperationID? {
-        guard !gathers.isFull else {
-            overload(target, &effects)
-            return nil
-        }
-        let head = OperationHead(
-            target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
-        return gathers.insert(
-            GatherOperation(
-                head: head, combination: combination, parts: Array(repeating: [], count: parts),
-                missing: parts))
-    }
-
-    private mutating func gathered(
-        _ id: OperationID, _ part: Int, _ bytes: [UInt8], _ effects: inout Effects
-    ) {
-        guard let byteCount = gathers[id]?.byteCount else { return }
-        let isTooLarge = byteCount + bytes.count > Node.gatherBytesMax
-        gathers[id]?.parts[part] = isTooLarge ? [] : bytes
-        gathers[id]?.byteCount += bytes.count
-        gathers[id]?.missing -= 1
-        guard gathers[id]?.missing == 0, let whole = gathers.remove(id) else { return }
-        guard whole.byteCount <= Node.gatherBytesMax else {
-            return fail(
-                whole.head.target, "ERR the values together are too large for one reply", &effects)
-        }
-        let start = effects.bytes.count
-        switch whole.combination {
-        case .array:
-            effects.bytes.writeStrings(whole.parts, whole.head.client.dialect)
-        case .sum:
-            if let other = otherReply(whole.parts, than: UInt8(ascii: ":")) {
-                effects.bytes.append(other)
-            } else {
-                let numbers = whole.parts.map { integerReply($0) }
-                effects.bytes.writeInteger(Int(clamping: numbers.reduce(0, +)))
-            }
-        case .allOK:
-            let other = otherReply(whole.parts, than: UInt8(ascii: "+"))
-            if let other { effects.bytes.append(other) } else { effects.bytes.writeOK() }
-        case .union, .intersection, .difference, .intersectionCount:
-            if let error = whole.parts.first(where: { $0.first == UInt8(ascii: "-") }) {
-                effects.bytes.append(error)
-            } else {
-                whole.combination.writeSet(
-                    of: whole.parts, into: &effects.bytes, whole.head.client.dialect)
-            }
-        }
-        deliver(whole.head.target, from: start, &effects)
-    }
-
-    /// The first error among the parts, else the first that is not of the kind that is expected.
-    private func otherReply(_ parts: [[UInt8]], than kind: UInt8) -> [UInt8]? {
-        parts.first { $0.first == UInt8(ascii: "-") } ?? parts.first { $0.first != kind }
-    }
-
-    private func integerReply(_ bytes: [UInt8]) -> Int128 {
-        bytes.withUnsafeBytes { line in
-            let digits = UnsafeRawBufferPointer(rebasing: line.dropFirst().dropLast(2))
-            return Int128(Int64(decimal: digits) ?? 0)
-        }
-    }
-
-    mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {
-        counters.overloaded += 1
-        fail(
-            target, "OVERLOADED too many requests under way on this node; try again", &effects)
     }
 }

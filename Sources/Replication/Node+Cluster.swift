@@ -150,9 +150,9 @@ extension Node {
             ]),
             ("Clients", [("connected_clients", "\(openSessions)")]),
             ("Memory", [
-                ("used_memory", "\(store.allocatedBytes)"),
+                ("used_memory", "\(memoryAccount.total)"),
                 ("maxmemory", "\(configuration.memoryBytesMax)"),
-            ]),
+            ] + memoryAccount.named.map { ("memory_\($0.name)", "\($0.bytes)") }),
             ("Replication", [
                 ("role", "master"), ("connected_slaves", "0"), ("links_up", "\(linksUp)"),
                 ("links", "\(links.count - 1)"),

@@ -98,7 +98,7 @@ extension Node {
         _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> ReadLevels? {
-        if options.isNone && !client.hasDefaults { return catalog.active[keyspace].reads }
+        if options.isNone && client.asksForNothing { return catalog.active[keyspace].reads }
         return chosenReadLevels(options, keyspace, target, &effects)
     }
 
@@ -127,7 +127,7 @@ extension Node {
         _ options: ConsistencyOptions, _ keyspace: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> WriteLevels? {
-        if options.isNone && !client.hasDefaults { return catalog.active[keyspace].writes }
+        if options.isNone && client.asksForNothing { return catalog.active[keyspace].writes }
         return chosenWriteLevels(options, keyspace, target, &effects)
     }
 
@@ -162,7 +162,8 @@ extension Node {
         _ options: ConsistencyOptions, _ active: KeyspaceCatalog.Active
     ) -> UInt32 {
         let asked = options.timeoutMilliseconds ?? defaults.timeoutMilliseconds
-        return min(asked ?? active.settings.timeoutMilliseconds, 600_000)
+        let own = min(asked ?? active.settings.timeoutMilliseconds, 600_000)
+        return client.timeoutMillisecondsMax.map { max(1, min(own, $0)) } ?? own
     }
 
     func leastReadQuorum(_ active: KeyspaceCatalog.Active) -> Int {

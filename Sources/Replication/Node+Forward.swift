@@ -62,18 +62,12 @@ extension Node {
         guard client.mayForward else {
             return fail(target, "UNAVAILABLE the nodes disagree on where this key lives", &effects)
         }
-        let replicas = ring.primaries(
-            of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
-        let isSloppy = catalog.active[location.keyspace].settings.isSloppy
-        guard let node = replicas.first(where: { isSloppy && isPresent($0) })
-            ?? standIns(at: location).first ?? replicas.first(where: { isHeard($0) })
-            ?? replicas.first(where: { isReachable($0) })
-        else {
+        guard let node = executor(of: location) else {
             countUnavailable(.forward, location.keyspace)
             return fail(
                 target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)
         }
-        guard !forwards.isFull else {
+        guard forwards.room(for: location.keyspace) > 0 else {
             return overload(.forward, location.keyspace, target, &effects)
         }
         counters.forwarded += 1
@@ -86,24 +80,37 @@ extension Node {
             ForwardOperation(
                 head: head, keyspace: location.keyspace, node: node, isWrite: true,
                 hash: location.address.hash, replaces: !isPartialWrite))
+        watch(id, at: head.deadline)
         let start = Frame.begin(&effects.bytes)
+        let wishes = CommandWishes(
+            timeoutMilliseconds: timeoutMilliseconds, defaults: defaults)
         if client.guarantees.isEmpty {
-            writeCommand(id, command, timeoutMilliseconds, &effects)
+            writeCommand(id, wishes, command, &effects)
         } else {
-            writeSessionCommand(id, location.address.hash, command, head.target, &effects)
+            writeSessionCommand(id, wishes, command, &effects)
         }
         Frame.finish(&effects.bytes, from: start)
         send(start..<effects.bytes.count, to: node, &effects)
     }
 
+    /// Who executes a command on a key that this node does not have.
+    private func executor(of location: KeyLocation) -> NodeID? {
+        let replicas = ring.primaries(
+            of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
+        let isSloppy = catalog.active[location.keyspace].settings.isSloppy
+        return replicas.first(where: { isSloppy && isPresent($0) })
+            ?? standIns(at: location).first ?? replicas.first(where: { isHeard($0) })
+            ?? replicas.first(where: { isReachable($0) })
+    }
+
     private func writeCommand(
-        _ id: OperationID, _ command: UnsafeRawBufferPointer, _ timeoutMilliseconds: UInt32,
+        _ id: OperationID, _ wishes: CommandWishes, _ command: UnsafeRawBufferPointer,
         _ effects: inout Effects
     ) {
         effects.bytes.append(5)
         effects.bytes.append(client.dialect.rawValue)
         effects.bytes.append(integer: id.rawValue)
-        effects.bytes.append(integer: timeoutMilliseconds)
+        wishes.encode(into: &effects.bytes)
         effects.bytes.append(command)
     }
 
@@ -114,26 +121,31 @@ extension Node {
     }
 
     /// Executes a command for another node's client.
+    ///
+    /// - Parameter target: the node, and its number for the command.
     mutating func executeForwarded(
-        _ number: UInt64, _ dialect: UInt8, _ command: UnsafeRawBufferPointer, from node: NodeID,
-        _ effects: inout Effects
+        _ target: (node: NodeID, number: UInt64), _ dialect: UInt8, _ wishes: CommandWishes,
+        _ command: UnsafeRawBufferPointer, _ effects: inout Effects
     ) {
         var progress = ParseProgress()
         guard parser.parse(command, &progress, into: &request) == .complete,
             let dialect = Dialect(rawValue: dialect)
         else {
             counters.malformedMessages += 1
-            effects.add(.disconnect(node))
+            effects.add(.disconnect(target.node))
             return
         }
         client = ClientContext()
         client.dialect = dialect
         client.mayForward = false
+        client.timeoutMillisecondsMax = wishes.timeoutMilliseconds
+        client.defaults = wishes.defaults
+        client.hasDefaults = !wishes.defaults.isNone
         if let carried {
             client.guarantees = carried.guarantees
             client.isPlain = false
         }
-        execute(.node(node, number), &effects)
+        execute(.node(target.node, target.number), &effects)
     }
 
     mutating func forwardAnswered(

@@ -52,7 +52,7 @@ extension Node {
             delay = hedging[read.keyspace].delay(percentile: perMille)
         }
         if hedges.count > 2 * reads.count + 64 { hedges.keep { reads.contains($0) } }
-        hedges.insert(HedgeQueue.Entry(at: now.monotonic + delay, id: id))
+        hedges.insert(DeadlineQueue.Entry(at: now.monotonic + delay, id: id))
     }
 
     /// Nanoseconds that reads of a keyspace wait; nil where none hedges.

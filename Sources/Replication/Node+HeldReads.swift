@@ -140,7 +140,9 @@ extension Node {
         }
         if read.retries == 0 { counters.heldReads += 1 }
         reads[id]?.isHeldBack = true
-        reads[id]?.retryAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMilliseconds)
+        let retryAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMilliseconds)
+        reads[id]?.retryAt = retryAt
+        watch(id, at: retryAt)
         if case .satisfied = decision { askMore(id, read.tally.replicaCount, &effects) }
         return true
     }

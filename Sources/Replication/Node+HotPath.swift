@@ -53,7 +53,7 @@ extension Node {
         guard catalog.active[keyspace].answersWritesAlone, key.count > 0,
             key.count <= catalog.active[keyspace].keyBytesMax,
             value.count <= catalog.active[keyspace].valueBytesMax,
-            store.allocatedBytes < configuration.memoryBytesMax,
+            !isMemoryFull,
             clock.last >= catalog.active[keyspace].truncatedAt, fences.isEmpty
         else { return false }
         let address = store.address(of: key)

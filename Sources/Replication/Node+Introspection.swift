@@ -267,9 +267,12 @@ extension Node {
         var homes = 0
         var keys = 0
         var found = ByteBuffer(capacity: 256)
-        while let place = next, keys < wanted, homes < 20_000 + wanted * 10 {
+        var seen = 0
+        while let place = next, keys < wanted, homes < Node.homesAtOnce,
+            seen < Node.keyBytesAtOnce {
             homes += 1
             next = store.visit(from: place) { record in
+                seen += record.keyBytes
                 guard isSeen(record), glob?.matches(record.key) ?? true,
                     options.type.map({ hasType(record, at: $0) }) ?? true
                 else { return }
@@ -282,6 +285,10 @@ extension Node {
         effects.bytes.writeArrayHeader(count: keys)
         effects.bytes.append(found.bytes)
     }
+
+    /// Homes, and bytes of keys, that one call looks at.
+    private static let homesAtOnce = 20_000
+    private static let keyBytesAtOnce = 1 << 20
 
     private func isSeen(_ record: Record) -> Bool {
         isLive(record)

@@ -48,6 +48,8 @@ extension Node {
         writes.checkInvariants()
         reads.checkInvariants()
         precondition(hedges.count <= 2 * reads.capacity + 65, "hedges are bounded")
+        precondition(deadlines.count <= 11 * reads.capacity + 4_096, "deadlines are bounded")
+        precondition(busyLinks == links.count { $0.isBusy }, "links that are behind are counted")
         gathers.checkInvariants()
         forwards.checkInvariants()
         administrations.checkInvariants()
@@ -72,13 +74,16 @@ extension Node {
             return sessions[Int(connection.rawValue)].serial == serial
         }
         precondition(owed == direct, "every owed reply belongs to one operation")
+        let held = sessions.reduce(0) { $0 + $1.outstanding.heldBytes }
+        precondition(memory.replies == held, "replies that have not left are counted")
+        for session in sessions { session.outstanding.checkInvariants() }
         for slot in 0..<gathers.indexEnd {
             guard let id = gathers.id(at: slot), let whole = gathers[id] else { continue }
             let parts = targets.count { target in
                 guard case .gather(let owner, _) = target else { return false }
                 return owner == id
             }
-            precondition(parts == whole.missing, "every missing part belongs to one operation")
+            precondition(parts == whole.begun, "every part under way belongs to one operation")
         }
     }
 

@@ -235,12 +235,14 @@ extension Node {
             waiting |= 1 << UInt64(index)
         }
         let deadline = now.monotonic + .nanoseconds(milliseconds: Node.administrationMilliseconds)
-        return administrations.insert(
+        let id = administrations.insert(
             AdministrationOperation(
                 head: OperationHead(
                     target: outlasting(target), client: client, deadline: deadline,
                     begunAt: now.monotonic),
                 stage: stage, waiting: waiting))
+        watch(id, at: deadline)
+        return id
     }
 
     private func persistDefinitions(token: OperationID?, _ effects: inout Effects) {

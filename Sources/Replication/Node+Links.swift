@@ -73,6 +73,8 @@ extension Node {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
         links[index].wallBase = nil
+        links[index].owed = []
+        relieve(index, &effects)
         breakHandOff(index)
         forgetAnswerTimes(link: index)
         for slot in 0..<writes.indexEnd {
@@ -172,8 +174,8 @@ extension Node {
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
         case .answer(let number, let record, let emptiedAt):
             answered(OperationID(rawValue: number), record, emptiedAt, from: node, &effects)
-        case .command(let number, let dialect, _, let bytes):
-            executeForwarded(number, dialect, bytes, from: node, &effects)
+        case .command(let number, let dialect, let wishes, let bytes):
+            executeForwarded((node, number), dialect, wishes, bytes, &effects)
         case .commandReply(let number, let bytes):
             try forwardAnswered(OperationID(rawValue: number), bytes, from: node, &effects)
         case .answerDeclined(let number):
@@ -224,19 +226,12 @@ extension Node {
 // Time: heartbeats and deadlines.
 extension Node {
     static let heartbeatMilliseconds: UInt64 = 200
-    private static let sweepMilliseconds: UInt64 = 5
 
     mutating func passTime(_ effects: inout Effects) {
         if now.monotonic >= nextHeartbeat { beat(&effects) }
         tendMembership(&effects)
         pruneHedges()
-        guard writes.count + reads.count + forwards.count + administrations.count > 0 else {
-            nextSweep = nil
-            return
-        }
-        if let due = nextSweep, now.monotonic < due { return }
-        if nextSweep != nil { sweep(&effects) }
-        nextSweep = now.monotonic + .nanoseconds(milliseconds: Node.sweepMilliseconds)
+        expireDue(&effects)
     }
 
     private mutating func beat(_ effects: inout Effects) {
@@ -253,6 +248,8 @@ extension Node {
             tendExchange(index, &effects)
         }
         tendCollection(&effects)
+        recountMemory()
+        wakeWaiting(&effects)
         if isRefilling { tendRefill(&effects) }
     }
 
@@ -286,33 +283,84 @@ extension Node {
         }
     }
 
-    /// Looks for operations whose time is over; bounded by the operations' limits.
-    private mutating func sweep(_ effects: inout Effects) {
+    /// Has an operation looked at when something becomes due for it.
+    mutating func watch(_ id: OperationID, at deadline: Deadline) {
+        guard deadline != .max else { return }
+        let underWay = reads.count * 2 + writes.count + forwards.count + administrations.count
+        if deadlines.count > 2 * underWay + 64 {
+            var waiting = DeadlineQueue()
+            swap(&waiting, &deadlines)
+            waiting.keep { isUnderWay($0) }
+            swap(&waiting, &deadlines)
+        }
+        deadlines.insert(DeadlineQueue.Entry(at: deadline, id: id))
+    }
+
+    private func isUnderWay(_ id: OperationID) -> Bool {
+        switch id.kind {
+        case .write: writes.contains(id)
+        case .read: reads.contains(id)
+        case .forward: forwards.contains(id)
+        case .administration: administrations.contains(id)
+        case .gather, .refill, .hint, nil: false
+        }
+    }
+
+    /// Ends the operations whose time is over, and forgets those that have ended in front of the
+    /// others.
+    private mutating func expireDue(_ effects: inout Effects) {
+        while let next = deadlines.first {
+            guard next.at <= now.monotonic || !isUnderWay(next.id) else { return }
+            deadlines.removeFirst()
+            expire(next.id, &effects)
+        }
+    }
+
+    private mutating func expire(_ id: OperationID, _ effects: inout Effects) {
         let time = now.monotonic
-        for slot in 0..<writes.indexEnd {
-            if let id = writes.id(at: slot), let write = writes[id], write.head.deadline <= time {
-                expireWrite(id, &effects)
+        switch id.kind {
+        case .write:
+            if let at = writes[id]?.head.deadline, at <= time { expireWrite(id, &effects) }
+        case .read:
+            guard let at = reads[id]?.head.deadline, let retryAt = reads[id]?.retryAt else {
+                return
             }
-        }
-        for slot in 0..<reads.indexEnd {
-            guard let id = reads.id(at: slot), let read = reads[id] else { continue }
-            if read.head.deadline <= time {
+            if at <= time {
                 expireRead(id, &effects)
-            } else if read.retryAt <= time {
+            } else if retryAt <= time {
                 retry(id, &effects)
+                if let again = reads[id]?.retryAt { watch(id, at: again) }
             }
-        }
-        for slot in 0..<forwards.indexEnd {
-            if let id = forwards.id(at: slot), let forward = forwards[id],
-                forward.head.deadline <= time {
-                expireForward(id, &effects)
-            }
-        }
-        for slot in 0..<administrations.indexEnd {
-            if let id = administrations.id(at: slot), let change = administrations[id],
-                change.head.deadline <= time {
+        case .forward:
+            if let at = forwards[id]?.head.deadline, at <= time { expireForward(id, &effects) }
+        case .administration:
+            if let at = administrations[id]?.head.deadline, at <= time {
                 expireAdministration(id, &effects)
             }
+        case .gather, .refill, .hint, nil: return
+        }
+    }
+
+    /// Whether some request goes on in a step of its own.
+    var hasWork: Bool {
+        !work.isEmpty || store.expanded.hasRemains || hasOwedAnswers
+    }
+
+    /// Goes on with what takes several steps, a step of each at most.
+    private static let workAtOnce = 4
+    /// Entries of removed values that one step frees.
+    private static let entriesFreedAtOnce = 8_192
+
+    mutating func runWork(_ effects: inout Effects) {
+        for _ in 0..<min(work.count, Node.workAtOnce) {
+            guard let id = work.popFirst() else { break }
+            effects.beginStep()
+            goOn(id, &effects)
+        }
+        if store.expanded.hasRemains { store.expanded.freeRemains(Node.entriesFreedAtOnce) }
+        if hasOwedAnswers {
+            effects.beginStep()
+            giveOwedAnswers(&effects)
         }
     }
 }

@@ -66,6 +66,8 @@ extension Node {
             tally: levels.tally(of: length), primaries: n)
         addDemands(to: &operation, levels)
         let id = reads.insert(operation)
+        watch(id, at: operation.head.deadline)
+        watch(id, at: operation.retryAt)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
@@ -76,8 +78,8 @@ extension Node {
         _ location: KeyLocation, _ levels: ReadLevels, _ purpose: ReadPurpose,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        if purpose.isComparison { return !reads.isFull }
-        guard !reads.isFull else {
+        if purpose.isComparison { return reads.room(for: location.keyspace) > reads.capacity / 4 }
+        guard reads.room(for: location.keyspace) > 0 else {
             overload(.read, location.keyspace, target, &effects)
             return false
         }

@@ -113,7 +113,7 @@ extension Node {
         if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
             return .diskFull
         }
-        if store.allocatedBytes >= configuration.memoryBytesMax,
+        if isMemoryFull,
             !isDelete || store.find(store.address(of: key), key) == nil {
             return .overloaded
         }
@@ -213,6 +213,7 @@ extension Node {
         _ number: UInt64, _ key: UnsafeRawBufferPointer, from node: NodeID,
         _ effects: inout Effects
     ) {
+        if putOff(number, key, nil, of: node, &effects) { return }
         let keyspace = catalog.index(of: key)
         let address = store.address(of: key)
         if keepsHints(address.range, keyspace) {

@@ -242,16 +242,18 @@ extension DecodeError {
 extension Node {
     /// Appends a session's command behind the frame's head.
     func writeSessionCommand(
-        _ id: OperationID, _ hash: UInt64, _ command: UnsafeRawBufferPointer,
-        _ target: ReplyTarget, _ effects: inout Effects
+        _ id: OperationID, _ wishes: CommandWishes, _ command: UnsafeRawBufferPointer,
+        _ effects: inout Effects
     ) {
+        guard let forward = forwards[id] else { return }
         var history = ByteBuffer(capacity: 128)
-        let seen = self.history(of: target) ?? SessionHistory(keysMax: 1)
-        seen.excerpt(of: hash).encode(cluster: configuration.clusterID, into: &history)
+        let seen = self.history(of: forward.head.target) ?? SessionHistory(keysMax: 1)
+        seen.excerpt(of: forward.hash).encode(cluster: configuration.clusterID, into: &history)
         effects.bytes.append(SessionMessage.commandKind)
         effects.bytes.append(client.dialect.rawValue)
         effects.bytes.append(integer: id.rawValue)
         effects.bytes.append(client.guarantees.rawValue)
+        wishes.encode(into: &effects.bytes)
         effects.bytes.append(integer: UInt32(history.count))
         effects.bytes.append(history.bytes)
         effects.bytes.append(command)
@@ -265,7 +267,8 @@ extension Node {
         let history = try SessionHistory(
             decoding: command.history, cluster: configuration.clusterID, keysMax: 1)
         carried = CarriedSession(guarantees: command.guarantees, history: history)
-        executeForwarded(number, command.protocolVersion, command.command, from: node, &effects)
+        executeForwarded(
+            (node, number), command.protocolVersion, command.wishes, command.command, &effects)
         carried = nil
     }
 

@@ -29,33 +29,29 @@ extension Node {
     mutating func getMany(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        try readMany(.get, .array, target, &effects)
+        gather(.array, .get, 1..<request.count, target, &effects)
     }
 
     mutating func count(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        try readMany(.exists, request.count == 2 ? nil : .sum, target, &effects)
+        guard request.count > 2 else {
+            return try readOne(.exists, options: 2, target, &effects)
+        }
+        gather(.sum, .exists, 1..<request.count, target, &effects)
     }
 
-    private mutating func readMany(
-        _ purpose: ReadPurpose, _ combination: GatherOperation.Combination?,
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) throws(CommandError) {
-        guard let combination else { return try readOne(purpose, options: 2, target, &effects) }
-        let keys = request.count - 1
-        guard let id = gather(combination, parts: keys, target, &effects) else { return }
-        client.wantsReceipt = false
-        for part in 0..<keys {
-            let key = request[part + 1]
-            let keyspace = catalog.index(of: key)
-            let place = ReplyTarget.gather(id, part)
-            if isTyped(keyspace) {
-                let name: CommandName = combination.isArray ? .get : .exists
-                runTyped(name, part + 1, .none, place, &effects)
-            } else if let levels = readLevels(.none, keyspace, place, &effects) {
-                read(key, keyspace: keyspace, levels, purpose, place, &effects)
-            }
+    /// Reads one of several keys.
+    mutating func readPart(
+        _ purpose: ReadPurpose, at index: Int, _ place: ReplyTarget, _ effects: inout Effects
+    ) {
+        let key = request[index]
+        let keyspace = catalog.index(of: key)
+        if isTyped(keyspace) {
+            let name: CommandName = if case .get = purpose { .get } else { .exists }
+            runTyped(name, index, .none, place, &effects)
+        } else if let levels = readLevels(.none, keyspace, place, &effects) {
+            read(key, keyspace: keyspace, levels, purpose, place, &effects)
         }
     }
 
@@ -291,50 +287,39 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         guard request.count % 2 == 1 else { throw .wrongArgumentCount(.mset) }
-        let pairs = request.count / 2
-        guard let id = gather(.allOK, parts: pairs, target, &effects) else { return }
-        client.wantsReceipt = false
-        for part in 0..<pairs {
-            let (key, value) = (request[part * 2 + 1], request[part * 2 + 2])
-            let spot = place(of: key)
-            let place = ReplyTarget.gather(id, part)
-            if isTyped(spot.keyspace) {
-                runTyped(.mset, part * 2 + 1, .none, place, &effects)
-                continue
-            }
-            guard isWithinLimits(key, value, spot.keyspace, place, &effects),
-                let levels = writeLevels(.none, spot.keyspace, place, &effects)
-            else { continue }
-            effects.beginStep()
-            writeOrForward(
-                WriteIntent(
-                    key: key, change: .value(value), expiry: absolute(.unset, spot.keyspace),
-                    levels: levels, success: .ok), spot, place, &effects)
-        }
+        gather(.allOK, .set, 1..<request.count, target, &effects)
+    }
+
+    /// Writes one of several keys.
+    mutating func setPart(at index: Int, _ place: ReplyTarget, _ effects: inout Effects) {
+        let (key, value) = (request[index], request[index + 1])
+        let spot = self.place(of: key)
+        if isTyped(spot.keyspace) { return runTyped(.mset, index, .none, place, &effects) }
+        guard isWithinLimits(key, value, spot.keyspace, place, &effects),
+            let levels = writeLevels(.none, spot.keyspace, place, &effects)
+        else { return }
+        effects.beginStep()
+        writeOrForward(
+            WriteIntent(
+                key: key, change: .value(value), expiry: absolute(.unset, spot.keyspace),
+                levels: levels, success: .ok), spot, place, &effects)
     }
 
     mutating func delete(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        let keys = request.count - 1
-        var id: OperationID?
-        if keys > 1 {
-            id = gather(.sum, parts: keys, target, &effects)
-            guard id != nil else { return }
-            client.wantsReceipt = false
-        }
-        for part in 0..<keys {
-            let key = request[part + 1]
-            let spot = place(of: key)
-            let place = id.map { ReplyTarget.gather($0, part) } ?? target
-            if isTyped(spot.keyspace) {
-                runTyped(.del, part + 1, .none, place, &effects)
-                continue
-            }
-            guard let levels = writeLevels(.none, spot.keyspace, place, &effects) else { continue }
-            effects.beginStep()
-            deleteOne(key, nil, levels, spot, place, &effects)
-        }
+        guard request.count > 2 else { return deletePart(at: 1, target, &effects) }
+        gather(.sum, .delete, 1..<request.count, target, &effects)
+    }
+
+    /// Deletes one of several keys, or the only one.
+    mutating func deletePart(at index: Int, _ place: ReplyTarget, _ effects: inout Effects) {
+        let key = request[index]
+        let spot = self.place(of: key)
+        if isTyped(spot.keyspace) { return runTyped(.del, index, .none, place, &effects) }
+        guard let levels = writeLevels(.none, spot.keyspace, place, &effects) else { return }
+        effects.beginStep()
+        deleteOne(key, nil, levels, spot, place, &effects)
     }
 
     mutating func deleteSiblings(

@@ -54,16 +54,15 @@ extension Node {
         _ combination: GatherOperation.Combination, keys: Range<Int>, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        guard let id = gather(combination, parts: keys.count, target, &effects) else { return }
-        client.wantsReceipt = false
-        for (part, index) in keys.enumerated() {
-            let place = ReplyTarget.gather(id, part)
-            if isTyped(catalog.index(of: request[index])) {
-                runTyped(.smembers, index, .none, place, &effects)
-            } else {
-                fail(place, "MODE sets need a keyspace with conflict=crdt", &effects)
-            }
+        gather(combination, .members, keys, target, &effects)
+    }
+
+    /// Reads one of several sets.
+    mutating func readMembers(at index: Int, _ place: ReplyTarget, _ effects: inout Effects) {
+        guard isTyped(catalog.index(of: request[index])) else {
+            return fail(place, "MODE sets need a keyspace with conflict=crdt", &effects)
         }
+        runTyped(.smembers, index, .none, place, &effects)
     }
 
     /// Runs one key's part of a request.
@@ -154,15 +153,13 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let location = command.location
-        let key = request[index]
         if let writes = command.writes {
-            guard mayChange(command, key, writes, target, &effects) else { return }
+            guard mayChange(command, request[index], writes, target, &effects) else { return }
         }
-        var execution = TypedExecution(
-            takeState(location, key, &effects), keyIndex: index,
-            isAlone: catalog.active[location.keyspace].n == 1, now: now.wallMilliseconds,
-            random: random)
-        execution.dialect = client.dialect
+        var execution = execution(on: location, keyAt: index, target, &effects)
+        let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
+        let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
+        defer { if let whole { store.expanded.bury(whole) } }
         let kept = unkept == nil ? nil : execution.held
         if let unkept {
             guard command.writes == nil else {
@@ -185,20 +182,48 @@ extension Node {
         guard let delta = execution.delta else {
             let context = notedContext(execution.held.state)
             putBack(kept ?? execution.held)
-            return tell(execution.reply.bytes, context, location.address.hash, target, &effects)
+            return tell(execution, context, location.address.hash, target, &effects)
         }
         finish(command, execution, delta, target, &effects)
     }
 
+    /// A command at work on what is stored.
+    private mutating func execution(
+        on location: KeyLocation, keyAt index: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> TypedExecution {
+        var execution = TypedExecution(
+            takeState(location, request[index], &effects), keyIndex: index,
+            isAlone: catalog.active[location.keyspace].n == 1, now: now.wallMilliseconds,
+            random: random)
+        execution.dialect = client.dialect
+        if isForSets(target) { execution.writtenBytesMax = 0 }
+        return execution
+    }
+
     private mutating func tell(
-        _ reply: UnsafeRawBufferPointer, _ context: VersionVector, _ hash: UInt64,
+        _ execution: borrowing TypedExecution, _ context: VersionVector, _ hash: UInt64,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        guard !execution.rest.isTooLong else {
+            return fail(
+                target, "ERR the reply would have more than 60 MB; ask for less at once", &effects)
+        }
         if !client.guarantees.isEmpty { noteSeen(hash, context, target) }
+        if case .gather(let id, let part) = target, !execution.rest.isEmpty, isForSets(target) {
+            return gathered(id, part, execution.rest, &effects)
+        }
         let start = effects.bytes.count
         if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
-        effects.bytes.append(reply)
-        deliver(target, from: start, &effects)
+        effects.bytes.append(execution.reply.bytes)
+        guard !execution.rest.isEmpty else { return deliver(target, from: start, &effects) }
+        let reply = Reply(takeBack(start, &effects), execution.rest, client.dialect)
+        deliver(reply, to: target, &effects)
+    }
+
+    /// Whether a reply is one of several sets that are put together.
+    private func isForSets(_ target: ReplyTarget) -> Bool {
+        guard case .gather(let id, _) = target else { return false }
+        return gathers[id]?.combination.isOfSets == true
     }
 
     private mutating func refuse(
@@ -234,7 +259,7 @@ extension Node {
         let change = isRemoval ? WriteIntent.Change.delete : .value(key)
         let intent = WriteIntent(key: key, change: change, levels: writes, success: .ok)
         guard mayWrite(intent, keyspace, address, target, &effects) else { return false }
-        guard !self.writes.isFull else {
+        guard self.writes.room(for: keyspace) > 0 else {
             overload(.write, keyspace, target, &effects)
             return false
         }
@@ -301,13 +326,10 @@ extension Node {
 
     /// Answers a write that is done, because nobody else has the key and no disk.
     private mutating func finishAlone(
-        _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ bytes: [UInt8], _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         ledger.answeredNow(keyspace, .write)
-        guard !client.wantsReceipt else {
-            return reply(.encoded(Array(bytes)), target, &effects)
-        }
+        guard !client.wantsReceipt else { return reply(.encoded(bytes), target, &effects) }
         let start = effects.bytes.count
         effects.bytes.append(bytes)
         deliver(target, from: start, &effects)
@@ -331,9 +353,9 @@ extension Node {
         putState(execution.held, grownBy: growth, command.location, key)
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
-            return finishAlone(execution.reply.bytes, keyspace, target, &effects)
+            return finishAlone(execution.wholeReply, keyspace, target, &effects)
         }
-        let reply = Array(execution.reply.bytes)
+        let reply = execution.wholeReply
         let id = startWrite(command, writes, delta.dot, reply, target)
         self.writes[id]?.context = context
         if n > 1 { self.writes[id]?.typedKey = Array(key) }
@@ -362,7 +384,7 @@ extension Node {
             target: outlasting(target), client: client,
             deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
             begunAt: now.monotonic)
-        return self.writes.insert(
+        let id = self.writes.insert(
             WriteOperation(
                 head: head, keyspace: keyspace, range: command.location.address.range, dot: dot,
                 success: .encoded(reply),
@@ -371,5 +393,7 @@ extension Node {
                     primaryWriteQuorum: writes.primaryWriteQuorum,
                     durableWriteQuorum: writes.durableWriteQuorum),
                 primaries: n, hash: command.location.address.hash))
+        watch(id, at: head.deadline)
+        return id
     }
 }

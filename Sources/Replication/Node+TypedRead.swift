@@ -73,6 +73,7 @@ extension Node {
         _ number: UInt64, _ key: UnsafeRawBufferPointer, _ seen: VersionVector,
         from node: NodeID, _ effects: inout Effects
     ) {
+        if putOff(number, key, seen, of: node, &effects) { return }
         let keyspace = catalog.index(of: key)
         guard isWhole(store.address(of: key).range, keyspace) else {
             return decline(number, of: node, &effects)

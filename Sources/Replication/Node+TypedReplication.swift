@@ -22,7 +22,7 @@ extension Node {
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node {
             noteSent(id.rawValue, to: node)
-            send(frame, to: node, &effects)
+            if !goesWithout(node, id) { send(frame, to: node, &effects) }
         }
     }
 

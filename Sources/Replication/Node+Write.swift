@@ -36,7 +36,8 @@ extension Node {
         counters.writes += 1
         let n = catalog.active[keyspace].n
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
-        guard !writes.isFull else { return overload(.write, keyspace, target, &effects) }
+        guard writes.room(for: keyspace) > 0
+        else { return overload(.write, keyspace, target, &effects) }
         if n == 1, case .delete = intent.change, replacesAll(intent, keyspace) {
             return remove(intent, location, target, &effects)
         }
@@ -114,7 +115,7 @@ extension Node {
             fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
             return false
         }
-        if store.allocatedBytes >= configuration.memoryBytesMax, grows(intent, address) {
+        if isMemoryFull, grows(intent, address) {
             ledger.failed(keyspace, .write, .refused)
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
@@ -288,7 +289,7 @@ extension Node {
         let head = OperationHead(
             target: outlasting(target, writing: address.hash, byteCount: byteCount),
             client: client, deadline: deadline, begunAt: now.monotonic)
-        return writes.insert(
+        let id = writes.insert(
             WriteOperation(
                 head: head, keyspace: location.keyspace, range: address.range, dot: dot,
                 success: intent.success,
@@ -299,6 +300,8 @@ extension Node {
                     durableWriteQuorum: intent.levels.durableWriteQuorum),
                 primaries: n, hash: address.hash, replaces: intent.context == nil,
                 overflow: takeOverflow()))
+        watch(id, at: deadline)
+        return id
     }
 
     /// A write that nobody else has to acknowledge belongs to a session.
@@ -323,7 +326,7 @@ extension Node {
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node {
             noteSent(id.rawValue, to: node)
-            send(frame, to: node, &effects)
+            if !goesWithout(node, id) { send(frame, to: node, &effects) }
         }
         sendHints(record, id, needsSync, &effects)
     }
@@ -332,8 +335,12 @@ extension Node {
         _ id: OperationID, _ range: KeyRange, _ n: Int, _ effects: inout Effects
     ) {
         for (replica, node) in ring.primaries(of: range, replicationFactor: n).enumerated()
-        where node != configuration.node && !isReachable(node) {
-            record(.refused(.unreachable), from: replica, of: id, &effects)
+        where node != configuration.node {
+            if !isReachable(node) {
+                record(.refused(.unreachable), from: replica, of: id, &effects)
+            } else if goesWithout(node, id) {
+                record(.refused(.overloaded), from: replica, of: id, &effects)
+            }
         }
         refuseIdleFallbacks(id, &effects)
     }

@@ -97,6 +97,7 @@ extension Node {
         again.hash = write.hash
         again.replaces = write.replaces
         let id = writes.insert(again)
+        watch(id, at: again.head.deadline)
         let needsSync = write.tally.durableWriteQuorum > 0
         effects.beginStep()
         bytes.withUnsafeBytes { bytes in

@@ -97,7 +97,17 @@ public struct Node: ~Copyable {
     var writes: Slab<WriteOperation>
     var reads: Slab<ReadOperation>
     /// Reads that will ask one more replica.
-    var hedges = HedgeQueue()
+    var hedges = DeadlineQueue()
+    /// Operations whose time will be over, and reads that will be looked at again.
+    var deadlines = DeadlineQueue()
+    /// Requests that go on over several steps.
+    var work = WorkQueue()
+    /// How many links are behind.
+    var busyLinks = 0
+    /// Connections whose requests wait for them, with the connections' serials.
+    var waitingForLinks: [(ConnectionID, UInt64)] = []
+    /// What everything takes in memory.
+    var memory: MemoryAccount
     /// When and how often they may, by keyspace as far as any read asked replicas.
     var hedging: [KeyspaceHedging] = []
     var gathers: Slab<GatherOperation>
@@ -107,7 +117,6 @@ public struct Node: ~Copyable {
     /// When this step happens.
     var now: Instant
     var nextHeartbeat: Deadline = 0
-    var nextSweep: Deadline?
     /// Where merged records are put together.
     var merged = ByteBuffer(capacity: 1_024)
     /// Where a state that leaves the node is encoded.
@@ -169,6 +178,7 @@ public struct Node: ~Copyable {
         gathers = Slab(kind: .gather, capacity: limit)
         forwards = Slab(kind: .forward, capacity: limit)
         administrations = Slab(kind: .administration, capacity: 1_024)
+        memory = MemoryAccount(bytesMax: configuration.memoryBytesMax)
         defineConfiguredKeyspaces()
     }
 
@@ -177,6 +187,7 @@ public struct Node: ~Copyable {
         self.now = now
         effects.beginStep()
         keepTime()
+        countMemory()
         switch input {
         case .opened(let connection): opened(connection)
         case .received(let connection, let bytes): received(connection, bytes, &effects)
@@ -188,15 +199,20 @@ public struct Node: ~Copyable {
         case .diskFull: isDiskFull = true
         case .diskWritable: isDiskFull = false
         case .stopping: stepMembership(.leave, &effects)
-        case .deadline: sendHedges(&effects)
+        case .drained(let connection): drained(connection, &effects)
+        case .relieved(let node): linkIndex(of: node).map { relieve($0, &effects) }
+        case .deadline:
+            sendHedges(&effects)
+            runWork(&effects)
         }
         passTime(&effects)
     }
 
     /// When `step(.deadline)` wants to be called at the latest.
     public var nextDeadline: Deadline? {
-        min(
-            nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max,
+        if hasWork { return 0 }
+        return min(
+            nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max,
             hedges.first?.at ?? .max)
     }
 
@@ -224,6 +240,10 @@ struct Link {
     /// What the other node's wall clock shows when this node's monotonic one shows 0, in
     /// milliseconds, as last heard.
     var wallBase: Int64?
+    /// More waits for it than its connection takes.
+    var isBusy = false
+    /// Its reads that are answered when it takes more.
+    var owed: [Node.OwedAnswer] = []
     /// When anything last came from it.
     var spokeAt: Deadline = 0
     /// When its last heartbeat came.
@@ -263,4 +283,8 @@ struct ClientContext {
     var isPlain = true
     /// False for a forwarded command, which is never forwarded again.
     var mayForward = true
+    /// Levels and times are the keyspace's.
+    var asksForNothing: Bool { !hasDefaults && timeoutMillisecondsMax == nil }
+    /// What another node has left of the time for a command that it forwarded.
+    var timeoutMillisecondsMax: UInt32?
 }

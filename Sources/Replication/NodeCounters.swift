@@ -13,6 +13,8 @@ public struct NodeCounters: Equatable, Sendable {
     /// Writes whose outcome is not known.
     public var unknown = 0
     public var overloaded = 0
+    /// Times that more waited for a node than its link took.
+    public var linksBehind = 0
     public var readRepairs = 0
     /// Records that a read or a repair brought to this node.
     public var repaired = 0
@@ -134,6 +136,7 @@ public struct NodeCounters: Equatable, Sendable {
         ("unavailable", \.unavailable),
         ("unknown", \.unknown),
         ("overloaded", \.overloaded),
+        ("links_behind", \.linksBehind),
         ("read_repairs", \.readRepairs),
         ("repaired", \.repaired),
         ("hedged_reads", \.hedgedReads),

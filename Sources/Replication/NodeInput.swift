@@ -9,6 +9,10 @@ public enum NodeInput {
     case received(ConnectionID, UnsafeRawBufferPointer)
     /// A client is gone; its identifier may be used again.
     case closed(ConnectionID)
+    /// What a connection was told of `Effect.more` has left, or most of it.
+    case drained(ConnectionID)
+    /// Most of what waited for a node has left, after `Node.noteBacklog`.
+    case relieved(NodeID)
     /// A link to another node is up, after a handshake that both sides accepted.
     case linked(NodeID, ReplicaIdentity)
     /// The link is gone; messages in flight may or may not have arrived.

@@ -144,33 +144,6 @@ struct ReadLevels {
     }
 }
 
-/// A request with several keys, waiting for all of them.
-struct GatherOperation {
-    enum Combination {
-        /// One reply of each part, in order.
-        case array
-        /// The sum of the parts' integers.
-        case sum
-        /// OK when every part was.
-        case allOK
-        /// Of the parts' sets.
-        case union, intersection, difference
-        /// How many elements the intersection has; 0 for no limit.
-        case intersectionCount(limit: Int)
-
-        var isArray: Bool {
-            if case .array = self { true } else { false }
-        }
-    }
-
-    let head: OperationHead
-    let combination: Combination
-    var parts: [[UInt8]]
-    var missing: Int
-    /// Of all parts that have come.
-    var byteCount = 0
-}
-
 /// A command that another node executes for this one's client.
 struct ForwardOperation {
     let head: OperationHead
@@ -220,4 +193,34 @@ struct ExpiryChange {
     /// Wall-clock milliseconds since 1970, 0 for never; nil when nothing is to change.
     let expiry: UInt64?
     let levels: WriteLevels
+}
+
+// What operations take in memory.
+extension WriteOperation: SlabElement {
+    var heldBytes: Int {
+        let reply = switch success {
+        case .bulk(let bytes), .encoded(let bytes): bytes.count
+        case .ok, .integer, .null: 0
+        }
+        return record.count + typedKey.count + reply + context.entries.count * 16
+    }
+}
+
+extension ReadOperation: SlabElement {
+    var heldBytes: Int { key.count + bytes.count + answers.count * 32 + purpose.heldBytes }
+}
+
+extension ReadPurpose {
+    fileprivate var heldBytes: Int {
+        if case .typed(let command) = self { command.request.count } else { 0 }
+    }
+}
+
+extension ForwardOperation: SlabElement {
+    var heldBytes: Int { 0 }
+}
+
+extension AdministrationOperation: SlabElement {
+    var keyspace: Int { 0 }
+    var heldBytes: Int { 0 }
 }

@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Coding
 import RESP
 
 /// One client connection as the node sees it: its protocol, its defaults and the replies that it
@@ -30,6 +31,12 @@ struct Session {
     var lastReceipt: Receipt?
     /// The connection is to be closed after what it is owed.
     var isClosing = false
+    /// More of its replies is known than has been written: the driver comes back for it.
+    var isDraining = false
+    /// Requests with many keys of which some have not begun: nothing may overtake them.
+    var unbegun = 0
+    /// Why the request at the front of its bytes may not run yet.
+    var wait: RequestWait?
     private(set) var outstanding = ReplyQueue()
 
     init(serial: UInt64) { self.serial = serial }
@@ -49,76 +56,130 @@ struct Session {
     mutating func enqueue(pendingWrite hash: UInt64?, byteCount: Int) -> UInt64 {
         outstanding.enqueue(hash, byteCount: byteCount)
     }
-    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
-        outstanding.complete(sequence, bytes)
+    mutating func complete(_ sequence: UInt64, _ reply: Reply) {
+        outstanding.complete(sequence, reply)
     }
     mutating func append(completed bytes: [UInt8]) {
-        complete(outstanding.enqueue(nil, byteCount: 0), bytes)
+        complete(outstanding.enqueue(nil, byteCount: 0), Reply(bytes))
     }
-    mutating func nextReply() -> [UInt8]? { outstanding.nextCompleted() }
+    mutating func writeReplies(upTo budget: Int, into buffer: inout ByteBuffer) -> Bool {
+        outstanding.write(upTo: budget, into: &buffer)
+    }
 }
 
 /// Replies in request order: requests of one connection may finish in any order, their replies
-/// leave in theirs.
+/// leave in theirs, a long one piece by piece.
+///
+/// Invariants: `byteCount` and `heldBytes` are the sums over all slots; `writing` counts the
+/// unfinished writes of each key.
 struct ReplyQueue {
     private struct Slot {
-        var bytes: [UInt8]?
+        var reply: Reply?
         /// The hash of the key that the request writes.
-        var pendingWrite: UInt64?
-        /// What the request or its reply keeps in memory; an estimate until the reply is known.
+        let pendingWrite: UInt64?
+        /// What the reply will keep in memory, an estimate until it is known.
         var byteCount: Int
     }
+
+    /// What one reply is taken for before any is known, and what is known of the latest.
+    private static let firstGuess = 64 << 10
 
     private var slots: [Slot] = []
     private var head = 0
     /// The sequence number of `slots[head]`.
     private var first: UInt64 = 0
+    private var writing = Table<UInt64, Int>()
+    private var typicalBytes = ReplyQueue.firstGuess
     /// Of all slots from `head` on.
     private(set) var byteCount = 0
+    /// Of those whose replies are known: what is in memory.
+    private(set) var heldBytes = 0
 
     var count: Int { slots.count - head }
     var isEmpty: Bool { head == slots.count }
 
+    /// - Parameter byteCount: of the reply, as far as it is known; the latest replies tell the
+    ///   rest.
     mutating func enqueue(_ pendingWrite: UInt64?, byteCount: Int) -> UInt64 {
-        slots.append(Slot(bytes: nil, pendingWrite: pendingWrite, byteCount: byteCount))
-        self.byteCount += byteCount
+        let guess = max(byteCount, typicalBytes)
+        slots.append(Slot(reply: nil, pendingWrite: pendingWrite, byteCount: guess))
+        if let pendingWrite { writing[pendingWrite, default: 0] += 1 }
+        self.byteCount += guess
         return first + UInt64(count) - 1
     }
 
-    mutating func complete(_ sequence: UInt64, _ bytes: [UInt8]) {
+    mutating func complete(_ sequence: UInt64, _ reply: Reply) {
         precondition(sequence >= first && sequence < first + UInt64(count), "a reply is owed")
         let index = head + Int(sequence - first)
-        byteCount += bytes.count - slots[index].byteCount
-        slots[index].byteCount = bytes.count
-        slots[index].bytes = bytes
+        byteCount += reply.byteCount - slots[index].byteCount
+        heldBytes += reply.byteCount
+        typicalBytes = max(reply.byteCount, typicalBytes - typicalBytes / 8)
+        slots[index].byteCount = reply.byteCount
+        slots[index].reply = reply
+        guard let hash = slots[index].pendingWrite, let others = writing[hash] else { return }
+        writing[hash] = others > 1 ? others - 1 : nil
     }
 
-    /// Takes the reply at the front, if it is there.
+    /// Writes what is known at the front, about so many bytes.
     ///
-    /// - Complexity: O(1), amortised: what is left moves to the front only when it is the smaller
-    ///   half.
-    mutating func nextCompleted() -> [UInt8]? {
-        guard head < slots.count, let bytes = slots[head].bytes.take() else { return nil }
+    /// - Returns: whether more is known that did not fit.
+    /// - Complexity: O(bytes written), amortised: what is left moves to the front only when it is
+    ///   the smaller half.
+    mutating func write(upTo budget: Int, into buffer: inout ByteBuffer) -> Bool {
+        let end = buffer.count + budget
+        while head < slots.count, slots[head].reply != nil {
+            guard buffer.count < end,
+                slots[head].reply?.write(upTo: end - buffer.count, into: &buffer) == true
+            else { return true }
+            removeFirst()
+        }
+        return false
+    }
+
+    private mutating func removeFirst() {
         byteCount -= slots[head].byteCount
+        heldBytes -= slots[head].byteCount
+        slots[head].reply = nil
         head += 1
         first += 1
         if head > slots.count / 2 {
             slots.removeFirst(head)
             head = 0
         }
-        return bytes
     }
 
     /// Replies that are not known yet.
-    var unfinished: Int { slots[head...].count { $0.bytes == nil } }
+    var unfinished: Int { slots[head...].count { $0.reply == nil } }
 
     /// Whether an unfinished request writes this key, so that a later one on the same connection
     /// must wait for it.
-    func isWriting(_ hash: UInt64) -> Bool {
-        for index in head..<slots.count
-        where slots[index].pendingWrite == hash && slots[index].bytes == nil { return true }
-        return false
+    func isWriting(_ hash: UInt64) -> Bool { !writing.isEmpty && writing[hash] != nil }
+
+    /// Traps unless the type's invariants hold.
+    func checkInvariants() {
+        precondition(
+            slots[head...].reduce(0) { $0 + $1.byteCount } == byteCount,
+            "a queue's bytes are its slots'")
+        precondition(
+            slots[head...].reduce(0) { $0 + ($1.reply == nil ? 0 : $1.byteCount) } == heldBytes,
+            "a queue holds the replies that are known")
+        let open = slots[head...].filter { $0.reply == nil }.compactMap(\.pendingWrite)
+        precondition(
+            writing.count <= open.count && open.allSatisfy { writing[$0] != nil },
+            "unfinished writes are counted")
     }
+}
+
+/// Why a request has to wait, in a form that can be looked at again without the request.
+enum RequestWait {
+    /// Until nothing is owed to the connection.
+    case allReplies
+    /// Until no unfinished request of the connection writes this key.
+    case write(UInt64)
+    /// Until the connection is owed less, or the keyspace has more room for operations.
+    case room(Int)
+    /// Until enough links take more than they have.
+    case links
 }
 
 /// Where a reply goes.

@@ -43,6 +43,7 @@ enum SessionMessage {
     struct Command {
         let protocolVersion: UInt8
         let guarantees: SessionGuarantees
+        let wishes: CommandWishes
         /// As `SessionHistory.encode` writes it.
         let history: UnsafeRawBufferPointer
         let command: UnsafeRawBufferPointer
@@ -62,13 +63,14 @@ enum SessionMessage {
             self = .equalTrees(Int(flag), sum: number, bits)
         case SessionMessage.commandKind:
             let guarantees = SessionGuarantees(rawValue: try reader.integer())
+            let wishes = try CommandWishes(decoding: &reader)
             let historyBytes = Int(try reader.integer(UInt32.self))
             let history = try reader.slice(historyBytes)
             self = .command(
                 number,
                 Command(
-                    protocolVersion: flag, guarantees: guarantees, history: history,
-                    command: reader.rest()))
+                    protocolVersion: flag, guarantees: guarantees, wishes: wishes,
+                    history: history, command: reader.rest()))
         default:
             guard flag < 2 else { throw .invalid("session's reply has an unknown flag") }
             let news = try SessionNews(decoding: &reader, hasWritten: flag == 1)

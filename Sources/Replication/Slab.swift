@@ -29,14 +29,26 @@ enum OperationKind: UInt8 {
     case hint = 7
 }
 
+/// What a slab keeps, and how much memory that takes.
+protocol SlabElement {
+    /// Bytes that the element holds beside its place in the slab, as far as they can be many; O(1).
+    var heldBytes: Int { get }
+    /// The keyspace that it is for, by the catalog's index.
+    var keyspace: Int { get }
+}
+
 /// Operations under way, found by number in O(1) and walked in index order, which is the same in
 /// every replay.
 ///
-/// Invariant: an index is either in `free` or its slot is occupied, never both.
-struct Slab<Element> {
+/// Invariants: an index is either in `free` or its slot is occupied, never both; `heldBytes` is the
+/// sum of its elements'.
+struct Slab<Element: SlabElement> {
     private var elements: [Element?] = []
     private var generations: [UInt32] = []
     private var free: [Int] = []
+    private var heldBytes = 0
+    /// How many elements each keyspace has, as far as any had one.
+    private var shares: [Int] = []
     let kind: OperationKind
     let capacity: Int
 
@@ -47,12 +59,27 @@ struct Slab<Element> {
 
     var count: Int { elements.count - free.count }
     var isFull: Bool { count >= capacity }
+    /// What all elements take in memory.
+    var byteCount: Int { heldBytes + count * MemoryLayout<Element>.stride }
+    /// How many more elements a keyspace may have, roughly twice over: it gets no more than are
+    /// left for all others, so that one keyspace whose operations take for ever leaves half of the
+    /// places free, and each further one half of what the ones before left.
+    ///
+    /// Source: Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
+    /// switches" (1998).
+    func room(for keyspace: Int) -> Int {
+        capacity - count - (keyspace < shares.count ? shares[keyspace] : 0)
+    }
+
     /// Every index in use is below this.
     var indexEnd: Int { elements.count }
 
     /// - Precondition: not full.
     mutating func insert(_ element: Element) -> OperationID {
         precondition(!isFull, "the slab's limit is checked before an operation starts")
+        heldBytes += element.heldBytes
+        while shares.count <= element.keyspace { shares.append(0) }
+        shares[element.keyspace] += 1
         let index: Int
         if let reused = free.popLast() {
             index = reused
@@ -79,7 +106,9 @@ struct Slab<Element> {
         get { contains(id) ? elements[id.index] : nil }
         _modify {
             precondition(contains(id), "only an operation under way is changed")
+            let before = elements[id.index]?.heldBytes ?? 0
             yield &elements[id.index]
+            heldBytes += (elements[id.index]?.heldBytes ?? 0) - before
         }
     }
 
@@ -88,12 +117,20 @@ struct Slab<Element> {
         precondition(
             free.allSatisfy { elements[$0] == nil }
                 && elements.count { $0 == nil } == free.count, "an index is free or in use")
+        precondition(
+            elements.reduce(0) { $0 + ($1?.heldBytes ?? 0) } == heldBytes,
+            "a slab's bytes are those of its elements")
+        precondition(shares.reduce(0, +) == count, "every element has its keyspace's share")
     }
 
     @discardableResult
     mutating func remove(_ id: OperationID) -> Element? {
         guard contains(id) else { return nil }
         let element = elements[id.index]
+        if let element {
+            heldBytes -= element.heldBytes
+            shares[element.keyspace] -= 1
+        }
         elements[id.index] = nil
         generations[id.index] &+= 1
         free.append(id.index)

@@ -15,7 +15,7 @@ extension TypedExecution {
         case .hincrby, .hincrbyfloat: try incrementField(name, request)
         case .hmget:
             reply.writeArrayHeader(count: request.count - 2)
-            for index in 2..<request.count { write(field(request, index)) }
+            for index in 2..<request.count where !rest.isTooLong { write(field(request, index)) }
         case .hget: write(field(request, 2))
         case .hexists: reply.writeInteger(field(request, 2) == nil ? 0 : 1)
         case .hstrlen: reply.writeInteger(field(request, 2)?.text.count ?? 0)
@@ -110,31 +110,30 @@ extension TypedExecution {
         guard options.count != nil else {
             return writeOne(places.first.map { held.state.hashEntry(at: $0).field })
         }
-        guard options.hasValues else {
+        if options.hasValues {
+            reply.writePairsHeader(count: places.count, dialect)
+        } else {
             reply.writeArrayHeader(count: places.count)
-            for place in places { writeBulk(held.state.hashEntry(at: place).field) }
-            return
         }
-        reply.writePairsHeader(count: places.count, dialect)
-        for place in places {
-            let entry = held.state.hashEntry(at: place)
-            reply.writePairHeader(dialect)
+        let fields = places.count > 64 ? held.state.hashFields(now: now) : []
+        for place in places where !rest.isTooLong {
+            let entry = fields.isEmpty ? held.state.hashEntry(at: place) : fields[place]
+            if options.hasValues { writePairHeader() }
             writeBulk(entry.field)
-            write(entry.value)
+            if options.hasValues { write(entry.value) }
         }
     }
 
     private mutating func scanFields(_ request: borrowing Arguments) throws(TypedRefusal) {
         let scan = try ElementScan(request, .hscan)
-        let state = held.state
-        let found = scan.places(among: state.hashCount(now: now)) { state.hashEntry(at: $0).field }
+        let fields = held.state.hashFieldNames(now: now)
+        let found = scan.step(among: fields)
         writeCursor(found.cursor)
-        let fields = found.places.map { state.hashEntry(at: $0) }
-            .filter { scan.matches($0.field) }
-        reply.writeArrayHeader(count: fields.count * 2)
-        for (field, value) in fields {
-            writeBulk(field)
-            write(value)
+        let places = found.places.filter { scan.matches(fields[$0]) }
+        reply.writeArrayHeader(count: places.count * 2)
+        for place in places {
+            writeBulk(fields[place])
+            write(held.state.hashField(fields[place], now: now))
         }
     }
 }

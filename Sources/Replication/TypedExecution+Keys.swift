@@ -72,6 +72,16 @@ extension CommandName {
         }
     }
 
+    /// Whether a command may leave nothing of what the key held.
+    var takesWhole: Bool {
+        switch self {
+        case .del, .unlink, .getdel, .set, .setex, .psetex, .getset, .mset, .expire, .pexpire,
+            .expireat, .pexpireat, .ltrim:
+            true
+        default: false
+        }
+    }
+
     /// Whether a command makes no value larger.
     var isRemoval: Bool {
         switch self {

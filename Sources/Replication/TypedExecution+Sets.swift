@@ -75,18 +75,21 @@ extension TypedExecution {
             return writeOne(places.first.map { held.state.setElement(at: $0) })
         }
         reply.writeArrayHeader(count: places.count)
-        for place in places { writeBulk(held.state.setElement(at: place)) }
+        // By its place each is found in O(n / 128), all together in O(n).
+        let members = places.count > 64 ? held.state.setElements(now: now) : []
+        for place in places where !rest.isTooLong {
+            writeBulk(members.isEmpty ? held.state.setElement(at: place) : members[place])
+        }
     }
 
     private mutating func scanMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
         let scan = try ElementScan(request, .sscan)
-        let state = held.state
-        let found = scan.places(among: state.setCount(now: now)) { state.setElement(at: $0) }
+        let members = held.state.setElements(now: now)
+        let found = scan.step(among: members)
         writeCursor(found.cursor)
-        let members = found.places.map { state.setElement(at: $0) }
-            .filter { scan.matches($0) }
-        reply.writeArrayHeader(count: members.count)
-        for member in members { writeBulk(member) }
+        let places = found.places.filter { scan.matches(members[$0]) }
+        reply.writeArrayHeader(count: places.count)
+        for place in places { writeBulk(members[place]) }
     }
 }
 

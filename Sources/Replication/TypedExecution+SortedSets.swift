@@ -138,23 +138,24 @@ extension TypedExecution {
             reply.writePairsHeader(count: members.count, dialect)
         }
         for (member, score) in members {
-            if options.count != nil { reply.writePairHeader(dialect) }
+            if options.count != nil { writePairHeader() }
             writeBulk(member)
-            reply.writeDouble(score, dialect)
+            writeScoreElement(score)
         }
     }
 
     private mutating func scanScores(_ request: borrowing Arguments) throws(TypedRefusal) {
         let scan = try ElementScan(request, .zscan)
-        let state = held.state
-        let found = scan.places(among: count) { state.sortedSetMember(at: $0) }
+        let members = held.state.sortedSetMembers(now: now)
+        let found = scan.step(among: members)
         writeCursor(found.cursor)
-        let members = found.places.map { state.sortedSetMember(at: $0) }
-            .filter { scan.matches($0) }
-        reply.writeArrayHeader(count: members.count * 2)
-        for member in members {
-            writeBulk(member)
-            reply.writeDouble(state.score(member, now: now) ?? 0, .resp2)
+        let places = found.places.filter { scan.matches(members[$0]) }
+        reply.writeArrayHeader(count: places.count * 2)
+        for place in places {
+            writeBulk(members[place])
+            var score = ByteBuffer(capacity: 32)
+            score.writeDouble(held.state.score(members[place], now: now) ?? 0, .resp2)
+            write(encoded: score.bytes)
         }
     }
 }
@@ -181,9 +182,9 @@ extension TypedExecution {
             reply.writeArrayHeader(count: members.count)
         }
         for (member, score) in members {
-            if options.hasScores { reply.writePairHeader(dialect) }
+            if options.hasScores { writePairHeader() }
             writeBulk(member)
-            if options.hasScores { reply.writeDouble(score, dialect) }
+            if options.hasScores { writeScoreElement(score) }
         }
     }
 

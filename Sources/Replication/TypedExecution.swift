@@ -49,6 +49,10 @@ struct TypedExecution: ~Copyable {
     var bounded: BoundedCounterContext?
     /// In RESP.
     var reply = ByteBuffer(capacity: 64)
+    /// What follows it, in a long reply.
+    private(set) var rest = ReplyElements()
+    /// Bytes of a reply that are written at once; what goes beyond is kept as elements.
+    var writtenBytesMax = 16 << 10
     /// What was done; nil for nothing.
     var delta: Delta?
 
@@ -107,11 +111,40 @@ extension TypedExecution {
         do throws(CommandError) { return try body() } catch { throw .command(error) }
     }
 
-    mutating func writeBulk(_ bytes: Bytes) { bytes.array.withUnsafeBytes { reply.writeBulk($0) } }
+    /// Whether the next element of the reply is written at once.
+    private var isWritten: Bool { reply.count < writtenBytesMax && rest.isEmpty }
+
+    mutating func writeBulk(_ bytes: Bytes) {
+        guard isWritten else { return rest.append(.bulk(bytes)) }
+        bytes.array.withUnsafeBytes { reply.writeBulk($0) }
+    }
 
     mutating func write(_ value: StringValue?) {
-        guard let value else { return reply.writeNull(dialect) }
-        value.text.withUnsafeBytes { reply.writeBulk($0) }
+        switch value {
+        case nil: isWritten ? reply.writeNull(dialect) : rest.append(.null)
+        case .bytes(let bytes): writeBulk(bytes)
+        case .number(let number): writeBulk(Bytes(number.text))
+        }
+    }
+
+    mutating func writeScoreElement(_ score: Double) {
+        isWritten ? reply.writeDouble(score, dialect) : rest.append(.score(score))
+    }
+
+    mutating func write(encoded bytes: UnsafeRawBufferPointer) {
+        isWritten ? reply.append(bytes) : rest.append(.encoded(Array(bytes)))
+    }
+
+    mutating func writePairHeader() {
+        isWritten ? reply.writePairHeader(dialect) : rest.append(.pair)
+    }
+
+    /// The whole reply, in RESP.
+    var wholeReply: [UInt8] {
+        guard !rest.isEmpty else { return Array(reply.bytes) }
+        var buffer = ByteBuffer(capacity: reply.count + rest.byteCount)
+        Reply(Array(reply.bytes), rest, dialect).writeAll(into: &buffer)
+        return Array(buffer.bytes)
     }
 }
 

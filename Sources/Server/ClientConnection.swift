@@ -29,6 +29,15 @@ struct ClientConnection: ~Copyable {
     var isClosing = false
     /// No longer watched; ends at the start of the next turn.
     var isGone = false
+    /// The node has more for it, or for its requests, when it has taken what waits for it.
+    var wantsMore = false
+    /// Since when the request at the front of `unread` has been arriving; nil for none, and while
+    /// the node keeps it waiting.
+    var arrivesSince: Deadline?
+    /// When it last sent anything.
+    var readAt: Deadline = 0
+    /// What `ClientBuffers` counts of it.
+    var counted = ClientBuffers.Share()
     /// Effects of this connection in the hold queue; later ones queue behind them.
     var heldCount = 0
 
@@ -38,9 +47,13 @@ struct ClientConnection: ~Copyable {
     }
 
     /// What to watch, from the state above.
-    var wantedInterest: Poller.Interest {
+    ///
+    /// - Parameter outputMax: bytes of its replies from which on it is not read.
+    func wantedInterest(outputMax: Int) -> Poller.Interest {
         var wanted: Poller.Interest = []
-        if !isStalled && !isClosing && !isDraining { wanted.insert(.readable) }
+        if !isStalled && !isClosing && !isDraining && output.count < outputMax {
+            wanted.insert(.readable)
+        }
         if !output.isEmpty { wanted.insert(.writable) }
         return wanted
     }

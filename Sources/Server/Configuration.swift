@@ -50,9 +50,12 @@ extension Server {
     public struct Limits: Equatable, Sendable {
         /// Client connections at one time.
         public var clientsMax = 10_000
-        /// Replies that wait for one client: a client's requests wait from half of it on, and one
-        /// whose replies exceed it all the same is disconnected.
+        /// Replies that wait for one client: a client's requests wait from half of it on, earlier
+        /// where much waits for others, and one whose replies exceed it all the same is
+        /// disconnected. For all together a quarter of the memory may wait.
         public var clientOutputBytesMax = 64 << 20
+        /// How long a request may take to arrive, and a second more for each 64 KiB.
+        public var requestMilliseconds: UInt64 = 30_000
         /// How long a client may stay silent, although asked, or take none of its replies.
         public var clientSilenceMilliseconds: UInt32 = 60_000
         /// Connections of other nodes without a completed handshake, at one time.
@@ -65,7 +68,7 @@ extension Server {
         public var scrapeMilliseconds: UInt64 = 10_000
         /// One message between nodes.
         public var framePayloadBytesMax = 64 << 20
-        /// Messages that wait for one node; a link that falls further behind is broken.
+        /// Messages that wait for one node, at most an eighth of the memory; more is not sent.
         public var linkOutputBytesMax = 256 << 20
         /// How long the path to a node may stay silent before its link is given up.
         public var linkSilenceMilliseconds: UInt32 = 8_000

@@ -10,6 +10,7 @@ struct HoldQueue: ~Copyable {
     enum Held {
         case reply(ConnectionID, generation: UInt64, byteCount: Int)
         case close(ConnectionID, generation: UInt64)
+        case more(ConnectionID, generation: UInt64)
         case send(NodeID, generation: UInt64, byteCount: Int)
         case disconnect(NodeID, generation: UInt64)
         case notify(UInt64)

@@ -13,6 +13,10 @@ struct Link: ~Copyable {
         case open
     }
 
+    /// Bytes that wait from which on a link is behind, and below which it is no longer.
+    static let behindBytes = 8 << 20
+    static let relievedBytes = 1 << 20
+
     let socket: Socket
     /// Distinguishes the links that one node has had.
     let generation: UInt64
@@ -26,6 +30,8 @@ struct Link: ~Copyable {
     var output = OutputQueue(retainedBytes: 64 << 10)
     var interest: Poller.Interest
     var isDirty = false
+    /// The node was told that more waits than the connection takes.
+    var isBehind = false
     /// No longer watched; ends at the start of the next turn.
     var isGone = false
 

@@ -11,6 +11,7 @@ enum MetricsHelp {
         "unavailable": "Requests refused because nothing could have happened.",
         "unknown": "Writes whose outcome is not known.",
         "overloaded": "Requests refused because too many were under way.",
+        "links_behind": "Times that more waited for a node than its link took.",
         "read_repairs": "Reads after which a replica was brought up to date.",
         "repaired": "Records that a read or a repair brought to this node.",
         "hedged_reads": "Reads that asked one more replica because the first were slow.",

@@ -79,8 +79,13 @@ extension Server {
     }
 
     private mutating func readClient(_ index: Int) {
+        clients[index].readAt = now.monotonic
+        defer {
+            noteArrival(index)
+            count(client: index)
+        }
         if clients[index].unread.count > 0 {
-            readOntoTail(index)
+            if admitsMore(index) { readOntoTail(index) }
             return
         }
         guard let count = receive(index, into: readBuffer) else { return }
@@ -150,11 +155,22 @@ extension Server {
             return
         }
         offerUnread(index)
+        noteArrival(index)
+        count(client: index)
+    }
+
+    /// Tells the node that a connection takes more.
+    mutating func giveMore(_ index: Int, _ generation: UInt64) {
+        guard clients.contains(index), clients[index].generation == generation,
+            !clients[index].isGone
+        else { return }
+        node.step(.drained(ConnectionID(UInt32(index))), now: now, into: &effects)
+        resumeClient(index, generation)
     }
 
     /// Tells the poller when what it watches has changed.
     mutating func watchClient(_ index: Int) {
-        let wanted = clients[index].wantedInterest
+        let wanted = clients[index].wantedInterest(outputMax: clientOutputMax)
         guard wanted != clients[index].interest, !clients[index].isGone else { return }
         clients[index].interest = wanted
         let descriptor = clients[index].socket.descriptor
@@ -170,6 +186,7 @@ extension Server {
     mutating func dropClient(_ index: Int) {
         guard !clients[index].isGone else { return }
         clients[index].isGone = true
+        count(client: index)
         try? poller.remove(clients[index].socket.descriptor)
         settlements.append(.clientGone(index))
     }

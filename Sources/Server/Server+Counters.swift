@@ -13,8 +13,10 @@ extension Server {
         public internal(set) var linksOpened: UInt64 = 0
         /// Connections on the link port that did not become links.
         public internal(set) var strangersRefused: UInt64 = 0
-        /// Links broken over `Limits.linkOutputBytesMax`.
-        public internal(set) var linksOverOutputLimit: UInt64 = 0
+        /// Messages to other nodes over `Limits.linkOutputBytesMax`.
+        public internal(set) var messagesDropped: UInt64 = 0
+        /// Requests that did not arrive in time, or for which there was no memory.
+        public internal(set) var requestsRefused: UInt64 = 0
         /// Links broken by a frame with a wrong checksum or length.
         public internal(set) var malformedFrames: UInt64 = 0
 
@@ -41,8 +43,12 @@ extension Server {
                 ("links_opened", linksOpened, "Links whose handshake was accepted here."),
                 ("strangers_refused", strangersRefused, "Connections that became no link."),
                 (
-                    "links_over_output_limit", linksOverOutputLimit,
-                    "Links broken because too much waited for a node."
+                    "messages_dropped", messagesDropped,
+                    "Messages not sent because too much waited for their node."
+                ),
+                (
+                    "requests_refused", requestsRefused,
+                    "Requests that did not arrive in time, or for which there was no memory."
                 ),
                 ("malformed_frames", malformedFrames, "Links broken by a malformed frame."),
                 ("scrapes_answered", scrapesAnswered, "Answers to HTTP requests."),

@@ -18,6 +18,7 @@ extension Server {
             lane.sync(by: now.monotonic + .nanoseconds(milliseconds: milliseconds))
         }
         flushClients()
+        relieveOutput()
         flushLinks()
         effects.removeAll()
         try relieveDisk()
@@ -27,6 +28,7 @@ extension Server {
         switch effect {
         case .reply(let connection, let range): reply(Int(connection.rawValue), range, effect)
         case .close(let connection): closeAfterOutput(Int(connection.rawValue), effect)
+        case .more(let connection): expectMore(Int(connection.rawValue), effect)
         case .send(let node, let range): send(node, effects.bytes[range])
         case .persist(let range): lane.append(effects.bytes[range], isGate: true)
         case .append(let range): lane.append(effects.bytes[range], isGate: false)
@@ -74,6 +76,16 @@ extension Server {
         markDirty(client: index)
     }
 
+    private mutating func expectMore(_ index: Int, _ effect: Effect) {
+        guard clients.contains(index), !clients[index].isGone else { return }
+        guard clients[index].heldCount == 0 else {
+            hold(effect, at: holds.lastPosition)
+            return
+        }
+        clients[index].wantsMore = true
+        markDirty(client: index)
+    }
+
     mutating func flushClients() {
         for index in dirtyClients {
             guard clients.contains(index), !clients[index].isGone else { continue }
@@ -95,6 +107,7 @@ extension Server {
             dropClient(index)
             return
         }
+        count(client: index)
         if clients[index].output.count > configuration.limits.clientOutputBytesMax {
             counters.clientsOverOutputLimit += 1
             log.warning("client disconnected: more replies wait for it than the limit allows")
@@ -102,10 +115,13 @@ extension Server {
         } else if isFinished(index) {
             dropClient(index)
         } else {
-            // Who reads slower than it asks waits long before its replies reach the limit.
-            let resumesBelow = configuration.limits.clientOutputBytesMax / 2
-            if clients[index].isStalled, clients[index].output.count < resumesBelow {
-                settlements.append(.replied(index, generation: clients[index].generation))
+            let generation = clients[index].generation
+            if clients[index].wantsMore, clients[index].output.count < ClientBuffers.pieceBytes {
+                clients[index].wantsMore = false
+                settlements.append(.more(index, generation: generation))
+            } else if clients[index].isStalled, clients[index].output.count < clientOutputMax {
+                // Who reads slower than it asks waits long before its replies reach the limit.
+                settlements.append(.replied(index, generation: generation))
             }
             watchClient(index)
         }
@@ -135,6 +151,9 @@ extension Server {
         case .close(let connection):
             guard let generation = beginHold(connection) else { return }
             holds.append(.close(connection, generation: generation), at: position)
+        case .more(let connection):
+            guard let generation = beginHold(connection) else { return }
+            holds.append(.more(connection, generation: generation), at: position)
         case .send(let node, let range):
             guard let generation = linkGeneration(node) else { return }
             holds.append(
@@ -168,6 +187,12 @@ extension Server {
             case .close(let connection, let generation):
                 if let index = endHold(connection, generation) {
                     clients[index].isClosing = true
+                    markDirty(client: index)
+                }
+                holds.removeFirst()
+            case .more(let connection, let generation):
+                if let index = endHold(connection, generation) {
+                    clients[index].wantsMore = true
                     markDirty(client: index)
                 }
                 holds.removeFirst()

@@ -191,11 +191,19 @@ extension Server {
     /// Queues a framed message; without a link it is lost, as the node was told.
     mutating func send(_ node: NodeID, _ bytes: UnsafeRawBufferPointer) {
         guard let index = openLink(node) else { return }
+        let most = min(
+            configuration.limits.linkOutputBytesMax, self.node.memoryBytesMax / 8)
+        guard links[index].output.count + bytes.count <= most else {
+            // What is lost here comes in an exchange; a link that broke would lose everything.
+            counters.messagesDropped += 1
+            return
+        }
         links[index].output.append(bytes)
         markDirty(link: index)
-        guard links[index].output.count > configuration.limits.linkOutputBytesMax else { return }
-        counters.linksOverOutputLimit += 1
-        lose(index, "more messages wait for it than the limit allows")
+        guard links[index].output.count > min(Link.behindBytes, most / 4), !links[index].isBehind
+        else { return }
+        links[index].isBehind = true
+        self.node.noteBacklog(of: node)
     }
 
     mutating func disconnect(_ node: NodeID) {
@@ -223,6 +231,11 @@ extension Server {
         do throws(SocketError) {
             let taken = try links[index].socket.write(links[index].output.bytes)
             links[index].output.removeFirst(taken)
+            if links[index].isBehind, let node = links[index].node,
+                links[index].output.isEmpty || links[index].output.count < Link.relievedBytes {
+                links[index].isBehind = false
+                settlements.append(.relieved(node))
+            }
             if !links[index].output.isEmpty { wanted.insert(.writable) }
             guard wanted != links[index].interest else { return }
             links[index].interest = wanted

@@ -139,11 +139,12 @@ extension Server {
                 text.sample(family.value(keyspace), [("keyspace", keyspace.name)])
             }
         }
-        text.single(
-            "quorate_memory_bytes", .gauge, node.allocatedBytes, "Tables and records.")
+        text.family(
+            "quorate_memory_bytes", .gauge, "What the node takes in memory, by what it is for.")
+        for (name, bytes) in node.memoryAccount.named { text.sample(bytes, [("part", name)]) }
         text.single(
             "quorate_memory_limit_bytes", .gauge, node.memoryBytesMax,
-            "What they may take before writes are refused.")
+            "What all parts may take together before writes are refused.")
     }
 
     private func writeLinks(_ text: inout MetricsText) {

@@ -24,6 +24,7 @@ extension Server {
         counters.turns += 1
         let commandsBefore = node.counters.commands
         settle()
+        noteBuffers()
         var listening = Listening()
         for index in 0..<count {
             try handle(poller[index], &listening)
@@ -38,6 +39,7 @@ extension Server {
         if listening.links { acceptLinks() }
         if listening.scrapes { acceptScrapes() }
         if now.monotonic >= tendScrapesAt { tendScrapes() }
+        if now.monotonic >= tendRequestsAt { tendRequests() }
         try walkEffects()
         if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
         tellRefill()
@@ -69,7 +71,7 @@ extension Server {
     }
 
     private var nextDeadline: Deadline? {
-        var earliest = min(tendLinksAt, tendScrapesAt)
+        var earliest = min(tendLinksAt, tendScrapesAt, tendRequestsAt)
         if let deadline = node.nextDeadline { earliest = min(earliest, deadline) }
         if let deadline = lane.syncBy { earliest = min(earliest, deadline) }
         if let deadline = acceptsAgainAt { earliest = min(earliest, deadline) }
@@ -111,6 +113,8 @@ extension Server {
             case .diskRoom:
                 node.step(isDiskFull ? .diskFull : .diskWritable, now: now, into: &effects)
             case .replied(let index, let generation): resumeClient(index, generation)
+            case .more(let index, let generation): giveMore(index, generation)
+            case .relieved(let other): node.step(.relieved(other), now: now, into: &effects)
             }
         }
     }

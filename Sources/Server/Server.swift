@@ -53,6 +53,10 @@ public struct Server: ~Copyable {
     let clientListener: Listener
     var clients = Slab<ClientConnection>()
     var dirtyClients: [Int] = []
+    /// What waits for clients, and of them.
+    var buffers = ClientBuffers()
+    /// When the first of the requests that are arriving has taken too long.
+    var tendRequestsAt: Deadline = .max
     let linkListener: Listener
     var links = Slab<Link>()
     var dirtyLinks: [Int] = []
@@ -174,6 +178,10 @@ extension Server {
         case diskRoom
         /// A stalled connection got a reply.
         case replied(Int, generation: UInt64)
+        /// A connection that the node has more for took what it was sent.
+        case more(Int, generation: UInt64)
+        /// A node whose link was behind took most of what waited for it.
+        case relieved(NodeID)
     }
 
     /// What the poller's tokens mean: the kind above, an index below.

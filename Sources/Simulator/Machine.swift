@@ -59,6 +59,7 @@ final class Process {
     enum Held {
         case reply(connection: Int, generation: Int, [UInt8])
         case close(connection: Int, generation: Int)
+        case more(connection: Int, generation: Int)
         case send(to: Int, generation: Int, [UInt8])
         case disconnect(from: Int, generation: Int)
         case notify(UInt64)
@@ -70,6 +71,7 @@ final class Process {
         case linkGone(Int)
         case diskRoom
         case replied(connection: Int, generation: Int)
+        case more(connection: Int, generation: Int)
         case clientGone(Int)
     }
 

@@ -37,6 +37,10 @@ extension World {
                 step(machine, process, process.isDiskFull ? .diskFull : .diskWritable)
             case .replied(let connection, let generation):
                 resume(machine, process, connection, generation)
+            case .more(let connection, let generation):
+                guard process.connections[connection]?.generation == generation else { continue }
+                step(machine, process, .drained(ConnectionID(UInt32(connection))))
+                resume(machine, process, connection, generation)
             case .clientGone(let connection):
                 process.connections[connection] = nil
                 step(machine, process, .closed(ConnectionID(UInt32(connection))))
@@ -104,6 +108,7 @@ extension World {
         case .reply(let connection, let range):
             tag = keyHash(bytes[range], key: tag ^ UInt64(connection.rawValue) << 8 ^ 1)
         case .close(let connection): tag ^= UInt64(connection.rawValue) << 8 ^ 2
+        case .more(let connection): tag ^= UInt64(connection.rawValue) << 8 ^ 8
         case .send(let node, let range):
             tag = keyHash(bytes[range], key: tag ^ UInt64(node.rawValue) << 8 ^ 3)
             observeFrame(bytes[range])
@@ -139,6 +144,7 @@ extension World {
                 machine, process, Int(connection.rawValue), Array(process.effects.bytes[range]),
                 effect)
         case .close(let connection): close(machine, process, Int(connection.rawValue), effect)
+        case .more(let connection): more(machine, process, Int(connection.rawValue), effect)
         case .send(let node, let range):
             send(machine.index, Int(node.rawValue) - 1, Array(process.effects.bytes[range]))
         case .persist(let range):
@@ -183,6 +189,18 @@ extension World {
         dropConnection(machine, process, index)
     }
 
+    private func more(
+        _ machine: Machine, _ process: Process, _ index: Int, _ effect: Effect
+    ) {
+        guard let connection = process.connections[index], !connection.isGone else { return }
+        guard connection.heldCount == 0 else {
+            let position = process.holds.last?.position ?? 0
+            return hold(machine, process, effect, at: position)
+        }
+        process.settlements.append(
+            .more(connection: index, generation: connection.generation))
+    }
+
     func dropConnection(_ machine: Machine, _ process: Process, _ index: Int) {
         guard let connection = process.connections[index], !connection.isGone else { return }
         process.connections[index]?.isGone = true
@@ -210,6 +228,11 @@ extension World {
             guard let open = process.connections[index], !open.isGone else { return }
             process.connections[index]?.heldCount += 1
             keep(.close(connection: index, generation: open.generation))
+        case .more(let connection):
+            let index = Int(connection.rawValue)
+            guard let open = process.connections[index], !open.isGone else { return }
+            process.connections[index]?.heldCount += 1
+            keep(.more(connection: index, generation: open.generation))
         case .send(let node, let range):
             let other = Int(node.rawValue) - 1
             guard network.end(machine.index, other).isOpen else { return }
@@ -248,6 +271,10 @@ extension World {
             guard process.connections[index]?.generation == generation else { return }
             process.connections[index]?.heldCount -= 1
             dropConnection(machine, process, index)
+        case .more(let index, let generation):
+            guard process.connections[index]?.generation == generation else { return }
+            process.connections[index]?.heldCount -= 1
+            process.settlements.append(.more(connection: index, generation: generation))
         case .send(let other, let generation, let bytes):
             if network.end(machine.index, other).generation == generation {
                 send(machine.index, other, bytes)

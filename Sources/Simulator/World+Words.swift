@@ -11,6 +11,7 @@ extension World {
         case .reply(let connection, let range):
             return "replies to connection \(connection.rawValue), \(range.count) bytes" + gate
         case .close(let connection): return "closes connection \(connection.rawValue)" + gate
+        case .more(let connection): return "has more for connection \(connection.rawValue)" + gate
         case .send(let node, let range):
             return "sends \(node) \(World.describe(frame: bytes[range]))" + gate
         case .persist(let range): return "persists \(World.describe(payload: bytes[range]))"

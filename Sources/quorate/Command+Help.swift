@@ -125,8 +125,14 @@ extension Command {
           recovery: "refuse"       do not start on damaged files; "quarantine": put them
                                    aside and start, other replicas repair what was lost
           faults: false            true lets DEBUG CUT and LOSE break links
-          limits: {…}              clients, requestBytes, memoryBytes, replyBacklogBytes,
-                                   linkBacklogBytes, hintBytes, hintMinutes
+          limits: {…}              clients; hintBytes, hintMinutes; and
+            memoryBytes            what records, requests half read, replies unread, links,
+                                   hints, operations and sessions take together (8 GiB)
+            requestBytes           one argument of a request (64 MiB); all requests that
+                                   have arrived in part: an eighth of the memory, one at least
+            replyBacklogBytes      replies that one client has not taken (64 MiB); all
+                                   together: a quarter of the memory
+            linkBacklogBytes       messages that one node has not taken (64 MiB)
           keyspaces: {NAME: {…}}   settings as quorate keyspace create --help shows them
 
         """

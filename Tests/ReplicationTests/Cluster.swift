@@ -25,6 +25,10 @@ final class Cluster {
     var journals: [NodeID: [[UInt8]]] = [:]
     var replies: [NodeID: [ConnectionID: [UInt8]]] = [:]
     var closed: [NodeID: Set<ConnectionID>] = [:]
+    /// Whether clients take what they are sent.
+    var drains = true
+    /// Sizes of the pieces that replies came in, while this is not nil.
+    var pieces: [Int]?
     /// Every frame that was sent, while this is not nil.
     var frames: [[UInt8]]?
     private var seats: [NodeID: Seat] = [:]
@@ -148,7 +152,7 @@ final class Cluster {
             case .reply(_, let range), .send(_, let range), .persist(let range),
                 .append(let range):
                 return Array(seat.effects.bytes[range])
-            case .close, .notify, .disconnect: return []
+            case .close, .more, .notify, .disconnect: return []
             }
         }
         seat.effects.removeAll()
@@ -176,8 +180,12 @@ final class Cluster {
 
     private func perform(_ id: NodeID, _ effect: Effect, _ bytes: [UInt8]) {
         switch effect {
-        case .reply(let connection, _): replies[id, default: [:]][connection, default: []] += bytes
+        case .reply(let connection, _):
+            pieces?.append(bytes.count)
+            replies[id, default: [:]][connection, default: []] += bytes
         case .close(let connection): closed[id, default: []].insert(connection)
+        case .more(let connection):
+            if drains { step(id, .drained(connection)) }
         case .send(let to, _):
             frames?.append(bytes)
             let payload = Array(bytes.dropFirst(Frame.headerBytes))
@@ -198,13 +206,26 @@ final class Cluster {
             queue.append((message.to, message.from, message.payload))
         }
         delayed.removeAll { $0.due <= time }
-        while !queue.isEmpty {
+        while goOn() || !queue.isEmpty {
+            guard !queue.isEmpty else { continue }
             let message = queue.removeFirst()
             guard !cut.contains([message.from, message.to]),
                 !lostKinds.contains(message.payload[0])
             else { continue }
             message.payload.withUnsafeBytes { step(message.to, .message(message.from, $0)) }
         }
+    }
+
+    /// Has every node go on with what takes several steps.
+    ///
+    /// - Returns: whether any did.
+    private func goOn() -> Bool {
+        var hasWorked = false
+        for id in ids where seats[id]?.node.hasWork == true {
+            step(id, .deadline)
+            hasWorked = true
+        }
+        return hasWorked
     }
 
     /// Opens a connection, sends a command line as an inline request, and returns the reply.

@@ -343,12 +343,12 @@ struct HedgingPartsTests {
     @Test("reads come out of the queue by when they are due")
     func queue() {
         var random = PRNG(seed: 3)
-        var queue = HedgeQueue()
+        var queue = DeadlineQueue()
         var expected: [UInt64] = []
         for step in 0..<5_000 {
             if random.below(5) < 3 {
                 let at = UInt64(random.below(1_000))
-                queue.insert(HedgeQueue.Entry(at: at, id: OperationID(rawValue: at)))
+                queue.insert(DeadlineQueue.Entry(at: at, id: OperationID(rawValue: at)))
                 expected.append(at)
                 expected.sort()
             } else if !expected.isEmpty {

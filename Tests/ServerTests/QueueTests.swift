@@ -84,7 +84,7 @@ private func withBytes<Result>(
         case .notify(let token):
             holds.removeFirst()
             return "notify \(token)"
-        case .close, .disconnect:
+        case .close, .more, .disconnect:
             holds.removeFirst()
             return "other"
         }

@@ -1,10 +1,10 @@
 import Base
 
-/// Reads by when they hedge: a binary heap.
+/// Operations by when something becomes due for them: a binary heap.
 ///
-/// A read that ends stays until it comes to the front, where whoever looks takes it out. As reads
-/// end about in the order in which they began, few wait in there that are over.
-struct HedgeQueue {
+/// An operation that ends stays until it comes to the front, where whoever looks takes it out, or
+/// until `keep` is called because most entries are of operations that are over.
+struct DeadlineQueue {
     struct Entry {
         let at: Deadline
         let id: OperationID
@@ -42,7 +42,7 @@ struct HedgeQueue {
 
     /// Takes everything out that does not count any more.
     ///
-    /// - Complexity: O(count).
+    /// - Complexity: O(count · log count).
     mutating func keep(where counts: (OperationID) -> Bool) {
         entries.removeAll { !counts($0.id) }
         entries.sort { $0.at < $1.at }

@@ -1,0 +1,288 @@
+import CRDT
+import Coding
+import RESP
+
+/// A request with several keys, each a part of it, until all of them have answered.
+///
+/// Some parts begin at once; those of a long request wait in `rest` and begin over several steps
+/// (`Node+Gather`). What the answers add up to is put together as they come, so that a request
+/// takes the memory of its reply and no more.
+///
+/// Invariants: `missing` is the number of parts that have not answered, begun or not, and still
+/// have to; `byteCount` is that of the answers that are kept.
+struct GatherOperation {
+    /// What becomes of the parts' answers.
+    enum Combination {
+        /// One reply of each part, in order.
+        case array
+        /// The sum of the parts' integers.
+        case sum
+        /// OK when every part was.
+        case allOK
+        /// Of the parts' sets.
+        case union, intersection, difference
+        /// How many elements the intersection has; 0 for no limit.
+        case intersectionCount(limit: Int)
+
+        var isOfSets: Bool {
+            switch self {
+            case .array, .sum, .allOK: false
+            case .union, .intersection, .difference, .intersectionCount: true
+            }
+        }
+    }
+
+    /// What is done with each key.
+    enum PartKind {
+        case get, exists, set, delete, members
+
+        /// Arguments of one part.
+        var words: Int { self == .set ? 2 : 1 }
+        var isWrite: Bool { self == .set || self == .delete }
+
+        /// The command that the rest of a request is one of.
+        var command: StaticString {
+            switch self {
+            case .get: "MGET"
+            case .exists: "EXISTS"
+            case .set: "MSET"
+            case .delete: "DEL"
+            case .members: "SUNION"
+            }
+        }
+    }
+
+    let head: OperationHead
+    let combination: Combination
+    let kind: PartKind
+    let parts: Int
+    var missing: Int
+    /// What has not begun.
+    var rest: GatherRest?
+    /// It goes on in a later step.
+    var isQueued = false
+    /// The answers of an array, by part.
+    private var answers: [[UInt8]] = []
+    /// The sets, by part.
+    private var sets: [[Bytes]] = []
+    private var sum: Int128 = 0
+    /// The answer of the first part, in the order of the request, that is no success.
+    private var failure: (part: Int, reply: [UInt8])?
+    /// The answers are more than one reply may have.
+    private(set) var isTooLong = false
+    private(set) var byteCount = 0
+    /// The sets, while they are put together.
+    var combining: SetCombination?
+
+    init(
+        head: OperationHead, _ combination: Combination, _ kind: PartKind, parts: Int
+    ) {
+        self.head = head
+        self.combination = combination
+        self.kind = kind
+        self.parts = parts
+        missing = parts
+        if combination.isOfSets {
+            sets = Array(repeating: [], count: parts)
+        } else if case .array = combination {
+            answers = Array(repeating: [], count: parts)
+        }
+    }
+
+    /// Parts that have begun and have not answered.
+    private(set) var begun = 0
+
+    /// Nothing more can change what is answered, so what has not begun need not.
+    var isDecided: Bool { isTooLong || combination.isOfSets && failure != nil }
+
+    mutating func beginPart() { begun += 1 }
+
+    private mutating func endPart() {
+        missing -= 1
+        begun -= 1
+    }
+
+    /// A part has answered, in RESP.
+    mutating func add(_ reply: [UInt8], part: Int) {
+        endPart()
+        let isError = reply.first == UInt8(ascii: "-")
+        switch combination {
+        case .array:
+            // A key of another type is none.
+            keep(isError && reply.starts(with: "-WRONGTYPE".utf8) ? nullReply : reply, part)
+        case .sum:
+            guard reply.first == UInt8(ascii: ":") else { return fail(reply, part) }
+            reply.withUnsafeBytes { line in
+                let digits = UnsafeRawBufferPointer(rebasing: line.dropFirst().dropLast(2))
+                sum += Int128(Int64(decimal: digits) ?? 0)
+            }
+        case .allOK: if reply.first != UInt8(ascii: "+") { fail(reply, part) }
+        case .union, .intersection, .difference, .intersectionCount:
+            isError ? fail(reply, part) : keep(GatherOperation.members(reply), part)
+        }
+    }
+
+    /// A part has answered with the members of a set.
+    mutating func add(_ members: ReplyElements, part: Int) {
+        endPart()
+        keep(
+            members.elements.compactMap {
+                if case .bulk(let member) = $0 { member } else { nil }
+            }, part)
+    }
+
+    private mutating func keep(_ answer: [UInt8], _ part: Int) {
+        guard admit(answer.count) else { return }
+        answers[part] = answer
+    }
+
+    private mutating func keep(_ members: [Bytes], _ part: Int) {
+        guard admit(members.reduce(0) { $0 + $1.count + 16 }) else { return }
+        sets[part] = members
+    }
+
+    private mutating func admit(_ count: Int) -> Bool {
+        guard !isTooLong else { return false }
+        byteCount += count
+        guard byteCount > Reply.byteCountMax else { return true }
+        isTooLong = true
+        byteCount = 0
+        answers = []
+        sets = []
+        return false
+    }
+
+    /// Errors count before what is merely no success, then the order of the parts.
+    private mutating func fail(_ reply: [UInt8], _ part: Int) {
+        let isError = reply.first == UInt8(ascii: "-")
+        if let known = failure {
+            let isKnownError = known.reply.first == UInt8(ascii: "-")
+            guard isError == isKnownError ? part < known.part : isError else { return }
+        }
+        failure = (part, reply)
+    }
+
+    private var nullReply: [UInt8] {
+        Array((head.client.dialect == .resp3 ? "_\r\n" : "$-1\r\n").utf8)
+    }
+
+    /// Begins to put sets together, when all are there.
+    mutating func beginCombining() {
+        guard combination.isOfSets, failure == nil, !isTooLong else { return }
+        combining = SetCombination(sets, combination)
+        sets = []
+    }
+
+    /// What the client is told when all parts have answered, and sets have been put together.
+    func reply() -> Reply {
+        let dialect = head.client.dialect
+        var buffer = ByteBuffer(capacity: 64)
+        guard !isTooLong else {
+            buffer.writeError("ERR the values together are too large for one reply")
+            return Reply(Array(buffer.bytes))
+        }
+        if let failure { return Reply(failure.reply) }
+        var rest = ReplyElements()
+        switch combination {
+        case .array:
+            buffer.writeArrayHeader(count: answers.count)
+            for answer in answers { rest.append(.encoded(answer)) }
+        case .sum: buffer.writeInteger(Int(clamping: sum))
+        case .allOK: buffer.writeOK()
+        case .intersectionCount(let limit):
+            let count = combining?.result.count ?? 0
+            buffer.writeInteger(limit == 0 ? count : min(limit, count))
+        case .union, .intersection, .difference:
+            let result = combining?.result ?? []
+            buffer.writeSetHeader(count: result.count, dialect)
+            for member in result { rest.append(.bulk(member)) }
+        }
+        return Reply(Array(buffer.bytes), rest, dialect)
+    }
+
+    /// The elements of an array or a set of bulk strings, in RESP.
+    private static func members(_ reply: [UInt8]) -> [Bytes] {
+        var rest = reply[...]
+        func line(_ rest: inout ArraySlice<UInt8>) -> Int {
+            let end = rest.firstIndex(of: UInt8(ascii: "\r")) ?? rest.endIndex
+            let digits = rest[rest.startIndex..<end].dropFirst()
+            rest = rest.dropFirst(end - rest.startIndex + 2)
+            return digits.reduce(0) { $0 &* 10 &+ Int($1) &- 48 }
+        }
+        let count = line(&rest)
+        var members: [Bytes] = []
+        for _ in 0..<max(0, count) where !rest.isEmpty {
+            let length = max(0, line(&rest))
+            members.append(Bytes(Array(rest.prefix(length))))
+            rest = rest.dropFirst(length + 2)
+        }
+        return members
+    }
+}
+
+extension GatherOperation: SlabElement {
+    /// Of the keys of several keyspaces.
+    var keyspace: Int { 0 }
+
+    var heldBytes: Int {
+        byteCount + parts * 8 + (rest?.bytes.count ?? 0) + (combining?.result.count ?? 0) * 8
+    }
+}
+
+/// The parts of a request that have not begun: their arguments, as bulk strings in RESP.
+struct GatherRest {
+    let bytes: [UInt8]
+    /// Where the first of them begins.
+    private(set) var offset = 0
+    /// Its number among all parts.
+    private(set) var part: Int
+    /// How many there are.
+    private(set) var parts: Int
+    private let words: Int
+
+    /// - Parameter bytes: `parts` times `words` bulk strings.
+    init(_ bytes: [UInt8], from part: Int, parts: Int, words: Int) {
+        self.bytes = bytes
+        self.part = part
+        self.parts = parts
+        self.words = words
+    }
+
+    /// A request of some of the next parts.
+    ///
+    /// - Parameters:
+    ///   - partsMax: how many at most.
+    ///   - bytesMax: bytes from which on no further part is added.
+    func request(_ name: StaticString, partsMax: Int, bytesMax: Int) -> ByteBuffer {
+        var end = offset
+        var count = 0
+        while count < min(partsMax, parts), end - offset < bytesMax {
+            for _ in 0..<words { end = behindBulk(at: end) }
+            count += 1
+        }
+        var request = ByteBuffer(capacity: 64 + end - offset)
+        request.writeArrayHeader(count: 1 + count * words)
+        request.writeBulk(name)
+        bytes.withUnsafeBytes {
+            request.append(UnsafeRawBufferPointer(rebasing: $0[offset..<end]))
+        }
+        return request
+    }
+
+    /// The next part has begun.
+    mutating func removeFirst() {
+        for _ in 0..<words { offset = behindBulk(at: offset) }
+        part += 1
+        parts -= 1
+    }
+
+    private func behindBulk(at start: Int) -> Int {
+        var place = start + 1
+        var length = 0
+        while bytes[place] != UInt8(ascii: "\r") {
+            length = length * 10 + Int(bytes[place]) - 48
+            place += 1
+        }
+        return place + 2 + length + 2
+    }
+}

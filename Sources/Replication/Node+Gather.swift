@@ -1,0 +1,211 @@
+import Base
+import Coding
+import RESP
+
+// Requests with several keys: each key is a part, read or written where it is.
+//
+// So that nobody else waits for a long one, its first parts begin at once, as many as a step may
+// take, and the others some at a time in steps of their own; what follows on the same connection
+// waits until all have begun. A write of up to `partsAtOnce` keys begins in one step.
+extension Node {
+    /// Parts that begin in one step.
+    static let partsAtOnce = 1_024
+    /// Bytes of answers, or of messages, from which on a step begins no further part.
+    private static let bytesAtOnce = 1 << 20
+    /// Parts that may have begun and not answered.
+    private static let partsUnderWay = 1_024
+    /// Members that one step looks at, of sets that are put together.
+    private static let membersAtOnce = 16_384
+
+    /// What a step has done so far of one request.
+    private struct GatherStep {
+        var begun = 0
+        /// Of the answers that were there before.
+        let answerBytes: Int
+        /// Of the effects before it.
+        let effectBytes: Int
+        let isWhole: Bool
+    }
+
+    /// Starts a request that is answered when all its parts are; an error reply when there is no
+    /// room for it.
+    ///
+    /// - Parameter arguments: the parts', one behind the other.
+    mutating func gather(
+        _ combination: GatherOperation.Combination, _ kind: GatherOperation.PartKind,
+        _ arguments: Range<Int>, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard !gathers.isFull, !isCrowded else { return overload(target, &effects) }
+        let head = OperationHead(
+            target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
+        let parts = arguments.count / kind.words
+        let id = gathers.insert(GatherOperation(head: head, combination, kind, parts: parts))
+        client.wantsReceipt = false
+        var step = GatherStep(
+            answerBytes: 0, effectBytes: effects.bytes.count,
+            isWhole: kind.isWrite && parts <= Node.partsAtOnce)
+        while step.begun < parts, mayBegin(id, step, effects) {
+            let index = arguments.lowerBound + step.begun * kind.words
+            gathers[id]?.beginPart()
+            beginPart(kind, at: index, .gather(id, step.begun), &effects)
+            step.begun += 1
+        }
+        guard step.begun < parts, gathers.contains(id) else { return }
+        let unbegun = arguments.dropFirst(step.begun * kind.words)
+        let rest = GatherRest(
+            bulks(unbegun), from: step.begun, parts: parts - step.begun, words: kind.words)
+        gathers[id]?.rest = rest
+        if let index = sessionIndex(of: head.target) { sessions[index].unbegun += 1 }
+        progress(id, &effects)
+    }
+
+    /// Arguments of the request as bulk strings.
+    private func bulks(_ arguments: Range<Int>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(arguments.reduce(0) { $0 + request[$1].count + 16 })
+        for index in arguments {
+            bytes += "$\(request[index].count)\r\n".utf8
+            bytes += request[index]
+            bytes += "\r\n".utf8
+        }
+        return bytes
+    }
+
+    private func mayBegin(
+        _ id: OperationID, _ step: GatherStep, _ effects: borrowing Effects
+    ) -> Bool {
+        guard let gather = gathers[id] else { return false }
+        if step.isWhole { return true }
+        return !gather.isDecided && step.begun < Node.partsAtOnce
+            && gather.begun < Node.partsUnderWay
+            && gather.byteCount - step.answerBytes < Node.bytesAtOnce
+            && effects.bytes.count - step.effectBytes < Node.bytesAtOnce
+    }
+
+    private mutating func beginPart(
+        _ kind: GatherOperation.PartKind, at index: Int, _ place: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        switch kind {
+        case .get: readPart(.get, at: index, place, &effects)
+        case .exists: readPart(.exists, at: index, place, &effects)
+        case .set: setPart(at: index, place, &effects)
+        case .delete: deletePart(at: index, place, &effects)
+        case .members: readMembers(at: index, place, &effects)
+        }
+    }
+
+    /// Goes on with a request for one step.
+    mutating func goOn(_ id: OperationID, _ effects: inout Effects) {
+        guard gathers.contains(id) else { return }
+        gathers[id]?.isQueued = false
+        if gathers[id]?.combining != nil { return combine(id, &effects) }
+        guard let kind = gathers[id]?.kind, let head = gathers[id]?.head,
+            let words = gathers[id]?.rest?.request(
+                kind.command, partsMax: Node.partsAtOnce, bytesMax: Node.bytesAtOnce)
+        else { return }
+        client = head.client
+        client.wantsReceipt = false
+        var progress = ParseProgress()
+        guard parser.parse(words.bytes, &progress, into: &request) == .complete else {
+            preconditionFailure("a request is kept as it was parsed")
+        }
+        var step = GatherStep(
+            answerBytes: gathers[id]?.byteCount ?? 0, effectBytes: effects.bytes.count,
+            isWhole: false)
+        while 1 + step.begun * kind.words < request.count, mayBegin(id, step, effects) {
+            guard let part = gathers[id]?.rest?.part else { break }
+            gathers[id]?.rest?.removeFirst()
+            if gathers[id]?.rest?.parts == 0 { forgetRest(id) }
+            gathers[id]?.beginPart()
+            beginPart(kind, at: 1 + step.begun * kind.words, .gather(id, part), &effects)
+            step.begun += 1
+        }
+        self.progress(id, &effects)
+    }
+
+    /// All parts have begun, or those that have not need not any more.
+    private mutating func forgetRest(_ id: OperationID) {
+        guard let rest = gathers[id]?.rest, let target = gathers[id]?.head.target else { return }
+        gathers[id]?.missing -= rest.parts
+        gathers[id]?.rest = nil
+        if let index = sessionIndex(of: target) { sessions[index].unbegun -= 1 }
+    }
+
+    /// A part has answered, in RESP.
+    mutating func gathered(
+        _ id: OperationID, _ part: Int, _ reply: [UInt8], _ effects: inout Effects
+    ) {
+        guard gathers.contains(id) else { return }
+        gathers[id]?.add(reply, part: part)
+        progress(id, &effects)
+    }
+
+    /// A part has answered with the members of a set.
+    mutating func gathered(
+        _ id: OperationID, _ part: Int, _ members: ReplyElements, _ effects: inout Effects
+    ) {
+        guard gathers.contains(id) else { return }
+        gathers[id]?.add(members, part: part)
+        progress(id, &effects)
+    }
+
+    private mutating func progress(_ id: OperationID, _ effects: inout Effects) {
+        guard gathers.contains(id) else { return }
+        if gathers[id]?.isDecided == true { forgetRest(id) }
+        if gathers[id]?.missing == 0 {
+            gathers[id]?.beginCombining()
+            return combine(id, &effects)
+        }
+        guard let begun = gathers[id]?.begun, gathers[id]?.rest != nil,
+            begun < Node.partsUnderWay / 2
+        else { return }
+        queue(id)
+    }
+
+    private mutating func queue(_ id: OperationID) {
+        guard gathers[id]?.isQueued == false else { return }
+        gathers[id]?.isQueued = true
+        work.append(id)
+    }
+
+    /// Puts sets together for one step, and answers when that is done.
+    private mutating func combine(_ id: OperationID, _ effects: inout Effects) {
+        if gathers[id]?.combining?.advance(Node.membersAtOnce) == false { return queue(id) }
+        guard let whole = gathers.remove(id) else { return }
+        deliver(whole.reply(), to: whole.head.target, &effects)
+    }
+
+    /// Bytes that clients' requests and replies take are more than their share.
+    var isCrowded: Bool { memory.isCrowded }
+
+    mutating func overload(_ target: ReplyTarget, _ effects: inout Effects) {
+        counters.overloaded += 1
+        fail(
+            target, "OVERLOADED too many requests under way on this node; try again", &effects)
+    }
+}
+
+/// Work that goes on over several steps, one step each in turn.
+struct WorkQueue {
+    private var waiting: [OperationID] = []
+    private var head = 0
+
+    var isEmpty: Bool { head == waiting.count }
+    var count: Int { waiting.count - head }
+
+    mutating func append(_ id: OperationID) { waiting.append(id) }
+
+    /// - Complexity: O(1), amortised.
+    mutating func popFirst() -> OperationID? {
+        guard head < waiting.count else { return nil }
+        defer {
+            head += 1
+            if head > waiting.count / 2 {
+                waiting.removeFirst(head)
+                head = 0
+            }
+        }
+        return waiting[head]
+    }
+}

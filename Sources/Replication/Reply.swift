@@ -1,0 +1,137 @@
+import CRDT
+import Coding
+import RESP
+
+/// One element of a long reply: a reference to what a value holds, written when it leaves.
+enum ReplyElement {
+    case bulk(Bytes)
+    case score(Double)
+    case null
+    /// The line before the two elements of a pair.
+    case pair
+    /// A whole reply in RESP.
+    case encoded([UInt8])
+
+    /// Bytes of the written form, at most; of a score about.
+    var byteCount: Int {
+        switch self {
+        case .bulk(let bytes): bytes.count + 16
+        case .score: 32
+        case .null: 5
+        case .pair: 4
+        case .encoded(let bytes): bytes.count
+        }
+    }
+
+    fileprivate func write(into buffer: inout ByteBuffer, _ dialect: Dialect) {
+        switch self {
+        case .bulk(let bytes): bytes.array.withUnsafeBytes { buffer.writeBulk($0) }
+        case .score(let score): buffer.writeDouble(score, dialect)
+        case .null: buffer.writeNull(dialect)
+        case .pair: buffer.writePairHeader(dialect)
+        case .encoded(let bytes): buffer.append(bytes)
+        }
+    }
+}
+
+/// The elements of a reply, up to the bytes that one reply may have.
+///
+/// Invariant: `byteCount` is the sum of the elements' and at most `Reply.byteCountMax`.
+struct ReplyElements {
+    private(set) var elements: [ReplyElement] = []
+    private(set) var byteCount = 0
+    /// There was more than one reply may have, and it was left out.
+    private(set) var isTooLong = false
+
+    var isEmpty: Bool { elements.isEmpty && !isTooLong }
+
+    mutating func append(_ element: ReplyElement) {
+        guard !isTooLong else { return }
+        byteCount += element.byteCount
+        guard byteCount <= Reply.byteCountMax else {
+            self = ReplyElements()
+            isTooLong = true
+            return
+        }
+        elements.append(element)
+    }
+}
+
+/// A reply that is known and has not left: its first bytes, and for a long one the elements behind
+/// them, which are written piece by piece as the client takes them.
+///
+/// The elements are references to what the value held when the command ran, so that the reply stays
+/// that of one moment whatever is written meanwhile, and no copy of it has to be made before it
+/// leaves.
+///
+/// Invariant: what `write` has written is a prefix of the reply.
+struct Reply {
+    /// Bytes of one reply at most: it has to fit a frame on its way to another node.
+    static let byteCountMax = 60 << 20
+
+    private var head: [UInt8]
+    private var elements: [ReplyElement] = []
+    private let dialect: Dialect
+    /// Bytes of the head, or of an encoded element, that have been written.
+    private var offset = 0
+    /// The element to write next; -1 for the head.
+    private var next = -1
+    /// Of the whole reply; about where scores are in it.
+    let byteCount: Int
+
+    init(_ bytes: [UInt8]) {
+        head = bytes
+        dialect = .resp2
+        byteCount = bytes.count
+    }
+
+    init(_ head: [UInt8], _ rest: ReplyElements, _ dialect: Dialect) {
+        self.head = head
+        elements = rest.elements
+        self.dialect = dialect
+        byteCount = head.count + rest.byteCount
+    }
+
+    /// Writes about so many bytes of what is left, the longest element more at most.
+    ///
+    /// - Returns: whether everything has been written.
+    mutating func write(upTo budget: Int, into buffer: inout ByteBuffer) -> Bool {
+        let end = buffer.count + budget
+        if next < 0 {
+            guard writeBytes(of: head, until: end, into: &buffer) else { return false }
+            head = []
+            offset = 0
+            next = 0
+        }
+        while next < elements.count {
+            guard buffer.count < end else { return false }
+            if case .encoded(let bytes) = elements[next] {
+                guard writeBytes(of: bytes, until: end, into: &buffer) else { return false }
+                offset = 0
+            } else {
+                elements[next].write(into: &buffer, dialect)
+            }
+            // What has left is let go of at once.
+            elements[next] = .null
+            next += 1
+        }
+        return true
+    }
+
+    private mutating func writeBytes(
+        of bytes: [UInt8], until end: Int, into buffer: inout ByteBuffer
+    ) -> Bool {
+        let count = max(0, min(bytes.count - offset, end - buffer.count))
+        bytes.withUnsafeBytes {
+            buffer.append(UnsafeRawBufferPointer(rebasing: $0[offset..<offset + count]))
+        }
+        offset += count
+        return offset == bytes.count
+    }
+
+    /// Appends all of it.
+    func writeAll(into buffer: inout ByteBuffer) {
+        var copy = self
+        _ = copy.write(upTo: .max / 2, into: &buffer)
+    }
+}

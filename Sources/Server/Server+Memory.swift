@@ -1,0 +1,136 @@
+import Base
+import Coding
+import Reactor
+import Replication
+
+// The driver's part of the memory account, and what it refuses: a request that does not fit, one
+// that does not arrive, and replies that nobody takes.
+extension Server {
+    /// Counts what a client's buffers hold.
+    mutating func count(client index: Int) {
+        let requests = clients[index].isGone ? 0 : clients[index].unread.count
+        let output = clients[index].isGone ? 0 : clients[index].output.count
+        buffers.count(&clients[index].counted, requests: requests, output: output)
+    }
+
+    /// Tells the node what the buffers hold.
+    mutating func noteBuffers() {
+        var bytes = 0
+        for neighbour in neighbours {
+            guard let index = neighbour.link, links.contains(index) else { continue }
+            bytes += links[index].output.count + links[index].unread.count
+        }
+        node.noteBuffers(
+            requests: buffers.requests, output: buffers.output + holds.byteCount, links: bytes)
+    }
+
+    /// Bytes of one client's replies from which on its requests wait.
+    var clientOutputMax: Int {
+        buffers.outputMaxOfOne(
+            sharedMax: node.memoryAccount.outputMax,
+            limit: configuration.limits.clientOutputBytesMax / 2)
+    }
+
+    // MARK: Requests
+
+    /// Whether a client may send more of the request that is arriving; its connection is closed
+    /// when there is no room for it.
+    mutating func admitsMore(_ index: Int) -> Bool {
+        guard clients[index].unread.count >= ClientBuffers.requestBytesFree else { return true }
+        let most = node.memoryAccount.requestsMax(
+            requestBytesMax: configuration.node.requestLimits.bulkBytesMax)
+        if buffers.requests < most { return true }
+        // Whoever does not go on sending gives way first.
+        if let idle = largestIdleRequest(besides: index) {
+            refuseRequest(idle, "ERR the rest of the request did not come, and memory is short")
+            return true
+        }
+        refuseRequest(index, "OOM the node has no memory left for a request of this size now")
+        return false
+    }
+
+    /// - Complexity: O(connections); only where there is no room.
+    private func largestIdleRequest(besides other: Int) -> Int? {
+        var largest: Int?
+        for index in 0..<clients.limit
+        where index != other && clients.contains(index) && !clients[index].isGone {
+            guard clients[index].arrivesSince != nil,
+                clients[index].unread.count > ClientBuffers.requestBytesFree,
+                clients[index].readAt + ClientBuffers.pauseMax <= now.monotonic
+            else { continue }
+            if largest.map({ clients[$0].unread.count < clients[index].unread.count }) ?? true {
+                largest = index
+            }
+        }
+        return largest
+    }
+
+    /// Closes a connection whose request will not be read to its end, and says why where nothing
+    /// else is owed to it.
+    private mutating func refuseRequest(_ index: Int, _ reason: String) {
+        counters.requestsRefused += 1
+        if clients[index].output.isEmpty, clients[index].heldCount == 0,
+            !node.owesReplies(to: ConnectionID(UInt32(index))) {
+            var line = ByteBuffer(capacity: 128)
+            line.writeError(text: reason)
+            _ = try? clients[index].socket.write(line.bytes)
+        }
+        dropClient(index)
+    }
+
+    /// Notes whether a request is arriving.
+    mutating func noteArrival(_ index: Int) {
+        guard clients[index].unread.count > 0, !clients[index].isStalled else {
+            clients[index].arrivesSince = nil
+            return
+        }
+        guard clients[index].arrivesSince == nil else { return }
+        clients[index].arrivesSince = now.monotonic
+        tendRequestsAt = min(tendRequestsAt, arrivalDeadline(index))
+    }
+
+    private func arrivalDeadline(_ index: Int) -> Deadline {
+        guard let since = clients[index].arrivesSince else { return .max }
+        return ClientBuffers.deadline(
+            since: since, bytes: clients[index].unread.count,
+            milliseconds: configuration.limits.requestMilliseconds)
+    }
+
+    /// Closes the connections whose requests did not arrive in time.
+    ///
+    /// - Complexity: O(connections), at most once a second.
+    mutating func tendRequests() {
+        tendRequestsAt = .max
+        for index in 0..<clients.limit where clients.contains(index) && !clients[index].isGone {
+            let deadline = arrivalDeadline(index)
+            if deadline <= now.monotonic {
+                refuseRequest(index, "ERR the rest of the request did not come in time")
+            } else {
+                tendRequestsAt = min(tendRequestsAt, deadline)
+            }
+        }
+        tendRequestsAt = max(tendRequestsAt, now.monotonic + .nanoseconds(milliseconds: 1_000))
+    }
+
+    // MARK: Replies
+
+    /// Disconnects those for whom most waits, while all together have more than their share.
+    ///
+    /// - Complexity: O(connections) for each; only where there is no room.
+    mutating func relieveOutput() {
+        let most = node.memoryAccount.outputMax
+        while buffers.output > most {
+            var largest: Int?
+            for index in 0..<clients.limit where clients.contains(index) && !clients[index].isGone {
+                let isLarger = largest.map {
+                    clients[$0].output.count < clients[index].output.count
+                }
+                if isLarger ?? true { largest = index }
+            }
+            guard let largest, clients[largest].output.count > 0 else { return }
+            counters.clientsOverOutputLimit += 1
+            log.warning("client disconnected: replies that clients do not take fill the memory")
+            dropClient(largest)
+        }
+    }
+}
