@@ -15,6 +15,9 @@ extension Node {
         precondition(
             openSessions == sessions.count { $0.isOpen }, "open sessions are counted")
         precondition(keyCounts.count == catalog.active.count, "every keyspace has a key count")
+        precondition(
+            min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
+                > now.monotonic, "what was due has been done, or the loop never sleeps")
         checkSlabs()
         checkOwedReplies()
         guard recounting else { return }

@@ -17,6 +17,9 @@ extension Node {
     /// Why this node takes no part any more; nil while it does.
     public var membershipEnd: MembershipEnd? { membership.end }
 
+    /// What happened between the members.
+    public var memberCounters: MembershipCounters { membership.counters }
+
     /// Whether anything came from a node lately.
     func isHeard(_ index: Int) -> Bool {
         links[index].isUp
@@ -50,9 +53,7 @@ extension Node {
     }
 
     mutating func tendMembership(_ effects: inout Effects) {
-        guard let due = membership.nextDeadline, due <= now.monotonic, links.count > 1 else {
-            return
-        }
+        guard let due = membership.nextDeadline, due <= now.monotonic else { return }
         stepMembership(.tick, &effects)
         for member in membership.members where member.record.state == .removed {
             // It has been told by then.
