@@ -155,6 +155,15 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("of the ports that are picked none is given twice, however many there are")
+    func distinctPorts() throws {
+        for _ in 0..<20 {
+            let ports = try LoopbackPorts.choose(nodes: 64, base: nil)
+                .flatMap { [$0.client, $0.link, $0.metrics] }
+            #expect(Set(ports).count == 3 * 64)
+        }
+    }
+
     @Test("a port in use is named")
     func portInUse() throws {
         let free = try LoopbackPorts.choose(nodes: 1, base: nil)[0].client

@@ -74,6 +74,12 @@ struct NodeSettingsTests {
         "what is wrong is named with its line, its full path and what would be right",
         arguments: [
             ("keyspacse: {}", 4, "keyspacse", "did you mean keyspaces?"),
+            ("link: {port: 3}", 4, "link.port", "already listens for clients"),
+            ("metrics: {host: 'h', port: 3}", 4, "metrics.port", "already listens for clients"),
+            ("metrics: {host: '0.0.0.0', port: 4}", 4, "metrics.port", "for other nodes"),
+            ("client: {port: 4}", 4, "link.port", "already listens for clients"),
+            ("client: {host: 'a\u{5C}0b'}", 4, "client.host", "zero character"),
+            ("limits: {linkBacklogBytes: 65536}", 4, "limits.linkBacklogBytes", "16777216"),
             ("limits: {client: 5}", 4, "limits.client", "did you mean clients?"),
             (
                 "keyspaces: {\n o: {n: 1,\n durabilty: 1}}", 6, "keyspaces.o.durabilty",
@@ -141,6 +147,27 @@ struct NodeSettingsTests {
         let error = #expect(throws: SettingsError.self) { try NodeSettings(parsing: text) }
         #expect(error?.path == path)
         #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
+    }
+
+    @Test("a cluster has at most 64 members, and a file at most 1,023 keyspaces")
+    func counts() throws {
+        let members = (1...65).map {
+            "{id: \($0), host: \"h\", clientPort: \($0), linkPort: \($0 + 100)}"
+        }
+        let head = "{clusterID: \"c\", node: 1, dataDirectory: \"/d\", members: ["
+        _ = try NodeSettings(parsing: head + members.prefix(64).joined(separator: ", ") + "]}")
+        let tooMany = #expect(throws: SettingsError.self) {
+            try NodeSettings(parsing: head + members.joined(separator: ", ") + "]}")
+        }
+        #expect(tooMany?.problem == "lists 65 members, and a cluster has at most 64")
+        let keyspaces = (1...1_024).map { "k\($0): {}" }
+        _ = try NodeSettings(
+            parsing: Self.with("keyspaces: {\(keyspaces.prefix(1_023).joined(separator: ", "))}"))
+        let error = #expect(throws: SettingsError.self) {
+            try NodeSettings(
+                parsing: Self.with("keyspaces: {\(keyspaces.joined(separator: ", "))}"))
+        }
+        #expect(error?.path == "keyspaces")
     }
 
     @Test("a cluster's name means the same number in every build")

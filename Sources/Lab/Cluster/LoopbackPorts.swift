@@ -20,8 +20,9 @@ enum LoopbackPorts {
 
     /// The ports of so many nodes, counted from a base or picked among free ones.
     ///
-    /// They are held until all are known, so they differ; between here and the node's own bind
-    /// somebody else could take one, which the node then reports.
+    /// They are listened on until all are known, so they differ, also from those that another
+    /// process picks at the same time (ports that are only bound may be bound twice); between here
+    /// and the node's own bind somebody else could take one, which the node then reports.
     ///
     /// - Throws: `cannotCreate` naming the port that is in use.
     static func choose(nodes: Int, base: Int?) throws(Failure) -> [Ports] {
@@ -69,7 +70,7 @@ enum LoopbackPorts {
                 bind(descriptor, general, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
         }
-        guard isBound else {
+        guard isBound, listen(descriptor, 1) == 0 else {
             throw Failure(
                 .cannotCreate, "port \(port) of 127.0.0.1 is not free: \(lastError())",
                 hint: "choose another --port, or leave it out to get free ones")

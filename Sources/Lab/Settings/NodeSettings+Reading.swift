@@ -46,6 +46,22 @@ extension NodeSettings {
         faults = try reader.bool("faults") ?? false
         limits = try Limits(reader.member("limits"))
         try readKeyspaces(reader.member("keyspaces"), objection)
+        try checkPorts(reader)
+    }
+
+    /// Two listeners of one node on one port would wait for each other.
+    private func checkPorts(_ reader: SettingsReader) throws(SettingsError) {
+        var listeners = [("client", client), ("link", link)]
+        if let metrics, metrics.port > 0 { listeners.append(("metrics", metrics)) }
+        for (position, later) in listeners.enumerated() {
+            for earlier in listeners[..<position] where earlier.1.overlaps(later.1) {
+                let place = reader.member(later.0) ?? reader.member(earlier.0)
+                throw SettingsError(
+                    line: place?.line ?? 0, path: "\(later.0).port",
+                    problem: "is \(later.1.port), where this node already listens for "
+                        + "\(earlier.0 == "client" ? "clients" : "other nodes"); choose another")
+            }
+        }
     }
 
     private static func endpoint(
@@ -94,6 +110,11 @@ extension NodeSettings {
         guard case .members(let entries) = place.value else {
             throw place.expected("names with their settings, such as {orders: {n: 3}}")
         }
+        guard entries.count <= NodeSettings.keyspacesMax else {
+            throw place.problem(
+                "defines \(entries.count) keyspaces, and there are at most "
+                    + "\(NodeSettings.keyspacesMax)")
+        }
         for entry in entries {
             let member = JSON.Member("keyspaces.\(entry.name)", entry.value, line: entry.line)
             guard KeyspaceOverrides.isName(entry.name) else {
@@ -117,6 +138,11 @@ extension NodeSettings.Member {
     static func list(_ place: JSON.Member) throws(SettingsError) -> [NodeSettings.Member] {
         guard case .list(let values) = place.value, !values.isEmpty else {
             throw place.expected("a list of at least one member")
+        }
+        guard values.count <= NodeSettings.membersMax else {
+            throw place.problem(
+                "lists \(values.count) members, and a cluster has at most "
+                    + "\(NodeSettings.membersMax)")
         }
         var members: [NodeSettings.Member] = []
         for (position, value) in values.enumerated() {
@@ -174,6 +200,8 @@ extension NodeSettings.Limits {
         guard let place else { return }
         let reader = try SettingsReader(place, known: NodeSettings.Limits.names)
         let bytes = 65_536...1 << 40
+        // The longest message, a record of 9 MiB, and some that follow it.
+        let backlog = 16 << 20...1 << 40
         clients = try reader.integer("clients", in: 1...1_000_000, example: clients) ?? clients
         requestBytes =
             try reader.integer(
@@ -186,7 +214,7 @@ extension NodeSettings.Limits {
                 "replyBacklogBytes", in: bytes, example: replyBacklogBytes) ?? replyBacklogBytes
         linkBacklogBytes =
             try reader.integer(
-                "linkBacklogBytes", in: bytes, example: linkBacklogBytes) ?? linkBacklogBytes
+                "linkBacklogBytes", in: backlog, example: linkBacklogBytes) ?? linkBacklogBytes
         hintBytes = try reader.integer("hintBytes", in: bytes, example: hintBytes) ?? hintBytes
         hintMinutes =
             try reader.integer(

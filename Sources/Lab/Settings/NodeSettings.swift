@@ -30,6 +30,14 @@ public struct NodeSettings: Equatable, Sendable {
             self.host = host
             self.port = port
         }
+
+        /// Whether nobody can listen on both, as far as their texts tell.
+        func overlaps(_ other: Endpoint) -> Bool {
+            let everywhere = ["0.0.0.0", "::", "::0"]
+            return port == other.port
+                && (host == other.host || everywhere.contains(host)
+                    || everywhere.contains(other.host))
+        }
     }
 
     /// One node of the cluster, as the others know it.
@@ -78,6 +86,11 @@ public struct NodeSettings: Equatable, Sendable {
         /// Put what is damaged aside and start without it; other replicas repair what was lost.
         case quarantine
     }
+
+    /// Members of a cluster at most.
+    public static let membersMax = 64
+    /// Keyspaces of a file at most, `default` among them.
+    public static let keyspacesMax = 1_023
 
     /// The name that keeps clusters apart; nodes of another one are refused.
     public var clusterName: String

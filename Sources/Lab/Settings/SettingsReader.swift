@@ -73,6 +73,7 @@ struct SettingsReader {
         guard case .text(let text) = member.value, !text.isEmpty else {
             throw member.expected("text in quotes, such as \(name): \"\(example)\"")
         }
+        guard !text.utf8.contains(0) else { throw member.problem("contains a zero character") }
         return text
     }
 
