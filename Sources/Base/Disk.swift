@@ -11,6 +11,18 @@ public enum DiskError: Error, Equatable, Sendable {
     case failed(String, errno: Int32)
 }
 
+/// What a node may give its disk now.
+public enum DiskRoom: Sendable {
+    /// Everything.
+    case free
+    /// Nothing that can wait: the disk is slower than what comes.
+    case busy
+    /// Deletions and definitions only: it is full.
+    case deletions
+    /// Nothing: the room kept for deletions has been used up as well.
+    case none
+}
+
 /// One data directory, as far as storage needs it: real files in production, a faulty disk in the
 /// simulator.
 ///
@@ -33,6 +45,9 @@ public protocol Disk: AnyObject {
     func write(_ name: String, at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(DiskError)
     /// Makes the file's written bytes durable.
     func sync(_ name: String) throws(DiskError)
+    /// - Returns: how many bytes all files together may still grow by; `Int.max` where nobody can
+    ///   say.
+    func availableBytes() throws(DiskError) -> Int
     /// Cuts or extends the file.
     func truncate(_ name: String, to size: Int) throws(DiskError)
     /// Replaces `new` by `old` atomically; durable after `syncDirectory`.

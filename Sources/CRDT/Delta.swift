@@ -35,6 +35,9 @@ public struct Delta: Equatable, Sendable {
 
     var isEmpty: Bool { clears.isEmpty && changes.isEmpty }
 
+    /// Whether it does nothing but empty the key.
+    public var isDeletion: Bool { !clears.isEmpty && changes.isEmpty }
+
     /// Goes on with the identity's next delta of the same key, so that both travel as one.
     ///
     /// - Returns: false, and nothing is done, when `next` does not follow this one, or when both

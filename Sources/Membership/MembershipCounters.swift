@@ -37,4 +37,31 @@ public struct MembershipCounters: Equatable, Sendable {
     public var oversleeps = 0
 
     public init() {}
+
+    /// Each with the name and the help of its metric, in a fixed order.
+    public var named: [(name: String, value: Int, help: String)] {
+        [
+            ("probes", probes, "Members probed."),
+            ("probes_acknowledged", probesAcknowledged, "Probes that were answered."),
+            ("indirect_probes", indirectProbes, "Probes asked of other members."),
+            ("probes_failed", probesFailed, "Probes that nobody answered in time."),
+            ("relayed_probes", relayedProbes, "Probes carried out for other members."),
+            ("relays_refused", relaysRefused, "Probes for others turned down: too many at once."),
+            ("nacks_sent", nacksSent, "Probes for others that were not answered in time."),
+            ("suspicions", suspicions, "Members suspected here."),
+            ("confirmations", confirmations, "Suspicions that another member confirmed."),
+            ("suspicions_refuted", suspicionsRefuted, "Suspicions that were refuted."),
+            ("declared_dead", declaredDead, "Suspicions whose time ran out here."),
+            ("refutations", refutations, "Accusations of this node that it refuted."),
+            ("stale_records", staleRecords, "Records older than what was known."),
+            ("senders_refused", sendersRefused, "Messages of removed or former members."),
+            ("misaddressed", misaddressed, "Messages over another node's link than the sender's."),
+            ("members_refused", membersRefused, "Nodes that there was no room to remember."),
+            ("conflicts", conflicts, "Times that two processes spoke under one number."),
+            ("gossips", gossips, "Messages sent for the news on them alone."),
+            ("exchanges", exchanges, "Exchanges of whole member lists."),
+            ("pages_differing", pagesDiffering, "Pages of lists in which another node differed."),
+            ("oversleeps", oversleeps, "Deadlines noticed late: this node stood still."),
+        ]
+    }
 }

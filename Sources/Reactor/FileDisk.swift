@@ -4,16 +4,27 @@ import Synchronization
 
 /// A data directory of real files, held against every other process by a lock on its file `LOCK`.
 ///
-/// Files stay open from their first use until they are removed. One call at a time is meant; the
-/// calls may come from different threads (start-up reads on one, the sync thread writes), so the
-/// table of open files has a lock of its own.
+/// Files stay open from their first use until they are removed, or until too many are open at once;
+/// one that was written stays open until it is synced, for a failed write-back is told to who has
+/// the file open. One call at a time is meant; the calls may come from different threads (start-up
+/// reads on one, the sync thread writes), so the table of open files has a lock of its own.
 public final class FileDisk: Disk, Sendable {
     private static let lockName = "LOCK"
+    /// Files that stay open without need.
+    private static let openMax = 16
+    /// What a value opens at most: files, the directory twice, the lock, and what is being synced.
+    public static let descriptorsMax = openMax + 16
+
+    private struct OpenFile {
+        let descriptor: Int32
+        /// Written and not synced since.
+        var isDirty = false
+    }
 
     public let path: String
     private let directory: Int32
     private let lock: Int32
-    private let open = Mutex<[String: Int32]>([:])
+    private let open = Mutex<[String: OpenFile]>([:])
 
     /// Creates the directory when there is none (its parent must exist), and locks it until the
     /// value is gone.
@@ -46,7 +57,7 @@ public final class FileDisk: Disk, Sendable {
 
     deinit {
         open.withLock { files in
-            for descriptor in files.values { close(descriptor) }
+            for file in files.values { close(file.descriptor) }
         }
         close(lock)
         close(directory)
@@ -95,7 +106,7 @@ public final class FileDisk: Disk, Sendable {
     public func write(
         _ name: String, at offset: Int, _ bytes: UnsafeRawBufferPointer
     ) throws(DiskError) {
-        let descriptor = try descriptor(name)
+        let descriptor = try descriptor(name, isWritten: true)
         var done = 0
         while done < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[done...])
@@ -111,7 +122,7 @@ public final class FileDisk: Disk, Sendable {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
         let created = FileDisk.retrying { openat(directory, name, flags, 0o600) }
         guard created >= 0 else { throw FileDisk.error(name) }
-        open.withLock { $0[name] = created }
+        keep(name, OpenFile(descriptor: created, isDirty: true))
         guard size > 0 else { return }
         do {
             try reserve(name, created, size)
@@ -125,10 +136,19 @@ public final class FileDisk: Disk, Sendable {
     public func sync(_ name: String) throws(DiskError) {
         let descriptor = try descriptor(name)
         guard FileDisk.retrying({ fdatasync(descriptor) }) == 0 else { throw FileDisk.error(name) }
+        open.withLock { $0[name]?.isDirty = false }
+    }
+
+    public func availableBytes() throws(DiskError) -> Int {
+        var status = statvfs()
+        guard FileDisk.retrying({ fstatvfs(directory, &status) }) == 0 else {
+            throw FileDisk.error(path)
+        }
+        return Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
     }
 
     public func truncate(_ name: String, to size: Int) throws(DiskError) {
-        let descriptor = try descriptor(name)
+        let descriptor = try descriptor(name, isWritten: true)
         guard FileDisk.retrying({ ftruncate(descriptor, size) }) == 0 else {
             throw FileDisk.error(name)
         }
@@ -137,7 +157,7 @@ public final class FileDisk: Disk, Sendable {
     public func rename(_ old: String, to new: String) throws(DiskError) {
         guard renameat(directory, old, directory, new) == 0 else { throw FileDisk.error(old) }
         open.withLock { files in
-            if let replaced = files.removeValue(forKey: new) { close(replaced) }
+            if let replaced = files.removeValue(forKey: new) { close(replaced.descriptor) }
             files[new] = files.removeValue(forKey: old)
         }
     }
@@ -145,7 +165,7 @@ public final class FileDisk: Disk, Sendable {
     public func remove(_ name: String) throws(DiskError) {
         guard unlinkat(directory, name, 0) == 0 else { throw FileDisk.error(name) }
         open.withLock { files in
-            if let removed = files.removeValue(forKey: name) { close(removed) }
+            if let removed = files.removeValue(forKey: name) { close(removed.descriptor) }
         }
     }
 
@@ -183,13 +203,34 @@ public final class FileDisk: Disk, Sendable {
         return fsync(parent) == 0
     }
 
-    private func descriptor(_ name: String) throws(DiskError) -> Int32 {
-        if let known = open.withLock({ $0[name] }) { return known }
+    private func descriptor(
+        _ name: String, isWritten: Bool = false
+    ) throws(DiskError) -> Int32 {
+        let known = open.withLock { files in
+            if isWritten { files[name]?.isDirty = true }
+            return files[name]?.descriptor
+        }
+        if let known { return known }
         let opened = FileDisk.retrying { openat(directory, name, O_RDWR | O_CLOEXEC) }
         guard opened >= 0 else { throw FileDisk.error(name) }
-        open.withLock { $0[name] = opened }
+        keep(name, OpenFile(descriptor: opened, isDirty: isWritten))
         return opened
     }
+
+    private func keep(_ name: String, _ file: OpenFile) {
+        open.withLock { files in
+            if files.count >= FileDisk.openMax {
+                for (other, file) in files where !file.isDirty {
+                    close(file.descriptor)
+                    files[other] = nil
+                }
+            }
+            files[name] = file
+        }
+    }
+
+    /// How many files are open.
+    var openCount: Int { open.withLock { $0.count } }
 
     private static func retrying<Result: BinaryInteger>(_ call: () -> Result) -> Result {
         while true {

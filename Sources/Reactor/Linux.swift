@@ -124,24 +124,41 @@ public struct Wakeup: ~Copyable, Sendable {
     public func signal() { eventfd_write(descriptor, 1) }
 }
 
-/// SIGTERM and SIGINT as something to read instead of something that interrupts, and SIGPIPE
-/// ignored.
+/// Signals as something to read instead of something that interrupts: those that ask a process to
+/// end, and those that operators send for other reasons. All others that would end the process and
+/// name no defect of it are ignored: timers, real-time signals, a write beyond the size limit of
+/// files (which then fails).
 ///
 /// Make it on the main thread before any other thread starts: threads inherit the blocked signals.
 ///
-/// Source: signalfd(2).
+/// Source: signalfd(2), signal(7).
 public final class Signals: Sendable {
+    /// What a signal asks for.
+    public enum Request: Sendable {
+        /// To end in good order: SIGTERM, SIGINT, SIGQUIT, SIGPWR, and SIGXCPU, behind which the
+        /// kernel kills.
+        case stop
+        /// Nothing that this program does: SIGHUP, SIGUSR1, SIGUSR2.
+        case nothing
+    }
+
     public let descriptor: Int32
+    private static let stopping = [SIGTERM, SIGINT, SIGQUIT, SIGPWR, SIGXCPU]
+    private static let noted = [SIGHUP, SIGUSR1, SIGUSR2]
+    private static let ignored = [
+        SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF, SIGIO, SIGSTKFLT, SIGXFSZ, SIGTTIN, SIGTTOU,
+    ]
+    /// Those of the real-time signals that the C library leaves to programs.
+    private static let realTime: ClosedRange<Int32> = 34...64
 
     /// Blocks the signals on this thread, and so on those it starts.
     ///
     /// - Throws: when no descriptor is left.
     public init() throws(SocketError) {
-        signal(SIGPIPE, SIG_IGN)
+        for number in Signals.ignored + Signals.realTime { signal(number, SIG_IGN) }
         var set = sigset_t()
         sigemptyset(&set)
-        sigaddset(&set, SIGTERM)
-        sigaddset(&set, SIGINT)
+        for number in Signals.stopping + Signals.noted { sigaddset(&set, number) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         descriptor = signalfd(-1, &set, Int32(SFD_NONBLOCK) | Int32(SFD_CLOEXEC))
         guard descriptor >= 0 else { throw SocketError("signalfd", errno: errno) }
@@ -149,11 +166,13 @@ public final class Signals: Sendable {
 
     deinit { close(descriptor) }
 
-    /// - Returns: the number of the next signal that came, or nil.
-    public func next() -> Int32? {
+    /// - Returns: the number of the next signal that came and what it asks for, or nil.
+    public func next() -> (number: Int32, request: Request)? {
         var record = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size
-        return read(descriptor, &record, size) == size ? Int32(record.ssi_signo) : nil
+        guard read(descriptor, &record, size) == size else { return nil }
+        let number = Int32(record.ssi_signo)
+        return (number, Signals.stopping.contains(number) ? .stop : .nothing)
     }
 }
 

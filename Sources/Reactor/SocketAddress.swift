@@ -11,9 +11,20 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
     /// - Parameter port: 0 lets the kernel pick one when listening.
     /// - Throws: with `errno` 0 and the resolver's words when the host has no address.
     public init(host: String, port: UInt16) throws(SocketError) {
+        try self.init(host: host, port: port, flags: 0)
+    }
+
+    /// Reads an address in digits; a name is nil, and nobody is asked for it.
+    public init?(literal host: String, port: UInt16) {
+        guard let address = try? SocketAddress(host: host, port: port, flags: AI_NUMERICHOST)
+        else { return nil }
+        self = address
+    }
+
+    private init(host: String, port: UInt16, flags: Int32) throws(SocketError) {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE
+        hints.ai_flags = AI_NUMERICSERV | AI_PASSIVE | flags
         var list: UnsafeMutablePointer<addrinfo>?
         let status = getaddrinfo(host, String(port), &hints, &list)
         defer { freeaddrinfo(list) }
@@ -55,6 +66,20 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
             guard zeros.allSatisfy({ $0 == 0 }) else { return false }
             return rest.elementsEqual([0, 0, 0, 0, 0, 1]) || rest.starts(with: [0xFF, 0xFF, 127])
         }
+    }
+
+    /// Whether it stands for every address of this machine.
+    var isEverywhere: Bool {
+        withUnsafeBytes(of: storage) { bytes in
+            family == AF_INET6
+                ? bytes[8..<24].allSatisfy { $0 == 0 } : bytes[4..<8].allSatisfy { $0 == 0 }
+        }
+    }
+
+    /// Whether two listeners there would be in each other's way.
+    public func overlaps(_ other: SocketAddress) -> Bool {
+        guard port == other.port, port != 0 else { return false }
+        return isEverywhere || other.isEverywhere || description == other.description
     }
 
     /// 0…65,535, in the host's byte order.

@@ -31,10 +31,15 @@ private final class ThreadMain {
 }
 
 /// Lets the process open so many descriptors, as far as the system's hard limit goes.
-public func raiseDescriptorLimit(to wanted: UInt64) {
+///
+/// - Returns: how many it may open now.
+public func raiseDescriptorLimit(to wanted: UInt64) -> UInt64 {
     var limit = rlimit()
     let kind = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    guard getrlimit(kind, &limit) == 0, limit.rlim_cur < wanted else { return }
-    limit.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
-    setrlimit(kind, &limit)
+    guard getrlimit(kind, &limit) == 0, limit.rlim_cur < wanted else {
+        return UInt64(limit.rlim_cur)
+    }
+    var raised = limit
+    raised.rlim_cur = min(rlim_t(wanted), limit.rlim_max)
+    return UInt64(setrlimit(kind, &raised) == 0 ? raised.rlim_cur : limit.rlim_cur)
 }

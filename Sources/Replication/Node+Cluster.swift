@@ -158,7 +158,7 @@ extension Node {
                 ("links", "\(links.count - 1)"),
                 ("operations", "\(writes.count + reads.count + forwards.count)"),
             ]),
-            ("Persistence", [("loading", "0"), ("disk_full", isDiskFull ? "1" : "0")]),
+            ("Persistence", [("loading", "0"), ("disk_full", diskRoom.isFull ? "1" : "0")]),
         ]
         sections += [("Refill", refillFields), ("Collection", collectionFields)]
         sections.append(("Stats", counters.named.map { ($0.name, "\($0.value)") }))

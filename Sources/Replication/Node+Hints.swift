@@ -88,8 +88,9 @@ extension Node {
         ofHint record: Record, since: UInt64, _ keyspace: Int
     ) -> ReplicaStatus? {
         if isFenced(record.key) { return .overloaded }
-        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
-            return .diskFull
+        if diskRoom != .free,
+            let refusal = diskRefusal(keyspace, isDelete: record.isTombstone) {
+            return refusal
         }
         guard clock.observe(record.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
             counters.refusedAhead += 1

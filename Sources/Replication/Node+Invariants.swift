@@ -16,7 +16,7 @@ extension Node {
             openSessions == sessions.count { $0.isOpen }, "open sessions are counted")
         precondition(keyCounts.count == catalog.active.count, "every keyspace has a key count")
         precondition(
-            min(nextHeartbeat, nextSweep ?? .max, membership.nextDeadline ?? .max)
+            min(nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max)
                 > now.monotonic, "what was due has been done, or the loop never sleeps")
         checkSlabs()
         checkOwedReplies()

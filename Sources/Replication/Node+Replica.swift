@@ -110,8 +110,8 @@ extension Node {
         of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, isDelete: Bool
     ) -> ReplicaStatus? {
         if isFenced(key) { return .overloaded }
-        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
-            return .diskFull
+        if diskRoom != .free, let refusal = diskRefusal(keyspace, isDelete: isDelete) {
+            return refusal
         }
         if isMemoryFull,
             !isDelete || store.find(store.address(of: key), key) == nil {

@@ -83,7 +83,7 @@ extension Node {
     ) -> ReplicaStatus {
         guard isTyped(keyspace) else { return .wrongEpoch }
         let stamp = record.delta.dot.stamp
-        let refusal = refusal(of: stamp, record.key, keyspace, isDelete: false)
+        let refusal = refusal(of: stamp, record.key, keyspace, isDelete: record.delta.isDeletion)
         if let refusal { return refusal }
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
         guard stamp > catalog.active[keyspace].truncatedAt,

@@ -23,6 +23,11 @@ struct WriteIntent {
     var derivedFrom: Dot?
     let levels: WriteLevels
     let success: WriteReply
+
+    var isDelete: Bool {
+        if case .delete = change { return true }
+        return false
+    }
 }
 
 // Writes that this node coordinates: mint a dot, merge here, send to the other replicas, count.
@@ -110,9 +115,9 @@ extension Node {
             fail(target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
             return false
         }
-        if isDiskFull && catalog.active[keyspace].settings.durability != .memory {
-            ledger.failed(keyspace, .write, .refused)
-            fail(target, "DISKFULL no space left on this node's disk; reads go on", &effects)
+        if diskRoom != .free, let refusal = diskRefusal(keyspace, isDelete: intent.isDelete) {
+            ledger.failed(keyspace, .write, refusal == .diskFull ? .refused : .overloaded)
+            fail(target, refusal == .diskFull ? diskRoom.fullText : DiskRoom.busyText, &effects)
             return false
         }
         if isMemoryFull, grows(intent, address) {

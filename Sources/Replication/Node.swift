@@ -72,7 +72,7 @@ public struct Node: ~Copyable {
     var refill = Refill()
     /// The epoch of the last life that left its records on this disk; nil when there was none.
     var previousEpoch: UInt64?
-    var isDiskFull = false
+    var diskRoom = DiskRoom.free
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []
 
@@ -196,8 +196,7 @@ public struct Node: ~Copyable {
         case .unlinked(let node): unlinked(node, &effects)
         case .message(let node, let payload): receive(payload, from: node, &effects)
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
-        case .diskFull: isDiskFull = true
-        case .diskWritable: isDiskFull = false
+        case .disk(let room): diskRoom = room
         case .stopping: stepMembership(.leave, &effects)
         case .drained(let connection): drained(connection, &effects)
         case .relieved(let node): linkIndex(of: node).map { relieve($0, &effects) }

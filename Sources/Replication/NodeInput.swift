@@ -21,10 +21,8 @@ public enum NodeInput {
     case message(NodeID, UnsafeRawBufferPointer)
     /// What the step that asked for it persisted is durable.
     case reached(UInt64)
-    /// The journal has no room: writes are refused until `diskWritable`.
-    case diskFull
-    /// There is room again.
-    case diskWritable
+    /// What the journal takes has changed: the rest is refused until it changes again.
+    case disk(DiskRoom)
     /// The process is about to end in good order: the others are told.
     case stopping
     /// `nextDeadline` has passed, or nothing in particular.

@@ -59,6 +59,16 @@ struct JournalLane: ~Copyable {
         if isGate { isGating = true }
     }
 
+    /// When `startJob` has to be called though nothing else happens; nil while a job is out, whose
+    /// outcome will call. What was due before waits for something else, such as room on the disk.
+    func nextDeadline(after now: UInt64) -> Deadline? {
+        guard !thread.isBusy else { return nil }
+        var earliest = Deadline.max
+        if let syncBy, syncBy > now { earliest = syncBy }
+        if let retryAt, retryAt > now { earliest = min(earliest, retryAt) }
+        return earliest == .max ? nil : earliest
+    }
+
     /// What was appended is to be on its way by then.
     mutating func sync(by deadline: Deadline) { syncBy = min(syncBy ?? .max, deadline) }
 
@@ -80,7 +90,7 @@ struct JournalLane: ~Copyable {
     /// Tries a full disk again once a second, before a write has to be refused if there is time.
     private mutating func retryPreparing(_ now: UInt64) {
         if let retryAt, retryAt > now { return }
-        retryAt = journal.lacksRoom ? now + JournalLane.retryNanoseconds : nil
+        retryAt = journal.wantsRetry ? now + JournalLane.retryNanoseconds : nil
         journal.retryPreparing()
     }
 

@@ -50,7 +50,8 @@ struct Link: ~Copyable {
 /// Another node of the cluster and the link to it.
 struct Neighbour {
     let node: NodeID
-    let address: SocketAddress
+    let host: String
+    let port: UInt16
     /// This side calls; exactly one of two nodes does, the one with the higher number.
     let isCalled: Bool
     /// The link under way or open, an index of the slab; strangers have none.
@@ -62,9 +63,10 @@ struct Neighbour {
     /// When to call again.
     var callAt: Deadline = 0
 
-    init(node: NodeID, address: SocketAddress, isCalled: Bool) {
+    init(node: NodeID, host: String, port: UInt16, isCalled: Bool) {
         self.node = node
-        self.address = address
+        self.host = host
+        self.port = port
         self.isCalled = isCalled
     }
 

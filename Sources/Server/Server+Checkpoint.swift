@@ -15,28 +15,38 @@ struct CheckpointFeed: ~Copyable {
 
     var stage = Stage.idle
     var piece = ByteBuffer(capacity: 16)
+    /// When it is looked again whether one is due.
+    private var reviewAt: Deadline = 0
+
+    /// - Returns: whether it is to be looked now.
+    mutating func reviews(at now: UInt64, isUrgent: Bool) -> Bool {
+        guard stage == .idle, now >= reviewAt else { return false }
+        reviewAt = now + .nanoseconds(milliseconds: isUrgent ? 1_000 : 100)
+        return true
+    }
 }
 
 extension Server {
-    /// Begins a checkpoint when the journal has grown enough, and feeds the one under way a piece a
-    /// turn.
+    /// Begins a checkpoint when one is due, and feeds the one under way a piece a turn; more when
+    /// writes wait for it.
     mutating func tendCheckpoint() {
-        if checkpoint.stage == .idle {
-            let limit = configuration.limits.checkpointAfterBytes
-            guard lane.journal.bytesSinceCheckpoint >= limit,
-                lane.journal.beginCheckpoint()
-            else { return }
-            checkpoint.stage = .begun
+        if checkpoint.reviews(at: now.monotonic, isUrgent: lane.journal.lacksRoom) {
+            lane.journal.checkpointBytesExpected = node.checkpointBytesExpected
+            if lane.journal.checkpointIsDue(after: configuration.limits.checkpointAfterBytes),
+                lane.journal.beginCheckpoint() {
+                checkpoint.stage = .begun
+            }
         }
-        guard lane.journal.isCheckpointing else {
-            checkpoint.stage = .idle
-            return
-        }
-        if lane.journal.checkpointHasRoom { feedCheckpoint() }
+        if checkpoint.stage != .idle, !lane.journal.isCheckpointing { checkpoint.stage = .idle }
+        guard feedsCheckpoint else { return }
+        repeat { feedCheckpoint() } while feedsCheckpoint && lane.journal.checkpointLagsBehind
     }
 
-    /// The next turn is to bring the next piece.
-    var feedsCheckpoint: Bool { checkpoint.stage != .idle && lane.journal.checkpointHasRoom }
+    /// The next turn is to bring the next piece; while the last one is written, none is.
+    var feedsCheckpoint: Bool {
+        checkpoint.stage != .idle && lane.journal.isCheckpointing
+            && lane.journal.checkpointHasRoom
+    }
 
     private mutating func feedCheckpoint() {
         var cursor: UInt64?

@@ -5,7 +5,7 @@ import Replication
 
 extension Server {
     /// Walks the effects once, in order, then writes what they brought: once per socket.
-    mutating func walkEffects() throws(ServerError) {
+    mutating func walkEffects() {
         releaseHeld()
         for entry in effects.entries {
             if entry.gated {
@@ -21,7 +21,6 @@ extension Server {
         relieveOutput()
         flushLinks()
         effects.removeAll()
-        try relieveDisk()
     }
 
     private mutating func perform(_ effect: Effect) {
@@ -171,6 +170,11 @@ extension Server {
         let index = Int(connection.rawValue)
         guard clients.contains(index), !clients[index].isGone else { return nil }
         clients[index].heldCount += 1
+        // Who waits for the disk asks for no more while much waits: a reply lets it go on.
+        if holds.byteCount > configuration.limits.diskBacklogBytesMax, !clients[index].isStalled {
+            clients[index].isStalled = true
+            watchClient(index)
+        }
         return clients[index].generation
     }
 

@@ -8,26 +8,42 @@ extension Server {
         releaseHeld()
     }
 
-    /// The end of a turn: what was gathered goes to the disk, and the node learns whether there is
-    /// room.
+    /// The end of a turn: what was gathered goes to the disk, and the node learns what the disk
+    /// takes now. Nothing here waits for the disk: what would have to wait is refused.
     mutating func endJournalTurn() {
         tendCheckpoint()
         lane.startJob(now: now.monotonic)
-        let isFull = lane.journal.isFull
-        guard isFull != isDiskFull else { return }
-        isDiskFull = isFull
-        log.warning(isFull ? "disk full: writes are refused" : "disk has room again")
+        var room = lane.journal.room
+        if room == .free, isDiskBehind { room = .busy }
+        guard room != diskRoom else { return }
+        logDiskRoom(room)
+        diskRoom = room
         settlements.append(.diskRoom)
     }
 
-    /// Waits for the disk when too much waits for it, so that a slow disk bounds memory.
-    mutating func relieveDisk() throws(ServerError) {
+    /// Whether so much waits for the disk that nothing more may; once it does, until half of that
+    /// is done.
+    private var isDiskBehind: Bool {
         let limit = configuration.limits.diskBacklogBytesMax
-        while holds.byteCount > limit || lane.backlogBytes > limit {
-            guard try waitForJob() else { return }
-            releaseHeld()
-            flushClients()
-            flushLinks()
+        let waiting = lane.backlogBytes + holds.byteCount
+        return waiting > (diskRoom == .busy ? limit / 2 : limit)
+    }
+
+    private mutating func logDiskRoom(_ room: DiskRoom) {
+        switch (diskRoom, room) {
+        case (_, .deletions), (_, .none):
+            log.warning(
+                "disk full: writes are refused, reads \(room == .none ? "" : "and deletions ")go "
+                    + "on; a checkpoint is written as soon as there is room for one of about "
+                    + "\(lane.journal.checkpointBytesExpected) bytes. Free space on the volume of "
+                    + "\(configuration.dataDirectory), or delete keys")
+        case (.deletions, _), (.none, _): log.info("disk has room again: writes are taken")
+        case (_, .busy):
+            guard busyLog.admit(at: now.monotonic) != nil else { return }
+            log.warning(
+                "the disk is slower than what is written: \(lane.backlogBytes) bytes wait for it, "
+                    + "and writes are answered OVERLOADED until it has caught up")
+        case (_, .free): break
         }
     }
 

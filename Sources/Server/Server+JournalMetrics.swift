@@ -10,6 +10,7 @@ extension Server {
         let counted = lane.journal.counters
         for (name, value, help) in [
             ("bytes", counted.bytes, "Bytes of batches that are durable."),
+            ("disk_bytes", counted.diskBytes, "What they take of the segments."),
             ("records", counted.records, "Records that are durable."),
             ("batches", counted.batches, "Batches that are durable."),
             ("syncs", counted.syncs, "Syncs of files, upkeep included."),
@@ -44,8 +45,14 @@ extension Server {
             "quorate_checkpoint_under_way", .gauge, lane.journal.isCheckpointing ? 1 : 0,
             "Whether a checkpoint is being written.")
         text.single(
-            "quorate_disk_full", .gauge, isDiskFull ? 1 : 0,
+            "quorate_disk_full", .gauge, diskRoom == .deletions || diskRoom == .none ? 1 : 0,
             "Whether writes are refused for want of disk space.")
+        text.single(
+            "quorate_disk_busy", .gauge, diskRoom == .busy ? 1 : 0,
+            "Whether writes are refused because too much waits for the disk.")
+        text.single(
+            "quorate_journal_disk_bytes", .gauge, lane.journal.diskBytes,
+            "Journal and checkpoint on disk, without the zeros ahead.")
     }
 
     func writeRecovery(_ text: inout MetricsText) {

@@ -65,9 +65,33 @@ extension Server {
         }
     }
 
+    /// Connects, after looking the host up if it has a name: at each call, for a name may get
+    /// another address.
     private mutating func call(_ position: Int) {
+        let (host, port) = (neighbours[position].host, neighbours[position].port)
+        if let address = SocketAddress(literal: host, port: port) {
+            return connect(position, to: address)
+        }
+        neighbours[position].callAt = .max
         do throws(SocketError) {
-            let socket = try Socket.connecting(to: neighbours[position].address)
+            try resolver.ask(host, port: port, number: position)
+        } catch {
+            callFailed(position, error.description)
+        }
+    }
+
+    mutating func takeLookups() {
+        for answer in resolver.takeAnswers() where neighbours[answer.number].link == nil {
+            switch answer.result {
+            case .success(let address): connect(answer.number, to: address)
+            case .failure(let error): callFailed(answer.number, error.description)
+            }
+        }
+    }
+
+    private mutating func connect(_ position: Int, to address: SocketAddress) {
+        do throws(SocketError) {
+            let socket = try Socket.connecting(to: address)
             addLink(socket, calling: neighbours[position].node)
         } catch {
             callFailed(position, error.description)
@@ -89,14 +113,14 @@ extension Server {
 
     // MARK: Reading
 
-    mutating func serveLink(_ index: Int, _ ready: Poller.Ready) throws(ServerError) {
+    mutating func serveLink(_ index: Int, _ ready: Poller.Ready) {
         guard links.contains(index), !links[index].isGone else { return }
         if links[index].stage == .connecting {
             finishConnect(index)
             return
         }
         if ready.isWritable { markDirty(link: index) }
-        if ready.isReadable || ready.isHungUp { try readLink(index) }
+        if ready.isReadable || ready.isHungUp { readLink(index) }
     }
 
     private mutating func finishConnect(_ index: Int) {
@@ -111,19 +135,19 @@ extension Server {
         greet(index, recipient: node)
     }
 
-    private mutating func readLink(_ index: Int) throws(ServerError) {
+    private mutating func readLink(_ index: Int) {
         if links[index].unread.count > 0 {
             let room = UnsafeMutableRawBufferPointer(
                 start: links[index].unread.reserve(readBuffer.count), count: readBuffer.count)
             guard let count = receive(index, into: room) else { return }
             links[index].unread.advance(count)
-            let consumed = try takeFrames(index, links[index].unread.bytes)
+            let consumed = takeFrames(index, links[index].unread.bytes)
             links[index].unread.removeFirst(consumed)
             links[index].unread.shrink(to: 64 << 10)
         } else {
             guard let count = receive(index, into: readBuffer) else { return }
             let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])
-            let consumed = try takeFrames(index, bytes)
+            let consumed = takeFrames(index, bytes)
             guard consumed < count else { return }
             links[index].unread.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
         }
@@ -145,9 +169,7 @@ extension Server {
     /// Steps the node with every complete frame.
     ///
     /// - Returns: the bytes used up.
-    private mutating func takeFrames(
-        _ index: Int, _ bytes: UnsafeRawBufferPointer
-    ) throws(ServerError) -> Int {
+    private mutating func takeFrames(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
         if links[index].stage == .greeting { offset = takeHello(index, bytes) }
         guard links[index].stage == .open, let node = links[index].node else { return offset }
@@ -162,7 +184,7 @@ extension Server {
                 counters.malformedFrames += 1
                 lose(index, error.text)
             }
-            if effects.bytes.count > Server.turnBytesMax { try walkEffects() }
+            if effects.bytes.count > Server.turnBytesMax { walkEffects() }
         }
         return offset
     }

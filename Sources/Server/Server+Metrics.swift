@@ -251,5 +251,8 @@ extension Server {
                 "quorate_\(name)_total", .counter, value,
                 MetricsHelp.nodeCounters[name] ?? "Counted by the node: \(words).")
         }
+        for (name, value, help) in node.memberCounters.named {
+            text.single("quorate_membership_\(name)_total", .counter, value, help)
+        }
     }
 }

@@ -14,6 +14,7 @@ extension Server {
         let network = try listen(configuration, &wait)
         do throws(SocketError) {
             try network.watch(recovered.lane.wakeupDescriptor, .disk)
+            try network.watch(network.resolver.wakeupDescriptor, .lookup)
             try network.watch(network.stopHandle.wakeup.descriptor, .stop)
             if let signals {
                 try network.poller.add(
@@ -114,6 +115,7 @@ extension Server {
         let linkListener: Listener
         let scrapeListeners: Slab<Listener>
         let neighbours: [Neighbour]
+        let resolver: Resolver
         let stopHandle: StopHandle
 
         func watch(_ wakeup: Int32, _ kind: TokenKind) throws(SocketError) {
@@ -124,47 +126,80 @@ extension Server {
     private static func listen(
         _ configuration: Configuration, _ wait: inout PredecessorWait
     ) throws(ServerError) -> Network {
-        let limits = configuration.limits
-        let connections = limits.clientsMax + limits.strangersMax + limits.scrapesMax
-        raiseDescriptorLimit(to: UInt64(connections + 256))
+        let addresses = try addresses(configuration)
         do throws(SocketError) {
-            let client = try SocketAddress(
-                host: configuration.clientHost, port: configuration.clientPort)
-            let link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
+            var scrapeListeners = Slab<Listener>()
+            if let metrics = addresses.metrics {
+                _ = scrapeListeners.insert(try listener(for: "metrics", on: metrics, &wait))
+            }
             return Network(
                 poller: try Poller(),
-                clientListener: try listener(for: "clients", on: client, &wait),
-                linkListener: try listener(for: "nodes", on: link, &wait),
-                scrapeListeners: try scrapeListeners(configuration, &wait),
-                neighbours: try neighbours(configuration.node), stopHandle: try StopHandle())
+                clientListener: try listener(for: "clients", on: addresses.client, &wait),
+                linkListener: try listener(for: "nodes", on: addresses.link, &wait),
+                scrapeListeners: scrapeListeners, neighbours: neighbours(configuration.node),
+                resolver: try Resolver(), stopHandle: try StopHandle())
         } catch { throw .network(error) }
     }
 
-    private static func scrapeListeners(
-        _ configuration: Configuration, _ wait: inout PredecessorWait
-    ) throws(SocketError) -> Slab<Listener> {
-        var listeners = Slab<Listener>()
-        if let port = configuration.metricsPort {
-            let address = try SocketAddress(host: configuration.metricsHost, port: port)
-            _ = listeners.insert(try listener(for: "metrics", on: address, &wait))
+    /// Where it listens, no two of which are in each other's way.
+    private static func addresses(
+        _ configuration: Configuration
+    ) throws(ServerError) -> (client: SocketAddress, link: SocketAddress, metrics: SocketAddress?) {
+        let client: SocketAddress
+        let link: SocketAddress
+        var metrics: SocketAddress?
+        do throws(SocketError) {
+            client = try SocketAddress(
+                host: configuration.clientHost, port: configuration.clientPort)
+            link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
+            if let port = configuration.metricsPort {
+                metrics = try SocketAddress(host: configuration.metricsHost, port: port)
+            }
+        } catch { throw .network(error) }
+        if client.overlaps(link) {
+            throw .configuration("clients and other nodes would both connect to \(link)")
         }
-        return listeners
+        if let metrics, metrics.overlaps(client) || metrics.overlaps(link) {
+            throw .configuration(
+                "metrics would be served on \(metrics), where clients or other nodes connect")
+        }
+        return (client, link, metrics)
     }
 
-    /// Resolves every other member's address, ascending by node.
-    private static func neighbours(
-        _ configuration: NodeConfiguration
-    ) throws(SocketError) -> [Neighbour] {
+    /// Every other member, ascending by node; their hosts are looked up when they are called.
+    private static func neighbours(_ configuration: NodeConfiguration) -> [Neighbour] {
         var neighbours: [Neighbour] = []
         for member in configuration.members where member.member.node != configuration.node {
             let node = member.member.node
             neighbours.append(
                 Neighbour(
-                    node: node,
-                    address: try SocketAddress(host: member.host, port: member.linkPort),
+                    node: node, host: member.host, port: member.linkPort,
                     isCalled: configuration.node > node))
         }
         return neighbours.sorted { $0.node < $1.node }
+    }
+
+    /// How many clients may be let in, so that no journal file and no link ever lacks a descriptor.
+    static func clientsMax(
+        _ configuration: Configuration, _ log: Log
+    ) throws(ServerError) -> Int {
+        let limits = configuration.limits
+        // Files, listeners, wakeups, standard streams, lookups of names; then room to refuse one.
+        let reserved = FileDisk.descriptorsMax + 64 + configuration.node.members.count
+            + limits.strangersMax + limits.scrapesMax
+        let limit = Int(clamping: raiseDescriptorLimit(to: UInt64(limits.clientsMax + reserved)))
+        guard limit > reserved else {
+            throw .configuration(
+                "this process may open \(limit) files and connections, and needs \(reserved) for "
+                    + "its journal and the other nodes before it lets in a client; raise the limit "
+                    + "(ulimit -n, LimitNOFILE=) to \(limits.clientsMax + reserved)")
+        }
+        guard limit < limits.clientsMax + reserved else { return limits.clientsMax }
+        log.warning(
+            "this process may open \(limit) files and connections, of which \(reserved) are kept "
+                + "for its journal and the other nodes: it lets in \(limit - reserved) clients "
+                + "instead of \(limits.clientsMax). ulimit -n or LimitNOFILE= raise the limit")
+        return limit - reserved
     }
 }
 
@@ -200,15 +235,22 @@ extension ServerError {
             self = .corruption(
                 "the file \(name) is not what was written, so a number could be used twice; "
                     + "\(ServerError.renewal)")
+        case .otherFormat(let name, let format):
+            self = .corruption(
+                "another version of this program wrote the file \(name) (format \(format)), so the "
+                    + "data is left as it is; start the version that wrote it, or name another "
+                    + "dataDirectory")
         case .missing(let name):
             self = .corruption(
                 "there are records, but no file \(name) that says whose they are; "
                     + "put it back from a backup, or \(ServerError.renewal)")
         case .otherNode(let stored, let claimed):
             self = .configuration("the data belongs to \(stored), not to \(claimed)")
-        case .otherCluster:
+        case .otherCluster(let stored, let claimed):
             self = .configuration(
-                "the data was written under another clusterID than this one; give back the "
+                "the data was written under another clusterID than this one (their fingerprints "
+                    + "are \(ServerError.hexadecimal(stored)) and "
+                    + "\(ServerError.hexadecimal(claimed))); give back the "
                     + "clusterID that it was written under, or name another dataDirectory")
         }
     }
@@ -216,6 +258,10 @@ extension ServerError {
     init(_ error: RecoveryError) {
         switch error {
         case .disk(let error): self = .storage(error)
+        case .damaged(let damage) where damage.finding.isOtherVersion:
+            self = .corruption(
+                "\(damage); the data is left as it is. Start the version that wrote it, or name "
+                    + "another dataDirectory")
         case .damaged(let damage):
             self = .corruption(
                 "\(damage). Acknowledged writes may be lost here. Put the file back as it was, or "
@@ -224,6 +270,12 @@ extension ServerError {
         }
     }
 
+    private static func hexadecimal(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
     private static let renewal =
-        "empty the data directory to let the other replicas fill it again"
+        "put the directory aside and start with an empty one, which the other replicas fill again; "
+        + "what only this node had is lost then"
 }

@@ -4,8 +4,15 @@ import Reactor
 extension Server {
     mutating func takeSignals() {
         while let signal = signals?.next() {
-            log.info("stopping on signal \(signal)")
-            beginStop()
+            switch signal.request {
+            case .stop:
+                log.info("stopping on signal \(signal.number)")
+                beginStop()
+            case .nothing:
+                log.info(
+                    "signal \(signal.number) changes nothing: settings are read at the start, and "
+                        + "the log goes to standard error")
+            }
         }
     }
 

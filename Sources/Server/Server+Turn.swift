@@ -28,7 +28,7 @@ extension Server {
         var listening = Listening()
         for index in 0..<count {
             try handle(poller[index], &listening)
-            if effects.bytes.count > Server.turnBytesMax { try walkEffects() }
+            if effects.bytes.count > Server.turnBytesMax { walkEffects() }
         }
         if let deadline = node.nextDeadline, deadline <= now.monotonic {
             node.step(.deadline, now: now, into: &effects)
@@ -40,12 +40,16 @@ extension Server {
         if listening.scrapes { acceptScrapes() }
         if now.monotonic >= tendScrapesAt { tendScrapes() }
         if now.monotonic >= tendRequestsAt { tendRequests() }
-        try walkEffects()
+        walkEffects()
         if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
         tellRefill()
+        tellTroubles()
         endJournalTurn()
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
         try tendStop()
+        assert(
+            isPressed || ending != nil || nextDeadline.map { $0 == 0 || $0 > now.monotonic } ?? true,
+            "what was due has been done, or the loop never sleeps")
     }
 
     /// On which listeners connections wait.
@@ -56,13 +60,15 @@ extension Server {
     }
 
     private func waitForInput() throws(ServerError) -> Int {
-        let isPressed = !settlements.isEmpty || feedsCheckpoint
         let deadline = isPressed ? 0 : nextDeadline
         if isTrickle, !isPressed { SystemClock.rest(microseconds: 15) }
         do throws(SocketError) { return try poller.wait(until: deadline) } catch {
             throw .network(error)
         }
     }
+
+    /// The next turn has something to do already.
+    private var isPressed: Bool { !settlements.isEmpty || feedsCheckpoint }
 
     /// Whether a turn served a few of many clients, one request each: the others' are on their way,
     /// and who writes to a sleeping thread pays for waking it. A short rest gathers them instead.
@@ -73,9 +79,10 @@ extension Server {
     private var nextDeadline: Deadline? {
         var earliest = min(tendLinksAt, tendScrapesAt, tendRequestsAt)
         if let deadline = node.nextDeadline { earliest = min(earliest, deadline) }
-        if let deadline = lane.syncBy { earliest = min(earliest, deadline) }
+        if let deadline = lane.nextDeadline(after: now.monotonic) {
+            earliest = min(earliest, deadline)
+        }
         if let deadline = acceptsAgainAt { earliest = min(earliest, deadline) }
-        if let deadline = lane.retryAt { earliest = min(earliest, deadline) }
         if let deadline = stopsBy { earliest = min(earliest, deadline) }
         return earliest == .max ? nil : earliest
     }
@@ -87,12 +94,13 @@ extension Server {
         guard let kind = TokenKind(rawValue: ready.token >> 32) else { return }
         switch kind {
         case .client: serveClient(index, ready)
-        case .link: try serveLink(index, ready)
+        case .link: serveLink(index, ready)
         case .clientListener: listening.clients = true
         case .linkListener: listening.links = true
         case .scrapeListener: listening.scrapes = true
         case .scrape: serveScrape(index, ready)
         case .disk: try takeDiskOutcome()
+        case .lookup: takeLookups()
         case .signals: takeSignals()
         case .stop: beginStop()
         }
@@ -110,8 +118,7 @@ extension Server {
             case .linkGone(let index): forgetLink(index)
             case .scrapeGone(let index): scrapes.remove(index)
             case .reached(let token): node.step(.reached(token), now: now, into: &effects)
-            case .diskRoom:
-                node.step(isDiskFull ? .diskFull : .diskWritable, now: now, into: &effects)
+            case .diskRoom: node.step(.disk(diskRoom), now: now, into: &effects)
             case .replied(let index, let generation): resumeClient(index, generation)
             case .more(let index, let generation): giveMore(index, generation)
             case .relieved(let other): node.step(.relieved(other), now: now, into: &effects)

@@ -42,6 +42,7 @@ public struct Server: ~Copyable {
     var now: Instant
     /// When it began, milliseconds since 1970.
     var refillNotes = RefillNotes()
+    var troubleNotes = TroubleNotes()
     let startedAt: UInt64
     var random: PRNG
 
@@ -62,6 +63,7 @@ public struct Server: ~Copyable {
     var dirtyLinks: [Int] = []
     /// Ascending by node.
     var neighbours: [Neighbour]
+    let resolver: Resolver
     /// The earliest moment at which a link needs care; see `tendLinks`.
     var tendLinksAt: Deadline = 0
     var generation: UInt64 = 0
@@ -74,7 +76,8 @@ public struct Server: ~Copyable {
 
     var lane: JournalLane
     var holds = HoldQueue()
-    var isDiskFull = false
+    var diskRoom = DiskRoom.free
+    var busyLog = RateLimit(eventsMax: 1, windowNanoseconds: 10_000_000_000)
     var checkpoint = CheckpointFeed()
     /// What the start found on the disk.
     let recovery: RecoveryFigures
@@ -118,8 +121,10 @@ public struct Server: ~Copyable {
         let recovered = try Server.recover(configuration, on: disk, &random, now, log)
         var wait = PredecessorWait(
             milliseconds: configuration.limits.predecessorMilliseconds, log: log)
-        let opened = try Server.open(configuration, recovered, signals, &wait)
-        self.init(configuration, opened, signals, (random, now), log)
+        var bounded = configuration
+        bounded.limits.clientsMax = try Server.clientsMax(configuration, log)
+        let opened = try Server.open(bounded, recovered, signals, &wait)
+        self.init(bounded, opened, signals, (random, now), log)
         resumeAccepting()
         log.info(
             "\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)"
@@ -145,6 +150,7 @@ public struct Server: ~Copyable {
         scrapeListeners = opened.network.scrapeListeners
         recovery = opened.recovered.figures
         neighbours = opened.network.neighbours
+        resolver = opened.network.resolver
         readBuffer = .allocate(byteCount: 64 << 10, alignment: 4096)
     }
 
@@ -174,7 +180,7 @@ extension Server {
         case linkGone(Int)
         case scrapeGone(Int)
         case reached(UInt64)
-        /// `isDiskFull` has changed.
+        /// `diskRoom` has changed.
         case diskRoom
         /// A stalled connection got a reply.
         case replied(Int, generation: UInt64)
@@ -187,7 +193,7 @@ extension Server {
     /// What the poller's tokens mean: the kind above, an index below.
     enum TokenKind: UInt64 {
         case client, link, scrape, clientListener, linkListener, scrapeListener
-        case disk, signals, stop
+        case disk, lookup, signals, stop
 
         func token(_ index: Int = 0) -> UInt64 { rawValue << 32 | UInt64(index) }
     }

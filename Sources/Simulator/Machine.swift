@@ -94,7 +94,7 @@ final class Process {
     var isGating = false
     var syncBy: UInt64?
     var retryAt: UInt64?
-    var isDiskFull = false
+    var diskRoom = DiskRoom.free
     /// When the next wake event comes.
     var wakeAt = UInt64.max
     var job: DiskJob?

@@ -160,6 +160,12 @@ public final class SimulatedDisk: Disk {
         file.sync()
     }
 
+    public func availableBytes() throws(DiskError) -> Int {
+        try requirePower("directory")
+        guard let capacity = faults.capacityBytes else { return .max }
+        return max(0, capacity - usedBytes)
+    }
+
     public func truncate(_ name: String, to size: Int) throws(DiskError) {
         try beginChange(name)
         let file = try file(name)

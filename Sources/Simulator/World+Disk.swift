@@ -11,7 +11,7 @@ extension World {
     func startJob(_ machine: Machine, _ process: Process) {
         guard process.job == nil else { return }
         if process.retryAt.map({ $0 <= time }) ?? true {
-            process.retryAt = process.journal.lacksRoom ? time + World.retryNanoseconds : nil
+            process.retryAt = process.journal.wantsRetry ? time + World.retryNanoseconds : nil
             process.journal.retryPreparing()
         }
         let isDue = process.isGating || process.syncBy.map { $0 <= time } == true
@@ -57,7 +57,8 @@ extension World {
 
     func tendCheckpoint(_ machine: Machine, _ process: Process) {
         if case .idle = process.checkpointStage {
-            guard process.journal.bytesSinceCheckpoint >= plan.checkpointAfterBytes,
+            process.journal.checkpointBytesExpected = process.node.checkpointBytesExpected
+            guard process.journal.checkpointIsDue(after: plan.checkpointAfterBytes),
                 process.journal.beginCheckpoint()
             else { return }
             process.checkpointStage = .begun
@@ -146,7 +147,7 @@ extension World {
             case .disk(let error):
                 note("\(machine.node) does not start: \(error)")
                 restart(machine, after: 300)
-            case .damaged, .missing, .otherNode, .otherCluster:
+            case .damaged, .otherFormat, .missing, .otherNode, .otherCluster:
                 replaceDisk(machine, "\(error)")
             }
             return nil

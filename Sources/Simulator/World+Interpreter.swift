@@ -34,7 +34,7 @@ extension World {
             case .reached(let token): step(machine, process, .reached(token))
             case .linkGone(let other): step(machine, process, .unlinked(machines[other].node))
             case .diskRoom:
-                step(machine, process, process.isDiskFull ? .diskFull : .diskWritable)
+                step(machine, process, .disk(process.diskRoom))
             case .replied(let connection, let generation):
                 resume(machine, process, connection, generation)
             case .more(let connection, let generation):
@@ -83,8 +83,8 @@ extension World {
     private func endTurn(_ machine: Machine, _ process: Process) {
         tendCheckpoint(machine, process)
         startJob(machine, process)
-        if process.journal.isFull != process.isDiskFull {
-            process.isDiskFull = process.journal.isFull
+        if process.journal.room != process.diskRoom {
+            process.diskRoom = process.journal.room
             process.settlements.append(.diskRoom)
         }
         if !process.settlements.isEmpty { scheduleTurn(machine, process) }

@@ -20,7 +20,8 @@ struct BatchHeader: Equatable {
     var byteCount: Int { BatchFormat.headerBytes + Int(bodyBytes) }
 }
 
-/// How a batch lies on disk, little-endian, starting at a multiple of 4,096 bytes:
+/// How a batch lies on disk, little-endian, starting at a multiple of 512 bytes, so that small
+/// batches share a block of the file system:
 ///
 ///     0  magic      u32
 ///     4  flags      u32   1 closes a checkpoint
@@ -35,17 +36,22 @@ struct BatchHeader: Equatable {
 /// Checksums continue from the journal's salt, so a value that a client chose cannot pass for a
 /// batch.
 ///
+/// Batches share blocks, and none shares a sector. A write never covers a byte of an earlier batch.
+/// The kernel writes the whole block again, with the earlier sectors as they are; so what was
+/// acknowledged survives a torn write wherever the device writes an aligned sector, of 512 or of
+/// 4,096 bytes, whole or not at all.
+///
 /// Invariant: every 512-byte sector of a written batch has at least two bits set; the mask sees to
 /// it. Segments are zero before they are written, so an all-zero sector is one that never reached
 /// the disk, and no flipped bit can fake it.
 enum BatchFormat {
     static let headerBytes = 40
     static let recordHeaderBytes = 4
-    static let alignment = 4096
     static let sectorBytes = 512
     static let magic: UInt32 = 0x4842_5251
 
-    static func aligned(_ count: Int) -> Int { (count + alignment - 1) & ~(alignment - 1) }
+    /// What so many bytes take up on disk: whole sectors.
+    static func aligned(_ count: Int) -> Int { (count + sectorBytes - 1) & ~(sectorBytes - 1) }
 
     /// Turns a buffer of `headerBytes` and records into a batch.
     static func seal(_ buffer: inout ByteBuffer, _ header: BatchHeader, salt: UInt32) {

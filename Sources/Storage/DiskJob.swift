@@ -2,6 +2,8 @@ import Base
 
 /// One call on a `Disk`, with all it needs.
 public enum DiskOperation: Sendable {
+    /// Ends the job as a full disk would unless files may still grow by so many bytes.
+    case needRoom(String, bytes: Int)
     case create(String, size: Int)
     /// Writes zeros over `offset..<offset + count`, extending the file where needed.
     case zero(String, at: Int, count: Int)
@@ -14,6 +16,8 @@ public enum DiskOperation: Sendable {
     /// - Throws: what the disk threw; nothing of the operation may be relied upon.
     public func run(on disk: some Disk) throws(DiskError) {
         switch self {
+        case .needRoom(let name, let bytes):
+            if try disk.availableBytes() < bytes { throw .full(name) }
         case .create(let name, let size): try disk.create(name, size: size)
         case .zero(let name, let offset, let count):
             try DiskOperation.zero(name, offset..<offset + count, on: disk)

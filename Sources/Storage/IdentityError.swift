@@ -3,9 +3,10 @@ import Base
 /// Why a data directory was not given to this node.
 public enum IdentityError: Error, Equatable, Sendable {
     case disk(DiskError)
-    /// The file that names the owner fails its checksum or has a format that this program does not
-    /// read.
+    /// The file that names the owner fails its checksum.
     case damaged(String)
+    /// The file that names the owner has a format number that this program does not read.
+    case otherFormat(String, UInt32)
     /// There are records, but the file that names their owner is gone: an epoch could be used
     /// twice.
     case missing(String)

@@ -34,13 +34,14 @@ public struct IdentityFile: Equatable, Sendable {
     public let epoch: UInt64
     /// The first position of the newest segment; 0 before the first.
     let newestSegment: JournalPosition
+    private static let ownerBytes = 36
 
     /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is
     /// durable on return, so no later start, after whatever crash, takes it again.
     ///
     /// - Parameter wallMilliseconds: since 1970, below 2⁴⁸.
     /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`,
-    ///   `missing`, `disk`.
+    ///   `otherFormat`, `missing`, `disk`.
     public static func claim(
         on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64
     ) throws(IdentityError) -> ReplicaIdentity {
@@ -63,7 +64,8 @@ public struct IdentityFile: Equatable, Sendable {
     }
 
     /// - Returns: nil for a new directory.
-    /// - Throws: `damaged`, `missing` when there are records without an owner, `disk`.
+    /// - Throws: `damaged`, `otherFormat`, `missing` when there are records without an owner,
+    ///   `disk`.
     public static func read(from disk: some Disk) throws(IdentityError) -> IdentityFile? {
         let names: [String]
         do { names = try disk.list() } catch { throw .disk(error) }
@@ -78,8 +80,11 @@ public struct IdentityFile: Equatable, Sendable {
         defer { bytes.deallocate() }
         let count: Int
         do { count = try disk.read(name, at: 0, into: bytes) } catch { throw .disk(error) }
+        let content = UnsafeRawBufferPointer(rebasing: bytes[..<count])
+        guard count >= 12, long(content, 0) == magic else { throw .damaged(name) }
+        guard word(content, 8) == format else { throw .otherFormat(name, word(content, 8)) }
         guard count == byteCount else { throw .damaged(name) }
-        return try decode(UnsafeRawBufferPointer(bytes))
+        return try decode(content)
     }
 
     private static func decode(
@@ -87,8 +92,7 @@ public struct IdentityFile: Equatable, Sendable {
     ) throws(IdentityError) -> IdentityFile {
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
         let mark = UnsafeRawBufferPointer(rebasing: bytes[markOffset..<markOffset + 8])
-        guard long(bytes, 0) == magic, word(bytes, 8) == format,
-            CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,
+        guard CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,
             long(bytes, 24) < 1 << 48 - 1,
             CRC32C.checksum(mark) == word(bytes, markOffset + 8)
         else { throw .damaged(name) }
@@ -109,18 +113,35 @@ public struct IdentityFile: Equatable, Sendable {
         return buffer
     }
 
+    /// A new file takes the place of the old one. Without room for it, the first sector is written
+    /// in place, as the second block always is: so a start needs no room on the disk.
     private func store(on disk: some Disk) throws(DiskError) {
-        var buffer = ByteBuffer(capacity: IdentityFile.byteCount)
+        let owner = encodedOwner
+        do throws(DiskError) { try replace(owner, on: disk) } catch {
+            guard case .full = error, try disk.list().contains(IdentityFile.name) else {
+                throw error
+            }
+            try disk.write(IdentityFile.name, at: 0, owner.bytes)
+            try disk.sync(IdentityFile.name)
+        }
+    }
+
+    private var encodedOwner: ByteBuffer {
+        var buffer = ByteBuffer(capacity: IdentityFile.ownerBytes)
         buffer.append(integer: IdentityFile.magic)
         buffer.append(integer: IdentityFile.format)
         buffer.append(integer: UInt32(node.rawValue))
         buffer.append(integer: clusterID)
         buffer.append(integer: epoch)
         buffer.append(integer: CRC32C.checksum(buffer.bytes))
+        return buffer
+    }
+
+    private func replace(_ owner: borrowing ByteBuffer, on disk: some Disk) throws(DiskError) {
         let temporary = IdentityFile.temporary
         if try disk.list().contains(temporary) { try disk.remove(temporary) }
         try disk.create(temporary, size: IdentityFile.byteCount)
-        try disk.write(temporary, at: 0, buffer.bytes)
+        try disk.write(temporary, at: 0, owner.bytes)
         let mark = IdentityFile.mark(newestSegment)
         try disk.write(temporary, at: IdentityFile.markOffset, mark.bytes)
         try disk.sync(temporary)

@@ -8,9 +8,22 @@ import Coding
 /// least* what the records up to its position did, and the records behind it are replayed over it.
 /// A full disk abandons a checkpoint: `isCheckpointing` turns false.
 extension Journal {
-    /// How much the journal has grown since a checkpoint began last: bytes of batches, and the
-    /// files of earlier lives that no checkpoint covers, for a node that is killed again and again.
-    public var bytesSinceCheckpoint: Int { counters.bytes - bytesBeforeCheckpoint }
+    /// How much the journal has grown on disk since a checkpoint began last, the files of earlier
+    /// lives that no checkpoint covers included, for a node that is killed again and again.
+    public var bytesSinceCheckpoint: Int { counters.diskBytes - growth.before }
+
+    /// Whether a checkpoint is worth what it costs: it would free as much as it is going to write,
+    /// and so many bytes more. So all checkpoints together write no more than the journal does, and
+    /// the directory stays below three times the state, that much, and what comes meanwhile.
+    ///
+    /// On a disk without room for the next segment any gain is worth it.
+    public func checkpointIsDue(after bytes: Int) -> Bool {
+        let gain = diskBytes - checkpointBytesExpected
+        if lacksRoom {
+            return gain > checkpointBytesExpected / 8 + limits.checkpointReserveBytes / 4
+        }
+        return gain >= checkpointBytesExpected + bytes
+    }
 
     /// Starts a checkpoint that will cover every record appended so far.
     ///
@@ -18,7 +31,11 @@ extension Journal {
     public mutating func beginCheckpoint() -> Bool {
         guard checkpoint == nil, failure == nil else { return false }
         checkpoint = CheckpointWriter(position: lastPosition)
-        bytesBeforeCheckpoint = counters.bytes
+        growth.uncovered = bytesSinceCheckpoint
+        growth.before = counters.diskBytes
+        growth.lag = 0
+        // The last segment never goes; so all that fills a full disk has to be in earlier ones.
+        space.rollsOver = lacksRoom && (gatheredRecords > 0 || segments.last != durablePosition + 1)
         return true
     }
 
@@ -28,6 +45,9 @@ extension Journal {
         guard let checkpoint else { return false }
         return checkpoint.phase == .feeding
     }
+
+    /// True while the journal has grown more than the checkpoint under way: batches wait for it.
+    public var checkpointLagsBehind: Bool { growth.lag > CheckpointWriter.pieceBytes }
 
     /// True when the next chunk may be appended: less than a piece (1 MiB) waits to be written.
     public var checkpointHasRoom: Bool {
@@ -64,6 +84,7 @@ extension Journal {
     mutating func checkpointJob() -> DiskJob? {
         guard let checkpoint else { return nil }
         let name = SegmentFormat.unfinishedCheckpoint
+        let needed = checkpointBytesExpected + limits.checkpointReserveBytes / 8
         let header = SegmentFormat(kind: .checkpoint, salt: salt, position: checkpoint.position)
         switch checkpoint.phase {
         case .feeding where checkpoint.isCreated && checkpointHasRoom: return nil
@@ -71,7 +92,7 @@ extension Journal {
             if checkpoint.isCreated { return pieceJob(name) }
             inFlight = .checkpoint(.creating)
             return DiskJob(operations: [
-                .create(name, size: SegmentFormat.headerBytes),
+                .needRoom(name, bytes: needed), .create(name, size: SegmentFormat.headerBytes),
                 .write(name, at: 0, SharedBytes(header.encoded())),
             ])
         case .whole:
@@ -89,6 +110,7 @@ extension Journal {
         let piece = writer.takePiece(salt: SegmentFormat.checksumSeed(salt: salt))
         let offset = writer.offset
         writer.offset += BatchFormat.aligned(piece.buffer.count)
+        growth.lag = max(0, growth.lag - piece.buffer.count)
         inFlight = .checkpoint(.writing(closing: writer.phase == .finishing))
         checkpoint = writer
         return DiskJob(operations: [.write(name, at: offset, piece), .sync(name)])
@@ -108,6 +130,9 @@ extension Journal {
     /// The disk was full under a checkpoint: its file, if there is one, is removed.
     mutating func checkpointRefused(_ step: CheckpointWriter.Step) {
         counters.checkpointsAbandoned += 1
+        // It frees nothing, so what it was to cover is still to be covered.
+        growth.before -= growth.uncovered
+        space.rollsOver = false
         switch step {
         case .creating: checkpoint = nil
         case .writing, .naming, .discarding: checkpoint?.phase = .abandoned
@@ -116,7 +141,10 @@ extension Journal {
 
     private mutating func checkpointFinished() {
         guard let position = checkpoint?.position else { return }
+        growth.checkpointBytes = checkpoint?.offset ?? 0
         checkpoint = nil
+        space.isRefused = false
+        space.rollsOver = false
         counters.checkpointsFinished += 1
         if let older = checkpointPosition, older != position {
             removable.append(SegmentFormat(kind: .checkpoint, salt: salt, position: older).name)

@@ -4,9 +4,11 @@ import Coding
 extension Journal {
     /// What the job in flight does, and so what its outcome means.
     enum Job {
-        case batch(records: Int, bytes: Int)
+        case batch(records: Int, bytes: Int, diskBytes: Int)
         /// Extends the next segment by so many bytes of zeros.
         case preparing(bytes: Int)
+        /// Makes the file that holds room for a checkpoint, or gives that room to one.
+        case reserving(Bool)
         case removing
         case checkpoint(CheckpointWriter.Step)
     }
@@ -14,13 +16,15 @@ extension Journal {
     /// The next operations to run, or nil when a job is in flight or there is nothing to do.
     ///
     /// Batches and upkeep (the next segment, a checkpoint, removals) take turns, so that neither
-    /// starves, and each job is small enough for a batch to wait behind it.
+    /// starves, and each job is small enough for a batch to wait behind it. While a checkpoint is
+    /// under way the journal grows no faster than it.
     ///
     /// - Parameter flush: false while nothing that was gathered needs to be durable yet.
     public mutating func nextJob(flush: Bool = true) -> DiskJob? {
         guard failure == nil, inFlight == nil else { return nil }
-        let batchIsDue =
-            gatheredBytes > 0 && (flush || !waiting.isEmpty || checkpointWaitsForJournal)
+        let batchIsDue = space.rollsOver
+            || gatheredBytes > 0 && (flush || !waiting.isEmpty || checkpointWaitsForJournal)
+        if checkpointLagsBehind, let job = checkpointJob() { return job }
         if upkeepIsNext || !batchIsDue, let job = upkeepJob() {
             upkeepIsNext = false
             return job
@@ -46,20 +50,23 @@ extension Journal {
 
     private mutating func succeeded(_ job: Job) {
         switch job {
-        case .batch(let records, let bytes):
+        case .batch(let records, let bytes, let diskBytes):
             durablePosition += UInt64(records)
             counters.batches += 1
             counters.records += records
             counters.bytes += bytes
+            counters.diskBytes += diskBytes
             counters.syncs += 1
+            if checkpoint != nil { growth.lag += diskBytes }
         case .preparing(let bytes):
-            preparedBytes += bytes
+            space.prepared += bytes
             counters.syncs += 1
-            if isPrepared { counters.segmentsPrepared += 1 }
+            if space.isPrepared { counters.segmentsPrepared += 1 }
+        case .reserving(let isHeld): space.holdsReserve = isHeld
         case .removing:
             removable.removeFirst()
             counters.segmentsRemoved += 1
-            preparingRefused = false
+            space.isRefused = false
         case .checkpoint(let step): checkpointAdvanced(step)
         }
     }
@@ -67,10 +74,14 @@ extension Journal {
     private mutating func failed(_ job: Job, _ error: DiskError) {
         switch (job, error) {
         case (.preparing, .full):
-            preparingRefused = true
+            space.isRefused = true
             counters.preparationsRefused += 1
+            // Nothing to roll over into: the checkpoint frees what it can.
+            if space.prepared == 0 { space.rollsOver = false }
+        case (.reserving, .full): space.isReserveRefused = true
         case (.checkpoint(let step), .full): checkpointRefused(step)
-        case (.batch, _), (.preparing, _), (.removing, _), (.checkpoint, _): fail(error)
+        case (.batch, _), (.preparing, _), (.reserving, _), (.removing, _), (.checkpoint, _):
+            fail(error)
         }
     }
 
@@ -86,19 +97,21 @@ extension Journal {
 
     private mutating func batchJob() -> DiskJob? {
         let size = waiting.first?.bytes.buffer.count ?? gathering.count
-        let blocks = BatchFormat.aligned(size)
-        let opensSegment = activeUsed + blocks > limits.segmentBytes
-        if opensSegment && !isPrepared { return nil }
+        let sectors = BatchFormat.aligned(size)
+        let isRolled = space.rollsOver && space.mayOpen(sectors)
+        guard isRolled || gatheredBytes > 0 else { return nil }
+        let opensSegment = isRolled || space.used + sectors > space.size
+        if opensSegment && !space.mayOpen(sectors) { return nil }
         let (bytes, records) = takeBatch()
-        inFlight = .batch(records: Int(records), bytes: size)
+        let unused = opensSegment && !segments.isEmpty ? space.size - space.used : 0
+        inFlight = .batch(records: Int(records), bytes: size, diskBytes: sectors + unused)
         lastBatchBytes = size
         guard opensSegment else {
             let name = Journal.segmentName(segments[segments.count - 1])
-            defer { activeUsed += blocks }
-            return DiskJob(operations: [.write(name, at: activeUsed, bytes), .sync(name)])
+            defer { space.used += sectors }
+            return DiskJob(operations: [.write(name, at: space.used, bytes), .sync(name)])
         }
-        activeUsed = SegmentFormat.headerBytes + blocks
-        preparedBytes = 0
+        space.open(sectors)
         return openingJob(bytes)
     }
 
@@ -132,7 +145,7 @@ extension Journal {
         let first = durablePosition + 1
         let prepared = SegmentFormat.prepared
         let header = SegmentFormat(
-            kind: .journal, salt: salt, position: first, byteCount: limits.segmentBytes)
+            kind: .journal, salt: salt, position: first, byteCount: space.size)
         // A segment of which nothing could be read has the same name; its copy is in quarantine.
         if segments.last != first { segments.append(first) }
         var operations: [DiskOperation] = [
@@ -149,21 +162,52 @@ extension Journal {
     // MARK: Upkeep
 
     private mutating func upkeepJob() -> DiskJob? {
-        preparingJob() ?? checkpointJob() ?? removingJob()
+        reserveJob() ?? preparingJob() ?? checkpointJob() ?? removingJob()
     }
 
     /// In pieces twice as large as the batches, so that the next segment is ready when this one is
-    /// half full.
+    /// half full. Room for a checkpoint is left, but for the first piece of a segment without which
+    /// nothing could be written, or the checkpoint would free nothing.
     private mutating func preparingJob() -> DiskJob? {
-        guard !isPrepared, !preparingRefused else { return nil }
-        let piece = max(1 << 20, 2 * BatchFormat.aligned(lastBatchBytes))
-        let count = min(piece, limits.segmentBytes - preparedBytes)
+        let isNeeded = space.prepared == 0 && (space.rollsOver || space.isExhausted)
+        guard !space.isPrepared, !space.isRefused || space.rollsOver && isNeeded else { return nil }
+        let usual = min(1 << 20, limits.segmentBytes / 2)
+        let piece = isNeeded
+            ? max(limits.checkpointReserveBytes / 4, 8 << 10)
+            : max(usual, 2 * BatchFormat.aligned(lastBatchBytes))
+        let count = min(piece, limits.segmentBytes - space.prepared)
         let name = SegmentFormat.prepared
         inFlight = .preparing(bytes: count)
         let operation: DiskOperation =
-            preparedBytes == 0
-            ? .create(name, size: count) : .zero(name, at: preparedBytes, count: count)
-        return DiskJob(operations: [operation, .sync(name)])
+            space.prepared == 0
+            ? .create(name, size: count) : .zero(name, at: space.prepared, count: count)
+        let needed = count + (isNeeded ? 0 : checkpointRoom)
+        return DiskJob(operations: [.needRoom(name, bytes: needed), operation, .sync(name)])
+    }
+
+    /// What has to stay free for the rest of the checkpoint under way, or for the next one.
+    private var checkpointRoom: Int {
+        let written = checkpoint?.offset ?? 0
+        return max(0, checkpointBytesExpected - written)
+            + (space.holdsReserve ? 0 : limits.checkpointReserveBytes)
+    }
+
+    /// Keeps the reserve while there is room, and gives it up for the checkpoint of a full disk.
+    private mutating func reserveJob() -> DiskJob? {
+        let name = SegmentFormat.reserve
+        if space.holdsReserve {
+            guard checkpoint != nil, lacksRoom else { return nil }
+            inFlight = .reserving(false)
+            return DiskJob(operations: [.remove(name), .syncDirectory])
+        }
+        guard space.isPrepared, checkpoint == nil, !lacksRoom, !space.isReserveRefused else {
+            return nil
+        }
+        inFlight = .reserving(true)
+        let bytes = limits.checkpointReserveBytes
+        return DiskJob(operations: [
+            .needRoom(name, bytes: bytes), .create(name, size: bytes), .sync(name),
+        ])
     }
 
     private mutating func removingJob() -> DiskJob? {

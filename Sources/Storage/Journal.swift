@@ -18,21 +18,27 @@ public typealias JournalPosition = UInt64
 /// 1. Run each job that `nextJob` returns, in order, and hand its outcome to `completed`; there is
 ///    one at a time.
 /// 2. After start, run jobs until `nextJob` returns nil: the first segment is prepared by then and
-///    `isFull` is false.
-/// 3. Refuse new work while `isFull` (no room on disk) or while `gatheredBytes` is above the
-///    caller's limit (a slow disk).
-/// 4. While `lacksRoom`, call `retryPreparing` from time to time. When `failure` is set, stop the
-///    node.
+///    `room` is `free`.
+/// 3. Refuse new work while `room` says so, or while `gatheredBytes` is above the caller's limit
+///    (a slow disk); nothing ever has to wait for a job.
+/// 4. While `wantsRetry`, call `retryPreparing` from time to time, and write a checkpoint when
+///    `checkpointIsDue`. When `failure` is set, stop the node.
 ///
 /// Files of the directory: `journal-<first position>.segment`, zero-filled ahead under the name
 /// `prepared.segment` and renamed together with the first batch;
 /// `checkpoint-<position>.checkpoint`; see `SegmentFormat` and `BatchFormat`.
 ///
+/// A full disk. The next segment leaves room for a checkpoint free (`checkpointBytesExpected`), and
+/// a file `reserve` holds room for a small one against other programs; so a disk that the journal
+/// has filled is freed by a checkpoint. The last of the room in the segments is kept for deletions
+/// and definitions. A segment that could be extended only in part is used as it is.
+///
 /// Invariants: at most one batch is on its way, so only the last batch of the last segment can be
 /// torn; positions are consecutive; the last segment is never removed; after an error other than a
 /// full disk nothing becomes durable.
 ///
-/// Reading order: this file, `Journal+Jobs`, `Journal+Checkpoint`, `BatchFormat`, `Recovery`.
+/// Reading order: this file, `SegmentSpace`, `Journal+Jobs`, `Journal+Checkpoint`, `BatchFormat`,
+/// `Recovery`.
 public struct Journal: ~Copyable {
     public let limits: JournalLimits
     let salt: UInt64
@@ -60,18 +66,13 @@ public struct Journal: ~Copyable {
     /// The segments on disk, oldest first, by first position; the last one is written to when
     /// `activeUsed` is set.
     var segments: [JournalPosition]
-    /// How many bytes of the last segment are in use; the segment's size when it is not written to
-    /// any more.
-    var activeUsed: Int
-    /// How many bytes of the next segment exist as zeros.
-    var preparedBytes = 0
-    /// The disk was full when the next segment was extended last.
-    var preparingRefused = false
+    var space: SegmentSpace
     var upkeepIsNext = true
     var removable: [String] = []
     var checkpoint: CheckpointWriter?
-    /// What `bytesSinceCheckpoint` counts from; below 0 by what a recovery found.
-    var bytesBeforeCheckpoint: Int
+    var growth: JournalGrowth
+    /// How large the next checkpoint is going to be at most, as the caller knows its state.
+    public var checkpointBytesExpected = 0
     /// The position of the newest complete checkpoint.
     public internal(set) var checkpointPosition: JournalPosition?
 
@@ -85,9 +86,10 @@ public struct Journal: ~Copyable {
         durablePosition = report.lastPosition
         segments = report.segments
         marksIdentity = report.namedNewest != nil
-        activeUsed = limits.segmentBytes
+        space = SegmentSpace(limits)
         checkpointPosition = report.checkpointPosition
-        bytesBeforeCheckpoint = -report.uncoveredBytes
+        growth = JournalGrowth(
+            before: -report.uncoveredBytes, checkpointBytes: report.checkpointBytes)
         gathering = ByteBuffer(capacity: 64 * 1024)
         Journal.reserveHeader(&gathering)
     }
@@ -119,23 +121,32 @@ public struct Journal: ~Copyable {
     /// True while a job is out and `completed` has not been called for it.
     public var isBusy: Bool { inFlight != nil }
 
-    /// True while the disk has no room for what was accepted and one more largest batch: writes
-    /// must be refused. It clears by itself once the next segment is prepared.
-    public var isFull: Bool {
-        let backlog = gatheredBytes + (waiting.count + 1) * BatchFormat.alignment
-        let needed = backlog + limits.batchBytesMax
-        if needed <= limits.segmentBytes - activeUsed { return false }
-        return !isPrepared || needed > limits.segmentBytes - SegmentFormat.headerBytes
+    /// What may be appended now. It changes by itself as jobs are done.
+    public var room: DiskRoom {
+        let backlog = gatheredBytes + (waiting.count + 1) * BatchFormat.sectorBytes
+        let spare = space.bytes - backlog
+        // A batch that does not fit into the rest of its segment leaves that rest unused.
+        if spare >= 2 * limits.batchBytesMax + limits.reserveBytes { return .free }
+        if !space.isRefused { return .busy }
+        let isEnough = spare >= limits.batchBytesMax / 16 + min(backlog, limits.batchBytesMax)
+        return isEnough ? .deletions : .none
     }
 
     /// True from when the disk was too full for the next segment until a retry: this segment may
     /// still have room for a while, and by the time it has not the next one must be there.
-    public var lacksRoom: Bool { preparingRefused }
+    public var lacksRoom: Bool { space.isRefused }
+
+    /// Bytes of the directory's journal and checkpoint, zeros ahead left out.
+    public var diskBytes: Int { growth.checkpointBytes + max(0, bytesSinceCheckpoint) }
+
+    /// True when `retryPreparing` would change something.
+    public var wantsRetry: Bool { space.isRefused || space.isReserveRefused }
 
     /// Lets the next jobs try again to extend the next segment after the disk had been full.
-    public mutating func retryPreparing() { preparingRefused = false }
-
-    var isPrepared: Bool { preparedBytes == limits.segmentBytes }
+    public mutating func retryPreparing() {
+        space.isRefused = false
+        space.isReserveRefused = false
+    }
 
     /// Seals what was gathered, because one more record would make the batch too large.
     private mutating func setAside() {
@@ -167,6 +178,8 @@ public struct JournalCounters: Equatable, Sendable {
     public internal(set) var records = 0
     /// Of batches, headers included.
     public internal(set) var bytes = 0
+    /// What they take up of the segments, and the ends of segments that were left unused.
+    public internal(set) var diskBytes = 0
     /// Of files; directories are not counted.
     public internal(set) var syncs = 0
     public internal(set) var segmentsPrepared = 0

@@ -10,7 +10,8 @@ public struct JournalLimits: Sendable, Equatable {
     ///   - batchBytesMax: 9 MiB unless told otherwise: a value of 8 MiB with its key.
     public init(segmentBytes: Int = 64 << 20, batchBytesMax: Int = 9 << 20) {
         precondition(
-            segmentBytes % BatchFormat.alignment == 0 && batchBytesMax % BatchFormat.alignment == 0,
+            segmentBytes % JournalLimits.blockBytes == 0
+                && batchBytesMax % JournalLimits.blockBytes == 0,
             "segments and batches are whole blocks")
         precondition(batchBytesMax > 0 && batchBytesMax <= 1 << 30, "a batch has 4 KiB to 1 GiB")
         precondition(
@@ -19,6 +20,15 @@ public struct JournalLimits: Sendable, Equatable {
         self.segmentBytes = segmentBytes
         self.batchBytesMax = batchBytesMax
     }
+
+    private static let blockBytes = 4096
+
+    /// Room in the segments that is left to records of deletions and definitions when the disk is
+    /// full.
+    var reserveBytes: Int { segmentBytes / 8 }
+
+    /// What is held on the disk for a small checkpoint and a piece of a segment behind it.
+    var checkpointReserveBytes: Int { max(segmentBytes / 16, 24 << 10) }
 
     /// The longest payload that `append` takes, in bytes.
     public var recordBytesMax: Int {

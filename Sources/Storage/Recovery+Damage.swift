@@ -8,6 +8,7 @@ extension Recovery {
     ) throws(RecoveryError) {
         let damage = Damage(
             file: name, offset: range.lowerBound, byteCount: range.count, finding: finding)
+        if case .format = finding { throw .damaged(damage) }
         switch policy {
         case .refuse: throw .damaged(damage)
         case .quarantine:
@@ -44,7 +45,7 @@ extension Recovery {
         return later.offset
     }
 
-    /// The next block that starts with an intact batch header of a position not yet reached.
+    /// The next sector that starts with an intact batch header of a position not yet reached.
     mutating func laterHeader(
         from offset: Int, _ seed: UInt32
     ) throws(RecoveryError) -> (offset: Int, first: JournalPosition)? {
@@ -54,7 +55,7 @@ extension Recovery {
             if let header = BatchFormat.header(in: front, salt: seed), header.first >= expected {
                 return (offset, header.first)
             }
-            offset += BatchFormat.alignment
+            offset += BatchFormat.sectorBytes
         }
         return nil
     }

@@ -20,6 +20,7 @@ extension Recovery {
         expected = 1
         guard let seed = try open(SegmentFormat(kind: .checkpoint, salt: 0, position: position))
         else { return }
+        report.checkpointBytes = file.size
         var offset = SegmentFormat.headerBytes
         while true {
             switch try examine(offset, seed) {

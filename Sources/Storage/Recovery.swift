@@ -122,7 +122,10 @@ public struct Recovery<Directory: Disk>: ~Copyable {
     private mutating func tidy(keeping kept: [JournalPosition]) throws(RecoveryError) {
         let checkpoint = report.checkpointPosition
         let surplus = names.filter { name in
-            if name == SegmentFormat.prepared || name == SegmentFormat.unfinishedCheckpoint {
+            let surplus = [
+                SegmentFormat.prepared, SegmentFormat.unfinishedCheckpoint, SegmentFormat.reserve,
+            ]
+            if surplus.contains(name) {
                 return true
             }
             if let position = SegmentFormat.position(in: name, of: .checkpoint) {

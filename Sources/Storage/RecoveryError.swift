@@ -4,7 +4,8 @@ import Base
 public enum Finding: Error, Equatable, Sendable, CustomStringConvertible {
     /// The file does not start as a file of this store does.
     case foreignFile
-    /// The file has a format number that this program does not read.
+    /// The file has a format number that this program does not read: another version wrote it, and
+    /// nothing in it is damaged. It is never quarantined.
     case format(UInt32)
     /// The file's header fails its checksum, or differs from the file's name.
     case fileHeader
@@ -29,11 +30,19 @@ public enum Finding: Error, Equatable, Sendable, CustomStringConvertible {
     /// A checkpoint without its end.
     case incompleteCheckpoint
 
+    /// Whether nothing is damaged: another version of the program is to read it.
+    public var isOtherVersion: Bool {
+        if case .format = self { return true }
+        return false
+    }
+
     /// In the operator's words.
     public var description: String {
         switch self {
         case .foreignFile: "this is no file of a Quorate journal"
-        case .format(let format): "the file has format \(format), which this program cannot read"
+        case .format(let format):
+            "another version of this program wrote the file: it has format \(format), and this one "
+                + "reads format \(SegmentFormat.format)"
         case .fileHeader: "the file's header is damaged or belongs to a file of another name"
         case .cutShort(let size): "the file ends here and was \(size) bytes long"
         case .batchHeader: "the header of a batch of records is damaged"

@@ -5,6 +5,8 @@ public struct RecoveryReport: Equatable, Sendable {
     /// The position of the checkpoint that was read, if there is one.
     public internal(set) var checkpointPosition: JournalPosition?
     public internal(set) var checkpointRecords = 0
+    /// Of the checkpoint's file.
+    public internal(set) var checkpointBytes = 0
     public internal(set) var journalRecords = 0
     /// Of batches, headers included.
     public internal(set) var bytesRead = 0

@@ -10,7 +10,7 @@ enum SegmentKind: UInt32 {
 /// The front of a segment or checkpoint file, in a block of 4,096 bytes of its own, little-endian:
 ///
 ///     0  magic    u64   "QUORATE\n"
-///     8  format   u32   2
+///     8  format   u32   3
 ///     12 kind     u32   1 journal, 2 checkpoint
 ///     16 salt     u64   a random number that the file's checksums continue from
 ///     24 position u64   of a journal's first record, or of the last that a checkpoint covers
@@ -21,15 +21,17 @@ enum SegmentKind: UInt32 {
 struct SegmentFormat: Equatable {
     static let headerBytes = 4096
     static let magic: UInt64 = 0x0A45_5441_524F_5551
-    static let format: UInt32 = 2
+    static let format: UInt32 = 3
     private static let coveredBytes = 40
     static let prepared = "prepared.segment"
+    /// Zeros that give their room to a checkpoint when the disk is full.
+    static let reserve = "reserve"
     static let unfinishedCheckpoint = "unfinished.checkpoint"
 
     var kind: SegmentKind
     var salt: UInt64
     var position: UInt64
-    /// A segment has its full size before it gets its name, so a shorter one was cut.
+    /// A segment has this size before it gets its name, so a shorter one was cut.
     var byteCount: Int
 
     var name: String {
@@ -64,9 +66,10 @@ struct SegmentFormat: Equatable {
         guard bytes.count >= end + 4, long(bytes, 0) == SegmentFormat.magic else {
             throw .foreignFile
         }
-        guard word(bytes, 8) == SegmentFormat.format else { throw .format(word(bytes, 8)) }
         let covered = UnsafeRawBufferPointer(rebasing: bytes[..<end])
-        guard CRC32C.checksum(covered) == word(bytes, end),
+        guard CRC32C.checksum(covered) == word(bytes, end) else { throw .fileHeader }
+        guard word(bytes, 8) == SegmentFormat.format else { throw .format(word(bytes, 8)) }
+        guard
             let kind = SegmentKind(rawValue: word(bytes, 12)),
             let byteCount = Int(exactly: long(bytes, 32))
         else { throw .fileHeader }

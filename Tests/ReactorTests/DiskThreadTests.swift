@@ -63,16 +63,18 @@ import Testing
         let thread = try startThread {
             guard let signals = try? Signals() else { return }
             pthread_kill(pthread_self(), SIGTERM)
-            result.first = signals.next()
-            result.second = signals.next()
+            result.taken.append(signals.next())
+            pthread_kill(pthread_self(), SIGHUP)
+            result.taken.append(signals.next())
+            for ignored in [SIGALRM, SIGPIPE, SIGIO, 40] { pthread_kill(pthread_self(), ignored) }
+            result.taken.append(signals.next())
         }
         pthread_join(thread, nil)
-        #expect(result.first == SIGTERM)
-        #expect(result.second == nil)
+        #expect(result.taken.map { $0?.number } == [SIGTERM, SIGHUP, nil])
+        #expect(result.taken.map { $0?.request } == [.stop, .nothing, nil])
     }
 
     private final class SignalResult: @unchecked Sendable {
-        var first: Int32?
-        var second: Int32?
+        var taken: [(number: Int32, request: Signals.Request)?] = []
     }
 }

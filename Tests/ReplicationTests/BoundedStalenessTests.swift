@@ -132,9 +132,9 @@ struct BoundedStalenessTests {
         let cluster = cluster()
         #expect(cluster.run(a, "SET k:1 old") == "+OK\r\n")
         cluster.lostKinds = [12]
-        cluster.step(c, .diskFull)
+        cluster.step(c, .disk(.deletions))
         #expect(cluster.run(a, "SET k:1 new") == "+OK\r\n")
-        cluster.step(c, .diskWritable)
+        cluster.step(c, .disk(.free))
         cluster.pass(milliseconds: 600)
         #expect(cluster.run(c, "GET k:1") == "$3\r\nold\r\n")
         #expect(wait(cluster, c, "GET k:1 STALENESS 500ms") == "$3\r\nnew\r\n")

@@ -107,13 +107,13 @@ struct ExchangeTests {
     @Test("what the other side refuses is offered ever more rarely")
     func refused() {
         let cluster = Cluster(2) { $0.keyspaces = [(Array("default".utf8), Self.one)] }
-        cluster.step(b, .diskFull)
+        cluster.step(b, .disk(.deletions))
         for index in 0..<2_000 { _ = cluster.run(a, "SET k\(index) v") }
         cluster.pass(milliseconds: 20_000)
         let before = cluster.counters(a).exchanges
         cluster.pass(milliseconds: 60_000)
         #expect((9...11).contains(cluster.counters(a).exchanges - before))
-        cluster.step(b, .diskWritable)
+        cluster.step(b, .disk(.free))
         cluster.pass(milliseconds: 15_000)
         #expect(held(cluster, a).count == 2_000 && held(cluster, a) == held(cluster, b))
     }

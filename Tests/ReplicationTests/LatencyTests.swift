@@ -99,7 +99,7 @@ struct LatencyTests {
         _ = cluster.run(a, "GET k")
         #expect(figures(cluster, a)?[.write].count(.unavailable) == 1)
         #expect(figures(cluster, a)?[.read].count(.unavailable) == 2)
-        cluster.step(a, .diskFull)
+        cluster.step(a, .disk(.deletions))
         _ = cluster.run(a, "SET k x")
         #expect(figures(cluster, a)?[.write].count(.refused) == 1)
     }

@@ -321,11 +321,11 @@ struct RefillTests {
     @Test("it is not whole while its disk takes nothing")
     func diskFull() throws {
         let cluster = try emptied()
-        cluster.step(a, .diskFull)
+        cluster.step(a, .disk(.deletions))
         cluster.lostKinds = []
         cluster.pass(milliseconds: 2_000)
         #expect(isRefilling(cluster, a))
-        cluster.step(a, .diskWritable)
+        cluster.step(a, .disk(.free))
         cluster.pass(milliseconds: 1_000)
         #expect(!isRefilling(cluster, a))
     }

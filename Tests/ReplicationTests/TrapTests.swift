@@ -281,29 +281,59 @@ struct TrapTests {
         let cluster = Cluster(3)
         #expect(cluster.run(a, "SET k old") == "+OK\r\n")
         #expect(cluster.run(a, "KEYSPACE CREATE m durability=memory") == "+OK\r\n")
-        for node in [b, c] { cluster.step(node, .diskFull) }
+        for node in [b, c] { cluster.step(node, .disk(.deletions)) }
         let kept = [b, c].map { cluster.journals[$0, default: []].count }
         #expect(cluster.run(b, "SET k new").hasPrefix("-DISKFULL"))
-        #expect(cluster.run(b, "DEL k").hasPrefix("-DISKFULL"))
         #expect(cluster.run(b, "GET k R ALL") == "$3\r\nold\r\n")
         #expect(cluster.run(b, "SET m:1 v") == "+OK\r\n")
         #expect(cluster.run(a, "SET l v").hasPrefix("-UNKNOWN 1 of 2"))
         #expect(cluster.run(b, "GET l R 2").hasPrefix("$"))
         let still = [b, c].map { cluster.journals[$0, default: []].count }
         #expect(still == kept)
-        cluster.step(b, .diskWritable)
+        cluster.step(b, .disk(.free))
         #expect(cluster.run(b, "SET k new") == "+OK\r\n")
         #expect(cluster.run(a, "GET k") == "$3\r\nnew\r\n")
-        cluster.step(c, .diskWritable)
+        cluster.step(c, .disk(.free))
         #expect(cluster.run(c, "GET k R ALL") == "$3\r\nnew\r\n")
+    }
+
+    @Test("13: a full disk takes deletions, on every replica, as long as there is room for them")
+    func deletionsWhenFull() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE t conflict=crdt") == "+OK\r\n")
+        #expect(cluster.run(a, "SET k old") == "+OK\r\n")
+        #expect(cluster.run(a, "SADD t:s x") == ":1\r\n")
+        for node in [a, b, c] { cluster.step(node, .disk(.deletions)) }
+        #expect(cluster.run(a, "SADD t:s y").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(a, "DEL k t:s W ALL") == ":2\r\n")
+        #expect(cluster.run(c, "EXISTS k t:s R ALL") == ":0\r\n")
+        for node in [a, b, c] { cluster.step(node, .disk(.none)) }
+        #expect(cluster.run(a, "DEL k").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(a, "GET k") == "$-1\r\n")
+        for node in [a, b, c] { cluster.step(node, .disk(.free)) }
+        #expect(cluster.run(a, "SET k new W ALL") == "+OK\r\n")
+    }
+
+    @Test("14: a disk that is behind refuses what it would have to keep, and nothing else")
+    func busyDisk() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE m durability=memory") == "+OK\r\n")
+        #expect(cluster.run(a, "SET k old") == "+OK\r\n")
+        for node in [a, b] { cluster.step(node, .disk(.busy)) }
+        #expect(cluster.run(a, "SET k new").hasPrefix("-OVERLOADED"))
+        #expect(cluster.run(a, "DEL k").hasPrefix("-OVERLOADED"))
+        #expect(cluster.run(a, "GET k R ALL") == "$3\r\nold\r\n")
+        #expect(cluster.run(a, "SET m:1 v W ALL") == "+OK\r\n")
+        for node in [a, b] { cluster.step(node, .disk(.free)) }
+        #expect(cluster.run(a, "SET k new W ALL") == "+OK\r\n")
     }
 
     @Test("13: the write that met the full disk is refused too, once every replica said so")
     func allFull() {
         let cluster = Cluster(3)
-        for node in [a, b, c] { cluster.step(node, .diskFull) }
+        for node in [a, b, c] { cluster.step(node, .disk(.deletions)) }
         #expect(cluster.run(a, "SET k v").hasPrefix("-DISKFULL"))
-        for node in [a, b, c] { cluster.step(node, .diskWritable) }
+        for node in [a, b, c] { cluster.step(node, .disk(.free)) }
         #expect(cluster.run(a, "GET k R ALL") == "$-1\r\n")
         #expect(cluster.run(a, "SET k v W ALL") == "+OK\r\n")
     }

@@ -24,6 +24,39 @@ import Testing
         #expect(try writer.receive(12) == "+OK\r\n+PONG\r\n")
     }
 
+    @Test("nothing but the writes that wait for it waits for a disk that hangs")
+    func hangingDisk() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        var configuration = plan.configuration(1)
+        configuration.limits.diskBacklogBytesMax = 256 << 10
+        let disk = try FaultyDisk(path: configuration.dataDirectory)
+        let server = try RunningServer(configuration, in: plan.directory, on: disk)
+        var client = try TestClient(port: server.clientPort)
+        try client.expect("+OK\r\n", to: "KEYSPACE CREATE m durability=memory\r\n")
+        disk.holdSyncs()
+        let value = String(repeating: "v", count: 100_000)
+        var writer = try TestClient(port: server.clientPort)
+        for key in 10..<30 {
+            try writer.send("*3\r\n$3\r\nSET\r\n$2\r\n\(key)\r\n$100000\r\n\(value)\r\n")
+        }
+        var answer = ""
+        for _ in 0..<200 where answer.isEmpty {
+            var other = try TestClient(port: server.clientPort)
+            try other.send("SET k v\r\n")
+            for _ in 0..<5 { try client.expect("+OK\r\n", to: "SET m:1 v\r\n") }
+            if try other.hasReceived() { answer = try other.receiveLine() }
+        }
+        #expect(answer.hasPrefix("-OVERLOADED"))
+        #expect(try writer.hasReceived() == false)
+        disk.releaseSyncs()
+        #expect(try writer.receiveLine() == "+OK\r\n")
+        repeat {
+            try client.send("SET k w\r\n")
+            answer = try client.receiveLine()
+        } while answer.hasPrefix("-OVERLOADED")
+        #expect(answer == "+OK\r\n")
+    }
+
     @Test("a slow disk keeps nobody from stopping the server cleanly")
     func stopsBehindSync() throws {
         let (server, disk) = try onFaultyDisk()

@@ -52,6 +52,9 @@ final class FaultyDisk: Disk, Sendable {
     func read(
         _ name: String, at offset: Int, into target: UnsafeMutableRawBufferPointer
     ) throws(DiskError) -> Int { try files.read(name, at: offset, into: target) }
+    func availableBytes() throws(DiskError) -> Int {
+        faults.withLock { $0.isFull } ? 0 : try files.availableBytes()
+    }
     func truncate(_ name: String, to size: Int) throws(DiskError) {
         try files.truncate(name, to: size)
     }

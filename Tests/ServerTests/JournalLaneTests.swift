@@ -36,6 +36,7 @@ private final class ScriptedDisk: Disk, Sendable {
         script.withLock { $0.syncs += 1 }
         try obey()
     }
+    func availableBytes() throws(DiskError) -> Int { .max }
     func truncate(_ name: String, to size: Int) throws(DiskError) { try obey() }
     func rename(_ old: String, to new: String) throws(DiskError) { try obey() }
     func remove(_ name: String) throws(DiskError) {}
@@ -107,13 +108,43 @@ private final class ScriptedDisk: Disk, Sendable {
         #expect(disk.script.withLock { $0.writes + $0.syncs } == operations)
     }
 
+    @Test("what is due and cannot start wakes nobody: something else will call")
+    func dueWithoutRoom() throws {
+        let disk = ScriptedDisk()
+        disk.refuse(.full("journal"))
+        var lane = try lane(on: disk)
+        while try lane.waitForJob() {}
+        lane.startJob(now: 10)
+        _ = try lane.waitForJob()
+        append(&lane, isGate: false)
+        lane.sync(by: 500)
+        let before = lane.nextDeadline(after: 20)
+        #expect(before == 500)
+        lane.startJob(now: 500)
+        let after = lane.nextDeadline(after: 500)
+        #expect(after == lane.retryAt)
+    }
+
+    @Test("while the disk is busy no deadline counts: its outcome calls")
+    func dueBehindJob() throws {
+        let disk = ScriptedDisk()
+        var lane = try lane(on: disk)
+        while try lane.waitForJob() {}
+        append(&lane, isGate: true)
+        lane.startJob(now: 1)
+        append(&lane, isGate: false)
+        lane.sync(by: 500)
+        let due = lane.nextDeadline(after: 1)
+        #expect(due == nil)
+    }
+
     @Test("a full disk is no failure: it is tried again, once a second, until there is room")
     func fullDisk() throws {
         let disk = ScriptedDisk()
         disk.refuse(.full("journal"))
         var lane = try lane(on: disk)
         while try lane.waitForJob() {}
-        let isFull = lane.journal.isFull
+        let isFull = lane.journal.room == .none
         #expect(isFull)
         lane.startJob(now: 10)
         _ = try lane.waitForJob()
@@ -122,7 +153,7 @@ private final class ScriptedDisk: Disk, Sendable {
         disk.refuse(nil)
         lane.startJob(now: 1_000_000_010)
         while try lane.waitForJob() {}
-        let stillFull = lane.journal.isFull
+        let stillFull = lane.journal.room != .free
         #expect(!stillFull)
         append(&lane, isGate: true)
         while try lane.waitForJob() {}

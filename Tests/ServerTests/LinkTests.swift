@@ -19,6 +19,56 @@ import Testing
         return try RunningServer(configuration, in: plan.directory)
     }
 
+    @Test("a member whose host has no address keeps no node from starting, and is looked up again")
+    func unknownHost() throws {
+        var plan = try ClusterPlan(nodes: 2)
+        let own = plan.members[1]
+        let other = ClusterMember(
+            member: plan.members[0].member, host: "no-such-host.invalid",
+            clientPort: plan.members[0].clientPort, linkPort: plan.members[0].linkPort)
+        plan.members = [other, own]
+        let path = plan.directory.inner("log")
+        let server = try RunningServer(
+            plan.configuration(2), in: plan.directory, log: Log(creating: path))
+        var client = try TestClient(port: server.clientPort)
+        try client.expect("+PONG\r\n", to: "PING\r\n")
+        let deadline = SystemClock.monotonic() + 20_000_000_000
+        while !Log.text(of: path).contains("no-such-host.invalid"),
+            SystemClock.monotonic() < deadline
+        {
+            try client.expect("+PONG\r\n", to: "PING\r\n")
+        }
+        #expect(Log.text(of: path).contains("no link to node 1, calling again: host no-such-host"))
+    }
+
+    @Test("two listeners that would be in each other's way are refused before any is opened")
+    func ownPorts() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        let cases: [(inout Server.Configuration) -> Void] = [
+            { $0.linkPort = $0.clientPort }, { $0.metricsPort = $0.clientPort },
+            { $0.metricsPort = $0.linkPort },
+            {
+                $0.linkPort = $0.clientPort
+                $0.clientHost = "0.0.0.0"
+            },
+            {
+                $0.linkPort = $0.clientPort
+                $0.clientHost = "localhost"
+            },
+        ]
+        for change in cases {
+            var configuration = plan.configuration(1)
+            change(&configuration)
+            let error = #expect(throws: ServerError.self) {
+                _ = try RunningServer(configuration, in: plan.directory)
+            }
+            guard case .configuration? = error else {
+                Issue.record("\(String(describing: error))")
+                continue
+            }
+        }
+    }
+
     private static let giantFrame: [UInt8] =
         Hello.magic + [0xFF, 0xFF, 0xFF, 0x7F, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 64)
 

@@ -147,7 +147,7 @@ private func withBytes<Result>(
     @Test("calls back off to at most three seconds, and never below 25 ms")
     func backOff() throws {
         var neighbour = Neighbour(
-            node: NodeID(2), address: try .init(host: "127.0.0.1", port: 1), isCalled: true)
+            node: NodeID(2), host: "127.0.0.1", port: 1, isCalled: true)
         var random = PRNG(seed: 3)
         for failure in 0..<100 {
             neighbour.backOff(now: 5, random: &random)

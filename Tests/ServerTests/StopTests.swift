@@ -49,7 +49,7 @@ import Testing
     func checkpointOverLives() throws {
         let plan = try ClusterPlan(nodes: 1)
         var configuration = plan.configuration(1)
-        configuration.limits.checkpointAfterBytes = 8 << 20
+        configuration.limits.checkpointAfterBytes = 7 << 20
         for life in 1...3 {
             let server = try RunningServer(configuration, in: plan.directory)
             var client = try TestClient(port: server.clientPort)

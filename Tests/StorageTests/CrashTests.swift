@@ -8,7 +8,7 @@ import Testing
     func lives() throws {
         var dropped = 0
         var checkpoints = 0
-        for seed in UInt64(1)...300 {
+        for seed in UInt64(1)...600 {
             var prng = PRNG(seed: seed)
             var world = World(seed: seed)
             for life in 0..<5 {
@@ -46,7 +46,7 @@ import Testing
                 if let job = world.journal.nextJob(flush: prng.below(3) > 0) { world.run(job) }
             }
         }
-        world.disk.operationsUntilPowerCut = prng.below(12)
+        world.disk.operationsUntilPowerCut = prng.below(16)
         world.settle()
     }
 

@@ -39,10 +39,12 @@ import Testing
 
     private func mutated(_ original: [UInt8], _ prng: inout PRNG) -> [UInt8] {
         var bytes = original
-        // Most mutations aim at the first bytes of a block, where the headers are.
+        // Most mutations aim at the first bytes of a sector, where the headers are.
         func place() -> Int {
             if prng.below(4) == 0 { return prng.below(bytes.count) }
-            return min(bytes.count - 1, prng.below(5) * 4096 + prng.below(64))
+            return min(
+                bytes.count - 1,
+                (prng.below(2) == 0 ? 0 : 4096 + prng.below(16) * 512) + prng.below(64))
         }
         for _ in 0...prng.below(4) where !bytes.isEmpty {
             switch prng.below(5) {

@@ -35,10 +35,35 @@ import Testing
         }
         for bit in 0..<36 * 8 {
             disk.flip("identity", bit: bit)
-            #expect(throws: IdentityError.damaged("identity")) { try claim(disk, at: 1000) }
+            if 64..<96 ~= bit {
+                let format: UInt32 = 2 ^ 1 << UInt32(bit - 64)
+                #expect(throws: IdentityError.otherFormat("identity", format)) {
+                    try claim(disk, at: 1000)
+                }
+            } else {
+                #expect(throws: IdentityError.damaged("identity")) { try claim(disk, at: 1000) }
+            }
             disk.flip("identity", bit: bit)
         }
         #expect(try claim(disk, at: 1000) == 1000 + 1_024)
+    }
+
+    @Test("a start needs no room on the disk, and takes no epoch twice there either")
+    func fullDisk() throws {
+        for seed in UInt64(1)...100 {
+            let disk = SimulatedDisk(prng: PRNG(seed: seed))
+            var last = try claim(disk, at: 1)
+            disk.faults.capacityBytes = disk.usedBytes
+            for cut in 0..<4 {
+                disk.operationsUntilPowerCut = cut
+                if let epoch = try? claim(disk, at: 1) {
+                    #expect(epoch > last)
+                    last = epoch
+                }
+                disk.crash()
+            }
+            #expect(try claim(disk, at: 1) > last, "seed \(seed)")
+        }
     }
 
     @Test("records without an identity are refused: an epoch could be used twice")

@@ -115,11 +115,11 @@ import Testing
         var world = World()
         world.disk.faults.capacityBytes = 100 * 1024
         var number = 0
-        while !world.journal.isFull, number < 100 {
+        while world.journal.room == .free, number < 100 {
             world.sync([payload(number, count: 3000)])
             number += 1
         }
-        #expect(world.journal.isFull == true)
+        #expect(world.journal.room == .deletions)
         #expect(number > 10)
         #expect(world.journal.failure == nil)
         #expect(world.journal.durablePosition == UInt64(number), "all that was accepted fits")
@@ -131,7 +131,7 @@ import Testing
         #expect(idle3?.operations.count == nil, "the caller paces the retries")
         world.journal.retryPreparing()
         world.settle()
-        #expect(world.journal.isFull == false)
+        #expect(world.journal.room == .free)
         world.sync([[1]])
         #expect(try Recovered(world.disk).payloads == world.accepted)
     }

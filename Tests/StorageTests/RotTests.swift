@@ -1,4 +1,5 @@
 import Base
+import Coding
 import Simulator
 import Storage
 import Testing
@@ -12,7 +13,7 @@ import Testing
         for last in lasts {
             var world = World()
             world.sync([payload(2, count: 90), last])
-            let extents = [0..<44, 4096..<4096 + 44 + 90, 8192..<8192 + 44 + last.count]
+            let extents = [0..<44, 4096..<4096 + 44 + 90, 4608..<4608 + 44 + last.count]
             for extent in extents {
                 for bit in extent.lowerBound * 8..<extent.upperBound * 8 {
                     world.disk.flip(RotTests.first, bit: bit)
@@ -29,9 +30,9 @@ import Testing
     func named() {
         var world = World()
         world.sync([[1], [2], [3]])
-        world.disk.flip(RotTests.first, bit: (8192 + 44) * 8)
+        world.disk.flip(RotTests.first, bit: (4608 + 44) * 8)
         let expected = Damage(
-            file: RotTests.first, offset: 8192, byteCount: 4096, finding: .batchBody)
+            file: RotTests.first, offset: 4608, byteCount: 512, finding: .batchBody)
         #expect(Recovered(trying: world.disk).error == .damaged(expected))
     }
 
@@ -41,11 +42,11 @@ import Testing
         world.sync([[1], [2], [3]])
         var content = try #require(world.disk.content(of: RotTests.first))
         let whole = content
-        for offset in 8192..<8704 { content[offset] = 0 }
+        for offset in 4608..<5120 { content[offset] = 0 }
         world.disk.place(RotTests.first, content)
         #expect(Recovered(trying: world.disk).finding == .zeros)
         content = whole
-        for offset in 12288..<12800 { content[offset] = 0 }
+        for offset in 5120..<5632 { content[offset] = 0 }
         world.disk.place(RotTests.first, content)
         #expect(try Recovered(world.disk).payloads == [[1], [2]])
         for offset in 4096..<4608 { content[offset] = 0 }
@@ -58,7 +59,7 @@ import Testing
         var world = World()
         world.sync([[1], payload(1, count: 2000)])
         var content = try #require(world.disk.content(of: RotTests.first))
-        for offset in 9216..<9728 { content[offset] = 0 }
+        for offset in 5632..<6144 { content[offset] = 0 }
         world.disk.place(RotTests.first, content)
         let recovered = try world.restart(salt: 2)
         #expect(recovered.payloads == [[1]])
@@ -88,9 +89,18 @@ import Testing
             return
         }
         var content = try #require(world.disk.content(of: names[2]))
-        content[8] = 3
+        content[8] = 9
         world.disk.place(names[2], content)
-        #expect(Recovered(trying: world.disk).finding == .format(3))
+        #expect(Recovered(trying: world.disk).finding == .fileHeader)
+        let checksum = content.withUnsafeBytes {
+            CRC32C.checksum(UnsafeRawBufferPointer(rebasing: $0[..<40]))
+        }
+        withUnsafeBytes(of: checksum.littleEndian) { content.replaceSubrange(40..<44, with: $0) }
+        world.disk.place(names[2], content)
+        #expect(Recovered(trying: world.disk).finding == .format(9))
+        #expect(
+            Recovered(trying: world.disk, .quarantine).finding == .format(9),
+            "what another version wrote is never left out")
         content[0] = 0
         world.disk.place(names[2], content)
         #expect(Recovered(trying: world.disk).finding == .foreignFile)
@@ -100,12 +110,12 @@ import Testing
     func quarantine() throws {
         var world = World()
         world.sync([[1], [2], [3]])
-        world.disk.flip(RotTests.first, bit: (8192 + 44) * 8)
+        world.disk.flip(RotTests.first, bit: (4608 + 44) * 8)
         let recovered = try Recovered(world.disk, .quarantine)
         #expect(recovered.payloads == [[1], [3]])
-        #expect(recovered.report.quarantined.map(\.offset) == [8192])
-        let copy = "quarantine-\(RotTests.first)-0000000000002000"
-        #expect(world.disk.content(of: copy)?.count == 4096)
+        #expect(recovered.report.quarantined.map(\.offset) == [4608])
+        let copy = "quarantine-\(RotTests.first)-0000000000001200"
+        #expect(world.disk.content(of: copy)?.count == 512)
         world.disk.flip(RotTests.first, bit: 4096 * 8)
         #expect(try Recovered(world.disk, .quarantine).payloads == [[3]])
     }
@@ -130,10 +140,10 @@ import Testing
         other.sync([[1], [2], [3], [4]])
         let foreign = try #require(other.disk.content(of: RotTests.first))
         var world = World(seed: 1)
-        let inner = [UInt8](repeating: 9, count: 4096 - 44) + foreign[16384..<16384 + 48]
+        let inner = [UInt8](repeating: 9, count: 512 - 44) + foreign[5632..<5632 + 48]
         world.sync([[1], inner])
         var content = try #require(world.disk.content(of: RotTests.first))
-        for offset in 8192..<8704 { content[offset] = 0 }
+        for offset in 4608..<5120 { content[offset] = 0 }
         world.disk.place(RotTests.first, content)
         #expect(try Recovered(world.disk).payloads == [[1]])
     }
