@@ -48,7 +48,8 @@ extension Server {
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
         try tendStop()
         assert(
-            isPressed || ending != nil || nextDeadline.map { $0 == 0 || $0 > now.monotonic } ?? true,
+            isPressed || ending != nil
+                || nextDeadline.map { $0 == 0 || $0 > now.monotonic } ?? true,
             "what was due has been done, or the loop never sleeps")
     }
 
