@@ -143,7 +143,7 @@ extension Journal {
         guard let position = checkpoint?.position else { return }
         growth.checkpointBytes = checkpoint?.offset ?? 0
         checkpoint = nil
-        space.isRefused = false
+        space.isRetrying = space.isRefused
         space.rollsOver = false
         counters.checkpointsFinished += 1
         if let older = checkpointPosition, older != position {

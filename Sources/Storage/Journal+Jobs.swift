@@ -61,12 +61,15 @@ extension Journal {
         case .preparing(let bytes):
             space.prepared += bytes
             counters.syncs += 1
-            if space.isPrepared { counters.segmentsPrepared += 1 }
+            if space.isPrepared {
+                counters.segmentsPrepared += 1
+                (space.isRefused, space.isRetrying) = (false, false)
+            }
         case .reserving(let isHeld): space.holdsReserve = isHeld
         case .removing:
             removable.removeFirst()
             counters.segmentsRemoved += 1
-            space.isRefused = false
+            space.isRetrying = space.isRefused
         case .checkpoint(let step): checkpointAdvanced(step)
         }
     }
@@ -74,7 +77,7 @@ extension Journal {
     private mutating func failed(_ job: Job, _ error: DiskError) {
         switch (job, error) {
         case (.preparing, .full):
-            space.isRefused = true
+            (space.isRefused, space.isRetrying) = (true, false)
             counters.preparationsRefused += 1
             // Nothing to roll over into: the checkpoint frees what it can.
             if space.prepared == 0 { space.rollsOver = false }
@@ -170,7 +173,8 @@ extension Journal {
     /// nothing could be written, or the checkpoint would free nothing.
     private mutating func preparingJob() -> DiskJob? {
         let isNeeded = space.prepared == 0 && (space.rollsOver || space.isExhausted)
-        guard !space.isPrepared, !space.isRefused || space.rollsOver && isNeeded else { return nil }
+        let mayTry = !space.isRefused || space.isRetrying || space.rollsOver && isNeeded
+        guard !space.isPrepared, mayTry else { return nil }
         let usual = min(1 << 20, limits.segmentBytes / 2)
         let piece = isNeeded
             ? max(limits.checkpointReserveBytes / 4, 8 << 10)
@@ -200,13 +204,13 @@ extension Journal {
             inFlight = .reserving(false)
             return DiskJob(operations: [.remove(name), .syncDirectory])
         }
-        guard space.isPrepared, checkpoint == nil, !lacksRoom, !space.isReserveRefused else {
+        guard !space.isExhausted, checkpoint == nil, !lacksRoom, !space.isReserveRefused else {
             return nil
         }
         inFlight = .reserving(true)
         let bytes = limits.checkpointReserveBytes
         return DiskJob(operations: [
-            .needRoom(name, bytes: bytes), .create(name, size: bytes), .sync(name),
+            .needRoom(name, bytes: 2 * bytes), .create(name, size: bytes), .sync(name),
         ])
     }
 

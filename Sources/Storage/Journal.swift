@@ -144,7 +144,7 @@ public struct Journal: ~Copyable {
 
     /// Lets the next jobs try again to extend the next segment after the disk had been full.
     public mutating func retryPreparing() {
-        space.isRefused = false
+        space.isRetrying = space.isRefused
         space.isReserveRefused = false
     }
 

@@ -9,8 +9,10 @@ struct SegmentSpace {
     var size: Int
     /// How many bytes of the next segment exist as zeros.
     var prepared = 0
-    /// The disk was full when the next segment was extended last.
+    /// The disk was full when the next segment was extended last, and it is not whole since.
     var isRefused = false
+    /// It is tried again all the same.
+    var isRetrying = false
     /// The next batch opens a segment, so that the checkpoint under way covers all of those before.
     var rollsOver = false
     /// The file `reserve` exists.
