@@ -27,6 +27,7 @@ public enum CommandName: UInt8, CaseIterable, Sendable {
     case ttl, pttl, expire, pexpire, expireat, pexpireat, expiretime, pexpiretime, persist
     // Quorate's own
     case qget, qset, qdel, qflag, qbound, keyspace, consistency, receipt, session
+    case idempotency
 
     /// The command's name in lower case.
     public var text: StaticString { CommandTable.description(of: self).text }

@@ -236,6 +236,10 @@ extension CommandTable {
                 | INCR key n | DECR key n | RIGHTS key | GRANT key n NODE id
                 """),
         .init(
+            name: .idempotency, text: "idempotency", arity: -4,
+            flags: [.write, .denyOOM], keys: .none, group: .quorate,
+            summary: "Executes a command of one key once, however often it is sent: id command …"),
+        .init(
             name: .keyspace, text: "keyspace", arity: -2,
             flags: [.admin], keys: .none, group: .quorate,
             summary: "Creates, lists, alters and drops keyspaces."),

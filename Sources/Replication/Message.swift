@@ -88,6 +88,8 @@ enum Message {
     case handOff(UInt64, Record)
     /// What sessions and bounded staleness need.
     case session(SessionMessage)
+    /// What requests with an id need.
+    case request(RequestMessage)
     /// What the sender has promised for tombstone collection.
     case promises(PromiseMessage)
 
@@ -156,8 +158,20 @@ enum Message {
         case Message.hintKind: self = .hint(number, try Hinted(flag, reader.rest()))
         case Message.handOffKind: self = .handOff(number, try Message.record(reader.rest()))
         case Message.knownLifeKind: self = try Message.knownLife(number, &reader)
-        case SessionMessage.kinds: self = .session(try SessionMessage(kind, flag, number, &reader))
-        default: self = .promises(try PromiseMessage(kind, flag, &reader))
+        default: self = try Message.machine(kind, flag, number, &reader)
+        }
+    }
+
+    /// The messages that have a type of their own.
+    private static func machine(
+        _ kind: UInt8, _ flag: UInt8, _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        switch kind {
+        case SessionMessage.kinds:
+            return .session(try SessionMessage(kind, flag, number, &reader))
+        case RequestMessage.kinds:
+            return .request(try RequestMessage(kind, flag, number, &reader))
+        default: return .promises(try PromiseMessage(kind, flag, &reader))
         }
     }
 

@@ -213,6 +213,7 @@ extension Node {
             }
             bytes.withUnsafeBytes { send(to: node, kind: 6, number: number, $0, &effects) }
         case .gather(let id, let part): gathered(id, part, takeBack(start, &effects), &effects)
+        case .request(let id): finishOnce(id, takeBack(start, &effects), &effects)
         case .nobody: effects.bytes.truncate(to: start)
         }
     }

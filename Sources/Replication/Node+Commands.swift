@@ -27,7 +27,7 @@ extension Node {
 
     /// What a record cannot hold no command may ask for, be it only to find nothing: another node
     /// would take the message for malformed.
-    private func checkKeys(of name: CommandName) throws(CommandError) {
+    func checkKeys(of name: CommandName) throws(CommandError) {
         for index in CommandTable.description(of: name).keyIndices(in: request)
         where !(1...Record.keyBytesMax ~= request[index].count) {
             throw .invalidKey
@@ -67,6 +67,7 @@ extension Node {
         case .cluster where request.count == 3 && request.matches(1, "READMIT"):
             changeMember({ .readmit($0) }, target, &effects)
         case .session: try session(target, &effects)
+        case .idempotency: runOnce(target, &effects)
         case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,
             .info, .command, .config, .time, .dbsize, .debug, .wait, .cluster, .scan, .keys:
             try introspect(name, target, &effects)

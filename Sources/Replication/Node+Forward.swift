@@ -67,6 +67,16 @@ extension Node {
             return fail(
                 target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)
         }
+        forward(
+            command, to: node, location, timeoutMilliseconds: timeoutMilliseconds, target,
+            &effects)
+    }
+
+    /// Has a node execute a command of one key and answer for this one.
+    mutating func forward(
+        _ command: UnsafeRawBufferPointer, to node: NodeID, _ location: KeyLocation,
+        timeoutMilliseconds: UInt32, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
         guard forwards.room(for: location.keyspace) > 0 else {
             return overload(.forward, location.keyspace, target, &effects)
         }

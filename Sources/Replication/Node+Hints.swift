@@ -351,10 +351,10 @@ extension Node {
 
     /// Writes the next hint as `exportState` writes records.
     ///
-    /// - Returns: the next cursor, or nil when all has been written.
+    /// - Returns: the next cursor; behind the last hint, where requests with an id begin.
     func exportHint(from cursor: UInt64, into buffer: inout ByteBuffer) -> UInt64? {
         let index = Int(cursor >> 1 & 0x7F)
-        guard index < hints.count else { return nil }
+        guard index < hints.count else { return Node.requestCursorMark }
         guard let (number, hint) = hints[index].first(from: cursor >> 8) else {
             return UInt64(index + 1) << 1 | 1
         }

@@ -56,6 +56,8 @@ extension Node {
         gathers.checkInvariants()
         forwards.checkInvariants()
         administrations.checkInvariants()
+        requestIDs.claims.checkInvariants()
+        requestIDs.ledger.checkInvariants()
         for slot in 0..<writes.indexEnd {
             guard let id = writes.id(at: slot), let write = writes[id] else { continue }
             precondition(write.tally.outstanding.count > 0, "a write that waits for nobody is over")
@@ -115,6 +117,12 @@ extension Node {
         }
         for slot in 0..<administrations.indexEnd {
             guard let id = administrations.id(at: slot), let one = administrations[id] else {
+                continue
+            }
+            targets.append(one.head.target)
+        }
+        for slot in 0..<requestIDs.claims.indexEnd {
+            guard let id = requestIDs.claims.id(at: slot), let one = requestIDs.claims[id] else {
                 continue
             }
             targets.append(one.head.target)

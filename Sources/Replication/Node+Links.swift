@@ -89,6 +89,7 @@ extension Node {
         for slot in 0..<administrations.indexEnd {
             if let id = administrations.id(at: slot) { administrationLost(id, index, &effects) }
         }
+        claimsLost(node, &effects)
     }
 
     /// Whether requests can go to a node right now. A cut that is silent counts once the members
@@ -191,7 +192,7 @@ extension Node {
         case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
         case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
-            .surveyed, .knownLife, .latestStamp, .latestStampTold, .session, .promises:
+            .surveyed, .knownLife, .latestStamp, .latestStampTold, .session, .promises, .request:
             try handleAdministration(message, from: node, &effects)
         }
     }
@@ -213,6 +214,7 @@ extension Node {
         case .knownLife(let life): heardOfLife(life, &effects)
         case .promises(let message): heardPromises(message, from: node, &effects)
         case .session(let message): try take(message, from: node, &effects)
+        case .request(let message): take(message, from: node, &effects)
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
@@ -250,6 +252,7 @@ extension Node {
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)
+        tendRequestIDs(&effects)
         if isRefilling { tendRefill(&effects) }
     }
 

@@ -263,6 +263,8 @@ enum JournalKind: UInt8 {
     case collection = 9
     /// Of an n (1), up to which stamps everything was dropped, as `RangeStamps` are encoded.
     case dropped = 10
+    /// A claim or the outcome of a request with an id, as `Node+RequestIDs` writes them.
+    case request = 11
 }
 
 // Recovery and checkpoints.
@@ -304,7 +306,9 @@ extension Node {
             try restoreDropped(&dropped)
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
+        case .request: return try restoreRequest(rest)
         }
+        restoredEffect()
     }
 
     /// Merges without asking the clock: what this node wrote under a wrong clock is still its
@@ -349,6 +353,10 @@ extension Node {
         }
         var next: UInt64? = cursor ?? 0
         while let place = next, buffer.count < bytesMax {
+            guard place & 0xFF != Node.requestCursorMark else {
+                next = exportRequest(from: place, into: &buffer)
+                continue
+            }
             guard !Node.isHintCursor(place) else {
                 next = exportHint(from: place, into: &buffer)
                 continue

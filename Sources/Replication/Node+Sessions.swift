@@ -36,6 +36,8 @@ extension Node {
             let index = Int(connection.rawValue)
             return sessions[index].serial == serial ? index : nil
         case .gather(let id, _): return gathers[id].flatMap { sessionIndex(of: $0.head.target) }
+        case .request(let id):
+            return requestIDs.claims[id].flatMap { sessionIndex(of: $0.head.target) }
         case .node, .nobody: return nil
         }
     }

@@ -353,21 +353,25 @@ extension Node {
         putState(execution.held, grownBy: growth, command.location, key)
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
-            return finishAlone(execution.wholeReply, keyspace, target, &effects)
+            let reply = execution.wholeReply
+            _ = noteExecuted(target, delta.dot, .encoded(reply), &effects)
+            return finishAlone(reply, keyspace, target, &effects)
         }
         let reply = execution.wholeReply
         let id = startWrite(command, writes, delta.dot, reply, target)
         self.writes[id]?.context = context
         if n > 1 { self.writes[id]?.typedKey = Array(key) }
-        let needsSync = writes.durableWriteQuorum > 0
+        let executed = noteExecuted(target, delta.dot, .encoded(reply), &effects)
+        let needsSync = writes.durableWriteQuorum > 0 || executed != nil
         // The next life of this node takes over the rights that its journal has left, so nobody
         // may acknowledge that some were used before the journal says so.
-        let isKeptFirst = command.name == .qbound
+        let isKeptFirst = command.name == .qbound || executed != nil
         if isKeptFirst {
             keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
         }
         sendDelta(record.bytes, id, address.range, needsSync, &effects)
         if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
+        if let executed { announce(executed, &effects) }
         if isKeptFirst { return }
         keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
     }

@@ -59,19 +59,28 @@ extension Node {
         if n == 1 && durability == .memory {
             ledger.answeredNow(keyspace, .write)
             noteLocalWrite(intent, dot, location, target)
+            _ = noteExecuted(target, dot, intent.success, &effects)
             reply(intent.success, target, &effects)
             return
         }
         let id = startWrite(intent, dot, location, n, target)
-        if n > 1 {
-            if intent.derivedFrom == nil,
-                catalog.active[keyspace].settings.conflict == .lww {
-                writes[id]?.record = Array(record.bytes)
-            }
-            sendReplicas(record, id, address.range, n, needsSync, &effects)
-            refuseUnreachable(id, address.range, n, &effects)
-        }
+        let executed = noteExecuted(target, dot, intent.success, &effects)
+        if executed != nil { keep(record, durability, synced: true, token: id, &effects) }
+        spread(record, id, mayRestamp: intent.derivedFrom == nil, &effects)
+        if let executed { return announce(executed, &effects) }
         keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+
+    private mutating func spread(
+        _ record: Record, _ id: OperationID, mayRestamp: Bool, _ effects: inout Effects
+    ) {
+        guard let write = writes[id], write.primaries > 1 else { return }
+        if mayRestamp, catalog.active[write.keyspace].settings.conflict == .lww {
+            writes[id]?.record = Array(record.bytes)
+        }
+        let needsSync = write.tally.durableWriteQuorum > 0
+        sendReplicas(record, id, write.range, write.primaries, needsSync, &effects)
+        refuseUnreachable(id, write.range, write.primaries, &effects)
     }
 
     /// Whether a write leaves nothing of what is there, seen or not by whoever asked for it.
@@ -87,6 +96,8 @@ extension Node {
         let keyspace = location.keyspace
         let durability = catalog.active[keyspace].settings.durability
         removeStored(intent.key, keyspace)
+        let removal = Dot(identity: identity, stamp: clock.last.next)
+        _ = noteExecuted(target, removal, intent.success, &effects)
         guard durability == .fsync else {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }

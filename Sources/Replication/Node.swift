@@ -113,6 +113,8 @@ public struct Node: ~Copyable {
     var gathers: Slab<GatherOperation>
     var forwards: Slab<ForwardOperation>
     var administrations: Slab<AdministrationOperation>
+    /// Requests that take effect once, however often they are sent.
+    var requestIDs: RequestIDs
 
     /// When this step happens.
     var now: Instant
@@ -179,6 +181,7 @@ public struct Node: ~Copyable {
         forwards = Slab(kind: .forward, capacity: limit)
         administrations = Slab(kind: .administration, capacity: 1_024)
         memory = MemoryAccount(bytesMax: configuration.memoryBytesMax)
+        requestIDs = RequestIDs(bytesMax: configuration.requestIDBytesMax, claimsMax: limit)
         defineConfiguredKeyspaces()
     }
 

@@ -58,6 +58,8 @@ public struct NodeConfiguration: Sendable {
     public var collectionMilliseconds: UInt64 = 10_000
     /// What replayed hints may take of each link.
     public var hintBytesPerSecond = 8 << 20
+    /// Bytes that the ids and outcomes of requests may take; a request with one more id is refused.
+    public var requestIDBytesMax = 64 << 20
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 
@@ -118,6 +120,8 @@ public struct NodeConfiguration: Sendable {
         case coveredBlindly
         /// What was written before a keyspace was emptied stays in states that are newer.
         case statesNotTruncated
+        /// Replicas forget which requests with an id they heard of.
+        case requestIDForgotten
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
     }

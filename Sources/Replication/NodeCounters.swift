@@ -35,6 +35,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var overruledAhead = 0
     /// Times that the wall clock went back and the node took a new identity.
     public var identitiesRenewed = 0
+    /// Requests with an id that were answered by the outcome of an earlier time.
+    public var requestsRepeated = 0
     public var malformedMessages = 0
     public var lateAnswers = 0
     /// Writes stamped anew because a replica had a later one already.
@@ -147,6 +149,7 @@ public struct NodeCounters: Equatable, Sendable {
         ("refused_ahead", \.refusedAhead),
         ("overruled_ahead", \.overruledAhead),
         ("identities_renewed", \.identitiesRenewed),
+        ("requests_repeated", \.requestsRepeated),
         ("malformed_messages", \.malformedMessages),
         ("late_answers", \.lateAnswers),
         ("restamped", \.restamped),

@@ -111,6 +111,9 @@ extension Node {
             let index = Int(connection.rawValue)
             guard sessions[index].serial == serial else { return }
             sessions[index].lastReceipt = receipt
+        case .request(let id):
+            if let claim = requestIDs.claims[id] { tell(receipt, claim.head.target, &effects) }
+            return
         case .node, .gather, .nobody: return
         }
         guard client.dialect == .resp3 else { return }

@@ -192,6 +192,8 @@ enum ReplyTarget {
     case node(NodeID, UInt64)
     /// Into a request that has several keys, as its part with this index.
     case gather(OperationID, Int)
+    /// To whoever sent the request with an id that is being executed.
+    case request(OperationID)
     /// Nowhere: work of the node's own.
     case nobody
 }

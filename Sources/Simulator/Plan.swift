@@ -219,6 +219,12 @@ struct Plan {
             + 12 * diskLatency
     }
 
+    /// Whether a node may forget what it had made durable.
+    var mayLoseDisks: Bool {
+        let losses: [FaultKind] = [.rot, .restore, .wipe]
+        return hasRelic || losses.contains { mean(of: $0) != nil }
+    }
+
     var mayJumpClocks: Bool { mean(of: .clockJump) != nil }
 
     func mean(of kind: FaultKind) -> UInt64? { faultMeans[kind.rawValue] }

@@ -68,6 +68,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case behindKeepsAll = "old-disk-keeps-all"
     /// Contexts forget ended lives although some replica may hold what they removed.
     case compactedUnsettled = "compacted-unsettled"
+    /// Replicas forget which requests with an id they heard of.
+    case requestIDForgotten = "request-id-forgotten"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
 }

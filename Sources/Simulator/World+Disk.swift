@@ -261,6 +261,7 @@ extension World {
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
         case .compactedUnsettled: .compactedUnsettled
+        case .requestIDForgotten: .requestIDForgotten
         case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }

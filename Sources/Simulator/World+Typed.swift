@@ -22,6 +22,7 @@ extension World {
         let role = role(key)
         let draw = clients[index].random.below(1_000)
         if role == .mixed { return makeAnything(index, key) }
+        if !clients[index].usesSessions, sendAgain(index) { return }
         if role == .bounded { return draw < 300 ? readTyped(index, key) : bound(index, key) }
         if draw < 40 {
             readSeveralTyped(index, role)
@@ -136,10 +137,40 @@ extension World {
             let isOrdered = history.replicas(of: key).contains(clients[index].machine)
             let connection = clients[index].generation
             put.push = isOrdered ? .init(isLeft: isLeft, connection: connection) : nil
-            change(
+            changeOnce(
                 index, key, .change, put, words(isLeft ? "LPUSH" : "RPUSH") + name + [element])
         case .counter, .bounded, .mixed: break
         }
+    }
+
+    /// Sends a request with an id again whose outcome is unknown, through whichever node.
+    ///
+    /// - Returns: false when there is none.
+    private func sendAgain(_ index: Int) -> Bool {
+        guard !repeats.waiting.isEmpty, clients[index].random.below(2) == 0 else { return false }
+        let number = clients[index].random.below(repeats.waiting.count)
+        let operation = repeats.waiting.remove(at: number)
+        guard let (question, command) = repeats.requests[operation] else { return false }
+        counters.requestsRepeated += 1
+        repeats.sentAgain.insert(operation)
+        history.operations[operation].outcome = .pending
+        ask(index, .typed(question), [operation], command)
+        return true
+    }
+
+    /// Gives some requests an id, where every restart remembers it.
+    private func changeOnce(
+        _ index: Int, _ key: Int, _ question: TypedQuestion, _ put: TypedChange,
+        _ command: [[UInt8]]
+    ) {
+        let mayForget = keyspace(of: key).durability == .memory || plan.mayLoseDisks
+        guard !isLive, !mayForget, !clients[index].usesSessions,
+            clients[index].random.below(2) == 0
+        else { return change(index, key, question, put, command) }
+        let write = operation(.write, key, level: keyspace(of: key).w, change: put)
+        let whole = words("IDEMPOTENCY", "i\(write)") + command
+        repeats.requests[write] = (question, whole)
+        ask(index, .typed(question), [write], whole)
     }
 
     private func increment(_ index: Int, _ key: Int) {
@@ -152,13 +183,13 @@ extension World {
         switch role(key) {
         case .hash:
             let command = words("HINCRBY") + name + words("c") + amount
-            change(index, key, .increment(bit: bit), put, command)
+            changeOnce(index, key, .increment(bit: bit), put, command)
         case .sortedSet:
             let command = words("ZINCRBY") + name + amount + words("c")
-            change(index, key, .increment(bit: bit), put, command)
+            changeOnce(index, key, .increment(bit: bit), put, command)
         default:
             let command = bit == 0 ? words("INCR") + name : words("INCRBY") + name + amount
-            change(index, key, .increment(bit: bit), put, command)
+            changeOnce(index, key, .increment(bit: bit), put, command)
         }
     }
 

@@ -51,8 +51,18 @@ final class World {
     var transcript: [String]?
     var repairsBefore = 0
     var hintWaits = 0
+    /// Requests with an id, and those to send again.
+    var repeats = Repeats()
     /// A disk was lost with hints on it.
     var areHintsLost = false
+
+    /// Requests with an id, by operation of the history.
+    struct Repeats {
+        var requests: [Int: (TypedQuestion, [[UInt8]])] = [:]
+        /// Of unknown outcome.
+        var waiting: [Int] = []
+        var sentAgain: Set<Int> = []
+    }
 
     /// A run that needs more than this does not come to an end.
     private static let eventsMax = 2_000_000
@@ -215,6 +225,8 @@ struct WorldCounters {
     var stalled = 0
     var siblingReads = 0
     var typedReadsChecked = 0
+    /// Requests with an id that were sent again.
+    var requestsRepeated = 0
     var typedBinding = 0
     var pauses = 0
     var clockJumps = 0
@@ -240,6 +252,7 @@ struct WorldCounters {
             ("requests_failed", failed), ("reads_checked", readsChecked),
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("typed_reads_checked", typedReadsChecked),
+            ("requests_repeated", requestsRepeated),
             ("typed_elements_bound", typedBinding), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
             ("disks_emptied", wipes),

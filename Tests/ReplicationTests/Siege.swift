@@ -225,6 +225,7 @@ final class Siege {
             case .forward: node.forwards.numbers
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
+            case .claim: node.requestIDs.claims.numbers
             case .refill, .hint: []
             }
         }

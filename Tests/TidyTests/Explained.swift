@@ -27,6 +27,10 @@ struct Explained {
             quantity: .parameters, size: 6,
             reason: "the fields of a message, in their order"),
         Explained(
+            place: "Sources/Replication/Node+Forward.swift forward",
+            quantity: .parameters, size: 6,
+            reason: along),
+        Explained(
             place: "Sources/Replication/Node+Read.swift read",
             quantity: .parameters, size: 6,
             reason: along),

@@ -1,0 +1,184 @@
+import Base
+import Coding
+import Ring
+
+// Claiming a request id before its command is executed; see `RequestIDs` for the protocol.
+extension Node {
+    private static let claimRoundsMax = 4
+
+    mutating func beginRound(
+        _ id: OperationID, over: RequestLedger.Claim?, _ effects: inout Effects
+    ) {
+        guard var claim = requestIDs.claims[id] else { return }
+        guard claim.rounds < Node.claimRoundsMax else { return doubt(id, over, &effects) }
+        claim.rounds += 1
+        claim.stage = .claiming
+        (claim.granted, claim.answered, claim.waiting, claim.rival) = (0, 0, 0, nil)
+        let own = RequestLedger.Claim(coordinator: identity, number: id.rawValue)
+        let (location, n) = (claim.location, catalog.active[claim.location.keyspace].n)
+        let frame = RequestMessage.claim(
+            id.rawValue, .init(name: claim.name, claim: own, over: over)
+        )
+        .encode(into: &effects.bytes)
+        let list = ring.primaries(of: location.address.range, replicationFactor: n)
+        for (place, node) in list.enumerated() where node != configuration.node {
+            guard isReachable(node) else { continue }
+            claim.waiting |= 1 << UInt64(place)
+            send(frame, to: node, &effects)
+        }
+        requestIDs.claims[id] = claim
+        let answer =
+            isWhole(location.address.range, location.keyspace)
+            ? requestIDs.ledger.claim(claim.name, own, over: over, now: now.wallMilliseconds)
+            : .full
+        count(answer.told, of: id, from: configuration.node, &effects)
+    }
+
+    mutating func count(
+        _ answer: RequestMessage.ClaimAnswer, of id: OperationID, from node: NodeID,
+        _ effects: inout Effects
+    ) {
+        guard requestIDs.claims[id]?.stage == .claiming else { return }
+        switch answer {
+        case .granted:
+            requestIDs.claims[id]?.granted += 1
+            requestIDs.claims[id]?.answered += 1
+        case .rival(let rival):
+            requestIDs.claims[id]?.rival = rival
+            requestIDs.claims[id]?.answered += 1
+        case .full: requestIDs.claims[id]?.isFull = true
+        case .done: return redirect(id, to: node, &effects)
+        }
+        decide(id, &effects)
+    }
+
+    mutating func decide(_ id: OperationID, _ effects: inout Effects) {
+        guard let claim = requestIDs.claims[id], claim.stage == .claiming else { return }
+        let n = catalog.active[claim.location.keyspace].n
+        let majority = n / 2 + 1
+        if let rival = claim.rival {
+            if claim.answered >= majority || claim.waiting == 0 { inquire(id, rival, &effects) }
+        } else if claim.granted >= majority {
+            executeOnce(id, claim, &effects)
+        } else if claim.granted + claim.waiting.nonzeroBitCount < majority {
+            if claim.isFull {
+                return endClaim(
+                    id, "OVERLOADED too many request ids are remembered; nothing was written",
+                    &effects)
+            }
+            countUnavailable(.write, claim.location.keyspace)
+            endClaim(
+                id,
+                text: "UNAVAILABLE \(claim.granted) of \(n) replicas took the request id, "
+                    + "which needs \(majority); nothing was written", &effects)
+        }
+    }
+
+    private mutating func executeOnce(
+        _ id: OperationID, _ claim: ClaimOperation, _ effects: inout Effects
+    ) {
+        client = claim.head.client
+        guard now.monotonic < claim.head.deadline, coordinates(claim.location),
+            !standsIn(at: claim.location)
+        else {
+            return endClaim(
+                id, "UNAVAILABLE the replicas took the request id too late; nothing was written",
+                &effects)
+        }
+        requestIDs.claims[id]?.stage = .executing
+        effects.beginStep()
+        claim.command.withUnsafeBytes { bytes in
+            guard parse(bytes) else { return endClaim(id, "ERR syntax error", &effects) }
+            execute(.request(id), &effects)
+        }
+    }
+
+    /// Another node has the effect and the outcome: it answers.
+    private mutating func redirect(
+        _ id: OperationID, to node: NodeID, _ effects: inout Effects
+    ) {
+        guard let claim = requestIDs.claims.remove(id) else { return }
+        client = claim.head.client
+        let timeout = catalog.active[claim.location.keyspace].writes.timeoutMilliseconds
+        wholeCommand(claim.name, claim.command).withUnsafeBytes {
+            forward(
+                $0, to: node, claim.location, timeoutMilliseconds: timeout, claim.head.target,
+                &effects)
+        }
+    }
+
+    private mutating func inquire(
+        _ id: OperationID, _ rival: RequestLedger.Claim, _ effects: inout Effects
+    ) {
+        guard let claim = requestIDs.claims[id] else { return }
+        requestIDs.claims[id]?.stage = .inquiring(rival)
+        let node = rival.coordinator.node
+        guard node != configuration.node else {
+            return inquired(id, state(of: rival, claim.name), by: node, &effects)
+        }
+        guard isReachable(node) else { return doubt(id, rival, &effects) }
+        let frame = RequestMessage.inquire(id.rawValue, claim.name, rival)
+            .encode(into: &effects.bytes)
+        send(frame, to: node, &effects)
+    }
+
+    mutating func inquired(
+        _ id: OperationID, _ state: RequestMessage.ClaimState, by node: NodeID,
+        _ effects: inout Effects
+    ) {
+        guard let claim = requestIDs.claims[id], case .inquiring(let rival) = claim.stage,
+            rival.coordinator.node == node
+        else { return }
+        switch state {
+        case .underWay:
+            endClaim(
+                id, text: "UNKNOWN \(node) is executing this request; send it again for its reply",
+                &effects)
+        case .over: beginRound(id, over: rival, &effects)
+        case .done: redirect(id, to: node, &effects)
+        case .forgotten:
+            // Who has the effect has told so or cannot be asked.
+            let others = catalog.active[claim.location.keyspace].n - 1
+            if claim.answered >= others { return beginRound(id, over: rival, &effects) }
+            doubt(id, rival, &effects)
+        }
+    }
+
+    /// Somebody may have executed the request and cannot say so.
+    mutating func doubt(
+        _ id: OperationID, _ rival: RequestLedger.Claim?, _ effects: inout Effects
+    ) {
+        counters.unknown += 1
+        let node = rival.map { "\($0.coordinator.node)" } ?? "another node"
+        endClaim(
+            id,
+            text: "UNKNOWN \(node) began this request and cannot be asked; "
+                + "it may or may not have taken effect", &effects)
+    }
+
+    /// What became of a claim of this node.
+    func state(
+        of claim: RequestLedger.Claim, _ name: RequestName
+    ) -> RequestMessage.ClaimState {
+        if case .done = requestIDs.ledger.entry(of: name, now: now.wallMilliseconds) {
+            return .done
+        }
+        if requestIDs.claims[OperationID(rawValue: claim.number)]?.name == name { return .underWay }
+        if claim.coordinator == identity { return .over }
+        let location = name.withKey { place(of: $0) }
+        let isKept = catalog.active[location.keyspace].settings.durability != .memory
+        return isKept && isWhole(location.address.range, location.keyspace) ? .over : .forgotten
+    }
+}
+
+extension RequestLedger.Answer {
+    /// What other nodes are told.
+    var told: RequestMessage.ClaimAnswer {
+        switch self {
+        case .granted: .granted
+        case .rival(let claim): .rival(claim)
+        case .done: .done
+        case .full: .full
+        }
+    }
+}

@@ -1,0 +1,394 @@
+import Base
+import Causality
+import Coding
+import Quorum
+import RESP
+import Ring
+
+/// Requests with an id: `IDEMPOTENCY id command key …` takes effect once, however often and
+/// through whichever nodes it is sent.
+///
+/// The protocol, for a key with replicas A, B and C:
+///
+/// 1. The coordinator, say A, claims the id at a majority of the replicas. A replica grants one
+///    claim and names it to whoever comes later; a grant is durable before it is answered.
+/// 2. A executes the command. Outcome and effect are durable here before any replica is sent the
+///    effect, and the outcome follows the effect on every link.
+/// 3. The client lost the reply and asks B, which claims the id in turn. Any majority has a replica
+///    that knows A's claim or its outcome. With the outcome at hand, whoever has it writes the key
+///    as it is once more to as many replicas as a write needs, and tells the kept reply. With only
+///    the claim, B asks A what became of it: done, given up, or still under way. Given up for good
+///    is also what A knows nothing of after a restart, because of 2. Then B claims in place of A.
+/// 4. While A cannot be asked, the answer is `UNKNOWN`, never a second effect.
+///
+/// Invariants:
+/// - I1: a claim is executed at most once, and never after its coordinator said that it is over.
+/// - I2: an id that has an effect on any replica has an outcome on its coordinator's disk, or in
+///   its memory where the keyspace keeps nothing on disk.
+/// - I3: a replica notes an outcome only when it has seen the effect.
+///
+/// A restart of A in a `memory` keyspace forgets both, and a lost disk forgets what it knew; then
+/// the id is only as safe as what all other replicas answer.
+struct RequestIDs {
+    var ledger: RequestLedger
+    var claims: Slab<ClaimOperation>
+    /// An outcome from the journal that counts once the effect behind it was taken back too.
+    var restored: (name: RequestName, outcome: RequestLedger.Outcome, since: UInt64)?
+
+    /// - Parameters:
+    ///   - bytesMax: of the ledger.
+    ///   - claimsMax: requests with an id under way.
+    init(bytesMax: Int, claimsMax: Int) {
+        ledger = RequestLedger(bytesMax: bytesMax)
+        claims = Slab(kind: .claim, capacity: claimsMax)
+    }
+}
+
+/// A request with an id that this node coordinates.
+struct ClaimOperation {
+    enum Stage: Equatable {
+        /// Replicas were asked for their grants.
+        case claiming
+        /// The coordinator of a claim that was there before was asked what became of it.
+        case inquiring(RequestLedger.Claim)
+        /// The command runs; its reply ends the operation.
+        case executing
+    }
+
+    let head: OperationHead
+    let name: RequestName
+    let location: KeyLocation
+    /// The command itself, in RESP.
+    let command: [UInt8]
+    var stage = Stage.claiming
+    /// Places in the key's preference list that were asked and have not answered.
+    var waiting: UInt64 = 0
+    var granted = 0
+    var answered = 0
+    var rival: RequestLedger.Claim?
+    var isFull = false
+    var rounds = 0
+}
+
+/// A request with an id that was just executed here.
+struct ExecutedRequest {
+    let name: RequestName
+    let outcome: RequestLedger.Outcome
+    let location: KeyLocation
+}
+
+// Beginning.
+extension Node {
+    /// Runs `IDEMPOTENCY id command key …`.
+    mutating func runOnce(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard client.guarantees.isEmpty else {
+            return fail(
+                target, "ERR IDEMPOTENCY is not served in a session; SESSION OFF ends it", &effects)
+        }
+        let id = Array(request[1])
+        guard 1...RequestName.idBytesMax ~= id.count else {
+            return fail(target, "ERR a request id has 1 to 64 bytes", &effects)
+        }
+        var buffer = ByteBuffer(capacity: 256)
+        buffer.writeArrayHeader(count: request.count - 2)
+        for index in 2..<request.count { buffer.writeBulk(request[index]) }
+        let command = Array(buffer.bytes)
+        // The arguments lie in `command` from here on, so errors are told before it goes.
+        command.withUnsafeBytes { bytes in
+            do throws(CommandError) {
+                try runOnce(id, command, bytes, target, &effects)
+            } catch {
+                counters.commandErrors += 1
+                let start = effects.bytes.count
+                effects.bytes.writeError(error, for: request)
+                deliver(target, from: start, &effects)
+            }
+        }
+    }
+
+    private mutating func runOnce(
+        _ id: [UInt8], _ command: [UInt8], _ bytes: UnsafeRawBufferPointer, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) throws(CommandError) {
+        guard parse(bytes) else { throw .syntax }
+        let name = try CommandName(request)
+        try checkKeys(of: name)
+        let description = CommandTable.description(of: name)
+        let keys = Array(description.keyIndices(in: request))
+        guard description.flags.contains(.write), keys.count == 1, let index = keys.first else {
+            return fail(
+                target, "ERR IDEMPOTENCY takes a command that changes one key", &effects)
+        }
+        runOnce(id, command, key: request[index], target, &effects)
+    }
+
+    mutating func parse(_ command: UnsafeRawBufferPointer) -> Bool {
+        var progress = ParseProgress()
+        return parser.parse(command, &progress, into: &request) == .complete
+    }
+
+    private mutating func runOnce(
+        _ id: [UInt8], _ command: [UInt8], key: UnsafeRawBufferPointer, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let location = place(of: key)
+        let name = id.withUnsafeBytes { RequestName(key: key, id: $0) }
+        let timeout = catalog.active[location.keyspace].writes.timeoutMilliseconds
+        guard coordinates(location), !standsIn(at: location) else {
+            return wholeCommand(name, command).withUnsafeBytes {
+                forward($0, to: location, timeoutMilliseconds: timeout, target, &effects)
+            }
+        }
+        let known = requestIDs.ledger.entry(of: name, now: now.wallMilliseconds)
+        if case .done(let outcome) = known {
+            return repeatOutcome(outcome, key, location, target, &effects)
+        }
+        guard !requestIDs.claims.isFull else {
+            return overload(.write, location.keyspace, target, &effects)
+        }
+        // A kept reply is told to clients of either dialect, so it is in the older one.
+        client.dialect = .resp2
+        let deadline = now.monotonic + .nanoseconds(milliseconds: UInt64(timeout))
+        let head = OperationHead(
+            target: outlasting(target, writing: location.address.hash), client: client,
+            deadline: deadline, begunAt: now.monotonic)
+        let claim = requestIDs.claims.insert(
+            ClaimOperation(head: head, name: name, location: location, command: command))
+        beginRound(claim, over: nil, &effects)
+    }
+
+    func wholeCommand(_ name: RequestName, _ command: [UInt8]) -> [UInt8] {
+        var buffer = ByteBuffer(capacity: command.count + 128)
+        command.withUnsafeBytes { bytes in
+            var arguments = Arguments()
+            var progress = ParseProgress()
+            guard parser.parse(bytes, &progress, into: &arguments) == .complete else { return }
+            buffer.writeArrayHeader(count: arguments.count + 2)
+            buffer.writeBulk("IDEMPOTENCY")
+            name.withID { buffer.writeBulk($0) }
+            for index in 0..<arguments.count { buffer.writeBulk(arguments[index]) }
+        }
+        return Array(buffer.bytes)
+    }
+}
+
+// Ending.
+extension Node {
+    /// The reply of a request with an id: the operation is over.
+    mutating func finishOnce(_ id: OperationID, _ reply: [UInt8], _ effects: inout Effects) {
+        guard let claim = requestIDs.claims.remove(id) else { return }
+        let start = effects.bytes.count
+        effects.bytes.append(reply)
+        deliver(claim.head.target, from: start, &effects)
+    }
+
+    mutating func endClaim(
+        _ id: OperationID, _ reason: StaticString, _ effects: inout Effects
+    ) {
+        guard let claim = requestIDs.claims.remove(id) else { return }
+        fail(claim.head.target, reason, &effects)
+    }
+
+    mutating func endClaim(
+        _ id: OperationID, text: String, _ effects: inout Effects
+    ) {
+        guard let claim = requestIDs.claims.remove(id) else { return }
+        fail(claim.head.target, text: text, &effects)
+    }
+
+    /// Notes what a request with an id has just done to its key, before anybody else hears of it;
+    /// the effect must come next in the journal.
+    ///
+    /// - Returns: what `announce` sends behind the effect; nil, and nothing has happened, when the
+    ///   request has no id.
+    mutating func noteExecuted(
+        _ target: ReplyTarget, _ dot: Dot, _ success: WriteReply, _ effects: inout Effects
+    ) -> ExecutedRequest? {
+        guard case .request(let id) = target, let claim = requestIDs.claims[id] else { return nil }
+        var reply = ByteBuffer(capacity: 64)
+        reply.write(success, .resp2)
+        if reply.count > RequestLedger.Outcome.replyBytesMax {
+            reply.removeAll()
+            reply.writeError("ERR the request took effect; its reply is too large to tell again")
+        }
+        let outcome = RequestLedger.Outcome(dot: dot, reply: Array(reply.bytes))
+        let since = now.wallMilliseconds
+        requestIDs.ledger.finish(claim.name, outcome, since: since)
+        let executed = ExecutedRequest(
+            name: claim.name, outcome: outcome, location: claim.location)
+        guard catalog.active[claim.location.keyspace].settings.durability != .memory else {
+            return executed
+        }
+        effects.persist {
+            Node.encode(claim.name, .done(outcome), since: since, isBeforeEffect: true, into: &$0)
+        }
+        return executed
+    }
+
+    /// Sends the outcome behind the effect.
+    func announce(_ executed: ExecutedRequest, _ effects: inout Effects) {
+        if configuration.plantedBug == .requestIDForgotten { return }
+        let frame = RequestMessage.outcome(
+            executed.name, executed.outcome, since: now.wallMilliseconds
+        )
+        .encode(into: &effects.bytes)
+        let n = catalog.active[executed.location.keyspace].n
+        for node in ring.primaries(of: executed.location.address.range, replicationFactor: n)
+        where node != configuration.node {
+            send(frame, to: node, &effects)
+        }
+    }
+
+    /// Tells the reply of a request that was executed before, once as many replicas as a write
+    /// needs have the key as it is here.
+    private mutating func repeatOutcome(
+        _ outcome: RequestLedger.Outcome, _ key: UnsafeRawBufferPointer, _ location: KeyLocation,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        counters.requestsRepeated += 1
+        let (keyspace, range) = (location.keyspace, location.address.range)
+        guard let stored = liveState(location.address, key, keyspace) else {
+            return reply(.encoded(outcome.reply), target, &effects)
+        }
+        guard !writes.isFull else { return overload(.write, keyspace, target, &effects) }
+        let (n, levels) = (catalog.active[keyspace].n, catalog.active[keyspace].writes)
+        let timeout = UInt64(levels.timeoutMilliseconds)
+        let head = OperationHead(
+            target: outlasting(target, writing: location.address.hash), client: client,
+            deadline: now.monotonic + .nanoseconds(milliseconds: timeout), begunAt: now.monotonic)
+        let id = writes.insert(
+            WriteOperation(
+                head: head, keyspace: keyspace, range: range, dot: outcome.dot,
+                success: .encoded(outcome.reply),
+                tally: WriteTally(
+                    replicaCount: n, writeQuorum: levels.writeQuorum,
+                    primaryWriteQuorum: levels.primaryWriteQuorum,
+                    durableWriteQuorum: levels.durableWriteQuorum),
+                primaries: n, hash: location.address.hash, replaces: false))
+        let needsSync = levels.durableWriteQuorum > 0
+        let record = whole(stored)
+        effects.beginStep()
+        if n > 1 {
+            sendReplicas(record, id, range, n, needsSync, &effects)
+            refuseUnreachable(id, range, n, &effects)
+        }
+        let durability = catalog.active[keyspace].settings.durability
+        keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+}
+
+// What other nodes say and ask.
+extension Node {
+    mutating func take(
+        _ message: RequestMessage, from node: NodeID, _ effects: inout Effects
+    ) {
+        switch message {
+        case .claim(let number, let request): grant(number, request, to: node, &effects)
+        case .claimed(let number, let answer):
+            let id = OperationID(rawValue: number)
+            guard let claim = requestIDs.claims[id],
+                let place = ring.position(of: node, in: claim.location.address.range),
+                claim.waiting & 1 << UInt64(place) != 0
+            else { return }
+            requestIDs.claims[id]?.waiting &= ~(1 << UInt64(place))
+            count(answer, of: id, from: node, &effects)
+        case .inquire(let number, let name, let claim):
+            let frame = RequestMessage.inquired(number, state(of: claim, name))
+                .encode(into: &effects.bytes)
+            send(frame, to: node, &effects)
+        case .inquired(let number, let state):
+            inquired(OperationID(rawValue: number), state, by: node, &effects)
+        case .outcome(let name, let outcome, let since):
+            learnOutcome(name, outcome, since: since, &effects)
+        }
+    }
+
+    private mutating func grant(
+        _ number: UInt64, _ request: RequestMessage.ClaimRequest, to node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let (name, claim, since) = (request.name, request.claim, now.wallMilliseconds)
+        let location = name.withKey { place(of: $0) }
+        let isBroken = configuration.plantedBug == .requestIDForgotten
+        var answer = isBroken ? RequestLedger.Answer.granted : .full
+        if !isBroken, isReplica(of: location), claim.coordinator.node == node,
+            isWhole(location.address.range, location.keyspace)
+        {
+            answer = requestIDs.ledger.claim(name, claim, over: request.over, now: since)
+        }
+        let durability = catalog.active[location.keyspace].settings.durability
+        if answer == .granted, durability != .memory, !isBroken {
+            effects.persist {
+                Node.encode(
+                    name, .claimed(claim), since: since, isBeforeEffect: false, into: &$0)
+            }
+        }
+        let frame = RequestMessage.claimed(number, answer.told).encode(into: &effects.bytes)
+        send(frame, to: node, &effects)
+    }
+
+    /// Notes an outcome if its effect has arrived.
+    private mutating func learnOutcome(
+        _ name: RequestName, _ outcome: RequestLedger.Outcome, since: UInt64,
+        _ effects: inout Effects
+    ) {
+        let isHere = name.withKey { key in
+            let location = place(of: key)
+            return isReplica(of: location) && hasSeen(outcome.dot, key, location)
+        }
+        guard isHere else { return }
+        requestIDs.ledger.finish(name, outcome, since: min(since, now.wallMilliseconds))
+        let keyspace = name.withKey { catalog.index(of: $0) }
+        guard catalog.active[keyspace].settings.durability != .memory else { return }
+        effects.append {
+            Node.encode(name, .done(outcome), since: since, isBeforeEffect: false, into: &$0)
+        }
+    }
+
+    /// Whether the stored state of a key has a write in it, or what replaced it.
+    private mutating func hasSeen(
+        _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation
+    ) -> Bool {
+        guard let stored = liveState(location.address, key, location.keyspace) else { return false }
+        if catalog.active[location.keyspace].settings.conflict == .lww, !stored.isMergeable {
+            return dot <= stored.dot
+        }
+        if stored.isMergeable { return context(of: stored).contains(dot) }
+        return SiblingSet(valid: stored).context.contains(dot)
+    }
+
+    /// A link is down: what was asked over it is not answered.
+    mutating func claimsLost(_ node: NodeID, _ effects: inout Effects) {
+        for slot in 0..<requestIDs.claims.indexEnd {
+            guard let id = requestIDs.claims.id(at: slot), let claim = requestIDs.claims[id] else {
+                continue
+            }
+            if case .inquiring(let rival) = claim.stage, rival.coordinator.node == node {
+                doubt(id, rival, &effects)
+            } else if let place = ring.position(of: node, in: claim.location.address.range) {
+                requestIDs.claims[id]?.waiting &= ~(1 << UInt64(place))
+                decide(id, &effects)
+            }
+        }
+    }
+
+    /// Ends claims whose time is over, and forgets ids whose time is.
+    mutating func tendRequestIDs(_ effects: inout Effects) {
+        requestIDs.ledger.forgetOld(now: now.wallMilliseconds, atMost: 2_000)
+        guard requestIDs.claims.count > 0 else { return }
+        for slot in 0..<requestIDs.claims.indexEnd {
+            guard let id = requestIDs.claims.id(at: slot), let claim = requestIDs.claims[id],
+                claim.stage != .executing, claim.head.deadline <= now.monotonic
+            else { continue }
+            if case .inquiring(let rival) = claim.stage {
+                doubt(id, rival, &effects)
+            } else {
+                countUnavailable(.write, claim.location.keyspace)
+                endClaim(
+                    id,
+                    text: "UNAVAILABLE too few replicas took the request id in time; "
+                        + "this node wrote nothing", &effects)
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+import Base
+import Causality
+import Coding
+
+/// The messages about requests with an id; see `Node+RequestIDs`.
+enum RequestMessage {
+    /// The sender wants to execute a request.
+    case claim(UInt64, ClaimRequest)
+    /// What the sender's ledger says to a claim.
+    case claimed(UInt64, ClaimAnswer)
+    /// What became of a claim of the receiver?
+    case inquire(UInt64, RequestName, RequestLedger.Claim)
+    case inquired(UInt64, ClaimState)
+    /// How a request ended whose effect was sent before.
+    case outcome(RequestName, RequestLedger.Outcome, since: UInt64)
+
+    static let kinds: ClosedRange<UInt8> = 40...44
+
+    struct ClaimRequest {
+        let name: RequestName
+        let claim: RequestLedger.Claim
+        /// A claim of which nothing comes, and which gives way.
+        let over: RequestLedger.Claim?
+    }
+
+    /// What a replica says to a claim, without the reply of a request that is done: whoever has
+    /// that also has the effect, and tells the client itself.
+    enum ClaimAnswer: Equatable {
+        case granted
+        case rival(RequestLedger.Claim)
+        case done
+        case full
+    }
+
+    /// What a coordinator says of its own claim.
+    enum ClaimState: UInt8 {
+        case underWay = 0
+        /// It was given up and will never be executed.
+        case over = 1
+        case done = 2
+        /// The memory in which that would stand is lost.
+        case forgotten = 3
+    }
+
+    /// - Parameter kind: one of `kinds`.
+    /// - Throws: `truncated` or `invalid`.
+    init(
+        _ kind: UInt8, _ flag: UInt8, _ number: UInt64, _ reader: inout ByteReader
+    ) throws(DecodeError) {
+        switch kind {
+        case 40:
+            let name = try RequestName(decoding: &reader)
+            let claim = try RequestLedger.Claim(decoding: &reader)
+            guard flag < 2 else { throw .invalid("claim has an unknown flag") }
+            let over = flag == 1 ? try RequestLedger.Claim(decoding: &reader) : nil
+            self = .claim(number, ClaimRequest(name: name, claim: claim, over: over))
+        case 41: self = .claimed(number, try ClaimAnswer(flag, &reader))
+        case 42:
+            let name = try RequestName(decoding: &reader)
+            self = .inquire(number, name, try RequestLedger.Claim(decoding: &reader))
+        case 43:
+            guard let state = ClaimState(rawValue: flag) else {
+                throw .invalid("claim has an unknown state")
+            }
+            self = .inquired(number, state)
+        default:
+            let name = try RequestName(decoding: &reader)
+            self = .outcome(name, try RequestLedger.Outcome(decoding: &reader), since: number)
+        }
+        try reader.end()
+    }
+
+    /// Appends the framed message.
+    func encode(into buffer: inout ByteBuffer) -> Range<Int> {
+        switch self {
+        case .claim(let number, let request):
+            let flag: UInt8 = request.over == nil ? 0 : 1
+            return buffer.appendMessage(kind: 40, flag: flag, number: number) {
+                request.name.encode(into: &$0)
+                request.claim.encode(into: &$0)
+                request.over?.encode(into: &$0)
+            }
+        case .claimed(let number, let answer):
+            return buffer.appendMessage(kind: 41, flag: answer.flag, number: number) {
+                if case .rival(let claim) = answer { claim.encode(into: &$0) }
+            }
+        case .inquire(let number, let name, let claim):
+            return buffer.appendMessage(kind: 42, number: number) {
+                name.encode(into: &$0)
+                claim.encode(into: &$0)
+            }
+        case .inquired(let number, let state):
+            return buffer.appendMessage(kind: 43, flag: state.rawValue, number: number)
+        case .outcome(let name, let outcome, let since):
+            return buffer.appendMessage(kind: 44, number: since) {
+                name.encode(into: &$0)
+                outcome.encode(into: &$0)
+            }
+        }
+    }
+}
+
+extension RequestMessage.ClaimAnswer {
+    fileprivate var flag: UInt8 {
+        switch self {
+        case .granted: 0
+        case .rival: 1
+        case .done: 2
+        case .full: 3
+        }
+    }
+
+    fileprivate init(_ flag: UInt8, _ reader: inout ByteReader) throws(DecodeError) {
+        switch flag {
+        case 0: self = .granted
+        case 1: self = .rival(try RequestLedger.Claim(decoding: &reader))
+        case 2: self = .done
+        case 3: self = .full
+        default: throw .invalid("claim has an unknown answer")
+        }
+    }
+}
+
+extension RequestLedger.Claim {
+    init(decoding reader: inout ByteReader) throws(DecodeError) {
+        coordinator = ReplicaIdentity(rawValue: try reader.integer())
+        number = try reader.integer()
+    }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(integer: coordinator.rawValue)
+        buffer.append(integer: number)
+    }
+}
+
+extension RequestLedger.Outcome {
+    /// Replies beyond this are not kept.
+    static let replyBytesMax = 64 << 10
+
+    /// `identity (8) | stamp (8) | length (4) | reply`.
+    init(decoding reader: inout ByteReader) throws(DecodeError) {
+        let identity = ReplicaIdentity(rawValue: try reader.integer())
+        dot = Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
+        let length = Int(try reader.integer(UInt32.self))
+        guard length <= RequestLedger.Outcome.replyBytesMax else {
+            throw .invalid("a reply that is kept is short")
+        }
+        let bytes = try reader.slice(length)
+        guard bytes.isOneReply else { throw .invalid("an outcome is one reply") }
+        reply = Array(bytes)
+    }
+
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(integer: dot.identity.rawValue)
+        buffer.append(integer: dot.stamp.rawValue)
+        buffer.append(integer: UInt32(reply.count))
+        buffer.append(reply)
+    }
+}
