@@ -275,9 +275,6 @@ extension World {
         var outcome = outcome
         // What is refused when it is sent again may have taken effect before.
         if outcome == .failed, repeats.sentAgain.contains(operation) { outcome = .unknown }
-        if outcome == .unknown, repeats.requests[operation] != nil {
-            repeats.waiting.append(operation)
-        }
         history.operations[operation].outcome = outcome
         history.operations[operation].completed = outcome == .unknown ? .max : time
         guard history.operations[operation].kind != .read else { return }

@@ -143,18 +143,23 @@ extension World {
         }
     }
 
-    /// Sends a request with an id again whose outcome is unknown, through whichever node.
+    /// Sends a request with an id again that was acknowledged or of which nothing is known, through
+    /// whichever node.
     ///
     /// - Returns: false when there is none.
     private func sendAgain(_ index: Int) -> Bool {
-        guard !repeats.waiting.isEmpty, clients[index].random.below(2) == 0 else { return false }
-        let number = clients[index].random.below(repeats.waiting.count)
-        let operation = repeats.waiting.remove(at: number)
+        guard !repeats.order.isEmpty, clients[index].random.below(5) == 0 else { return false }
+        let operation = repeats.order[clients[index].random.below(repeats.order.count)]
         guard let (question, command) = repeats.requests[operation] else { return false }
+        switch history.operations[operation].outcome {
+        case .failed, .pending: return false
+        case .acknowledged: ask(index, .typed(.anything), [], command)
+        case .unknown:
+            repeats.sentAgain.insert(operation)
+            history.operations[operation].outcome = .pending
+            ask(index, .typed(question), [operation], command)
+        }
         counters.requestsRepeated += 1
-        repeats.sentAgain.insert(operation)
-        history.operations[operation].outcome = .pending
-        ask(index, .typed(question), [operation], command)
         return true
     }
 
@@ -170,6 +175,7 @@ extension World {
         let write = operation(.write, key, level: keyspace(of: key).w, change: put)
         let whole = words("IDEMPOTENCY", "i\(write)") + command
         repeats.requests[write] = (question, whole)
+        repeats.order.append(write)
         ask(index, .typed(question), [write], whole)
     }
 

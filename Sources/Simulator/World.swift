@@ -51,7 +51,7 @@ final class World {
     var transcript: [String]?
     var repairsBefore = 0
     var hintWaits = 0
-    /// Requests with an id, and those to send again.
+    /// Requests with an id, of which some are sent again.
     var repeats = Repeats()
     /// A disk was lost with hints on it.
     var areHintsLost = false
@@ -59,8 +59,8 @@ final class World {
     /// Requests with an id, by operation of the history.
     struct Repeats {
         var requests: [Int: (TypedQuestion, [[UInt8]])] = [:]
-        /// Of unknown outcome.
-        var waiting: [Int] = []
+        /// The operations, as they began.
+        var order: [Int] = []
         var sentAgain: Set<Int> = []
     }
 
