@@ -12,7 +12,7 @@ public struct MemoryAccount: Equatable, Sendable {
     public let bytesMax: Int
     /// Tables and records, and large values.
     public internal(set) var records = 0
-    /// Writes and reads under way, with what they carry.
+    /// Writes and reads under way, with what they carry, and what is remembered of request ids.
     public internal(set) var operations = 0
     /// What sessions have seen.
     public internal(set) var sessions = 0
@@ -74,7 +74,7 @@ extension Node {
 
     private var operationBytes: Int {
         writes.byteCount + reads.byteCount + gathers.byteCount + forwards.byteCount
-            + administrations.byteCount
+            + administrations.byteCount + requestIDs.byteCount
     }
 
     /// Counts what is not counted as it changes.

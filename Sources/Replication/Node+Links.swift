@@ -252,7 +252,7 @@ extension Node {
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)
-        tendRequestIDs(&effects)
+        requestIDs.ledger.forgetOld(now: now.wallMilliseconds, atMost: 2_000)
         if isRefilling { tendRefill(&effects) }
     }
 
@@ -290,6 +290,7 @@ extension Node {
     mutating func watch(_ id: OperationID, at deadline: Deadline) {
         guard deadline != .max else { return }
         let underWay = reads.count * 2 + writes.count + forwards.count + administrations.count
+            + requestIDs.claims.count
         if deadlines.count > 2 * underWay + 64 {
             var waiting = DeadlineQueue()
             swap(&waiting, &deadlines)
@@ -305,6 +306,7 @@ extension Node {
         case .read: reads.contains(id)
         case .forward: forwards.contains(id)
         case .administration: administrations.contains(id)
+        case .claim: requestIDs.claims.contains(id)
         case .gather, .refill, .hint, nil: false
         }
     }
@@ -340,6 +342,7 @@ extension Node {
             if let at = administrations[id]?.head.deadline, at <= time {
                 expireAdministration(id, &effects)
             }
+        case .claim: expireClaim(id, &effects)
         case .gather, .refill, .hint, nil: return
         }
     }

@@ -1,4 +1,5 @@
 import Base
+import Causality
 import Coding
 import Ring
 
@@ -168,6 +169,119 @@ extension Node {
         let location = name.withKey { place(of: $0) }
         let isKept = catalog.active[location.keyspace].settings.durability != .memory
         return isKept && isWhole(location.address.range, location.keyspace) ? .over : .forgotten
+    }
+}
+
+// What other nodes say and ask.
+extension Node {
+    mutating func take(
+        _ message: RequestMessage, from node: NodeID, _ effects: inout Effects
+    ) {
+        switch message {
+        case .claim(let number, let request): grant(number, request, to: node, &effects)
+        case .claimed(let number, let answer):
+            let id = OperationID(rawValue: number)
+            guard let claim = requestIDs.claims[id],
+                let place = ring.position(of: node, in: claim.location.address.range),
+                claim.waiting & 1 << UInt64(place) != 0
+            else { return }
+            requestIDs.claims[id]?.waiting &= ~(1 << UInt64(place))
+            count(answer, of: id, from: node, &effects)
+        case .inquire(let number, let name, let claim):
+            let frame = RequestMessage.inquired(number, state(of: claim, name))
+                .encode(into: &effects.bytes)
+            send(frame, to: node, &effects)
+        case .inquired(let number, let state):
+            inquired(OperationID(rawValue: number), state, by: node, &effects)
+        case .outcome(let name, let outcome, let since):
+            learnOutcome(name, outcome, since: since, &effects)
+        }
+    }
+
+    private mutating func grant(
+        _ number: UInt64, _ request: RequestMessage.ClaimRequest, to node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let (name, claim, since) = (request.name, request.claim, now.wallMilliseconds)
+        let location = name.withKey { place(of: $0) }
+        let isBroken = configuration.plantedBug == .requestIDForgotten
+        var answer = isBroken ? RequestLedger.Answer.granted : .full
+        if !isBroken, isReplica(of: location), claim.coordinator.node == node,
+            isWhole(location.address.range, location.keyspace)
+        {
+            answer = requestIDs.ledger.claim(name, claim, over: request.over, now: since)
+        }
+        let durability = catalog.active[location.keyspace].settings.durability
+        if answer == .granted, durability != .memory, !isBroken {
+            effects.persist {
+                Node.encode(
+                    name, .claimed(claim), since: since, isBeforeEffect: false, into: &$0)
+            }
+        }
+        let frame = RequestMessage.claimed(number, answer.told).encode(into: &effects.bytes)
+        send(frame, to: node, &effects)
+    }
+
+    /// Notes an outcome if its effect has arrived.
+    private mutating func learnOutcome(
+        _ name: RequestName, _ outcome: RequestLedger.Outcome, since: UInt64,
+        _ effects: inout Effects
+    ) {
+        let isHere = name.withKey { key in
+            let location = place(of: key)
+            return isReplica(of: location) && hasSeen(outcome.dot, key, location)
+        }
+        guard isHere else { return }
+        requestIDs.ledger.finish(name, outcome, since: min(since, now.wallMilliseconds))
+        let keyspace = name.withKey { catalog.index(of: $0) }
+        guard catalog.active[keyspace].settings.durability != .memory else { return }
+        effects.append {
+            Node.encode(name, .done(outcome), since: since, isBeforeEffect: false, into: &$0)
+        }
+    }
+
+    /// Whether the stored state of a key has a write in it, or what replaced it.
+    private mutating func hasSeen(
+        _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation
+    ) -> Bool {
+        guard let stored = liveState(location.address, key, location.keyspace) else { return false }
+        if catalog.active[location.keyspace].settings.conflict == .lww, !stored.isMergeable {
+            return dot <= stored.dot
+        }
+        if stored.isMergeable { return context(of: stored).contains(dot) }
+        return SiblingSet(valid: stored).context.contains(dot)
+    }
+
+    /// A link is down: what was asked over it is not answered.
+    mutating func claimsLost(_ node: NodeID, _ effects: inout Effects) {
+        for slot in 0..<requestIDs.claims.indexEnd {
+            guard let id = requestIDs.claims.id(at: slot), let claim = requestIDs.claims[id] else {
+                continue
+            }
+            if case .inquiring(let rival) = claim.stage, rival.coordinator.node == node {
+                doubt(id, rival, &effects)
+            } else if let place = ring.position(of: node, in: claim.location.address.range) {
+                requestIDs.claims[id]?.waiting &= ~(1 << UInt64(place))
+                decide(id, &effects)
+            }
+        }
+    }
+
+    /// Nobody waits for grants any longer; what is executed has a deadline of its own.
+    mutating func expireClaim(_ id: OperationID, _ effects: inout Effects) {
+        guard let claim = requestIDs.claims[id], claim.head.deadline <= now.monotonic else {
+            return
+        }
+        switch claim.stage {
+        case .executing: return
+        case .inquiring(let rival): doubt(id, rival, &effects)
+        case .claiming:
+            countUnavailable(.write, claim.location.keyspace)
+            endClaim(
+                id,
+                text: "UNAVAILABLE too few replicas took the request id in time; "
+                    + "this node wrote nothing", &effects)
+        }
     }
 }
 

@@ -42,6 +42,9 @@ struct RequestIDs {
         ledger = RequestLedger(bytesMax: bytesMax)
         claims = Slab(kind: .claim, capacity: claimsMax)
     }
+
+    /// What all of it takes in memory.
+    var byteCount: Int { ledger.byteCount + claims.byteCount }
 }
 
 /// A request with an id that this node coordinates.
@@ -68,6 +71,11 @@ struct ClaimOperation {
     var rival: RequestLedger.Claim?
     var isFull = false
     var rounds = 0
+}
+
+extension ClaimOperation: SlabElement {
+    var keyspace: Int { location.keyspace }
+    var heldBytes: Int { command.count + name.bytes.count }
 }
 
 /// A request with an id that was just executed here.
@@ -143,7 +151,7 @@ extension Node {
         if case .done(let outcome) = known {
             return repeatOutcome(outcome, key, location, target, &effects)
         }
-        guard !requestIDs.claims.isFull else {
+        guard requestIDs.claims.room(for: location.keyspace) > 0 else {
             return overload(.write, location.keyspace, target, &effects)
         }
         // A kept reply is told to clients of either dialect, so it is in the older one.
@@ -154,6 +162,7 @@ extension Node {
             deadline: deadline, begunAt: now.monotonic)
         let claim = requestIDs.claims.insert(
             ClaimOperation(head: head, name: name, location: location, command: command))
+        watch(claim, at: deadline)
         beginRound(claim, over: nil, &effects)
     }
 
@@ -250,7 +259,9 @@ extension Node {
         guard let stored = liveState(location.address, key, keyspace) else {
             return reply(.encoded(outcome.reply), target, &effects)
         }
-        guard !writes.isFull else { return overload(.write, keyspace, target, &effects) }
+        guard writes.room(for: keyspace) > 0 else {
+            return overload(.write, keyspace, target, &effects)
+        }
         let (n, levels) = (catalog.active[keyspace].n, catalog.active[keyspace].writes)
         let timeout = UInt64(levels.timeoutMilliseconds)
         let head = OperationHead(
@@ -265,6 +276,7 @@ extension Node {
                     primaryWriteQuorum: levels.primaryWriteQuorum,
                     durableWriteQuorum: levels.durableWriteQuorum),
                 primaries: n, hash: location.address.hash, replaces: false))
+        watch(id, at: head.deadline)
         let needsSync = levels.durableWriteQuorum > 0
         let record = whole(stored)
         effects.beginStep()
@@ -274,121 +286,5 @@ extension Node {
         }
         let durability = catalog.active[keyspace].settings.durability
         keep(record, durability, synced: needsSync, token: id, &effects)
-    }
-}
-
-// What other nodes say and ask.
-extension Node {
-    mutating func take(
-        _ message: RequestMessage, from node: NodeID, _ effects: inout Effects
-    ) {
-        switch message {
-        case .claim(let number, let request): grant(number, request, to: node, &effects)
-        case .claimed(let number, let answer):
-            let id = OperationID(rawValue: number)
-            guard let claim = requestIDs.claims[id],
-                let place = ring.position(of: node, in: claim.location.address.range),
-                claim.waiting & 1 << UInt64(place) != 0
-            else { return }
-            requestIDs.claims[id]?.waiting &= ~(1 << UInt64(place))
-            count(answer, of: id, from: node, &effects)
-        case .inquire(let number, let name, let claim):
-            let frame = RequestMessage.inquired(number, state(of: claim, name))
-                .encode(into: &effects.bytes)
-            send(frame, to: node, &effects)
-        case .inquired(let number, let state):
-            inquired(OperationID(rawValue: number), state, by: node, &effects)
-        case .outcome(let name, let outcome, let since):
-            learnOutcome(name, outcome, since: since, &effects)
-        }
-    }
-
-    private mutating func grant(
-        _ number: UInt64, _ request: RequestMessage.ClaimRequest, to node: NodeID,
-        _ effects: inout Effects
-    ) {
-        let (name, claim, since) = (request.name, request.claim, now.wallMilliseconds)
-        let location = name.withKey { place(of: $0) }
-        let isBroken = configuration.plantedBug == .requestIDForgotten
-        var answer = isBroken ? RequestLedger.Answer.granted : .full
-        if !isBroken, isReplica(of: location), claim.coordinator.node == node,
-            isWhole(location.address.range, location.keyspace)
-        {
-            answer = requestIDs.ledger.claim(name, claim, over: request.over, now: since)
-        }
-        let durability = catalog.active[location.keyspace].settings.durability
-        if answer == .granted, durability != .memory, !isBroken {
-            effects.persist {
-                Node.encode(
-                    name, .claimed(claim), since: since, isBeforeEffect: false, into: &$0)
-            }
-        }
-        let frame = RequestMessage.claimed(number, answer.told).encode(into: &effects.bytes)
-        send(frame, to: node, &effects)
-    }
-
-    /// Notes an outcome if its effect has arrived.
-    private mutating func learnOutcome(
-        _ name: RequestName, _ outcome: RequestLedger.Outcome, since: UInt64,
-        _ effects: inout Effects
-    ) {
-        let isHere = name.withKey { key in
-            let location = place(of: key)
-            return isReplica(of: location) && hasSeen(outcome.dot, key, location)
-        }
-        guard isHere else { return }
-        requestIDs.ledger.finish(name, outcome, since: min(since, now.wallMilliseconds))
-        let keyspace = name.withKey { catalog.index(of: $0) }
-        guard catalog.active[keyspace].settings.durability != .memory else { return }
-        effects.append {
-            Node.encode(name, .done(outcome), since: since, isBeforeEffect: false, into: &$0)
-        }
-    }
-
-    /// Whether the stored state of a key has a write in it, or what replaced it.
-    private mutating func hasSeen(
-        _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation
-    ) -> Bool {
-        guard let stored = liveState(location.address, key, location.keyspace) else { return false }
-        if catalog.active[location.keyspace].settings.conflict == .lww, !stored.isMergeable {
-            return dot <= stored.dot
-        }
-        if stored.isMergeable { return context(of: stored).contains(dot) }
-        return SiblingSet(valid: stored).context.contains(dot)
-    }
-
-    /// A link is down: what was asked over it is not answered.
-    mutating func claimsLost(_ node: NodeID, _ effects: inout Effects) {
-        for slot in 0..<requestIDs.claims.indexEnd {
-            guard let id = requestIDs.claims.id(at: slot), let claim = requestIDs.claims[id] else {
-                continue
-            }
-            if case .inquiring(let rival) = claim.stage, rival.coordinator.node == node {
-                doubt(id, rival, &effects)
-            } else if let place = ring.position(of: node, in: claim.location.address.range) {
-                requestIDs.claims[id]?.waiting &= ~(1 << UInt64(place))
-                decide(id, &effects)
-            }
-        }
-    }
-
-    /// Ends claims whose time is over, and forgets ids whose time is.
-    mutating func tendRequestIDs(_ effects: inout Effects) {
-        requestIDs.ledger.forgetOld(now: now.wallMilliseconds, atMost: 2_000)
-        guard requestIDs.claims.count > 0 else { return }
-        for slot in 0..<requestIDs.claims.indexEnd {
-            guard let id = requestIDs.claims.id(at: slot), let claim = requestIDs.claims[id],
-                claim.stage != .executing, claim.head.deadline <= now.monotonic
-            else { continue }
-            if case .inquiring(let rival) = claim.stage {
-                doubt(id, rival, &effects)
-            } else {
-                countUnavailable(.write, claim.location.keyspace)
-                endClaim(
-                    id,
-                    text: "UNAVAILABLE too few replicas took the request id in time; "
-                        + "this node wrote nothing", &effects)
-            }
-        }
     }
 }

@@ -351,13 +351,12 @@ extension Node {
         let context = seenBySession(execution.held.state)
         let growth = isAlone ? growthMax : Delta.growth(record.count)
         putState(execution.held, grownBy: growth, command.location, key)
+        let reply = execution.wholeReply
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)
-            let reply = execution.wholeReply
             _ = noteExecuted(target, delta.dot, .encoded(reply), &effects)
             return finishAlone(reply, keyspace, target, &effects)
         }
-        let reply = execution.wholeReply
         let id = startWrite(command, writes, delta.dot, reply, target)
         self.writes[id]?.context = context
         if n > 1 { self.writes[id]?.typedKey = Array(key) }
@@ -366,14 +365,12 @@ extension Node {
         // The next life of this node takes over the rights that its journal has left, so nobody
         // may acknowledge that some were used before the journal says so.
         let isKeptFirst = command.name == .qbound || executed != nil
-        if isKeptFirst {
-            keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
-        }
-        sendDelta(record.bytes, id, address.range, needsSync, &effects)
+        let bytes = record.bytes
+        if isKeptFirst { keepDelta(bytes, durability, synced: needsSync, token: id, &effects) }
+        sendDelta(bytes, id, address.range, needsSync, &effects)
         if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
         if let executed { announce(executed, &effects) }
-        if isKeptFirst { return }
-        keepDelta(record.bytes, durability, synced: needsSync, token: id, &effects)
+        if !isKeptFirst { keepDelta(bytes, durability, synced: needsSync, token: id, &effects) }
     }
 
     /// Begins to count the replicas that acknowledge a command.
