@@ -65,7 +65,8 @@ extension Node {
         let id = startWrite(intent, dot, location, n, target)
         if n > 1 {
             if intent.derivedFrom == nil,
-                catalog.active[keyspace].settings.conflict == .lww {
+                catalog.active[keyspace].settings.conflict == .lww
+            {
                 writes[id]?.record = Array(record.bytes)
             }
             sendReplicas(record, id, address.range, n, needsSync, &effects)
@@ -181,7 +182,7 @@ extension Node {
             _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
             return Dot(identity: identity, stamp: stamp)
         }
-        guard followSession(target, &effects) else { return nil }
+        guard followSession(intent.key, target, &effects) else { return nil }
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
                 target,
@@ -197,7 +198,8 @@ extension Node {
             return nil
         }
         if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
+            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds)
+        {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }
@@ -288,7 +290,8 @@ extension Node {
         _ target: ReplyTarget
     ) -> OperationID {
         let address = location.address
-        let deadline = now.monotonic
+        let deadline =
+            now.monotonic
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
         let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(
