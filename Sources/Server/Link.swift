@@ -22,6 +22,8 @@ struct Link: ~Copyable {
     struct Origin {
         /// The address, without the port.
         let source: [UInt8]
+        /// With the port, for a log line.
+        let text: String
         /// It is the address of a configured member.
         let isMembers: Bool
     }

@@ -102,7 +102,7 @@ extension Server {
         if let called = links[index].node, let position = position(of: called) {
             complain(position, reason)
         } else {
-            noteStranger("connection from \(links[index].socket.farEnd): \(reason)")
+            noteStranger("connection from \(links[index].origin?.text ?? "unknown"): \(reason)")
         }
         dropLink(index)
     }

@@ -17,7 +17,8 @@ extension Server {
             }
             dropStranger(victim)
         }
-        addLink(socket, calling: nil, Link.Origin(source: source, isMembers: isMembers))
+        let origin = Link.Origin(source: source, text: socket.farEnd, isMembers: isMembers)
+        addLink(socket, calling: nil, origin)
     }
 
     private var strangerCount: Int { count { _ in true } }
@@ -59,7 +60,7 @@ extension Server {
     private mutating func dropStranger(_ index: Int?) {
         guard let index else { return }
         noteStranger(
-            "connection from \(links[index].socket.farEnd): another one takes its place before it "
+            "connection from \(links[index].origin?.text ?? "unknown"): another one takes its place before it "
                 + "has proved to be a member")
         dropLink(index)
     }
