@@ -107,7 +107,7 @@ extension World {
         let handshake = process.node.greet(
             machines[to].node, nonce: World.nonce(generation, 0), into: &said)
         network.setEnd(from, to, .init(generation: generation, handshake: handshake))
-        say(from, to, generation, said)
+        say(from, to, generation, opens: true, said)
         schedule(
             .greetingOver(at: from, from: to, generation: generation),
             after: World.handshakeNanoseconds)
@@ -119,20 +119,25 @@ extension World {
         return Nonce(from: &random)
     }
 
-    private func say(_ from: Int, _ to: Int, _ generation: Int, _ said: borrowing ByteBuffer) {
+    private func say(
+        _ from: Int, _ to: Int, _ generation: Int, opens: Bool, _ said: borrowing ByteBuffer
+    ) {
         guard said.count > 0 else { return }
-        carry(
-            .greeting(from: from, to: to, generation: generation, Array(said.bytes)), from, to)
+        let event = Event.greeting(
+            from: from, to: to, generation: generation, opens: opens, Array(said.bytes))
+        carry(event, from, to)
     }
 
-    func takeGreeting(_ way: (from: Int, to: Int), _ generation: Int, _ bytes: [UInt8]) {
+    func takeGreeting(
+        _ way: (from: Int, to: Int), _ generation: Int, opens: Bool, _ bytes: [UInt8]
+    ) {
         let machine = machines[way.to]
         guard let process = machine.process else {
             return loseLater(way.from, way.to, generation)
         }
         // A link that is known to be broken must not stand in the way of its successor.
         if !process.settlements.isEmpty { turn(machine, process) }
-        if way.from > way.to, network.end(way.to, way.from).generation == 0 {
+        if opens, network.end(way.to, way.from).generation == 0 {
             let handshake = Handshake(nonce: World.nonce(generation, 1))
             network.setEnd(
                 way.to, way.from, .init(generation: generation, handshake: handshake))
@@ -160,7 +165,7 @@ extension World {
                 offset += consumed
                 outcome = process.node.conclude(handshake, isTaken: false, into: &said)
             }
-            say(way.to, way.from, generation, said)
+            say(way.to, way.from, generation, opens: false, said)
             network.setEnd(
                 way.to, way.from, .init(generation: generation, handshake: handshake))
             switch outcome {

@@ -141,8 +141,8 @@ final class World {
             living(machine, life).map { finishJob(machines[machine], $0) }
         case .frame(let from, let to, let generation, let bytes):
             takeFrame(from, to, generation, bytes)
-        case .greeting(let from, let to, let generation, let bytes):
-            takeGreeting((from, to), generation, bytes)
+        case .greeting(let from, let to, let generation, let opens, let bytes):
+            takeGreeting((from, to), generation, opens: opens, bytes)
         case .call(let from, let to): call(from, to)
         case .linkLost(let at, let from, let generation):
             if network.end(at, from).generation == generation { dropEnd(at, from) }
@@ -185,7 +185,7 @@ final class World {
         case .wake(let machine, _), .turn(let machine, _), .diskDone(let machine, _),
             .start(let machine), .rebirth(let machine, _):
             machine
-        case .frame(_, let to, _, _), .greeting(_, let to, _, _): to
+        case .frame(_, let to, _, _), .greeting(_, let to, _, _, _): to
         case .call(let from, _): from
         case .linkLost(let at, _, _), .greetingOver(let at, _, _): at
         case .toNode(let client, _, _): clients[client].machine
