@@ -24,8 +24,9 @@ let package = Package(
         // Floor 0
         room("Base", []),
         room("Coding", ["CLinux"]),
+        room("Secrets", []),
         // Floor 1
-        room("Causality", ["Base", "Coding"]),
+        room("Causality", ["Base", "Coding", "Secrets"]),
         // Above Causality on its floor: a mergeable value is made of Causality's dots.
         room("CRDT", ["Base", "Coding", "Causality"]),
         room("Ring", ["Base", "Coding"]),
@@ -34,33 +35,39 @@ let package = Package(
         room("Quorum", ["Base", "Causality"]),
         room("AntiEntropy", ["Coding"]),
         room("Membership", ["Base", "Coding"]),
-        room("Storage", ["Base", "Coding", "Causality"]),
+        room("Storage", ["Base", "Coding", "Secrets", "Causality"]),
         // Floor 3
         room(
             "Replication",
             [
-                "Base", "Coding", "Causality", "CRDT", "Ring", "RESP", "Quorum", "AntiEntropy", "Membership",
-                "Storage",
+                "Base", "Coding", "Secrets", "Causality", "CRDT", "Ring", "RESP", "Quorum",
+                "AntiEntropy",
+                "Membership", "Storage",
             ]),
         // Floor 4
         room("Reactor", ["CLinux", "Base", "Coding"]),
         // Floor 5
-        room("Server", ["Base", "Coding", "RESP", "Storage", "Replication", "Reactor"]),
-        room("Simulator", ["Base", "Coding", "Causality", "Ring", "Storage", "Replication"]),
-        room("Lab", ["Base", "Coding", "RESP", "Reactor"]),
+        room("Server", ["Base", "Coding", "Secrets", "RESP", "Storage", "Replication", "Reactor"]),
+        room(
+            "Simulator",
+            ["Base", "Coding", "Secrets", "Causality", "Ring", "Storage", "Replication"]),
+        room("Lab", ["Base", "Coding", "Secrets", "RESP", "Reactor"]),
         .executableTarget(
             name: "quorate",
             dependencies: [
-                "Base", "Coding", "Ring", "RESP", "Replication", "Reactor", "Server", "Simulator", "Lab",
+                "Base", "Coding", "Secrets", "Ring", "RESP", "Replication", "Reactor", "Server",
+                "Simulator",
+                "Lab",
             ],
             swiftSettings: strict),
-        tests("Lab", ["Base", "Lab"]),
-        tests("quorate", ["quorate", "Base", "Lab", "Server"]),
+        tests("Lab", ["Base", "Secrets", "Lab"]),
+        tests("quorate", ["quorate", "Base", "Secrets", "Lab", "Server"]),
         tests("Tidy", []),
         tests("Coding", ["Coding", "Base"]),
+        tests("Secrets", ["Secrets", "Base"]),
         tests("RESP", ["RESP", "Coding", "Base"]),
         tests("Base", ["Base"]),
-        tests("Causality", ["Base", "Coding", "Causality"]),
+        tests("Causality", ["Base", "Coding", "Secrets", "Causality"]),
         tests("CRDT", ["Base", "Coding", "Causality", "CRDT"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
@@ -69,12 +76,15 @@ let package = Package(
         tests(
             "Replication",
             [
-                "Base", "Coding", "Causality", "CRDT", "Membership", "RESP", "Ring", "Replication",
+                "Base", "Coding", "Secrets", "Causality", "CRDT", "AntiEntropy", "Membership", "RESP",
+                "Ring", "Replication",
             ]),
-        tests("Storage", ["Base", "Coding", "Storage", "Simulator"]),
-        tests("Simulator", ["Base", "Causality", "Replication", "Simulator"]),
+        tests("Storage", ["Base", "Coding", "Secrets", "Storage", "Simulator"]),
+        tests("Simulator", ["Base", "Secrets", "Causality", "Replication", "Simulator"]),
         tests("Reactor", ["Base", "Reactor", "Storage"]),
-        tests("Server", ["Base", "Coding", "Storage", "Ring", "Replication", "Reactor", "Server"]),
+        tests(
+            "Server",
+            ["Base", "Coding", "Secrets", "Storage", "Ring", "Replication", "Reactor", "Server"]),
     ],
     swiftLanguageModes: [.v6]
 )

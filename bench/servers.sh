@@ -116,12 +116,15 @@ start_redis() { # port [option…]
     await_ping "$port" "$work/redis-$port.log"
 }
 
+# What the nodes of a cluster prove to each other.
+secret=$(od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n')
+
 # Writes node N's configuration for a cluster of COUNT nodes whose client ports start at `base`.
 configure_node() { # node count keyspace-settings
     local node=$1 count=$2 id separator=''
     {
-        printf '{clusterID: "bench-%s", node: %s, dataDirectory: "%s/node-%s", members: [' \
-            "$base" "$node" "$work" "$node"
+        printf '{clusterID: "bench-%s", node: %s, secret: "%s", dataDirectory: "%s/node-%s", members: [' \
+            "$base" "$node" "$secret" "$work" "$node"
         for ((id = 1; id <= count; id++)); do
             printf '%s{id: %s, host: "127.0.0.1", clientPort: %s, linkPort: %s}' \
                 "$separator" "$id" $((base + id - 1)) $((base + id + 9999))

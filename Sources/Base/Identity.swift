@@ -17,14 +17,20 @@ public struct NodeID: Hashable, Comparable, Sendable, CustomStringConvertible {
 /// that lost its disk, one key, or only the bytes it had not synced therefore never speaks under
 /// the name of the memory it lost: what the old identity wrote and this process forgot stays
 /// concurrent with what it writes next, and no acknowledged write is covered by mistake. An epoch
-/// is the wall clock in milliseconds at the start, or the stored epoch plus one if that is more, so
-/// a restored backup or a cloned disk also differs from its original.
+/// is the wall clock in milliseconds at the start, or more than the stored epoch if that is more.
+/// Which of two lives is the later one is not the wall clock's to say, though: a process that hears
+/// at its first handshake that the cluster has admitted a life at or above its own begins another
+/// life above that one, before anything of it has reached others.
 ///
 /// Layout: node in the upper 16 bits, epoch in the lower 48.
 public struct ReplicaIdentity: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: UInt64
 
     @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The last epoch that a process may have; others stay out of reach, so that there is always
+    /// a later one.
+    public static let epochMax: UInt64 = 1 << 48 - 1 << 20
 
     /// - Parameter epoch: 1…2⁴⁸−1.
     @inlinable public init(node: NodeID, epoch: UInt64) {

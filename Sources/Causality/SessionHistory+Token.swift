@@ -1,29 +1,28 @@
 import Base
 import Coding
+import Secrets
 
-// The history as bytes, and as the opaque token that one client hands to another.
+// The history as bytes, between nodes, and as the opaque token that one client hands to another.
 //
-// Layout, little-endian: `format (1) | cluster (8) | order (8) | floor (8) | keys (2)`, then for
-// each key, ascending, `hash (8) | floor (8) | whole (1) | dots (2) | (identity (8), stamp (8)) …`,
-// then `CRC32C (4)` of all that. Clients see it as base64url without padding. The checksum finds
-// typing errors, not forgers: a token can demand what does not exist, which ends in an error after
-// the request's time, and stamps from far ahead are refused where the token comes in.
+// Layout, little-endian: `format (1) | order (8) | floor (8) | keys (2)`, then for each key,
+// ascending, `hash (8) | floor (8) | whole (1) | dots (2) | (identity (8), stamp (8)) …`. Clients
+// see it sealed with the cluster's secret (see `Seal`), as base64url without padding: they can
+// neither make nor change one, nor learn the hashes of keys, by which tables place them. A token
+// that was given out by another cluster, or changed on its way, is refused.
 extension SessionHistory {
-    private static let format: UInt8 = 1
-    private static let headBytes = 27
+    private static let format: UInt8 = 2
+    private static let headBytes = 19
     private static let keyBytes = 19
-    private static let checksumBytes = 4
 
     /// How many characters a token may have.
     public static var tokenBytesMax: Int {
-        (headBytes + keysMax * keyBytes + dotsMax * 16 + checksumBytes) * 4 / 3 + 1
+        (headBytes + keysMax * keyBytes + dotsMax * 16 + Seal.codeBytes) * 4 / 3 + 2
     }
 
     /// Appends the bytes.
-    public func encode(cluster: UInt64, into buffer: inout ByteBuffer) {
-        let start = buffer.count
+    public func encode(into buffer: inout ByteBuffer) {
         buffer.append(SessionHistory.format)
-        for number in [cluster, order.rawValue, floor.rawValue] { buffer.append(integer: number) }
+        for number in [order.rawValue, floor.rawValue] { buffer.append(integer: number) }
         buffer.append(integer: UInt16(entries.count))
         for (key, entry) in entries {
             buffer.append(integer: key)
@@ -32,36 +31,27 @@ extension SessionHistory {
             buffer.append(integer: UInt16(entry.seen.entries.count))
             entry.seen.encodeEntries(into: &buffer)
         }
-        buffer.append(integer: CRC32C.checksum(buffer[start..<buffer.count]))
     }
 
     /// Appends the token's characters.
-    public func encodeToken(cluster: UInt64, into buffer: inout ByteBuffer) {
+    ///
+    /// - Parameter seal: the cluster's for sessions.
+    public func encodeToken(sealedBy seal: Seal, into buffer: inout ByteBuffer) {
         var plain = ByteBuffer(capacity: 256)
-        encode(cluster: cluster, into: &plain)
-        Base64URL.encode(plain.bytes, into: &buffer)
+        encode(into: &plain)
+        let nowhere = UnsafeRawBufferPointer(start: nil, count: 0)
+        seal.close(plain.bytes, for: nowhere).withUnsafeBytes {
+            Base64URL.encode($0, into: &buffer)
+        }
     }
 
     /// - Parameter keysMax: as for `init(keysMax:)`; older keys go into the floor.
-    /// - Throws: `truncated` or `invalid` for anything but the one encoding of a history of this
-    ///   cluster.
-    public init(
-        decoding bytes: UnsafeRawBufferPointer, cluster: UInt64, keysMax: Int
-    ) throws(DecodeError) {
+    /// - Throws: `truncated` or `invalid` for anything but the one encoding of a history.
+    public init(decoding bytes: UnsafeRawBufferPointer, keysMax: Int) throws(DecodeError) {
         self.init(keysMax: keysMax)
-        let least = SessionHistory.headBytes + SessionHistory.checksumBytes
-        guard bytes.count >= least else { throw .truncated }
-        let end = bytes.count - SessionHistory.checksumBytes
-        var reader = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
-        var tail = ByteReader(UnsafeRawBufferPointer(rebasing: bytes[end...]))
-        guard CRC32C.checksum(reader.bytes) == (try tail.integer(UInt32.self)) else {
-            throw .invalid("session token is damaged")
-        }
+        var reader = ByteReader(bytes)
         guard try reader.integer(UInt8.self) == SessionHistory.format else {
             throw .invalid("session token has an unknown format")
-        }
-        guard try reader.integer(UInt64.self) == cluster else {
-            throw .invalid("session token is another cluster's")
         }
         try take(&reader, keysMax: keysMax)
     }
@@ -90,16 +80,27 @@ extension SessionHistory {
         order = whole.order
     }
 
-    /// - Throws: as `init(decoding:cluster:keysMax:)`.
+    /// - Parameter seal: the cluster's for sessions.
+    /// - Throws: as `init(decoding:keysMax:)`, and `invalid` for a token that was not made by
+    ///   `encodeToken` with this seal.
     public init(
-        token: UnsafeRawBufferPointer, cluster: UInt64, keysMax: Int
+        token: UnsafeRawBufferPointer, sealedBy seal: Seal, keysMax: Int
     ) throws(DecodeError) {
         guard token.count <= SessionHistory.tokenBytesMax else {
             throw .invalid("session token is too long")
         }
-        var plain = ByteBuffer(capacity: max(1, token.count))
-        try Base64URL.decode(token, into: &plain)
-        try self.init(decoding: plain.bytes, cluster: cluster, keysMax: keysMax)
+        var sealed = ByteBuffer(capacity: max(1, token.count))
+        try Base64URL.decode(token, into: &sealed)
+        let nowhere = UnsafeRawBufferPointer(start: nil, count: 0)
+        guard let plain = seal.open(sealed.bytes, for: nowhere) else {
+            throw .invalid("session token was not given out by this cluster, or was changed")
+        }
+        let history = plain.withUnsafeBytes { bytes in
+            Result { () throws(DecodeError) in
+                try SessionHistory(decoding: bytes, keysMax: keysMax)
+            }
+        }
+        self = try history.get()
     }
 }
 

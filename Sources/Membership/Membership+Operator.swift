@@ -36,14 +36,28 @@ extension Membership {
         adopt(MemberUpdate(record), &effects)
     }
 
-    /// What must outlive a restart: who was removed, and who was admitted again.
+    /// What must outlive a restart: who was removed, this node among them, and who was admitted
+    /// again.
     public var lastingRecords: [MemberRecord] {
-        table.members.map(\.record).filter { $0.state == .removed || $0.admission > 0 }
+        table.members.map { $0.record.node == own.node ? ownRecord : $0.record }
+            .filter { $0.state == .removed || $0.admission > 0 }
+    }
+
+    /// This node was let in again after its removal. This life stays over; the next one takes part.
+    public mutating func beginAgain(admission: UInt16) {
+        removal = nil
+        own.admission = max(own.admission, admission)
+        announceSelf()
+        end = .readmitted
     }
 
     /// Takes records of an earlier life back, before the first step.
     public mutating func restore(_ records: [MemberRecord]) {
-        for record in records where record.node != own.node {
+        for record in records {
+            guard record.node != own.node else {
+                restoreOwn(record)
+                continue
+            }
             guard table.record(of: record.node).map(record.supersedes) ?? true,
                 table.record(of: record.node) != nil || table.count < configuration.membersMax
             else { continue }
@@ -52,9 +66,18 @@ extension Membership {
         }
     }
 
+    private mutating func restoreOwn(_ record: MemberRecord) {
+        guard record.admission >= own.admission else { return }
+        own.admission = record.admission
+        announceSelf()
+        let isRemoved = record.state == .removed
+        removal = isRemoved ? MemberRecord(own.identity, .removed, admission: own.admission) : nil
+        end = isRemoved ? .removed : nil
+    }
+
     func refuseWhenEnded(_ input: MembershipInput, _ effects: inout [MembershipEffect]) {
         switch input {
-        case .tick, .received: break
+        case .tick, .received, .learned: break
         case .join, .leave, .remove, .readmit: effects.append(.refused(.ended))
         }
     }

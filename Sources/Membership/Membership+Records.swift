@@ -111,7 +111,10 @@ extension Membership {
         _ record: MemberRecord, _ effects: inout [MembershipEffect]
     ) {
         guard record.supersedes(own) else { return }
-        if record.state == .removed { return finish(.removed, &effects) }
+        if record.state == .removed {
+            removal = MemberRecord(own.identity, .removed, admission: record.admission)
+            return finish(.removed, &effects)
+        }
         if record.identity > own.identity {
             if record.state.isReachable {
                 reportConflict(own.identity, record.identity, &effects)
@@ -119,7 +122,10 @@ extension Membership {
             return finish(.superseded(by: record.identity), &effects)
         }
         if record.identity == own.identity {
-            if record.state == .left { return finish(.removed, &effects) }
+            if record.state == .left {
+                beginAgain(admission: record.admission)
+                return finish(.readmitted, &effects)
+            }
             guard record.incarnation < .max else {
                 return finish(.superseded(by: own.identity), &effects)
             }

@@ -43,6 +43,8 @@ public struct Membership: Sendable {
     var health: LocalHealth
     /// What happened, by event.
     public internal(set) var counters = MembershipCounters()
+    /// The record by which an operator took this node out, whatever its life.
+    var removal: MemberRecord?
     /// Why this life takes no further part; nil while it does.
     public internal(set) var end: MembershipEnd?
 
@@ -97,6 +99,7 @@ public struct Membership: Sendable {
         switch input {
         case .tick: passTime(&effects)
         case .received(let message, let node): receive(message, from: node, &effects)
+        case .learned(let record): learn([record], &effects)
         case .join(let seeds): join(seeds, &effects)
         case .leave: leave(&effects)
         case .remove(let node): remove(node, &effects)
@@ -154,6 +157,9 @@ public struct Membership: Sendable {
 extension Membership {
     /// Who this node is.
     public var identity: ReplicaIdentity { own.identity }
+
+    /// What there is to say of this node: its own record, or the one by which it was taken out.
+    public var ownRecord: MemberRecord { removal ?? own }
 
     /// This node's local health: 0 is healthy, `localHealthMax` least so.
     public var localHealth: Int { health.score }

@@ -32,6 +32,8 @@ public enum MembershipRefusal: Equatable, Sendable {
 public enum MembershipEnd: Equatable, Sendable {
     case left
     case removed
+    /// An operator let this node in again after its removal, in its next life.
+    case readmitted
     /// A later life of this node has been seen, or this one cannot refute any more.
     case superseded(by: ReplicaIdentity)
 }

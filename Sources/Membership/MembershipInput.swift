@@ -6,6 +6,8 @@ public enum MembershipInput: Sendable {
     case tick
     /// A message came over the link of `from`.
     case received(MembershipMessage, from: NodeID)
+    /// A record that another node's greeting on a link has shown.
+    case learned(MemberRecord)
     /// Learn the members from these nodes, one after the other until one answers.
     case join(seeds: [NodeID])
     /// Say good-bye and end.

@@ -159,5 +159,6 @@ extension ReplicaIdentity {
     fileprivate init(decoding reader: inout ByteReader) throws(DecodeError) {
         self.init(rawValue: try reader.integer())
         guard node.rawValue > 0 else { throw .invalid("zero is not a node") }
+        guard epoch <= ReplicaIdentity.epochMax else { throw .invalid("a life that no node has") }
     }
 }

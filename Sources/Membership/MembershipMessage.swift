@@ -34,4 +34,17 @@ public struct MembershipMessage: Equatable, Sendable {
         self.content = content
         self.updates = updates
     }
+
+    /// The same without what it says of nodes that do not belong here.
+    public func restricted(to belongs: (NodeID) -> Bool) -> MembershipMessage {
+        let content: Content =
+            switch content {
+            case .page(let after, let through, let records):
+                .page(after: after, through: through, records.filter { belongs($0.node) })
+            case .records(let records): .records(records.filter { belongs($0.node) })
+            case .ping, .pingRequest, .ack, .nack, .compare, .agreed: content
+            }
+        return MembershipMessage(
+            sender: sender, content: content, updates: updates.filter { belongs($0.record.node) })
+    }
 }

@@ -78,6 +78,11 @@ public struct Socket: ~Copyable, Sendable {
         (try? SocketAddress(of: descriptor, getpeername))?.description ?? "unknown"
     }
 
+    /// The other end's address without the port; empty when the connection is gone.
+    public var farHost: [UInt8] {
+        (try? SocketAddress(of: descriptor, getpeername))?.hostBytes ?? []
+    }
+
     /// Breaks the connection when the other end stays silent, although asked, or takes nothing of
     /// what waits for it, for `milliseconds`.
     public func detectDeadPath(within milliseconds: UInt32) {

@@ -82,6 +82,18 @@ public struct SocketAddress: Sendable, CustomStringConvertible {
         return isEverywhere || other.isEverywhere || description == other.description
     }
 
+    /// The address without the port, an IPv4 one that is mapped into IPv6 as itself: equal for
+    /// equal hosts.
+    public var hostBytes: [UInt8] {
+        withUnsafeBytes(of: storage) { bytes in
+            guard family == AF_INET6 else { return Array(bytes[4..<8]) }
+            let isMapped =
+                bytes[8..<18].allSatisfy { $0 == 0 }
+                && bytes[18..<20].allSatisfy { $0 == 0xFF }
+            return isMapped ? Array(bytes[20..<24]) : Array(bytes[8..<24])
+        }
+    }
+
     /// 0…65,535, in the host's byte order.
     public var port: UInt16 {
         // The port stands at the same place in sockaddr_in and sockaddr_in6, in network order.

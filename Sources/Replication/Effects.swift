@@ -23,6 +23,9 @@ public enum Effect: Equatable, Sendable {
     case notify(UInt64)
     /// Break the link to a node: what it sent cannot be followed or must not be.
     case disconnect(NodeID)
+    /// Begin another life of this node, with an identity above this epoch: end the process in good
+    /// order and start anew on what the disk has.
+    case beginLife(above: UInt64)
 }
 
 /// The node's effect sink: small plain records plus the bytes that they carry, each encoded once,
@@ -82,7 +85,8 @@ public struct Effects: ~Copyable {
     mutating func reply(_ connection: ConnectionID, _ range: Range<Int>) {
         if let last = entries.last, last.gated == persisted,
             case .reply(connection, let before) =
-                last.effect, before.upperBound == range.lowerBound {
+                last.effect, before.upperBound == range.lowerBound
+        {
             entries[entries.count - 1] = Entry(
                 effect: .reply(connection, before.lowerBound..<range.upperBound), gated: persisted)
         } else {

@@ -149,7 +149,8 @@ struct KeyspaceCatalog {
         let definition = definitions[index]
         let settings = definition.settings ?? definitions[0].settings ?? KeyspaceSettings()
         hasTyped = hasTyped || settings.conflict == .crdt
-        let truncatedAt = definition.settings == nil
+        let truncatedAt =
+            definition.settings == nil
             ? max(definition.truncatedAt, definitions[0].truncatedAt) : definition.truncatedAt
         let pr = settings.count(settings.primaryReadQuorum)
         let pw = settings.count(settings.primaryWriteQuorum)
@@ -179,12 +180,13 @@ struct KeyspaceCatalog {
 
     /// 1…64 of letters, digits, `_`, `-` and `.`.
     static func isValid(_ name: [UInt8]) -> Bool {
-        (1...nameBytesMax).contains(name.count) && name.allSatisfy { byte in
-            switch byte {
-            case 48...57, 65...90, 97...122, 45, 46, 95: true
-            default: false
+        (1...nameBytesMax).contains(name.count)
+            && name.allSatisfy { byte in
+                switch byte {
+                case 48...57, 65...90, 97...122, 45, 46, 95: true
+                default: false
+                }
             }
-        }
     }
 
     /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
@@ -194,7 +196,7 @@ struct KeyspaceCatalog {
         for definition in definitions {
             var buffer = ByteBuffer(capacity: 128)
             KeyspaceCatalog.encode(definition, into: &buffer)
-            sum &+= keyHash(buffer.bytes, key: 0)
+            sum &+= keyHash(buffer.bytes, key: hashKey)
         }
         return sum
     }

@@ -22,6 +22,9 @@ struct KeyspaceDefinition {
     /// - Throws: `invalid` for settings that contradict each other or nothing at all.
     init(name: [UInt8], changes: SiblingSet) throws(DecodeError) {
         guard !changes.isTombstone else { throw .invalid("a keyspace has no settings") }
+        guard KeyspaceDefinition.mayGrow(changes) else {
+            throw .invalid("changes of a keyspace exceed the limits")
+        }
         self.name = name
         self.changes = changes
         try fold()
@@ -30,6 +33,16 @@ struct KeyspaceDefinition {
     /// Whether two changes were made without knowledge of each other and nobody has settled it
     /// since.
     var isConflicted: Bool { changes.siblings.count > 1 }
+
+    /// How many lives the changes of a keyspace may name: more than a cluster has in years.
+    static let livesMax = 2_048
+
+    /// Whether another change can come behind these, and be kept.
+    private static func mayGrow(_ changes: SiblingSet) -> Bool {
+        let latest = changes.context.newest?.stamp.milliseconds ?? 0
+        return changes.context.entries.count <= livesMax && changes.isWithinLimits
+            && latest <= ReplicaIdentity.epochMax
+    }
 
     /// Replaces everything that is known by one change; nil drops the keyspace.
     ///
@@ -49,9 +62,14 @@ struct KeyspaceDefinition {
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
         let newest = changes.context.newest?.stamp.rawValue ?? 0
         let next = Stamp(rawValue: max(dot.stamp.rawValue, newest + 1))
+        let before = changes
         changes.update(
             dot: Dot(identity: dot.identity, stamp: next), value: change.encoded(), expiry: 0,
             context: changes.context)
+        guard KeyspaceDefinition.mayGrow(changes) else {
+            changes = before
+            throw .invalid("the keyspace was changed under too many lives of nodes")
+        }
         try fold()
     }
 
@@ -63,7 +81,7 @@ struct KeyspaceDefinition {
         var joined = changes
         joined.join(other)
         guard joined != changes else { return false }
-        guard joined.isWithinLimits, !joined.isTombstone else {
+        guard KeyspaceDefinition.mayGrow(joined), !joined.isTombstone else {
             throw .invalid("changes of a keyspace exceed the limits or cancel each other")
         }
         changes = joined

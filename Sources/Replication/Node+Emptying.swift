@@ -74,9 +74,11 @@ extension Node {
         guard let index = linkIndex(of: node), let operation = administrations[id],
             case .timing = operation.stage, operation.waiting.isSet(index)
         else { return }
-        let wait = .nanoseconds(milliseconds: Node.administrationMilliseconds)
+        let wait =
+            .nanoseconds(milliseconds: Node.administrationMilliseconds)
             - (operation.head.deadline - min(now.monotonic, operation.head.deadline))
-        let isBehind = stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
+        let isBehind =
+            stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
             < now.wallMilliseconds
         if configuration.plantedBug == .emptiedByOwnClock { return strike(id, index, &effects) }
         guard !isBehind, clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
@@ -119,7 +121,8 @@ extension Node {
                 try changed.change(index, to: settings, dot: dot, emptied: tick())
             }
         } catch {
-            preconditionFailure("settings in force can be encoded and read")
+            return fail(
+                target, text: "ERR the keyspaces cannot be changed any more: \(error)", &effects)
         }
         adopt(changed)
         spread(target, &effects)

@@ -162,11 +162,17 @@ extension Node {
         _ id: OperationID, _ reply: UnsafeRawBufferPointer, from node: NodeID,
         _ effects: inout Effects
     ) throws(DecodeError) {
-        guard forwards[id]?.node == node else {
+        guard let waiting = forwards[id], waiting.node == node else {
             counters.lateAnswers += 1
             return
         }
-        guard reply.isOneReply else { throw .invalid("reply is not exactly one") }
+        guard reply.isOneReply(in: waiting.head.client.dialect) else {
+            throw .invalid("reply is not exactly one")
+        }
+        if case .gather(let whole, _) = waiting.head.target,
+            gathers[whole]?.combination.takes(reply) == false {
+            throw .invalid("reply is none of the command that was forwarded")
+        }
         guard let forward = forwards.remove(id) else { return }
         if let outcome = OperationOutcome(failedReply: reply) {
             ledger.failed(forward.keyspace, .forward, outcome)
@@ -192,58 +198,6 @@ extension Node {
             forward.head.target,
             text: "UNKNOWN \(forward.node) did not answer in time; "
                 + "the write may or may not take effect", &effects)
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    /// Whether these bytes are exactly one reply, in RESP, as commands that are forwarded have
-    /// them: more or less of it would shift every later reply of the connection.
-    var isOneReply: Bool {
-        var rest = self[...]
-        var missing = 1
-        while missing > 0 {
-            guard let step = UnsafeRawBufferPointer.skipReply(&rest) else { return false }
-            missing += step - 1
-            guard missing <= rest.count + 1 else { return false }
-        }
-        return rest.isEmpty
-    }
-
-    /// Skips a scalar, or the line before elements.
-    ///
-    /// - Returns: how many elements follow; nil for what is no reply.
-    private static func skipReply(_ rest: inout Slice<UnsafeRawBufferPointer>) -> Int? {
-        guard let end = rest.firstIndex(of: UInt8(ascii: "\r")), end > rest.startIndex,
-            end + 1 < rest.endIndex, rest[end + 1] == UInt8(ascii: "\n")
-        else { return nil }
-        let kind = rest[rest.startIndex]
-        let line = UnsafeRawBufferPointer(rebasing: rest[(rest.startIndex + 1)..<end])
-        guard !line.contains(UInt8(ascii: "\n")) else { return nil }
-        rest = rest[(end + 2)...]
-        switch kind {
-        case UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: ","): return 0
-        case UInt8(ascii: ":"): return Int64(decimal: line) == nil ? nil : 0
-        case UInt8(ascii: "_"): return line.isEmpty ? 0 : nil
-        case UInt8(ascii: "#"): return line.count == 1 ? 0 : nil
-        case UInt8(ascii: "$"):
-            if line.elementsEqual("-1".utf8) { return 0 }
-            guard let bytes = Int64(decimal: line), bytes >= 0, bytes + 2 <= rest.count else {
-                return nil
-            }
-            let after = rest.startIndex + Int(bytes)
-            guard rest[after] == UInt8(ascii: "\r"), rest[after + 1] == UInt8(ascii: "\n") else {
-                return nil
-            }
-            rest = rest[(after + 2)...]
-            return 0
-        case UInt8(ascii: "*"), UInt8(ascii: "~"), UInt8(ascii: "%"):
-            if line.elementsEqual("-1".utf8) { return 0 }
-            guard let count = Int64(decimal: line), 0...Int64(rest.count) ~= count else {
-                return nil
-            }
-            return kind == UInt8(ascii: "%") ? Int(count) * 2 : Int(count)
-        default: return nil
-        }
     }
 }
 

@@ -143,7 +143,8 @@ extension Node {
             return fail(target, text: "ERR \(problem)", &effects)
         }
         if settings.replicationFactor != base.replicationFactor
-            || !settings.conflict.canFollow(base.conflict) {
+            || !settings.conflict.canFollow(base.conflict)
+        {
             return survey(
                 KeyspaceChangeRequest(name: name, settings: settings), target, &effects)
         }
@@ -201,7 +202,8 @@ extension Node {
     mutating func nextChange(
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Dot? {
-        let newest = catalog.definitions.lazy.compactMap(\.changes.context.newest?.stamp.rawValue)
+        let newest =
+            catalog.definitions.lazy.compactMap(\.changes.context.newest?.stamp.rawValue)
             .max() ?? 0
         let (next, isTooLate) = newest.addingReportingOverflow(1)
         guard !isTooLate else {
@@ -278,6 +280,10 @@ extension Node {
         guard clock.observe(emptied, wallMilliseconds: now.wallMilliseconds) else {
             counters.refusedAhead += 1
             return
+        }
+        let mostReplicas = definitions.compactMap { $0.settings?.replicationFactor }.max() ?? 1
+        guard mostReplicas <= configuration.members.count else {
+            throw .invalid("a keyspace has more replicas than there are members")
         }
         var joined = catalog
         var isNew = false

@@ -4,38 +4,6 @@ import Coding
 
 // Links: who may talk to this node, and what becomes of requests when one breaks.
 extension Node {
-    /// Decides about a greeting.
-    ///
-    /// - Parameter dialled: the node that this one meant to reach, when it opened the link.
-    /// - Throws: `LinkRefusal` when the other side is no member of this cluster, or not the one it
-    ///   should be.
-    public func admit(_ hello: Hello, dialled: NodeID?) throws(LinkRefusal) {
-        let node = hello.identity.node
-        guard hello.protocolVersion == Hello.protocolVersion else {
-            throw .protocolVersion(theirs: hello.protocolVersion)
-        }
-        guard hello.clusterID == configuration.clusterID else { throw .otherCluster }
-        guard node != configuration.node else { throw .ownNumber }
-        guard hello.recipient == configuration.node else { throw .otherRecipient(hello.recipient) }
-        guard hello.ringDigest == ring.digest else { throw .otherRing(node) }
-        guard let index = linkIndex(of: node) else { throw .notAMember(node) }
-        if membership.member(node)?.record.state == .removed { throw .removed(node) }
-        if let dialled, dialled != node { throw .otherRecipient(node) }
-        guard links[index].highest <= hello.identity else {
-            throw .staleIdentity(hello.identity, seen: links[index].highest)
-        }
-        if let linked = links[index].identity, linked != hello.identity {
-            throw .duplicate(hello.identity, linked: linked)
-        }
-    }
-
-    /// This node's greeting.
-    public func hello(to node: NodeID) -> Hello {
-        Hello(
-            clusterID: configuration.clusterID, identity: identity, recipient: node,
-            ringDigest: ring.digest)
-    }
-
     /// How many links are up, and not silent.
     public var linksUp: Int { links.indices.reduce(0) { $0 + (isHeard($1) ? 1 : 0) } }
 
@@ -56,6 +24,8 @@ extension Node {
         links[index].identity = identity
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
+        wasLinked = true
+        keepMembers(&effects)
         links[index].heardAt = now.monotonic
         hastenExchange(index)
         beginPromises(index, &effects)
@@ -205,7 +175,9 @@ extension Node {
             try learnDefinitions(number, bytes, from: node, &effects)
         case .definitionsLearned(let number):
             definitionsLearned(OperationID(rawValue: number), by: node, &effects)
-        case .membership(let message): stepMembership(.received(message, from: node), &effects)
+        case .membership(let message):
+            let known = message.restricted { linkIndex(of: $0) != nil }
+            stepMembership(.received(known, from: node), &effects)
         case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
         case .surveyOver(let name): liftFence(Array(name), of: node)

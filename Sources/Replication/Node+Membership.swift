@@ -20,6 +20,13 @@ extension Node {
     /// What happened between the members.
     public var memberCounters: MembershipCounters { membership.counters }
 
+    /// Whether there is anything to hear from other nodes: a node that was taken out hears over a
+    /// handshake that it was let in again.
+    public var seeksLinks: Bool {
+        if case .superseded = membership.end { return false }
+        return membership.end != .left
+    }
+
     /// Whether anything came from a node lately.
     func isHeard(_ index: Int) -> Bool {
         links[index].isUp
@@ -81,40 +88,80 @@ extension Node {
             if state == .dead { counters.membersLost += 1 }
             keepMembers(&effects)
         case .conflict: counters.memberConflicts += 1
-        case .joined, .refused, .ended: break
+        case .ended(let end): tookNoPart(end, &effects)
+        case .joined, .refused: break
         }
     }
 
-    /// Keeps who was removed and who was admitted again: nothing else needs to outlive a restart.
-    private mutating func keepMembers(_ effects: inout Effects) {
-        let lasting = membership.lastingRecords
+    /// This life is over. Who was taken out keeps that, and lets go of its links; who was let in
+    /// again begins another life.
+    private mutating func tookNoPart(_ end: MembershipEnd, _ effects: inout Effects) {
+        switch end {
+        case .left: break
+        case .removed, .superseded:
+            keepMembers(&effects)
+            for link in links where link.isUp { effects.add(.disconnect(link.node)) }
+        case .readmitted: beginLife(above: identity, &effects)
+        }
+    }
+
+    /// Keeps who was removed and who was admitted again, and the highest lives: nothing else needs
+    /// to outlive a restart.
+    mutating func keepMembers(_ effects: inout Effects) {
+        let lasting = memberMemory
         guard lasting != keptMembers else { return }
         keptMembers = lasting
         effects.append { appendMembers(into: &$0) }
         effects.syncWithin(100)
     }
 
+    var memberMemory: MemberMemory {
+        MemberMemory(
+            records: membership.lastingRecords.filter {
+                linkIndex(of: $0.node) != nil
+            },
+            lives: links.map(\.highest).filter { $0.rawValue != 0 })
+    }
+
     /// Appends the journal's payload.
     func appendMembers(into buffer: inout ByteBuffer) {
         buffer.append(JournalKind.members.rawValue)
+        let memory = memberMemory
         MembershipMessage(
-            sender: MemberRecord(identity), content: .records(membership.lastingRecords)
+            sender: MemberRecord(identity), content: .records(memory.records),
+            updates: memory.lives.map { MemberUpdate(MemberRecord($0)) }
         ).encode(into: &buffer)
     }
 
     mutating func restoreMembers(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
-        guard case .records(let records) = try MembershipMessage(decoding: payload).content else {
+        let message = try MembershipMessage(decoding: payload)
+        guard case .records(let records) = message.content else {
             throw .invalid("the journal's members are no records")
         }
-        membership.restore(records)
-        keptMembers = membership.lastingRecords
+        membership.restore(records.filter { linkIndex(of: $0.node) != nil })
+        for life in message.updates.map(\.record.identity) {
+            guard let index = linkIndex(of: life.node) else { continue }
+            links[index].highest = max(links[index].highest, life)
+        }
+        keptMembers = memberMemory
     }
+}
+
+/// What a node's journal knows of the members: at most one record and one life of each.
+struct MemberMemory: Equatable {
+    /// Who was removed, and who was admitted again.
+    var records: [MemberRecord] = []
+    /// The highest lives that were admitted.
+    var lives: [ReplicaIdentity] = []
+
+    var isEmpty: Bool { records.isEmpty && lives.isEmpty }
 }
 
 // Orders
 extension Node {
     /// `CLUSTER FORGET node`: takes a node out for good, on every node.
-    /// `CLUSTER READMIT node`: lets its next start in again.
+    /// `CLUSTER READMIT node`: lets it in again, in its next life, which a process that runs begins
+    /// as soon as it hears of this.
     mutating func changeMember(
         _ order: (NodeID) -> MembershipInput, _ target: ReplyTarget, _ effects: inout Effects
     ) {
@@ -130,7 +177,13 @@ extension Node {
             return fail(target, text: "ERR \(refusal.text)", &effects)
         }
         let start = effects.bytes.count
-        effects.bytes.writeOK()
+        if case .readmit = order(node) {
+            effects.bytes.append(
+                text: "+OK \(node) is let in again: if it runs, it begins a new life within "
+                    + "seconds, otherwise at its next start\r\n")
+        } else {
+            effects.bytes.writeOK()
+        }
         deliver(target, from: start, &effects)
     }
 
@@ -138,9 +191,15 @@ extension Node {
     mutating func refuseRemoved(
         _ index: Int, _ connection: ConnectionID, _ effects: inout Effects
     ) {
-        fail(
-            .direct(connection),
-            "REMOVED this node was taken out of the cluster; ask another one", &effects)
+        let text: StaticString
+        switch membership.end {
+        case .superseded:
+            text = "REMOVED a later process runs under this node's number; ask another node"
+        case .readmitted: text = "LOADING this node begins a new life; try again"
+        case .removed, .left, nil:
+            text = "REMOVED this node was taken out of the cluster; ask another one"
+        }
+        fail(.direct(connection), text, &effects)
         close(index, connection, &effects)
     }
 }

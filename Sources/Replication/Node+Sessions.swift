@@ -68,7 +68,8 @@ extension Node {
         }
         guard guarantees.contains(.monotonicReads) else { return }
         let isOrdered = catalog.active[keyspace].settings.conflict == .lww
-        let context = record.isSiblingSet && !isOrdered
+        let context =
+            record.isSiblingSet && !isOrdered
             ? SiblingSet(valid: record).context : CausalContext(record.dot)
         sessions[index].history.read(
             store.address(of: key).hash, context, keepsNewest: isOrdered)
@@ -100,12 +101,18 @@ extension Node {
         sessions[index].history.follow(dot.stamp)
     }
 
-    /// Has the clock run ahead of what the session has seen, before a write is named.
+    /// Has the clock run ahead of what the session has seen, of any key in order and of this key
+    /// altogether, before a write is named: what a write replaces is never later than it.
     ///
+    /// - Parameter key: whose write is to be named.
     /// - Returns: false, and an error reply, when that is too far ahead to be believed.
-    mutating func followSession(_ target: ReplyTarget, _ effects: inout Effects) -> Bool {
+    mutating func followSession(
+        _ key: UnsafeRawBufferPointer, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
         guard !client.guarantees.isEmpty, let history = history(of: target) else { return true }
-        if clock.observe(history.order, wallMilliseconds: now.wallMilliseconds) { return true }
+        let seen = history.requirement(of: store.address(of: key).hash).seen.newest?.stamp
+        let latest = max(history.order, seen ?? history.order)
+        if clock.observe(latest, wallMilliseconds: now.wallMilliseconds) { return true }
         fail(
             target,
             "CLOCK the session has seen a write far ahead of this node's clock; nothing is written",
@@ -161,7 +168,7 @@ extension Node {
                 return fail(target, "SESSION there is none; SESSION ON begins one", &effects)
             }
             var token = ByteBuffer(capacity: 256)
-            sessions[index].history.encodeToken(cluster: configuration.clusterID, into: &token)
+            sessions[index].history.encodeToken(sealedBy: keys.sessions, into: &token)
             effects.bytes.writeBulk(token.bytes)
         } else {
             throw .unknownSubcommand(.session)
@@ -196,8 +203,7 @@ extension Node {
         let other: SessionHistory
         do throws(DecodeError) {
             other = try SessionHistory(
-                token: request[2], cluster: configuration.clusterID,
-                keysMax: configuration.sessionKeysMax)
+                token: request[2], sealedBy: keys.sessions, keysMax: configuration.sessionKeysMax)
         } catch {
             counters.sessionTokensRefused += 1
             return fail(target, text: "SESSION \(error.reason)", &effects)
@@ -250,7 +256,7 @@ extension Node {
         guard let forward = forwards[id] else { return }
         var history = ByteBuffer(capacity: 128)
         let seen = self.history(of: forward.head.target) ?? SessionHistory(keysMax: 1)
-        seen.excerpt(of: forward.hash).encode(cluster: configuration.clusterID, into: &history)
+        seen.excerpt(of: forward.hash).encode(into: &history)
         effects.bytes.append(SessionMessage.commandKind)
         effects.bytes.append(client.dialect.rawValue)
         effects.bytes.append(integer: id.rawValue)
@@ -266,8 +272,7 @@ extension Node {
         _ number: UInt64, _ command: SessionMessage.Command, from node: NodeID,
         _ effects: inout Effects
     ) throws(DecodeError) {
-        let history = try SessionHistory(
-            decoding: command.history, cluster: configuration.clusterID, keysMax: 1)
+        let history = try SessionHistory(decoding: command.history, keysMax: 1)
         carried = CarriedSession(guarantees: command.guarantees, history: history)
         executeForwarded(
             (node, number), command.protocolVersion, command.wishes, command.command, &effects)

@@ -161,7 +161,7 @@ extension Node {
         if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
         effects.bytes.writeArrayHeader(count: 1 + siblings.count)
         var token = ByteBuffer(capacity: 64)
-        context.encodeToken(of: key, into: &token)
+        context.encodeToken(of: key, sealedBy: keys.contexts, into: &token)
         effects.bytes.writeBulk(token.bytes)
         for sibling in siblings { sibling.value.withUnsafeBytes { effects.bytes.writeBulk($0) } }
         deliver(target, from: start, &effects)
@@ -260,13 +260,15 @@ extension Node {
         at index: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) -> CausalContext? {
         do throws(DecodeError) {
-            return try CausalContext(token: request[index], of: request[1])
+            return try CausalContext(
+                token: request[index], of: request[1], sealedBy: keys.contexts)
         } catch {
+            counters.contextsRefused += 1
             let isForeign = error == CausalContext.foreignToken
             fail(
                 target,
                 isForeign
-                    ? "ERR the causal context is another key's; read this key with QGET"
+                    ? "ERR the causal context was not given out for this key here; QGET it again"
                     : "ERR causal context is not one that QGET gave", &effects)
             return nil
         }

@@ -21,7 +21,8 @@ extension Node {
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) -> Bool {
         let keys = CommandTable.description(of: name).keys
-        let isOne = keys.last == keys.first
+        let isOne =
+            keys.last == keys.first
             || keys.first == 1 && request.count == 2 && name != .mget
         guard keys.first > 0, isOne, isTyped(catalog.index(of: request[keys.first])) else {
             return false
@@ -94,7 +95,7 @@ extension Node {
         else {
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
         }
-        if isWrite, !followSession(target, &effects) { return }
+        if isWrite, !followSession(key, target, &effects) { return }
         let isUnheard = configuration.plantedBug == .removesUnheard && isWrite
         guard reads.readQuorum == 1 || isUnheard, coversHere(key, location, target, &effects)
         else {
@@ -171,7 +172,7 @@ extension Node {
         }
         do throws(TypedRefusal) {
             if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
-            if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
+            equip(&execution, for: command)
             try checkSize(execution.held, command, location)
             try execution.run(command.name, request)
         } catch {
@@ -198,6 +199,15 @@ extension Node {
         execution.dialect = client.dialect
         if isForSets(target) { execution.writtenBytesMax = 0 }
         return execution
+    }
+
+    /// Gives a command what only it needs.
+    private mutating func equip(_ execution: inout TypedExecution, for command: TypedCommand) {
+        switch command.name {
+        case .qget: execution.contexts = keys.contexts
+        case .qbound: execution.bounded = boundedCounterContext(command.location)
+        default: break
+        }
     }
 
     private mutating func tell(
@@ -285,7 +295,8 @@ extension Node {
         _ held: HeldState, _ location: KeyLocation
     ) throws(TypedRefusal) -> Dot {
         if let newest = held.state.context.newest,
-            !clock.observe(newest.stamp, wallMilliseconds: now.wallMilliseconds) {
+            !clock.observe(newest.stamp, wallMilliseconds: now.wallMilliseconds)
+        {
             throw .text(
                 "CLOCK the key was written by a clock far ahead of this node's; nothing is written")
         }

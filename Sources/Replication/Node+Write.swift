@@ -192,7 +192,7 @@ extension Node {
             _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
             return Dot(identity: identity, stamp: stamp)
         }
-        guard followSession(target, &effects) else { return nil }
+        guard followSession(intent.key, target, &effects) else { return nil }
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
                 target,
@@ -208,7 +208,8 @@ extension Node {
             return nil
         }
         if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
+            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds)
+        {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }
@@ -299,7 +300,8 @@ extension Node {
         _ target: ReplyTarget
     ) -> OperationID {
         let address = location.address
-        let deadline = now.monotonic
+        let deadline =
+            now.monotonic
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
         let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(

@@ -5,6 +5,7 @@ import Coding
 import Membership
 import RESP
 import Ring
+import Secrets
 
 /// One node of a cluster, as a value: what it remembers, whom it talks to, and what it is in the
 /// middle of.
@@ -30,9 +31,12 @@ import Ring
 /// 3. after a crash: a new `ReplicaIdentity`, made durable before the node is built, and `restore`
 /// with every record of
 ///    the journal before the first step;
-/// 4. a link is `linked` only after `admit` accepted the other side's `Hello`;
+/// 4. a link is `linked` only after a `Handshake` that ended well on both sides, and whatever one
+///    that did not end well has proved is `told`;
 /// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`;
-/// 6. a `.deadline` that is due comes behind the messages that have arrived.
+/// 6. a `.deadline` that is due comes behind the messages that have arrived;
+/// 7. on `.beginLife` it ends this process in good order and starts the node anew, with an identity
+///    above the epoch that is named.
 ///
 /// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
 /// operations stay below their limits.
@@ -89,7 +93,10 @@ public struct Node: ~Copyable {
     var links: [Link]
     var membership: Membership
     /// Members as the journal has them.
-    var keptMembers: [MemberRecord] = []
+    var keptMembers = MemberMemory()
+    /// This process has had a link: its life is known to others.
+    var wasLinked = false
+    let keys: NodeKeys
     /// What this node keeps for others, by link.
     var hints: [HintQueue]
     /// What is known of the other nodes' writes, by the same index.
@@ -144,25 +151,26 @@ public struct Node: ~Copyable {
 
     /// - Parameters:
     ///   - identity: of this life, durable already.
-    ///   - seed: for hash keys and sampling; not a secret.
+    ///   - secret: the cluster's.
+    ///   - seed: for sampling; not a secret.
     public init(
-        _ configuration: NodeConfiguration, identity: ReplicaIdentity, seed: UInt64, now: Instant
+        _ configuration: NodeConfiguration, identity: ReplicaIdentity, secret: ClusterSecret,
+        seed: UInt64, now: Instant
     ) {
         precondition(identity.node == configuration.node, "the identity is this node's")
         self.configuration = configuration
         self.identity = identity
         self.now = now
-        var random = PRNG(seed: seed)
-        let hashKey = random.next()
-        self.random = random
+        random = PRNG(seed: seed)
+        keys = NodeKeys(secret, cluster: configuration.clusterID)
         let ring = Ring(members: configuration.members.map(\.member), epoch: 1)
         self.ring = ring
         ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
         clock = HybridLogicalClock(
             wallMilliseconds: now.wallMilliseconds, forwardDriftMax: configuration.clockDriftMax)
         rightSince = configuration.members.count == 1 ? clock.last : nil
-        catalog = KeyspaceCatalog(hashKey: hashKey)
-        store = RecordStore(hashKey: finalMix(configuration.clusterID))
+        catalog = KeyspaceCatalog(hashKey: keys.keyspaces)
+        store = RecordStore(hashKey: keys.tables)
         parser = RequestParser(limits: configuration.requestLimits)
         links = configuration.members.map { Link(node: $0.member.node) }
         membership = Membership(
@@ -197,6 +205,8 @@ public struct Node: ~Copyable {
         case .closed(let connection): closed(connection)
         case .linked(let node, let identity): linked(node, identity, &effects)
         case .unlinked(let node): unlinked(node, &effects)
+        case .told(let node, let standing, let other):
+            told(standing, of: other, by: node, &effects)
         case .message(let node, let payload): receive(payload, from: node, &effects)
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
         case .disk(let room): diskRoom = room

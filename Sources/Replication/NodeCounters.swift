@@ -91,6 +91,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var boundedReadsElsewhere = 0
     /// Session tokens that were damaged, another cluster's, or far ahead.
     public var sessionTokensRefused = 0
+    /// Causal contexts that this cluster did not give out for the key.
+    public var contextsRefused = 0
     /// Tombstones forgotten because every replica knows of the deletion.
     public var tombstonesCollected = 0
     /// Expired values forgotten likewise.
@@ -179,6 +181,7 @@ public struct NodeCounters: Equatable, Sendable {
         ("bounded_reads_here", \.boundedReadsHere),
         ("bounded_reads_elsewhere", \.boundedReadsElsewhere),
         ("session_tokens_refused", \.sessionTokensRefused),
+        ("contexts_refused", \.contextsRefused),
         ("tombstones_collected", \.tombstonesCollected),
         ("expired_collected", \.expiredCollected),
         ("emptied_collected", \.emptiedCollected),

@@ -15,6 +15,9 @@ public enum NodeInput {
     case relieved(NodeID)
     /// A link to another node is up, after a handshake that both sides accepted.
     case linked(NodeID, ReplicaIdentity)
+    /// A member has proved in a handshake who it is, but there is no link: how it says that this
+    /// node stands, and how it stands itself.
+    case told(by: NodeID, Standing, of: Standing)
     /// The link is gone; messages in flight may or may not have arrived.
     case unlinked(NodeID)
     /// The payload of one frame from another node.

@@ -38,11 +38,12 @@ extension TypedExecution {
         if options.condition != .always { try checkAlone() }
         if options.returnsPrevious { try check(.string) }
         let previous = options.returnsPrevious ? held.state.string(now: now) : nil
-        let isMet = switch options.condition {
-        case .always: true
-        case .ifAbsent: type == nil
-        case .ifPresent: type != nil
-        }
+        let isMet =
+            switch options.condition {
+            case .always: true
+            case .ifAbsent: type == nil
+            case .ifPresent: type != nil
+            }
         if isMet {
             let value = Bytes(Array(request[options.value]))
             let expiry = absolute(options.expiry)
@@ -112,10 +113,11 @@ extension TypedExecution {
         of key: UnsafeRawBufferPointer
     ) throws(TypedRefusal) {
         try check(.string)
+        guard let contexts else { preconditionFailure("QGET is given the seal of contexts") }
         let values = held.state.siblings(now: now)
         reply.writeArrayHeader(count: 1 + values.count)
         var token = ByteBuffer(capacity: 64)
-        held.state.context.encodeToken(of: key, into: &token)
+        held.state.context.encodeToken(of: key, sealedBy: contexts, into: &token)
         reply.writeBulk(token.bytes)
         for value in values { writeBulk(value) }
     }

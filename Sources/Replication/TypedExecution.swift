@@ -3,6 +3,7 @@ import CRDT
 import Causality
 import Coding
 import RESP
+import Secrets
 
 /// Why a command on a typed value is refused; nothing has changed.
 enum TypedRefusal: Error {
@@ -47,6 +48,8 @@ struct TypedExecution: ~Copyable {
     var dot = Dot(identity: ReplicaIdentity(rawValue: 0), stamp: Stamp(rawValue: 0))
     /// For commands on bounded counters.
     var bounded: BoundedCounterContext?
+    /// For `QGET`.
+    var contexts: Seal?
     /// In RESP.
     var reply = ByteBuffer(capacity: 64)
     /// What follows it, in a long reply.

@@ -1,5 +1,6 @@
 import Base
 import Replication
+import Secrets
 import Storage
 
 extension Server {
@@ -14,9 +15,9 @@ extension Server {
         /// Where other nodes connect: this member's own address unless told otherwise.
         public var linkHost: String
         public var linkPort: UInt16
-        /// Whether everybody who can reach the link port is trusted; without it the port listens on
-        /// loopback only.
-        public var trustsNetwork = false
+        /// What the members of the cluster know and nobody else; nil only for a cluster of one,
+        /// which makes one and keeps it beside its data.
+        public var secret: ClusterSecret?
         /// Where `/metrics` is served over HTTP; 0 lets the kernel pick a port, nil serves none.
         public var metricsHost = "127.0.0.1"
         public var metricsPort: UInt16?
@@ -25,6 +26,8 @@ extension Server {
         /// What to do about damaged files: refuse to start, or leave out what is damaged.
         public var recovery = RecoveryPolicy.refuse
         public var limits = Limits()
+        /// The life's epoch is above this one; see `Ending.reborn`.
+        public var epochAbove: UInt64 = 0
 
         /// Listens where the members' list says that this node is.
         public init(node: NodeConfiguration, dataDirectory: String) {
@@ -60,8 +63,10 @@ extension Server {
         public var clientSilenceMilliseconds: UInt32 = 60_000
         /// Connections of other nodes without a completed handshake, at one time.
         public var strangersMax = 64
+        /// Of these, those of one address that is no member's.
+        public var strangersPerSourceMax = 8
         /// Until when a handshake must be complete.
-        public var handshakeMilliseconds: UInt64 = 5_000
+        public var handshakeMilliseconds: UInt64 = 2_000
         /// Connections of those who ask for metrics, at one time; one more ends the oldest.
         public var scrapesMax = 16
         /// How long such a connection may last, from its first byte to its last.

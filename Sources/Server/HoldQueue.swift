@@ -14,6 +14,7 @@ struct HoldQueue: ~Copyable {
         case send(NodeID, generation: UInt64, byteCount: Int)
         case disconnect(NodeID, generation: UInt64)
         case notify(UInt64)
+        case beginLife(above: UInt64)
     }
 
     private var entries: [(position: UInt64, held: Held)] = []

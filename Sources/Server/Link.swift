@@ -1,15 +1,16 @@
 import Base
 import Coding
 import Reactor
+import Replication
 
 /// One connection between two nodes, or one that claims to be.
 struct Link: ~Copyable {
     enum Stage {
         /// The connect is under way.
         case connecting
-        /// Connected; nothing but the other side's hello is accepted.
+        /// Connected; nothing but the handshake is followed.
         case greeting
-        /// The handshake was accepted by this side: frames are messages.
+        /// The handshake ended well: frames are messages.
         case open
     }
 
@@ -17,12 +18,26 @@ struct Link: ~Copyable {
     static let behindBytes = 8 << 20
     static let relievedBytes = 1 << 20
 
+    /// Where a connection to this node's link port comes from.
+    struct Origin {
+        /// The address, without the port.
+        let source: [UInt8]
+        /// With the port, for a log line.
+        let text: String
+        /// It is the address of a configured member.
+        let isMembers: Bool
+    }
+
     let socket: Socket
     /// Distinguishes the links that one node has had.
     let generation: UInt64
     var stage: Stage
     /// Whom this side called, or who was admitted; nil for a stranger.
     var node: NodeID?
+    /// Nil when this side called.
+    let origin: Origin?
+    /// Until the link is open.
+    var handshake: Handshake?
     /// Until when the handshake must be complete.
     let handshakeBy: Deadline
     /// The beginning of an incomplete frame.
@@ -36,11 +51,13 @@ struct Link: ~Copyable {
     var isGone = false
 
     init(
-        socket: consuming Socket, generation: UInt64, calling node: NodeID?, handshakeBy: Deadline
+        socket: consuming Socket, generation: UInt64, calling node: NodeID?, _ origin: Origin?,
+        handshakeBy: Deadline
     ) {
         self.socket = socket
         self.generation = generation
         self.node = node
+        self.origin = origin
         self.handshakeBy = handshakeBy
         stage = node == nil ? .greeting : .connecting
         interest = node == nil ? .readable : .writable
@@ -62,12 +79,15 @@ struct Neighbour {
     var complaint = ""
     /// When to call again.
     var callAt: Deadline = 0
+    /// Its address without the port, as last known; empty for a name that was never looked up.
+    var hostBytes: [UInt8]
 
     init(node: NodeID, host: String, port: UInt16, isCalled: Bool) {
         self.node = node
         self.host = host
         self.port = port
         self.isCalled = isCalled
+        hostBytes = SocketAddress(literal: host, port: port)?.hostBytes ?? []
     }
 
     /// Waits longer after each failure, up to two seconds, and never in step with other nodes.

@@ -11,6 +11,8 @@ extension Server {
         public internal(set) var clientsOverOutputLimit: UInt64 = 0
         /// Links whose handshake this side accepted.
         public internal(set) var linksOpened: UInt64 = 0
+        /// Handshakes with members that have proved to be, and came to no link.
+        public internal(set) var linksRefused: UInt64 = 0
         /// Connections on the link port that did not become links.
         public internal(set) var strangersRefused: UInt64 = 0
         /// Messages to other nodes over `Limits.linkOutputBytesMax`.
@@ -41,6 +43,7 @@ extension Server {
                     "Clients disconnected because too much waited for them."
                 ),
                 ("links_opened", linksOpened, "Links whose handshake was accepted here."),
+                ("links_refused", linksRefused, "Handshakes of members that came to no link."),
                 ("strangers_refused", strangersRefused, "Connections that became no link."),
                 (
                     "messages_dropped", messagesDropped,

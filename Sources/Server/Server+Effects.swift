@@ -33,6 +33,7 @@ extension Server {
         case .append(let range): lane.append(effects.bytes[range], isGate: false)
         case .notify(let token): settlements.append(.reached(token))
         case .disconnect(let node): disconnect(node)
+        case .beginLife(let epoch): beginLife(above: epoch)
         }
     }
 
@@ -162,6 +163,7 @@ extension Server {
             guard let generation = linkGeneration(node) else { return }
             holds.append(.disconnect(node, generation: generation), at: position)
         case .notify(let token): holds.append(.notify(token), at: position)
+        case .beginLife(let epoch): holds.append(.beginLife(above: epoch), at: position)
         case .persist, .append: perform(effect)
         }
     }
@@ -208,6 +210,9 @@ extension Server {
                 holds.removeFirst()
             case .notify(let token):
                 settlements.append(.reached(token))
+                holds.removeFirst()
+            case .beginLife(let epoch):
+                beginLife(above: epoch)
                 holds.removeFirst()
             }
         }

@@ -3,76 +3,97 @@ import Coding
 import Reactor
 import Replication
 
-// The handshake: the first frame each way is a `Hello`. Who called greets first, who was called
-// answers when it has admitted the other; each side's link is open once it has admitted the other's
-// hello.
+// The handshake: `Replication.Handshake` over a connection. Nothing else that comes from the other
+// side is read before it has proved to know the cluster's secret.
 extension Server {
-    /// Sends this node's hello.
+    /// Greets the node that was called.
     mutating func greet(_ index: Int, recipient: NodeID) {
-        var hello = ByteBuffer(capacity: Hello.encodedBytes)
-        node.hello(to: recipient).encode(into: &hello)
-        links[index].output.append(hello.bytes)
+        var said = ByteBuffer(capacity: 128)
+        links[index].handshake = node.greet(recipient, nonce: Server.nonce(), into: &said)
+        links[index].output.append(said.bytes)
         markDirty(link: index)
     }
 
-    /// Reads the other side's hello off the front and opens the link, or refuses it.
+    /// Never used before, and known to nobody.
+    static func nonce() -> Nonce {
+        var generator = SystemRandomNumberGenerator()
+        return Nonce(from: &generator)
+    }
+
+    /// Follows the handshake until more bytes must come, or the link is open, or refused.
     ///
-    /// - Returns: the bytes used up, 0 while the hello is incomplete.
-    mutating func takeHello(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
-        let hello: Hello
-        do throws(DecodeError) {
-            guard let next = try Hello.next(in: bytes) else { return 0 }
-            hello = next
-        } catch {
-            refuse(index, error.text)
-            return 0
-        }
+    /// - Returns: the bytes used up.
+    mutating func takeHandshake(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         // A link that broke in this turn must not stand in the way of its successor.
         settle()
-        let called = links[index].node
-        do throws(LinkRefusal) { try node.admit(hello, dialled: called) } catch {
-            if called == nil, case .otherRing(let caller) = error {
-                // So that the caller finds the difference as well, and its log says so.
-                greet(index, recipient: caller)
-                flush(link: index)
+        var offset = 0
+        while links[index].stage == .greeting, !links[index].isGone,
+            var handshake = links[index].handshake
+        {
+            var said = ByteBuffer(capacity: 256)
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            var step = node.advance(&handshake, rest, into: &said)
+            links[index].handshake = handshake
+            if case .proven(let identity, let consumed) = step {
+                offset += consumed
+                step = node.conclude(
+                    handshake, isTaken: isTaken(identity.node), into: &said)
             }
-            refuse(index, error.text)
-            return 0
+            if said.count > 0 {
+                links[index].output.append(said.bytes)
+                markDirty(link: index)
+            }
+            switch step {
+            case .waits, .proven: return offset
+            case .goesOn(let consumed): offset += consumed
+            case .linked(let identity, let consumed):
+                offset += consumed
+                open(index, identity)
+            case .refused(let refusal, let isProven):
+                flush(link: index)
+                refuse(index, refusal, handshake, isProven: isProven)
+            case .malformed(let error): refuse(index, error.text)
+            }
         }
-        guard let position = position(of: hello.identity.node) else {
-            refuse(index, LinkRefusal.notAMember(hello.identity.node).text)
-            return 0
-        }
-        if called == nil { guard answer(index, position) else { return 0 } }
-        open(index, position, hello.identity)
-        return Hello.encodedBytes
+        return offset
     }
 
-    /// Takes a caller in: one link a pair of nodes, called by the one with the higher number.
-    private mutating func answer(_ index: Int, _ position: Int) -> Bool {
-        let neighbour = neighbours[position]
-        if neighbour.isCalled {
-            refuse(index, "\(neighbour.node) is called by this node, not the other way round")
-            return false
+    /// Whether this side has a link to a node already, or calls it by itself.
+    private mutating func isTaken(_ node: NodeID) -> Bool {
+        guard let position = position(of: node) else { return false }
+        return neighbours[position].isCalled || neighbours[position].link != nil
+    }
+
+    private mutating func open(_ index: Int, _ identity: ReplicaIdentity) {
+        guard let position = position(of: identity.node) else {
+            return refuse(index, LinkRefusal.notAMember(identity.node).text)
         }
-        if neighbour.link != nil {
-            refuse(index, "a link to \(neighbour.node) is up: a second process under its number?")
-            return false
-        }
-        links[index].node = neighbour.node
+        links[index].node = identity.node
         neighbours[position].link = index
-        greet(index, recipient: neighbour.node)
-        return true
-    }
-
-    private mutating func open(_ index: Int, _ position: Int, _ identity: ReplicaIdentity) {
         links[index].stage = .open
+        links[index].handshake = nil
         links[index].socket.detectDeadPath(within: configuration.limits.linkSilenceMilliseconds)
+        if let origin = links[index].origin { neighbours[position].hostBytes = origin.source }
         neighbours[position].failures = 0
         neighbours[position].complaint = ""
         counters.linksOpened += 1
         log.info("link to \(identity.node) is up, identity \(identity)")
         node.step(.linked(identity.node, identity), now: now, into: &effects)
+    }
+
+    /// Ends a handshake; what a proved member said is told.
+    private mutating func refuse(
+        _ index: Int, _ refusal: LinkRefusal, _ handshake: Handshake, isProven: Bool
+    ) {
+        guard isProven, let hello = handshake.greeting,
+            let position = position(of: hello.identity.node)
+        else { return refuse(index, refusal.text) }
+        complain(position, refusal.text)
+        counters.linksRefused += 1
+        dropLink(index)
+        node.step(
+            .told(by: hello.identity.node, hello.standing, of: hello.sender), now: now,
+            into: &effects)
     }
 
     /// Closes a connection that has not become a link.
@@ -81,16 +102,8 @@ extension Server {
         if let called = links[index].node, let position = position(of: called) {
             complain(position, reason)
         } else {
-            noteStranger("connection from \(links[index].socket.farEnd): \(reason)")
+            noteStranger("connection from \(links[index].origin?.text ?? "unknown"): \(reason)")
         }
         dropLink(index)
-    }
-
-    /// Logs a refused connection, a few in ten seconds, and counts all.
-    mutating func noteStranger(_ text: String) {
-        counters.strangersRefused += 1
-        guard let suppressed = strangerLog.admit(at: now.monotonic) else { return }
-        let rest = suppressed == 0 ? "" : " (and \(suppressed) more not logged)"
-        log.warning("link port: refused \(text)\(rest)")
     }
 }

@@ -18,21 +18,15 @@ extension Server {
         }
     }
 
-    private mutating func admitStranger(_ socket: consuming Socket) {
-        let open = neighbours.count { neighbour in neighbour.link != nil }
-        guard links.count - open < configuration.limits.strangersMax else {
-            noteStranger("too many connections without a handshake")
-            return
-        }
-        addLink(socket, calling: nil)
-    }
-
-    private mutating func addLink(_ socket: consuming Socket, calling node: NodeID?) {
+    mutating func addLink(
+        _ socket: consuming Socket, calling node: NodeID?, _ origin: Link.Origin?
+    ) {
         generation += 1
         let wait = UInt64.nanoseconds(milliseconds: configuration.limits.handshakeMilliseconds)
-        let link = Link(
-            socket: socket, generation: generation, calling: node,
+        var link = Link(
+            socket: socket, generation: generation, calling: node, origin,
             handshakeBy: now.monotonic + wait)
+        if node == nil { link.handshake = Handshake(nonce: Server.nonce()) }
         tendLinksAt = min(tendLinksAt, link.handshakeBy)
         let descriptor = link.socket.descriptor
         let interest = link.interest
@@ -51,13 +45,15 @@ extension Server {
         for index in 0..<links.limit where links.contains(index) {
             guard links[index].stage != .open, !links[index].isGone else { continue }
             if links[index].handshakeBy <= now.monotonic {
-                refuse(index, "no handshake in time")
+                refuse(index, unfinished(index, "no handshake in time"))
             } else {
                 tendLinksAt = min(tendLinksAt, links[index].handshakeBy)
             }
         }
         for position in neighbours.indices
-        where neighbours[position].isCalled && neighbours[position].link == nil {
+        where neighbours[position].isCalled && neighbours[position].link == nil
+            && node.seeksLinks
+        {
             if neighbours[position].callAt <= now.monotonic { call(position) }
             if neighbours[position].link == nil {
                 tendLinksAt = min(tendLinksAt, neighbours[position].callAt)
@@ -92,7 +88,8 @@ extension Server {
     private mutating func connect(_ position: Int, to address: SocketAddress) {
         do throws(SocketError) {
             let socket = try Socket.connecting(to: address)
-            addLink(socket, calling: neighbours[position].node)
+            neighbours[position].hostBytes = address.hostBytes
+            addLink(socket, calling: neighbours[position].node, nil)
         } catch {
             callFailed(position, error.description)
         }
@@ -108,7 +105,15 @@ extension Server {
     mutating func complain(_ position: Int, _ reason: String) {
         guard neighbours[position].complaint != reason else { return }
         neighbours[position].complaint = reason
-        log.warning("no link to \(neighbours[position].node), calling again: \(reason)")
+        let again = neighbours[position].isCalled ? ", calling again" : ""
+        log.warning("no link to \(neighbours[position].node)\(again): \(reason)")
+    }
+
+    /// Why a connection that ended, or was given up, was no link yet.
+    private func unfinished(_ index: Int, _ reason: String) -> String {
+        guard let claim = links[index].handshake?.claim else { return reason }
+        return "\(reason); \(claim) has not proved to know this cluster's secret, or has not "
+            + "heard this node's proof: compare secret and secretFile in both configurations"
     }
 
     // MARK: Reading
@@ -171,7 +176,7 @@ extension Server {
     /// - Returns: the bytes used up.
     private mutating func takeFrames(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
-        if links[index].stage == .greeting { offset = takeHello(index, bytes) }
+        if links[index].stage == .greeting { offset = takeHandshake(index, bytes) }
         guard links[index].stage == .open, let node = links[index].node else { return offset }
         let payloadMax = configuration.limits.framePayloadBytesMax
         while !links[index].isGone {
@@ -277,7 +282,8 @@ extension Server {
             log.warning("link to \(node) lost: \(reason)")
             dropLink(index)
         } else {
-            refuse(index, reason)
+            let isGreeting = links[index].stage == .greeting
+            refuse(index, isGreeting ? unfinished(index, reason) : reason)
         }
     }
 

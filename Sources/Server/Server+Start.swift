@@ -3,6 +3,7 @@ import Coding
 import RESP
 import Reactor
 import Replication
+import Secrets
 import Storage
 
 extension Server {
@@ -41,21 +42,29 @@ extension Server {
         let figures: RecoveryFigures
     }
 
+    /// When a life begins, and above which epoch.
+    struct Beginning {
+        let now: Instant
+        let above: UInt64
+    }
+
     /// Takes a new identity, and gives the node back what it knew.
     static func recover(
-        _ configuration: Configuration, on disk: some Disk & Sendable, _ random: inout PRNG,
-        _ now: Instant, _ log: Log
+        _ configuration: Configuration, on disk: some Disk & Sendable, _ beginning: Beginning,
+        _ random: inout PRNG, _ log: Log
     ) throws(ServerError) -> Recovered {
+        let now = beginning.now
         let identity: ReplicaIdentity
         let before: IdentityFile?
         do throws(IdentityError) {
             before = try IdentityFile.read(from: disk)
             identity = try IdentityFile.claim(
                 on: disk, node: configuration.node.node, clusterID: configuration.node.clusterID,
-                wallMilliseconds: now.wallMilliseconds)
+                wallMilliseconds: now.wallMilliseconds, above: beginning.above)
         } catch { throw ServerError(error) }
         var node = Node(
-            configuration.nodeWithinJournal, identity: identity, seed: random.next(), now: now)
+            configuration.nodeWithinJournal, identity: identity,
+            secret: try secret(configuration, on: disk), seed: random.next(), now: now)
         if let before { node.resumes(after: before.epoch) }
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
@@ -68,6 +77,22 @@ extension Server {
             return Recovered(
                 node: node, lane: try JournalLane(journal, on: disk), figures: figures)
         } catch { throw .network(error) }
+    }
+
+    private static func secret(
+        _ configuration: Configuration, on disk: some Disk
+    ) throws(ServerError) -> ClusterSecret {
+        if let secret = configuration.secret { return secret }
+        guard configuration.node.members.count == 1 else {
+            throw .configuration(
+                "the members of a cluster prove to each other that they know its secret, and there "
+                    + "is none; give all of them the same secret or secretFile, made with: openssl "
+                    + "rand -hex 32")
+        }
+        var generator = SystemRandomNumberGenerator()
+        do throws(DiskError) { return try SecretFile.claim(on: disk, from: &generator) } catch {
+            throw .storage(error)
+        }
     }
 
     private static func replay(
@@ -96,18 +121,6 @@ extension Server {
     }
 
     // MARK: Network
-
-    /// Links carry no proof of who calls: a port that others reach needs the operator's word.
-    static func checkTrust(_ configuration: Configuration) throws(ServerError) {
-        let link: SocketAddress
-        do throws(SocketError) {
-            link = try SocketAddress(host: configuration.linkHost, port: configuration.linkPort)
-        } catch { throw .network(error) }
-        guard !link.isLoopback, !configuration.trustsNetwork else { return }
-        throw .configuration(
-            "other machines reach the link address \(link), where whoever connects is trusted; "
-                + "say link: {trustsNetwork: true} if the network is yours, or listen on loopback")
-    }
 
     struct Network: ~Copyable {
         let poller: Poller
@@ -244,6 +257,8 @@ extension ServerError {
             self = .corruption(
                 "there are records, but no file \(name) that says whose they are; "
                     + "put it back from a backup, or \(ServerError.renewal)")
+        case .outOfEpochs:
+            self = .configuration("the wall clock shows a year after 10,000; set it right")
         case .otherNode(let stored, let claimed):
             self = .configuration("the data belongs to \(stored), not to \(claimed)")
         case .otherCluster(let stored, let claimed):

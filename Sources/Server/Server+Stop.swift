@@ -7,6 +7,7 @@ extension Server {
             switch signal.request {
             case .stop:
                 log.info("stopping on signal \(signal.number)")
+                rebirthAbove = nil
                 beginStop()
             case .nothing:
                 log.info(
@@ -14,6 +15,14 @@ extension Server {
                         + "the log goes to standard error")
             }
         }
+    }
+
+    /// Ends this life, for another one of the same node.
+    mutating func beginLife(above epoch: UInt64) {
+        guard stopsBy == nil || rebirthAbove != nil else { return }
+        rebirthAbove = max(rebirthAbove ?? 0, epoch)
+        log.info("beginning a new life, above epoch \(epoch)")
+        beginStop()
     }
 
     /// Accepts and reads no more from clients; requests under way may still finish.
@@ -42,8 +51,12 @@ extension Server {
         guard lane.isIdle else {
             throw .storage(.full(configuration.dataDirectory))
         }
-        log.info("stopped; everything is on disk")
-        ending = .stopped
+        if let rebirthAbove {
+            ending = .reborn(above: rebirthAbove)
+        } else {
+            log.info("stopped; everything is on disk")
+            ending = .stopped
+        }
     }
 
     private var owesNothing: Bool {

@@ -103,7 +103,9 @@ extension Server {
         case .disk: try takeDiskOutcome()
         case .lookup: takeLookups()
         case .signals: takeSignals()
-        case .stop: beginStop()
+        case .stop:
+            rebirthAbove = nil
+            beginStop()
         }
     }
 

@@ -88,6 +88,8 @@ public struct Server: ~Copyable {
     var settlements: [Settlement] = []
     var acceptsAgainAt: Deadline?
     var stopsBy: Deadline?
+    /// The stop under way ends in another life, above this epoch.
+    var rebirthAbove: UInt64?
     var ending: Ending?
     var strangerLog = RateLimit(eventsMax: 5, windowNanoseconds: 10_000_000_000)
     /// Named by event, for metrics.
@@ -98,7 +100,7 @@ public struct Server: ~Copyable {
     /// - Parameters:
     ///   - signals: SIGTERM and SIGINT stop the run when given; made before any other thread
     ///     starts.
-    ///   - seed: for back-off, hash keys and checksums; a different one each start.
+    ///   - seed: for back-off and checksums; a different one each start.
     /// - Throws: `ServerError`, whose text is for the operator.
     public init(
         _ configuration: Configuration, signals: Signals? = nil,
@@ -115,10 +117,11 @@ public struct Server: ~Copyable {
         _ configuration: Configuration, on disk: some Disk & Sendable, signals: Signals? = nil,
         seed: UInt64, log: Log
     ) throws(ServerError) {
-        try Server.checkTrust(configuration)
         var random = PRNG(seed: seed)
         let now = SystemClock.now()
-        let recovered = try Server.recover(configuration, on: disk, &random, now, log)
+        let recovered = try Server.recover(
+            configuration, on: disk, Beginning(now: now, above: configuration.epochAbove),
+            &random, log)
         var wait = PredecessorWait(
             milliseconds: configuration.limits.predecessorMilliseconds, log: log)
         var bounded = configuration
@@ -162,13 +165,16 @@ extension Server {
     public enum Ending: Equatable, Sendable {
         /// It was told to stop; everything acknowledged or merely written is durable.
         case stopped
+        /// The node has to begin another life, with an epoch above this one: everything is durable,
+        /// and a server with this as its `epochAbove` goes on where this one ended.
+        case reborn(above: UInt64)
         /// It cannot go on; nothing that waited for the disk was acknowledged.
         case failed(ServerError)
 
         /// 0, or what `ServerError.exitStatus` says.
         public var exitStatus: Int32 {
             switch self {
-            case .stopped: 0
+            case .stopped, .reborn: 0
             case .failed(let error): error.exitStatus
             }
         }

@@ -9,7 +9,7 @@ enum Event {
     /// The journal's job under way ends.
     case diskDone(machine: Int, life: Int)
     case frame(from: Int, to: Int, generation: Int, [UInt8])
-    case hello(from: Int, to: Int, generation: Int, isAnswer: Bool, [UInt8])
+    case greeting(from: Int, to: Int, generation: Int, opens: Bool, [UInt8])
     case call(from: Int, to: Int)
     /// One end of a link finds out that it is broken.
     case linkLost(at: Int, from: Int, generation: Int)
@@ -27,6 +27,8 @@ enum Event {
     case administer
     case heal(Mend)
     case start(machine: Int)
+    /// A process ends so that its node can begin another life.
+    case rebirth(machine: Int, life: Int)
     case phase(Phase)
 }
 

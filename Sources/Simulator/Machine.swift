@@ -28,6 +28,8 @@ final class Machine {
     var isReplaced = false
     /// What its disk held at some earlier time.
     var backup: SimulatedDisk?
+    /// The next process takes an epoch above this one.
+    var epochAbove: UInt64 = 0
     /// Who the last process was.
     var lastIdentity: ReplicaIdentity?
 
@@ -63,6 +65,7 @@ final class Process {
         case send(to: Int, generation: Int, [UInt8])
         case disconnect(from: Int, generation: Int)
         case notify(UInt64)
+        case beginLife(above: UInt64)
     }
 
     /// What the next turn starts with.
@@ -101,7 +104,10 @@ final class Process {
     var checkpointStage = CheckpointStage.idle
     var steps = 0
 
-    enum CheckpointStage { case idle, begun, feeding(UInt64) }
+    enum CheckpointStage {
+        case idle, begun
+        case feeding(UInt64)
+    }
 
     init(_ node: consuming Node, _ journal: consuming Journal) {
         self.node = node

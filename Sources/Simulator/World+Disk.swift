@@ -1,6 +1,7 @@
 import Base
 import Coding
 import Replication
+import Secrets
 import Storage
 
 // The journal's jobs, starts and crashes: `Server+Journal`, `Server+Checkpoint` and `Server+Start`
@@ -63,7 +64,10 @@ extension World {
             else { return }
             process.checkpointStage = .begun
         }
-        guard process.journal.isCheckpointing else { return process.checkpointStage = .idle }
+        guard process.journal.isCheckpointing else {
+            process.checkpointStage = .idle
+            return
+        }
         if process.journal.checkpointHasRoom { feedCheckpoint(process) }
         if case .idle = process.checkpointStage { return }
         scheduleTurn(machine, process, after: 1_000_000)
@@ -98,13 +102,19 @@ extension World {
 
     // MARK: Starts
 
+    /// The same in all worlds, so that a seed replays.
+    private static let secret: ClusterSecret = {
+        var random = PRNG(seed: 7)
+        return ClusterSecret(from: &random)
+    }()
+
     func start(_ machine: Machine) {
         guard machine.process == nil else { return }
         let before = try? IdentityFile.read(from: machine.disk)
         guard let identity = claim(machine) else { return }
         var node = Node(
-            configuration(machine), identity: identity, seed: machine.random.next(),
-            now: machine.now(time))
+            configuration(machine), identity: identity, secret: World.secret,
+            seed: machine.random.next(), now: machine.now(time))
         if let before { node.resumes(after: before.epoch) }
         let report: RecoveryReport
         do throws(RecoveryError) {
@@ -127,6 +137,7 @@ extension World {
             return restart(machine, after: 300)
         }
         machine.life += 1
+        machine.epochAbove = 0
         machine.lastIdentity = identity
         machine.process = Process(node, journal)
         counters.restarts += machine.life > 1 ? 1 : 0
@@ -139,7 +150,7 @@ extension World {
         do throws(IdentityError) {
             let identity = try IdentityFile.claim(
                 on: machine.disk, node: machine.node, clusterID: 7,
-                wallMilliseconds: machine.now(time).wallMilliseconds)
+                wallMilliseconds: machine.now(time).wallMilliseconds, above: machine.epochAbove)
             if plant == .identityReused, let last = machine.lastIdentity { return last }
             return identity
         } catch {
@@ -147,7 +158,7 @@ extension World {
             case .disk(let error):
                 note("\(machine.node) does not start: \(error)")
                 restart(machine, after: 300)
-            case .damaged, .otherFormat, .missing, .otherNode, .otherCluster:
+            case .damaged, .otherFormat, .missing, .otherNode, .otherCluster, .outOfEpochs:
                 replaceDisk(machine, "\(error)")
             }
             return nil
@@ -193,14 +204,7 @@ extension World {
         counters.rotNamed += 1
         history.isAnythingLost = true
         machine.disk = SimulatedDisk(prng: machine.random.split())
-        restart(machine, after: 100 + foreignDiskDelay(machine))
-    }
-
-    /// Milliseconds until a disk that does not know the node's last epoch leads to a later one: the
-    /// wall clock is all that such a disk has to go by, and until then the other nodes refuse it.
-    func foreignDiskDelay(_ machine: Machine) -> Int {
-        let spoken = (machine.lastIdentity?.epoch ?? 0) + IdentityFile.epochsPerStart
-        return max(0, Int(spoken) - Int(machine.now(time).wallMilliseconds))
+        restart(machine, after: 100)
     }
 
     func restart(_ machine: Machine, after milliseconds: Int) {

@@ -131,7 +131,7 @@ extension World {
         counters.restores += 1
         history.isAnythingLost = true
         machine.backup = nil
-        stop(machine, isPowerCut: true, restartAfter: 100 + foreignDiskDelay(machine))
+        stop(machine, isPowerCut: true, restartAfter: 100)
         machine.disk = backup
     }
 
@@ -155,8 +155,7 @@ extension World {
         counters.wipes += 1
         history.wipes.append(time)
         machine.isReplaced = faultRandom.below(4) == 0
-        let delay = (machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000))
-            + foreignDiskDelay(machine)
+        let delay = machine.isReplaced ? 1_000_000 : 50 + faultRandom.below(1_000)
         stop(machine, isPowerCut: true, restartAfter: delay)
         let again = delay + 10 + faultRandom.below(500)
         schedule(
@@ -220,10 +219,8 @@ extension World {
         case .safety: break
         case .healing:
             healAll()
-            let late = machines.filter { $0.process == nil && hasRightClock($0) }
-            let delay = UInt64(late.map { foreignDiskDelay($0) }.max() ?? 0)
             let healing = (hasSloppy ? 2 : 1) * World.healing
-            schedule(.phase(.firstReads), after: healing + .nanoseconds(milliseconds: delay))
+            schedule(.phase(.firstReads), after: healing)
         case .firstReads:
             checkConvergence()
             assign()
@@ -284,7 +281,7 @@ extension World {
             heal(.clock(machine: machine.index))
             machine.disk.failNextSync = false
             if machine.isReplaced, machine.process == nil {
-                restart(machine, after: 100 + foreignDiskDelay(machine))
+                restart(machine, after: 100)
             }
             machine.isReplaced = false
         }

@@ -120,6 +120,7 @@ extension World {
             complain(history.observe(journalPayload: bytes[range]))
         case .notify(let token): tag ^= token << 8 ^ 6
         case .disconnect(let node): tag ^= UInt64(node.rawValue) << 8 ^ 7
+        case .beginLife(let epoch): tag ^= epoch << 8 ^ 8
         }
         digest = finalMix(digest &+ tag)
         if transcript != nil { note("\(machine.node) \(describe(entry, bytes))") }
@@ -153,7 +154,16 @@ extension World {
         case .append(let range): _ = process.journal.append(process.effects.bytes[range])
         case .notify(let token): process.settlements.append(.reached(token))
         case .disconnect(let node): dropEnd(machine.index, Int(node.rawValue) - 1)
+        case .beginLife(let epoch): beginLife(machine, above: epoch)
         }
+    }
+
+    /// The process ends and starts again, under an identity above the one that the cluster knows.
+    private func beginLife(_ machine: Machine, above epoch: UInt64) {
+        note("\(machine.node) begins a new life above \(epoch)")
+        machine.epochAbove = max(machine.epochAbove, epoch)
+        counters.rebirths += 1
+        schedule(.rebirth(machine: machine.index, life: machine.life), after: 1_000_000)
     }
 
     private func reply(
@@ -244,6 +254,7 @@ extension World {
             let generation = network.end(machine.index, other).generation
             keep(.disconnect(from: other, generation: generation))
         case .notify(let token): keep(.notify(token))
+        case .beginLife(let epoch): keep(.beginLife(above: epoch))
         case .persist, .append: perform(machine, process, effect)
         }
     }
@@ -284,6 +295,7 @@ extension World {
                 dropEnd(machine.index, other)
             }
         case .notify(let token): process.settlements.append(.reached(token))
+        case .beginLife(let epoch): beginLife(machine, above: epoch)
         }
     }
 }

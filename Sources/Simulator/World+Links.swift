@@ -16,8 +16,10 @@ struct Network {
     struct End {
         /// Which link: 0 for none.
         var generation = 0
-        /// The greeting was accepted by this side.
+        /// The handshake ended well.
         var isOpen = false
+        /// Until then.
+        var handshake: Handshake?
     }
 
     let count: Int
@@ -101,59 +103,102 @@ extension World {
         else { return }
         let generation = network.nextGeneration
         network.nextGeneration += 1
-        network.setEnd(from, to, .init(generation: generation, isOpen: false))
-        greet(process, (from, to), generation, isAnswer: false)
+        var said = ByteBuffer(capacity: 128)
+        let handshake = process.node.greet(
+            machines[to].node, nonce: World.nonce(generation, 0), into: &said)
+        network.setEnd(from, to, .init(generation: generation, handshake: handshake))
+        say(from, to, generation, opens: true, said)
         schedule(
             .greetingOver(at: from, from: to, generation: generation),
             after: World.handshakeNanoseconds)
     }
 
-    private func greet(
-        _ process: Process, _ way: (from: Int, to: Int), _ generation: Int, isAnswer: Bool
-    ) {
-        var hello = ByteBuffer(capacity: Hello.encodedBytes)
-        process.node.hello(to: machines[way.to].node).encode(into: &hello)
-        let event = Event.hello(
-            from: way.from, to: way.to, generation: generation, isAnswer: isAnswer,
-            Array(hello.bytes))
-        carry(event, way.from, way.to)
+    /// One for each handshake and side, without a draw that would shift others.
+    private static func nonce(_ generation: Int, _ side: UInt64) -> Nonce {
+        var random = PRNG(seed: UInt64(generation) << 1 | side)
+        return Nonce(from: &random)
     }
 
-    func takeHello(
-        _ way: (from: Int, to: Int), _ generation: Int, isAnswer: Bool, _ bytes: [UInt8]
+    private func say(
+        _ from: Int, _ to: Int, _ generation: Int, opens: Bool, _ said: borrowing ByteBuffer
+    ) {
+        guard said.count > 0 else { return }
+        let event = Event.greeting(
+            from: from, to: to, generation: generation, opens: opens, Array(said.bytes))
+        carry(event, from, to)
+    }
+
+    func takeGreeting(
+        _ way: (from: Int, to: Int), _ generation: Int, opens: Bool, _ bytes: [UInt8]
     ) {
         let machine = machines[way.to]
-        let end = network.end(way.to, way.from)
         guard let process = machine.process else {
             return loseLater(way.from, way.to, generation)
         }
         // A link that is known to be broken must not stand in the way of its successor.
         if !process.settlements.isEmpty { turn(machine, process) }
-        guard end.generation == (isAnswer ? generation : 0), !end.isOpen else {
+        if opens, network.end(way.to, way.from).generation == 0 {
+            let handshake = Handshake(nonce: World.nonce(generation, 1))
+            network.setEnd(
+                way.to, way.from, .init(generation: generation, handshake: handshake))
+        }
+        let end = network.end(way.to, way.from)
+        guard end.generation == generation, !end.isOpen, let handshake = end.handshake else {
             counters.linksRefused += 1
             return loseLater(way.from, way.to, generation)
         }
-        let hello: Hello
-        do throws(DecodeError) {
-            let read: Result<Hello?, DecodeError> = bytes.withUnsafeBytes { stream in
-                Result { () throws(DecodeError) in try Hello.next(in: stream) }
+        bytes.withUnsafeBytes { follow(handshake, way, generation, process, $0) }
+    }
+
+    private func follow(
+        _ handshake: Handshake, _ way: (from: Int, to: Int), _ generation: Int,
+        _ process: Process, _ bytes: UnsafeRawBufferPointer
+    ) {
+        let machine = machines[way.to]
+        var handshake = handshake
+        var offset = 0
+        while offset < bytes.count {
+            var said = ByteBuffer(capacity: 256)
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            var outcome = process.node.advance(&handshake, rest, into: &said)
+            if case .proven(_, let consumed) = outcome {
+                offset += consumed
+                outcome = process.node.conclude(handshake, isTaken: false, into: &said)
             }
-            guard let next = try read.get() else {
-                return violate("a whole greeting is not enough")
+            say(way.to, way.from, generation, opens: false, said)
+            network.setEnd(
+                way.to, way.from, .init(generation: generation, handshake: handshake))
+            switch outcome {
+            case .goesOn(let consumed): offset += consumed
+            case .linked(let identity, let consumed):
+                offset += consumed
+                network.setEnd(way.to, way.from, .init(generation: generation, isOpen: true))
+                note("\(machine.node) links \(identity)")
+                step(machine, process, .linked(identity.node, identity))
+                finishStep(machine, process)
+                guard offset == bytes.count else { return violate("bytes behind a verdict") }
+            case .refused(let refusal, let isProven):
+                return refuse(refusal, handshake, way, process, isProven: isProven)
+            case .waits, .proven, .malformed:
+                return violate("\(machine.node) cannot follow a handshake: \(outcome)")
             }
-            hello = next
-        } catch { return violate("a greeting cannot be read: \(error)") }
-        do throws(LinkRefusal) {
-            try process.node.admit(hello, dialled: isAnswer ? machines[way.from].node : nil)
-        } catch {
-            note("\(machine.node) refuses \(hello.identity): \(error.text)")
-            counters.linksRefused += 1
-            return loseLater(way.from, way.to, generation)
         }
-        network.setEnd(way.to, way.from, .init(generation: generation, isOpen: true))
-        if !isAnswer { greet(process, (way.to, way.from), generation, isAnswer: true) }
-        note("\(machine.node) links \(hello.identity)")
-        step(machine, process, .linked(hello.identity.node, hello.identity))
+    }
+
+    private func refuse(
+        _ refusal: LinkRefusal, _ handshake: Handshake, _ way: (from: Int, to: Int),
+        _ process: Process, isProven: Bool
+    ) {
+        let machine = machines[way.to]
+        note("\(machine.node) refuses \(machines[way.from].node): \(refusal.text)")
+        counters.linksRefused += 1
+        dropEnd(way.to, way.from)
+        guard isProven, let hello = handshake.greeting else {
+            return violate("\(machine.node) was given no proof: \(refusal.text)")
+        }
+        step(
+            machine, process,
+            .told(by: hello.identity.node, hello.standing, of: hello.sender))
         finishStep(machine, process)
     }
 

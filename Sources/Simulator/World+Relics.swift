@@ -24,7 +24,7 @@ extension World {
     func haunt() {
         checkBuried()
         let relic = machines[Int(seed) % machines.count]
-        let delay = 100 + foreignDiskDelay(relic)
+        let delay = 100
         for machine in machines {
             stop(machine, isPowerCut: true, restartAfter: machine === relic ? delay : 50)
         }

@@ -18,6 +18,7 @@ extension World {
         case .append(let range): return "appends \(World.describe(payload: bytes[range]))"
         case .notify(let token): return "waits for \(token)" + gate
         case .disconnect(let node): return "breaks the link to \(node)" + gate
+        case .beginLife(let epoch): return "begins a life above \(epoch)" + gate
         }
     }
 
@@ -82,8 +83,8 @@ extension World {
             record.isSiblingSet
             ? "\(SiblingSet(valid: record).siblings.map { text($0.value) })"
             : record.isMergeable
-            ? "a state of \(record.bodyBytes) bytes"
-            : record.isTombstone ? "tombstone" : text(Array(record.body))
+                ? "a state of \(record.bodyBytes) bytes"
+                : record.isTombstone ? "tombstone" : text(Array(record.body))
         return "\(key)=\(what) \(dot)" + (record.expiry > 0 ? " until \(record.expiry)" : "")
     }
 

@@ -151,8 +151,8 @@ final class World {
             living(machine, life).map { finishJob(machines[machine], $0) }
         case .frame(let from, let to, let generation, let bytes):
             takeFrame(from, to, generation, bytes)
-        case .hello(let from, let to, let generation, let isAnswer, let bytes):
-            takeHello((from, to), generation, isAnswer: isAnswer, bytes)
+        case .greeting(let from, let to, let generation, let opens, let bytes):
+            takeGreeting((from, to), generation, opens: opens, bytes)
         case .call(let from, let to): call(from, to)
         case .linkLost(let at, let from, let generation):
             if network.end(at, from).generation == generation { dropEnd(at, from) }
@@ -172,6 +172,9 @@ final class World {
         case .administer: administer()
         case .heal(let mend): heal(mend)
         case .start(let machine): start(machines[machine])
+        case .rebirth(let machine, let life):
+            guard living(machine, life) != nil else { return }
+            stop(machines[machine], isPowerCut: false, restartAfter: 1)
         case .phase(let phase): enter(phase)
         }
     }
@@ -190,9 +193,9 @@ final class World {
     private func machineOf(_ event: Event) -> Int? {
         switch event {
         case .wake(let machine, _), .turn(let machine, _), .diskDone(let machine, _),
-            .start(let machine):
+            .start(let machine), .rebirth(let machine, _):
             machine
-        case .frame(_, let to, _, _), .hello(_, let to, _, _, _): to
+        case .frame(_, let to, _, _), .greeting(_, let to, _, _, _): to
         case .call(let from, _): from
         case .linkLost(let at, _, _), .greetingOver(let at, _, _): at
         case .toNode(let client, _, _): clients[client].machine
@@ -233,6 +236,7 @@ struct WorldCounters {
     var restores = 0
     var wipes = 0
     var relapses = 0
+    var rebirths = 0
     var emptied = 0
     var resized = 0
     var administrationRefused = 0
@@ -256,7 +260,7 @@ struct WorldCounters {
             ("typed_elements_bound", typedBinding), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("disks_restored", restores),
             ("disks_emptied", wipes),
-            ("deaths_while_refilling", relapses),
+            ("deaths_while_refilling", relapses), ("lives_begun_anew", rebirths),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("administration_refused", administrationRefused),
             ("administration_unknown", administrationUnknown),

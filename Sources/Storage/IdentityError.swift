@@ -12,6 +12,8 @@ public enum IdentityError: Error, Equatable, Sendable {
     case missing(String)
     /// The directory belongs to another node.
     case otherNode(stored: NodeID, claimed: NodeID)
+    /// The clock shows the year 10,000 or later, or once did.
+    case outOfEpochs
     /// The directory belongs to another cluster.
     case otherCluster(stored: UInt64, claimed: UInt64)
 }

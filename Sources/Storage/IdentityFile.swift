@@ -36,14 +36,18 @@ public struct IdentityFile: Equatable, Sendable {
     let newestSegment: JournalPosition
     private static let ownerBytes = 36
 
-    /// Takes a new epoch: the wall clock, or one more than the stored epoch if that is more. It is
-    /// durable on return, so no later start, after whatever crash, takes it again.
+    /// Takes a new epoch: the wall clock, or one behind those that are spoken for if that is more.
+    /// It is durable on return, so no later start, after whatever crash, takes it again.
     ///
-    /// - Parameter wallMilliseconds: since 1970, below 2⁴⁸.
+    /// - Parameters:
+    ///   - wallMilliseconds: since 1970.
+    ///   - above: an epoch that the cluster has admitted; those that it reserved are passed over.
     /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`,
-    ///   `otherFormat`, `missing`, `disk`.
+    ///   `otherFormat`, `missing`, `disk`; `outOfEpochs` when the clock shows a time that no epoch
+    ///   can have.
     public static func claim(
-        on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64
+        on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64,
+        above: UInt64 = 0
     ) throws(IdentityError) -> ReplicaIdentity {
         let stored = try read(from: disk)
         if let stored, stored.node != node {
@@ -52,7 +56,9 @@ public struct IdentityFile: Equatable, Sendable {
         if let stored, stored.clusterID != clusterID {
             throw .otherCluster(stored: stored.clusterID, claimed: clusterID)
         }
-        let epoch = max(wallMilliseconds, stored.map { $0.epoch + epochsPerStart } ?? 1)
+        let spokenFor = max(stored?.epoch ?? 0, above)
+        let epoch = max(wallMilliseconds, spokenFor == 0 ? 1 : spokenFor + epochsPerStart)
+        guard epoch + epochsPerStart <= ReplicaIdentity.epochMax else { throw .outOfEpochs }
         let identity = ReplicaIdentity(node: node, epoch: epoch)
         do {
             try IdentityFile(

@@ -117,9 +117,11 @@ extension Command {
 
         FILE holds, beside clusterID, node, dataDirectory and members (required):
           client: {host, port}     where clients are listened for (default: as in members)
-          link: {host, port,       where other nodes are listened for (the same)
-            trustsNetwork: false}  true: whoever can reach that port is trusted;
-                                   false: it listens on loopback only
+          secret: "…"              what all members of the cluster know and nobody else: at least
+                                   32 random bytes, as hexadecimal digits or base64 (openssl
+                                   rand -hex 32); one member alone makes its own
+          secretFile: "/path"      a file that holds it, in its place
+          link: {host, port}       where other nodes are listened for (the same)
           metrics: {host, port}    where /metrics is served over HTTP, in Prometheus text
                                    (default: nowhere; host 127.0.0.1; port 0: a free one)
           recovery: "refuse"       do not start on damaged files; "quarantine": put them

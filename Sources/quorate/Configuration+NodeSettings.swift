@@ -3,6 +3,7 @@ import Lab
 import RESP
 import Replication
 import Ring
+import Secrets
 import Server
 
 extension Server.Configuration {
@@ -10,7 +11,8 @@ extension Server.Configuration {
     /// server's types.
     ///
     /// - Throws: `badFile` for a keyspace that the node objects to (`KeyspaceSettings.objection`,
-    ///   which the file's reader has asked before, with the line at hand).
+    ///   which the file's reader has asked before, with the line at hand), and when the file of the
+    ///   secret cannot be read or holds none.
     init(_ settings: NodeSettings) throws(Failure) {
         let zones = Set(settings.members.map(\.zone).filter { !$0.isEmpty }).sorted()
         let members = settings.members.map { member in
@@ -43,11 +45,25 @@ extension Server.Configuration {
             metricsHost = metrics.host
             metricsPort = UInt16(metrics.port)
         }
-        trustsNetwork = settings.trustsNetwork
+        secret = try Server.Configuration.secret(settings)
         recovery = Server.RecoveryPolicy(settings.recovery)
         limits.clientsMax = settings.limits.clients
         limits.clientOutputBytesMax = settings.limits.replyBacklogBytes
         limits.linkOutputBytesMax = settings.limits.linkBacklogBytes
+    }
+}
+
+extension Server.Configuration {
+    /// What the file says or points to; nil for a cluster of one that was given none.
+    private static func secret(_ settings: NodeSettings) throws(Failure) -> ClusterSecret? {
+        guard let path = settings.secretFile else { return settings.secret }
+        let text: String
+        do throws(Failure) { text = try Files.read(path) } catch {
+            throw Failure(.badFile, "secretFile: \(error.message)")
+        }
+        do throws(ClusterSecret.TextError) { return try ClusterSecret(text: text) } catch {
+            throw Failure(.badFile, "secretFile: what \(path) holds \(error.text)")
+        }
     }
 }
 

@@ -42,11 +42,16 @@ enum ServeCommand {
     private static func run(
         _ configuration: Server.Configuration, _ signals: Signals
     ) -> Server.Ending {
-        do {
-            var server = try Server(configuration, signals: signals)
-            return server.run()
-        } catch {
-            return .failed(error)
+        var configuration = configuration
+        while true {
+            do {
+                var server = try Server(configuration, signals: signals)
+                let ending = server.run()
+                guard case .reborn(let epoch) = ending else { return ending }
+                configuration.epochAbove = epoch
+            } catch {
+                return .failed(error)
+            }
         }
     }
 

@@ -1,12 +1,16 @@
 import Base
 import Coding
+import Secrets
 import Testing
 
 @testable import Causality
 
 @Suite("What a session has seen")
 struct SessionHistoryTests {
-    private static let cluster: UInt64 = 7
+    private static func seal(_ key: [UInt8]) -> Seal {
+        Seal(key.withUnsafeBytes { MACKey($0) })
+    }
+    private static let seal = seal([7])
 
     private func dot(_ node: UInt16, _ stamp: UInt64) -> Dot {
         Dot(
@@ -17,9 +21,9 @@ struct SessionHistoryTests {
         dots.reduce(into: VersionVector()) { $0.insert($1) }
     }
 
-    private func token(_ history: SessionHistory, cluster: UInt64 = cluster) -> [UInt8] {
+    private func token(_ history: SessionHistory, _ seal: Seal = seal) -> [UInt8] {
         var buffer = ByteBuffer()
-        history.encodeToken(cluster: cluster, into: &buffer)
+        history.encodeToken(sealedBy: seal, into: &buffer)
         return Array(buffer.bytes)
     }
 
@@ -29,7 +33,7 @@ struct SessionHistoryTests {
         let result: Result<SessionHistory, DecodeError> = token.withUnsafeBytes { bytes in
             Result { () throws(DecodeError) in
                 try SessionHistory(
-                    token: bytes, cluster: SessionHistoryTests.cluster, keysMax: keysMax)
+                    token: bytes, sealedBy: SessionHistoryTests.seal, keysMax: keysMax)
             }
         }
         return try result.get()
@@ -174,10 +178,11 @@ struct SessionHistoryTests {
             let original = drawn(&random, keysMax: SessionHistory.keysMax)
             let text = token(original)
             #expect(text.count <= SessionHistory.tokenBytesMax)
-            #expect(text.allSatisfy { character in
-                (48...57).contains(character) || (65...90).contains(character)
-                    || (97...122).contains(character) || character == 45 || character == 95
-            })
+            #expect(
+                text.allSatisfy { character in
+                    (48...57).contains(character) || (65...90).contains(character)
+                        || (97...122).contains(character) || character == 45 || character == 95
+                })
             #expect(try history(text) == original)
         }
     }
@@ -200,10 +205,10 @@ struct SessionHistoryTests {
 
     @Test("another cluster's token is refused by name, as is one of another format")
     func foreign() {
-        let foreign = token(SessionHistory(keysMax: 1), cluster: 8)
-        #expect(throws: DecodeError.invalid("session token is another cluster's")) {
-            try history(foreign)
-        }
+        let foreign = token(SessionHistory(keysMax: 1), SessionHistoryTests.seal([8]))
+        let refusal = DecodeError.invalid(
+            "session token was not given out by this cluster, or was changed")
+        #expect(throws: refusal) { try history(foreign) }
         #expect(throws: DecodeError.self) { try history([]) }
         #expect(throws: DecodeError.self) { try history(Array("hello".utf8)) }
     }
@@ -224,23 +229,41 @@ struct SessionHistoryTests {
         }
     }
 
-    @Test("random bytes with a right checksum never trap")
+    @Test("a token gives away no hash of a key, and no identity")
+    func opaque() throws {
+        var original = SessionHistory(keysMax: 4)
+        original.wrote(0x1234_5678_9ABC_DEF0, dot(1, 77), replaces: true, keepsNewest: true)
+        var plain = ByteBuffer()
+        original.encode(into: &plain)
+        var sealed = ByteBuffer()
+        let text = token(original)
+        try text.withUnsafeBytes { bytes in try Base64URL.decode(bytes, into: &sealed) }
+        let (open, closed) = (Array(plain.bytes), Array(sealed.bytes))
+        for start in 0...(open.count - 4) {
+            let run = open[start..<start + 4]
+            for place in 0...(closed.count - 4) {
+                #expect(closed[place..<place + 4] != run)
+            }
+        }
+    }
+
+    @Test("random bytes that are sealed rightly never trap")
     func forged() {
         var random = PRNG(seed: 26)
         var accepted = 0
         for _ in 0..<5_000 {
             var plain = ByteBuffer()
-            plain.append(1)
-            plain.append(integer: SessionHistoryTests.cluster)
+            plain.append(2)
             plain.append(integer: random.next())
             plain.append(integer: random.next())
             plain.append(integer: UInt16(random.below(3)))
             for _ in 0..<random.below(90) {
                 plain.append(random.below(3) == 0 ? UInt8(random.below(256)) : 0)
             }
-            plain.append(integer: CRC32C.checksum(plain.bytes))
             var text = ByteBuffer()
-            Base64URL.encode(plain.bytes, into: &text)
+            let nowhere = UnsafeRawBufferPointer(start: nil, count: 0)
+            let sealed = SessionHistoryTests.seal.close(plain.bytes, for: nowhere)
+            sealed.withUnsafeBytes { Base64URL.encode($0, into: &text) }
             if let taken = try? history(Array(text.bytes), keysMax: 1) {
                 accepted += 1
                 #expect(taken.count <= 1)

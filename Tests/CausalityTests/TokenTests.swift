@@ -1,5 +1,6 @@
 import Base
 import Coding
+import Secrets
 import Testing
 
 @testable import Causality
@@ -7,10 +8,16 @@ import Testing
 @Suite("The causal context as a token")
 struct TokenTests {
     private static let key = Array("carts:1".utf8)
+    private static func seal(_ key: [UInt8]) -> Seal {
+        Seal(key.withUnsafeBytes { MACKey($0) })
+    }
+    private static let seal = seal([7])
 
-    private func token(_ context: CausalContext) -> [UInt8] {
+    private func token(_ context: CausalContext, _ seal: Seal = seal) -> [UInt8] {
         var buffer = ByteBuffer()
-        TokenTests.key.withUnsafeBytes { context.encodeToken(of: $0, into: &buffer) }
+        TokenTests.key.withUnsafeBytes {
+            context.encodeToken(of: $0, sealedBy: seal, into: &buffer)
+        }
         return Array(buffer.bytes)
     }
 
@@ -21,7 +28,8 @@ struct TokenTests {
         token.withUnsafeBytes { bytes in
             key.withUnsafeBytes { key in
                 do throws(DecodeError) {
-                    result = .success(try CausalContext(token: bytes, of: key))
+                    result = .success(
+                        try CausalContext(token: bytes, of: key, sealedBy: TokenTests.seal))
                 } catch {
                     result = .failure(error)
                 }
@@ -33,9 +41,10 @@ struct TokenTests {
     private func random(_ random: inout PRNG) -> CausalContext {
         var result = CausalContext()
         for _ in 0..<random.below(12) {
-            result.insert(Dot(
-                identity: ReplicaIdentity(rawValue: random.next()),
-                stamp: Stamp(rawValue: random.next())))
+            result.insert(
+                Dot(
+                    identity: ReplicaIdentity(rawValue: random.next()),
+                    stamp: Stamp(rawValue: random.next())))
         }
         return result
     }
@@ -47,18 +56,21 @@ struct TokenTests {
             let original = random(&generator)
             let bytes = token(original)
             #expect(bytes.count <= CausalContext.tokenBytesMax)
-            #expect(bytes.allSatisfy { character in
-                (48...57).contains(character) || (65...90).contains(character)
-                    || (97...122).contains(character) || character == 45 || character == 95
-            })
+            #expect(
+                bytes.allSatisfy { character in
+                    (48...57).contains(character) || (65...90).contains(character)
+                        || (97...122).contains(character) || character == 45 || character == 95
+                })
             #expect(try context(bytes) == original)
         }
     }
 
-    @Test("base64url is that of RFC 4648", arguments: [
-        ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"),
-        ("foobar", "Zm9vYmFy"), ("", ""), ("\u{FB}\u{FF}", "w7vDvw"), (">>>???", "Pj4-Pz8_"),
-    ])
+    @Test(
+        "base64url is that of RFC 4648",
+        arguments: [
+            ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("fooba", "Zm9vYmE"),
+            ("foobar", "Zm9vYmFy"), ("", ""), ("\u{FB}\u{FF}", "w7vDvw"), (">>>???", "Pj4-Pz8_"),
+        ])
     func base64(plain: String, expected: String) throws {
         var buffer = ByteBuffer()
         Array(plain.utf8).withUnsafeBytes { Base64URL.encode($0, into: &buffer) }
@@ -95,7 +107,16 @@ struct TokenTests {
         #expect(try context(bytes) == largest)
         let long = [UInt8](repeating: 65, count: CausalContext.tokenBytesMax + 1)
         #expect(throws: DecodeError.invalid("causal context is too long")) { try context(long) }
-        #expect(throws: DecodeError.truncated) { try context([]) }
+        #expect(throws: DecodeError.self) { try context([]) }
+    }
+
+    @Test("the token of another cluster, and one that was made up, are refused by name")
+    func forged() {
+        let context = CausalContext(dot(1, 1))
+        let foreign = token(context, TokenTests.seal([8]))
+        #expect(throws: CausalContext.foreignToken) { try self.context(foreign) }
+        let zeros = [UInt8](repeating: 65, count: 64)
+        #expect(throws: CausalContext.foreignToken) { try self.context(zeros) }
     }
 
     @Test("the token of one key is not taken for another")
@@ -111,24 +132,24 @@ struct TokenTests {
         func sealed(_ format: UInt8, _ dots: [Dot]) -> [UInt8] {
             var plain = ByteBuffer()
             plain.append(format)
-            let mark = TokenTests.key.withUnsafeBytes { CRC32C.checksum($0) }
-            plain.append(integer: UInt16(truncatingIfNeeded: mark))
             plain.append(integer: UInt16(dots.count))
             for dot in dots {
                 plain.append(integer: dot.identity.rawValue)
                 plain.append(integer: dot.stamp.rawValue)
             }
-            plain.append(integer: CRC32C.checksum(plain.bytes))
             var text = ByteBuffer()
-            Base64URL.encode(plain.bytes, into: &text)
+            let sealed = TokenTests.key.withUnsafeBytes {
+                TokenTests.seal.close(plain.bytes, for: $0)
+            }
+            sealed.withUnsafeBytes { Base64URL.encode($0, into: &text) }
             return Array(text.bytes)
         }
-        #expect(throws: Never.self) { try context(sealed(2, [dot(1, 1), dot(2, 1)])) }
+        #expect(throws: Never.self) { try context(sealed(3, [dot(1, 1), dot(2, 1)])) }
         #expect(throws: DecodeError.invalid("causal context has an unknown format")) {
             try context(sealed(1, []))
         }
         #expect(throws: DecodeError.invalid("causal context is out of order")) {
-            try context(sealed(2, [dot(2, 1), dot(1, 1)]))
+            try context(sealed(3, [dot(2, 1), dot(1, 1)]))
         }
     }
 }

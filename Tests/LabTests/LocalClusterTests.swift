@@ -1,5 +1,6 @@
 import Base
 import Glibc
+import Secrets
 import Testing
 
 @testable import Lab
@@ -114,6 +115,13 @@ struct LocalClusterTests {
             }
             #expect(configurations.map(\.node.rawValue) == [1, 2, 3])
             #expect(Set(configurations.map(\.clusterID)).count == 1)
+            #expect(Set(configurations.map(\.secretFile)) == ["\(path)/c/secret"])
+            let secret = try Files.read(path + "/c/secret")
+            _ = try ClusterSecret(text: secret)
+            var other = LocalCluster.Plan()
+            other.nodes = 1
+            _ = try LocalCluster.create(path + "/d", other)
+            #expect(try Files.read(path + "/d/secret") != secret)
             #expect(
                 configurations.allSatisfy { $0.members == configurations[0].members && $0.faults })
             #expect(configurations[0].keyspaces["k"]?.writeQuorum == .all)

@@ -1,4 +1,5 @@
 import Base
+import Secrets
 import Testing
 
 @testable import Lab
@@ -6,7 +7,7 @@ import Testing
 @Suite("A node's configuration file")
 struct NodeSettingsTests {
     static let minimal = """
-        {clusterID: "c", node: 2, dataDirectory: "/d", members: [
+        {clusterID: "c", node: 2, secretFile: "/s", dataDirectory: "/d", members: [
           {id: 2, host: "h", clientPort: 3, linkPort: 4},
           {id: 1, host: "h", clientPort: 1, linkPort: 2}]EXTRA}
         """
@@ -23,7 +24,7 @@ struct NodeSettingsTests {
         #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 4))
         #expect(configuration.members.map(\.id) == [NodeID(1), NodeID(2)])
         #expect(!configuration.faults)
-        #expect(!configuration.trustsNetwork)
+        #expect(configuration.secret == nil && configuration.secretFile == "/s")
         #expect(configuration.metrics == nil)
         #expect(configuration.recovery == .refuse)
         #expect(configuration.keyspaces.isEmpty)
@@ -36,7 +37,7 @@ struct NodeSettingsTests {
         let configuration = try NodeSettings(
             parsing: Self.with(
                 """
-                client: {host: "0.0.0.0", port: 9}, link: {port: 10, trustsNetwork: true},
+                client: {host: "0.0.0.0", port: 9}, link: {port: 10},
                 metrics: {port: 0}, recovery: "quarantine", faults: true,
                 limits: {clients: 5, memoryBytes: 65536},
                 keyspaces: {
@@ -49,7 +50,6 @@ struct NodeSettingsTests {
                 """))
         #expect(configuration.client == NodeSettings.Endpoint(host: "0.0.0.0", port: 9))
         #expect(configuration.link == NodeSettings.Endpoint(host: "h", port: 10))
-        #expect(configuration.trustsNetwork)
         #expect(configuration.metrics == NodeSettings.Endpoint(host: "127.0.0.1", port: 0))
         #expect(configuration.recovery == .quarantine)
         #expect(configuration.limits.clients == 5)
@@ -117,8 +117,9 @@ struct NodeSettingsTests {
             ("faults: 1", 4, "faults", "true or false"),
             ("metrics: {host: 'h'}", 4, "metrics.port", "is missing"),
             ("metrics: {port: 65536}", 4, "metrics.port", "from 0 to 65535"),
-            ("link: {trustsNetwork: 1}", 4, "link.trustsNetwork", "true or false"),
-            ("client: {trustsNetwork: true}", 4, "client.trustsNetwork", "unknown setting"),
+            ("link: {trustsNetwork: true}", 4, "link.trustsNetwork", "unknown setting"),
+            ("secret: '00'", 4, "secret", "beside secretFile"),
+            ("secret: 5", 4, "secret", "in quotes"),
             ("recovery: 'skip'", 4, "recovery", "\"refuse\" or \"quarantine\""),
             ("limits: []", 4, "limits", "expected { … } and found an empty list"),
             ("limits: [1]", 4, "limits", "found a list"),
@@ -154,7 +155,7 @@ struct NodeSettingsTests {
         let members = (1...65).map {
             "{id: \($0), host: \"h\", clientPort: \($0), linkPort: \($0 + 100)}"
         }
-        let head = "{clusterID: \"c\", node: 1, dataDirectory: \"/d\", members: ["
+        let head = "{clusterID: \"c\", node: 1, secretFile: \"/s\", dataDirectory: \"/d\", members: ["
         _ = try NodeSettings(parsing: head + members.prefix(64).joined(separator: ", ") + "]}")
         let tooMany = #expect(throws: SettingsError.self) {
             try NodeSettings(parsing: head + members.joined(separator: ", ") + "]}")
@@ -168,6 +169,33 @@ struct NodeSettingsTests {
                 parsing: Self.with("keyspaces: {\(keyspaces.joined(separator: ", "))}"))
         }
         #expect(error?.path == "keyspaces")
+    }
+
+    @Test("a secret stands in the file or in one of its own, and several members need it")
+    func secret() throws {
+        let digits = String(repeating: "0123456789abcdef", count: 4)
+        let text = Self.with("").replacing("secretFile: \"/s\"", with: "secret: \"\(digits)\"")
+        let configuration = try NodeSettings(parsing: text)
+        #expect(try configuration.secret == ClusterSecret(text: digits))
+        #expect(try NodeSettings(parsing: configuration.json.pretty) == configuration)
+        for (old, problem) in [
+            ("\(digits)", "has 0 bytes where at least 32 are needed"),
+            ("secret: \"\(digits)\", ", "is missing, and so is secretFile"),
+            ("89abcdef\"", "has 28 bytes where at least 32 are needed"),
+            ("0123\"", "neither hexadecimal digits nor base64"),
+        ] {
+            var wrong = text.replacing(old, with: old.hasSuffix("\"") ? "\"" : "")
+            if problem.hasPrefix("neither") { wrong = text.replacing("0123", with: "?123") }
+            let error = #expect(throws: SettingsError.self) { try NodeSettings(parsing: wrong) }
+            #expect(error?.path == "secret")
+            #expect(error?.problem.contains(problem) == true, "\(error?.problem ?? "")")
+            #expect(error?.problem.contains("4567") == false)
+        }
+        let alone = """
+            {clusterID: "c", node: 1, dataDirectory: "/d",
+             members: [{id: 1, host: "h", clientPort: 1, linkPort: 2}]}
+            """
+        #expect(try NodeSettings(parsing: alone).secret == nil)
     }
 
     @Test("a cluster's name means the same number in every build")

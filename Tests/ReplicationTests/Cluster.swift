@@ -2,6 +2,7 @@ import Base
 import Causality
 import Coding
 import Ring
+import Secrets
 
 @testable import Replication
 
@@ -29,6 +30,8 @@ final class Cluster {
     var drains = true
     /// Sizes of the pieces that replies came in, while this is not nil.
     var pieces: [Int]?
+    /// Nodes that were told to begin another life, and above which epoch.
+    var rebirths: [NodeID: UInt64] = [:]
     /// Every frame that was sent, while this is not nil.
     var frames: [[UInt8]]?
     private var seats: [NodeID: Seat] = [:]
@@ -66,9 +69,15 @@ final class Cluster {
         wall[id] = wall[id] ?? 1_700_000_000_000
         seats[id] = Seat(
             Node(
-                configuration(id), identity: ReplicaIdentity(node: id, epoch: epoch), seed: 1,
-                now: now(id)))
+                configuration(id), identity: ReplicaIdentity(node: id, epoch: epoch),
+                secret: Cluster.secret, seed: 1, now: now(id)))
     }
+
+    /// The same for all clusters.
+    static let secret: ClusterSecret = {
+        var random = PRNG(seed: 7)
+        return ClusterSecret(from: &random)
+    }()
 
     func now(_ id: NodeID) -> Instant {
         Instant(monotonic: time, wallMilliseconds: wall[id] ?? 0)
@@ -77,6 +86,82 @@ final class Cluster {
     func link(_ a: NodeID, _ b: NodeID) {
         guard let identity = seats[b]?.node.identity else { return }
         step(a, .linked(b, identity))
+    }
+
+    /// How a handshake between two nodes ended, on both sides.
+    struct Greeting {
+        var caller: HandshakeStep = .waits
+        var called: HandshakeStep = .waits
+        /// All that was said, in order.
+        var said: [(byCaller: Bool, bytes: [UInt8])] = []
+
+        var isLinked: Bool {
+            if case .linked = caller, case .linked = called { return true }
+            return false
+        }
+    }
+
+    /// Runs the whole handshake of a link, and gives both nodes what comes of it.
+    ///
+    /// - Parameter tamper: may change what is on its way; the number counts from 0.
+    @discardableResult func greet(
+        _ caller: NodeID, _ called: NodeID, seed: UInt64 = 1,
+        tamper: (Int, inout [UInt8]) -> Void = { _, _ in }
+    ) -> Greeting {
+        var random = PRNG(seed: seed)
+        var greeting = Greeting()
+        var said = ByteBuffer()
+        var ends = [
+            with(caller) { $0.greet(called, nonce: Nonce(from: &random), into: &said) },
+            Handshake(nonce: Nonce(from: &random)),
+        ]
+        var turn = 0
+        while said.count > 0 {
+            var bytes = Array(said.bytes)
+            tamper(turn, &bytes)
+            greeting.said.append((turn % 2 == 0, bytes))
+            said.removeAll()
+            let side = (turn + 1) % 2
+            let before = side == 0 ? greeting.caller : greeting.called
+            // Who has refused has closed the connection.
+            if case .refused = before { break }
+            if case .malformed = before { break }
+            let node = side == 0 ? caller : called
+            let step = bytes.withUnsafeBytes { take($0, node, &ends[side], &said) }
+            if side == 0 { greeting.caller = step } else { greeting.called = step }
+            settle(step, ends[side], node)
+            turn += 1
+        }
+        return greeting
+    }
+
+    private func take(
+        _ bytes: UnsafeRawBufferPointer, _ node: NodeID, _ handshake: inout Handshake,
+        _ said: inout ByteBuffer
+    ) -> HandshakeStep {
+        var offset = 0
+        while true {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            let step = with(node) { $0.advance(&handshake, rest, into: &said) }
+            switch step {
+            case .goesOn(let consumed):
+                offset += consumed
+                if offset == bytes.count { return step }
+            case .proven: return with(node) { $0.conclude(handshake, isTaken: false, into: &said) }
+            case .waits, .linked, .refused, .malformed: return step
+            }
+        }
+    }
+
+    private func settle(_ outcome: HandshakeStep, _ handshake: Handshake, _ node: NodeID) {
+        switch outcome {
+        case .linked(let identity, _): step(node, .linked(identity.node, identity))
+        case .refused(_, isProven: true):
+            guard let hello = handshake.greeting else { return }
+            step(
+                node, .told(by: hello.identity.node, hello.standing, of: hello.sender))
+        case .waits, .goesOn, .proven, .refused, .malformed: break
+        }
     }
 
     func unlink(_ a: NodeID, _ b: NodeID) {
@@ -120,6 +205,19 @@ final class Cluster {
         settle()
     }
 
+    /// Starts a node's process again on its whole journal, without any link.
+    func restartAlone(_ id: NodeID, epoch: UInt64) throws {
+        start(id, epoch: epoch)
+        replies[id] = nil
+        closed[id] = nil
+        for payload in journals[id] ?? [] {
+            try payload.withUnsafeBytes { payload in
+                guard let seat = seats[id] else { return }
+                try seat.node.restore(payload)
+            }
+        }
+    }
+
     func counters(_ id: NodeID) -> NodeCounters { seats[id]?.node.counters ?? NodeCounters() }
 
     func with<R>(_ id: NodeID, _ body: (inout Node) throws -> R) rethrows -> R {
@@ -152,7 +250,7 @@ final class Cluster {
             case .reply(_, let range), .send(_, let range), .persist(let range),
                 .append(let range):
                 return Array(seat.effects.bytes[range])
-            case .close, .more, .notify, .disconnect: return []
+            case .close, .more, .notify, .disconnect, .beginLife: return []
             }
         }
         seat.effects.removeAll()
@@ -197,6 +295,7 @@ final class Cluster {
         case .persist, .append: journals[id, default: []].append(bytes)
         case .notify(let token): step(id, .reached(token))
         case .disconnect(let node): unlink(id, node)
+        case .beginLife(let epoch): rebirths[id] = epoch
         }
     }
 

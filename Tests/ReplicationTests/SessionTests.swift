@@ -209,7 +209,8 @@ struct SessionTests {
         let ahead = Stamp(milliseconds: wall + 3_600_000)
         history.follow(ahead)
         var token = ByteBuffer()
-        history.encodeToken(cluster: 7, into: &token)
+        let seal = cluster.with(a) { $0.keys.sessions }
+        history.encodeToken(sealedBy: seal, into: &token)
         let far = ask(cluster, a, "SESSION USE \(String(decoding: token.bytes, as: UTF8.self))")
         #expect(far.hasPrefix("-CLOCK"), "was: \(far)")
         #expect(ask(cluster, a, "SET k:1 value") == "+OK\r\n")
@@ -223,7 +224,7 @@ struct SessionTests {
         }
         invented.wrote(hash, never, replaces: true, keepsNewest: true)
         token.removeAll()
-        invented.encodeToken(cluster: 7, into: &token)
+        invented.encodeToken(sealedBy: seal, into: &token)
         let text = String(decoding: token.bytes, as: UTF8.self)
         #expect(ask(cluster, a, "SESSION USE \(text)") == "+OK\r\n")
         #expect(wait(cluster, a, "GET k:9").hasPrefix("-SESSION"))
@@ -233,10 +234,12 @@ struct SessionTests {
     func foreign() {
         let cluster = cluster()
         var token = ByteBuffer()
-        SessionHistory(keysMax: 1).encodeToken(cluster: 8, into: &token)
+        let foreign = NodeKeys(Cluster.secret, cluster: 8).sessions
+        SessionHistory(keysMax: 1).encodeToken(sealedBy: foreign, into: &token)
         let text = String(decoding: token.bytes, as: UTF8.self)
-        #expect(ask(cluster, a, "SESSION USE \(text)")
-            == "-SESSION session token is another cluster's\r\n")
+        #expect(
+            ask(cluster, a, "SESSION USE \(text)")
+                == "-SESSION session token was not given out by this cluster, or was changed\r\n")
         #expect(ask(cluster, a, "SESSION USE \(text.dropLast())").hasPrefix("-SESSION"))
         #expect(ask(cluster, a, "SESSION USE x").hasPrefix("-SESSION"))
         #expect(cluster.counters(a).sessionTokensRefused == 3)
@@ -338,11 +341,12 @@ struct SessionTests {
     func oneCopy() throws {
         let cluster = cluster("r=1 w=1 conflict=lww")
         #expect(cluster.run(a, "KEYSPACE CREATE m n=1 r=1 w=1 durability=memory") == "+OK\r\n")
-        let owner = try #require(cluster.ids.first { id in
-            cluster.with(id) { node in
-                Array("m:1".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
-            }
-        })
+        let owner = try #require(
+            cluster.ids.first { id in
+                cluster.with(id) { node in
+                    Array("m:1".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
+                }
+            })
         let other = try #require(cluster.ids.first { $0 != owner })
         #expect(ask(cluster, other, "SESSION ON") == "+OK\r\n")
         #expect(ask(cluster, other, "SET m:1 value") == "+OK\r\n")

@@ -276,7 +276,8 @@ final class Siege {
         cluster.journals[node] = []
         var copy = Node(
             cluster.with(node) { $0.configuration },
-            identity: ReplicaIdentity(node: node, epoch: 1 << 40), seed: 3, now: cluster.now(node))
+            identity: ReplicaIdentity(node: node, epoch: 1 << 40), secret: Cluster.secret,
+            seed: 3, now: cluster.now(node))
         for payload in journal {
             if payload.count > Siege.recordBytesMax + 11 {
                 problems.append("a journal payload has \(payload.count) bytes")

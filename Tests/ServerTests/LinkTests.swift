@@ -4,6 +4,7 @@ import Glibc
 import Reactor
 import Replication
 import Ring
+import Secrets
 import Testing
 
 @testable import Server
@@ -102,54 +103,110 @@ import Testing
         #expect(try partial.receiveToEnd() == "")
     }
 
-    @Test("connections without a handshake are limited, and make room when they go")
+    @Test("of connections that say nothing the newest stay, and a member always finds room")
     func strangerLimit() throws {
-        let server = try lonely { $0.strangersMax = 2 }
-        let first = try TestClient(port: server.linkPort)
-        let second = try TestClient(port: server.linkPort)
-        var third = try TestClient(port: server.linkPort)
-        #expect(try third.receiveToEnd() == "")
-        try first.send("x")
-        try second.send("x")
-    }
-
-    @Test(
-        "a hello that the node does not admit closes the connection",
-        arguments: [
-            hello(2, cluster: 8), hello(1), hello(3), hello(2, to: 3),
-        ])
-    func refusedHello(hello: Hello) throws {
-        let server = try lonely()
-        var stranger = try TestClient(port: server.linkPort)
-        try stranger.send(encoded(hello))
-        #expect(try stranger.receiveToEnd() == "")
-    }
-
-    private static func hello(
-        _ node: UInt16, epoch: UInt64 = 1, cluster: UInt64 = 7, to recipient: UInt16 = 1
-    ) -> Hello {
-        Hello(
-            clusterID: cluster, identity: .init(node: NodeID(node), epoch: epoch),
-            recipient: NodeID(recipient),
-            ringDigest: Ring(members: [Member(NodeID(1)), Member(NodeID(2))], epoch: 1).digest)
-    }
-
-    @Test(
-        "a link port that other machines reach needs the operator's word", arguments: [false, true])
-    func openNetwork(trusted: Bool) throws {
-        let plan = try ClusterPlan(nodes: 1)
+        let plan = try ClusterPlan(nodes: 2)
         var configuration = plan.configuration(1)
-        configuration.linkHost = "0.0.0.0"
-        configuration.trustsNetwork = trusted
-        guard trusted else {
-            let refusal = #expect(throws: ServerError.self) {
-                try RunningServer(configuration, in: plan.directory)
-            }
-            #expect(refusal?.exitStatus == 78)
-            #expect(refusal?.description.contains("trustsNetwork: true") == true)
+        configuration.limits.strangersMax = 4
+        let server = try RunningServer(configuration, in: plan.directory)
+        var first = try TestClient(port: server.linkPort)
+        var held: [Int: TestClientBox] = [:]
+        for number in 0..<4 { held[number] = TestClientBox(try TestClient(port: server.linkPort)) }
+        #expect(try first.receiveToEnd() == "")
+        var member = try CallingMember(2, of: plan, port: server.linkPort)
+        guard case .linked(let identity, _) = try member.greet(1) else {
+            Issue.record("the member was kept out")
             return
         }
-        #expect(try RunningServer(configuration, in: plan.directory).stop() == .stopped)
+        #expect(identity.node == NodeID(1))
+        server.stop()
+        #expect(try server.counters.strangersRefused >= 2)
+        #expect(held.count == 4)
+    }
+
+    /// Holds a connection in a collection.
+    private final class TestClientBox {
+        private let client: TestClient
+        init(_ client: consuming TestClient) { self.client = client }
+    }
+
+    @Test(
+        "whoever greets without being that member is refused, and nothing of it is believed",
+        arguments: [
+            (2, 7, false), (2, 8, true), (1, 7, true), (3, 7, true),
+        ])
+    func refused(number: UInt16, cluster: UInt64, isSecretRight: Bool) throws {
+        let plan = try ClusterPlan(nodes: 2)
+        var theirs = plan
+        if number > 2 {
+            theirs.members.append(
+                ClusterMember(
+                    member: Member(NodeID(number)), host: "127.0.0.1", clientPort: 1, linkPort: 2))
+        }
+        let path = plan.directory.inner("log-1")
+        let server = try RunningServer(
+            plan.configuration(1), in: plan.directory, log: Log(creating: path))
+        var random = PRNG(seed: 99)
+        var member = try CallingMember(
+            number, of: theirs, clusterID: cluster,
+            secret: isSecretRight ? ClusterPlan.secret : ClusterSecret(from: &random),
+            port: server.linkPort)
+        if case .linked = try member.greet(1) { Issue.record("a stranger was let in") }
+        // The server has closed by then.
+        while try !member.receive().isEmpty {}
+        server.stop()
+        #expect(try server.counters.linksOpened == 0)
+        let log = Log.text(of: path)
+        if !isSecretRight { #expect(log.contains("secretFile"), "\(log)") }
+        #expect(log.contains("refused") || log.contains("no link"), "\(log)")
+        #expect(!log.contains(ClusterPlan.secret.text.prefix(8)))
+    }
+
+    @Test("a handshake that was recorded proves nothing when it is said again")
+    func replay() throws {
+        let plan = try ClusterPlan(nodes: 2)
+        let server = try RunningServer(plan.configuration(1), in: plan.directory)
+        var member = try CallingMember(2, of: plan, port: server.linkPort)
+        guard case .linked = try member.greet(1) else {
+            Issue.record("the member was kept out")
+            return
+        }
+        let recorded = member.sent
+        // The link of the recorded handshake ends.
+        try member.reconnect(port: server.linkPort)
+        var thief = try TestClient(port: server.linkPort)
+        for said in recorded { try thief.send(said) }
+        _ = try thief.receiveToEnd()
+        server.stop()
+        let counters = try server.counters
+        #expect(counters.linksOpened == 1 && counters.strangersRefused >= 1)
+    }
+
+    @Test("a cluster of several needs a secret, a single node makes one and keeps it")
+    func missingSecret() throws {
+        let plan = try ClusterPlan(nodes: 2)
+        var configuration = plan.configuration(1)
+        configuration.secret = nil
+        let refusal = #expect(throws: ServerError.self) {
+            try RunningServer(configuration, in: plan.directory)
+        }
+        #expect(refusal?.exitStatus == 78)
+        #expect(refusal?.description.contains("openssl rand -hex 32") == true)
+        let single = try ClusterPlan(nodes: 1)
+        var alone = single.configuration(1)
+        alone.secret = nil
+        alone.linkHost = "0.0.0.0"
+        var tokens: [String] = []
+        for _ in 0..<2 {
+            let server = try RunningServer(alone, in: single.directory)
+            var client = try TestClient(port: server.clientPort)
+            try client.expect("+OK\r\n", to: "SESSION ON\r\n")
+            try client.send("SESSION TOKEN\r\n")
+            _ = try client.receiveLine()
+            tokens.append(try client.receiveLine())
+            #expect(server.stop() == .stopped)
+        }
+        #expect(tokens[0] == tokens[1])
     }
 
     @Test("two nodes with different member lists do not link, and both logs say why")
@@ -180,41 +237,33 @@ import Testing
         #expect(try first.counters.linksOpened == 0 && second.counters.linksOpened == 0)
     }
 
-    private func encoded(_ hello: Hello) -> [UInt8] {
-        var buffer = ByteBuffer(capacity: 64)
-        hello.encode(into: &buffer)
-        return Array(buffer.bytes)
-    }
-
     @Test("of two processes under one number the second is refused while the first lives")
     func oneNumberTwice() throws {
-        let server = try lonely()
-        let first = LinkTests.hello(2, epoch: 5)
-        let second = LinkTests.hello(2, epoch: 6)
-        var held = try TestClient(port: server.linkPort)
-        try held.send(encoded(first))
-        #expect(try held.receive(4) == "QRT1")
-        var refused = try TestClient(port: server.linkPort)
-        try refused.send(encoded(second))
-        #expect(try refused.receiveToEnd() == "")
-        held = try TestClient(port: server.linkPort)
-        try held.send(encoded(second))
-        #expect(try held.receive(4) == "QRT1")
+        let plan = try ClusterPlan(nodes: 2)
+        let server = try RunningServer(plan.configuration(1), in: plan.directory)
+        var first = try CallingMember(2, epoch: 5, of: plan, port: server.linkPort)
+        var second = try CallingMember(2, epoch: 6, of: plan, port: server.linkPort)
+        #expect(CallingMember.isLinked(try first.greet(1)))
+        #expect(!CallingMember.isLinked(try second.greet(1)))
+        try first.reconnect(port: server.linkPort)
+        // The server notices the end of the first link before it reads what comes on another one.
+        try second.reconnect(port: server.linkPort)
+        #expect(CallingMember.isLinked(try second.greet(1)))
         server.stop()
         let counters = try server.counters
-        #expect(counters.linksOpened == 2 && counters.strangersRefused == 1)
+        #expect(counters.linksOpened == 2 && counters.linksRefused == 1)
     }
 
     @Test("a malformed frame breaks the link; the node may come back")
     func malformedFrame() throws {
-        let server = try lonely()
-        let hello = LinkTests.hello(2, epoch: 5)
+        let plan = try ClusterPlan(nodes: 2)
+        let server = try RunningServer(plan.configuration(1), in: plan.directory)
+        var member = try CallingMember(2, of: plan, port: server.linkPort)
         for _ in 0..<2 {
-            var link = try TestClient(port: server.linkPort)
-            try link.send(encoded(hello))
-            #expect(try link.receive(4) == "QRT1")
-            try link.send([4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
-            _ = try link.receiveToEnd()
+            #expect(CallingMember.isLinked(try member.greet(1)))
+            try member.connection.send([4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+            while try !member.receive().isEmpty {}
+            try member.reconnect(port: server.linkPort)
         }
         server.stop()
         #expect(try server.counters.malformedFrames == 2)

@@ -84,7 +84,7 @@ private func withBytes<Result>(
         case .notify(let token):
             holds.removeFirst()
             return "notify \(token)"
-        case .close, .more, .disconnect:
+        case .close, .more, .disconnect, .beginLife:
             holds.removeFirst()
             return "other"
         }

@@ -3,6 +3,7 @@ import Glibc
 import Reactor
 import Replication
 import Ring
+import Secrets
 import Synchronization
 import Testing
 
@@ -178,9 +179,16 @@ struct ClusterPlan {
         let node = NodeConfiguration(node: NodeID(number), clusterID: clusterID, members: members)
         var configuration = Server.Configuration(
             node: node, dataDirectory: directory.inner(name ?? "node-\(number)"))
+        configuration.secret = ClusterPlan.secret
         configuration.limits.journal = .init(segmentBytes: 4 << 20, batchBytesMax: 1 << 20)
         return configuration
     }
+
+    /// The same for all clusters.
+    static let secret: ClusterSecret = {
+        var random = PRNG(seed: 7)
+        return ClusterSecret(from: &random)
+    }()
 
     /// A port that nobody listened on a moment ago, below those that the kernel gives to clients: a
     /// server that is started again must not find a client on its port.

@@ -64,6 +64,13 @@ struct TestClient: ~Copyable {
         return String(decoding: taken, as: UTF8.self)
     }
 
+    /// Whatever comes next; empty when the other end closed.
+    mutating func receiveBytes() throws -> [UInt8] {
+        if received.isEmpty { _ = try readMore() }
+        defer { received = [] }
+        return received
+    }
+
     /// The next line with its end, or what came before the end of the stream.
     mutating func receiveLine() throws -> String {
         while !received.contains(10), try readMore() {}

@@ -3,7 +3,7 @@ struct Rooms {
     /// Targets by floor. Imports point downward; targets of one floor do not import each other.
     static let floors: [(floor: Int, targets: [String])] = [
         (-1, ["CLinux"]),
-        (0, ["Base", "Coding"]),
+        (0, ["Base", "Coding", "Secrets"]),
         (1, ["Causality", "CRDT", "Ring", "RESP"]),
         (
             2,

@@ -1,5 +1,6 @@
 import Base
 import Lab
+import Secrets
 import Server
 import Testing
 
@@ -165,19 +166,36 @@ struct CommandTests {
         #expect(KeyspaceCommand.sentence("MODE no") == "MODE no")
     }
 
-    @Test("a file's trust and recovery reach the server, and are off unless asked for")
-    func trustAndRecovery() throws {
+    @Test("a file's secret and recovery reach the server, and no error shows a secret")
+    func secretAndRecovery() throws {
         let member = NodeSettings.Member(
             id: NodeID(1), host: "127.0.0.1", clientPort: 1, linkPort: 2)
         var settings = NodeSettings(
             clusterName: "c", node: NodeID(1), members: [member], dataDirectory: "/d")
         let plain = try Server.Configuration(settings)
-        #expect(!plain.trustsNetwork && plain.recovery == .refuse)
-        settings.trustsNetwork = true
+        #expect(plain.secret == nil && plain.recovery == .refuse)
+        let secret = try ClusterSecret(text: String(repeating: "5a", count: 32))
+        let path = "\(LocalCluster.temporaryDirectory)/quorate-test-\(MonotonicClock.now).secret"
+        try Files.write(secret.text + "\n", to: path)
+        defer { Files.removeTree(path) }
+        settings.secretFile = path
         settings.recovery = .quarantine
         let daring = try Server.Configuration(settings)
-        #expect(daring.trustsNetwork && daring.recovery == .quarantine)
-        for word in ["trustsNetwork", "\"refuse\"", "\"quarantine\""] {
+        #expect(daring.secret == secret && daring.recovery == .quarantine)
+        for (text, problem) in [
+            ("5a5a", "has 2 bytes where at least 32 are needed"),
+            ("5a5a correct horse", "is neither hexadecimal digits nor base64"),
+        ] {
+            try Files.write(text, to: path)
+            let failure = #expect(throws: Failure.self) { try Server.Configuration(settings) }
+            #expect(failure?.kind == .badFile)
+            #expect(failure?.message.contains(problem) == true)
+            #expect(failure?.message.contains("5a5a") == false)
+        }
+        settings.secretFile = "/no/such/secret"
+        let failure = #expect(throws: Failure.self) { try Server.Configuration(settings) }
+        #expect(failure?.message.hasPrefix("secretFile: cannot read /no/such/secret") == true)
+        for word in ["secretFile", "\"refuse\"", "\"quarantine\""] {
             #expect(Command.serve.help.contains(word))
         }
     }

@@ -1,9 +1,11 @@
 import Base
 import Glibc
+import Secrets
 
 /// A cluster of real processes on loopback, whose state lives in one directory.
 ///
-/// The directory holds `cluster.json` (nodes, ports, processes), `lock`, and for each node
+/// The directory holds `cluster.json` (nodes, ports, processes), `secret` (what its nodes prove to
+/// each other, readable by its owner alone), `lock`, and for each node
 /// `node-N.json5` (its configuration), `node-N.log` (what it printed) and `node-N/` (its data).
 /// Stopping keeps the data; starting again uses it. Whoever works on a cluster holds its lock.
 ///
@@ -109,6 +111,9 @@ public final class LocalCluster {
                     metrics: NodeSettings.Endpoint(host: member.host, port: ports.metrics))
             })
         let cluster = LocalCluster(directory: directory, state: state, lock: lock)
+        var generator = SystemRandomNumberGenerator()
+        let secret = ClusterSecret(from: &generator)
+        try Files.write(secret.text + "\n", to: cluster.secretPath)
         for member in members { try cluster.writeConfiguration(of: member.id, members, plan) }
         try cluster.save()
         return cluster
@@ -120,6 +125,7 @@ public final class LocalCluster {
         var configuration = NodeSettings(
             clusterName: state.name, node: node, members: members,
             dataDirectory: path(of: node, ""))
+        configuration.secretFile = secretPath
         configuration.metrics = state.nodes[position(of: node)].metrics
         configuration.faults = plan.faults
         configuration.keyspaces = plan.keyspaces
@@ -142,6 +148,8 @@ public final class LocalCluster {
     public func path(of node: NodeID, _ suffix: String) -> String {
         "\(directory)/node-\(node.rawValue)\(suffix)"
     }
+
+    private var secretPath: String { directory + "/secret" }
 
     func save() throws(Failure) {
         try Files.write(state.json.pretty, to: directory + "/cluster.json")

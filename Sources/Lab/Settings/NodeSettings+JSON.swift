@@ -1,16 +1,13 @@
 extension NodeSettings {
     /// The configuration as a file holds it: reading it back gives an equal value.
     public var json: JSON {
-        let link: JSON = [
-            "host": .text(link.host), "port": .integer(link.port),
-            "trustsNetwork": .bool(trustsNetwork),
-        ]
         var entries = [
             JSON.Member("clusterID", .text(clusterName)),
             JSON.Member("node", .integer(Int(node.rawValue))),
-            JSON.Member("client", client.json),
-            JSON.Member("link", link),
         ]
+        if let secret { entries.append(JSON.Member("secret", .text(secret.text))) }
+        if let secretFile { entries.append(JSON.Member("secretFile", .text(secretFile))) }
+        entries += [JSON.Member("client", client.json), JSON.Member("link", link.json)]
         if let metrics { entries.append(JSON.Member("metrics", metrics.json)) }
         entries += [
             JSON.Member("dataDirectory", .text(dataDirectory)),

@@ -1,10 +1,11 @@
 import Base
+import Secrets
 
 extension NodeSettings {
     private static let portRange = 1...65_535
     private static let names = [
-        "clusterID", "node", "client", "link", "metrics", "dataDirectory", "recovery", "faults",
-        "members", "limits", "keyspaces",
+        "clusterID", "node", "secret", "secretFile", "client", "link", "metrics", "dataDirectory",
+        "recovery", "faults", "members", "limits", "keyspaces",
     ]
 
     /// Reads a configuration file's text.
@@ -40,7 +41,8 @@ extension NodeSettings {
             members: members,
             dataDirectory: try reader.text("dataDirectory", example: "/tmp/1") ?? "")
         client = try NodeSettings.endpoint(reader.member("client"), default: client)
-        try readLink(reader.member("link"))
+        try readSecret(reader)
+        link = try NodeSettings.endpoint(reader.member("link"), default: link)
         metrics = try NodeSettings.metrics(reader.member("metrics"))
         try readRecovery(reader.member("recovery"))
         faults = try reader.bool("faults") ?? false
@@ -79,11 +81,25 @@ extension NodeSettings {
             port: try reader.integer("port", in: portRange, example: 7001) ?? own.port)
     }
 
-    private mutating func readLink(_ place: JSON.Member?) throws(SettingsError) {
-        guard let place else { return }
-        let reader = try SettingsReader(place, known: ["host", "port", "trustsNetwork"])
-        link = try NodeSettings.endpoint(reader, default: link)
-        trustsNetwork = try reader.bool("trustsNetwork") ?? trustsNetwork
+    /// No error repeats what stands there.
+    private mutating func readSecret(_ reader: SettingsReader) throws(SettingsError) {
+        secretFile = try reader.text("secretFile", example: "/etc/quorate/secret")
+        if let place = reader.member("secret") {
+            guard case .text(let text) = place.value else {
+                throw place.problem("expected hexadecimal digits or base64 in quotes")
+            }
+            guard secretFile == nil else {
+                throw place.problem("stands beside secretFile; one of the two is enough")
+            }
+            do throws(ClusterSecret.TextError) { secret = try ClusterSecret(text: text) } catch {
+                throw place.problem(error.text)
+            }
+        }
+        guard secret == nil, secretFile == nil, members.count > 1 else { return }
+        throw SettingsError(
+            line: reader.line, path: "secret",
+            problem: "is missing, and so is secretFile: members prove to each other that they know "
+                + "it. Make one with: openssl rand -hex 32, and give it to all of them")
     }
 
     private static func metrics(_ place: JSON.Member?) throws(SettingsError) -> Endpoint? {

@@ -1,4 +1,5 @@
 import Base
+import Secrets
 
 /// What `quorate serve` is told in its configuration file, checked: a node either starts with all
 /// of it or not at all.
@@ -8,6 +9,7 @@ import Base
 ///     {
 ///       clusterID: "orders-test",
 ///       node: 1,
+///       secretFile: "/etc/quorate/secret",
 ///       dataDirectory: "/var/lib/quorate/1",
 ///       members: [
 ///         {id: 1, host: "127.0.0.1", clientPort: 7001, linkPort: 17001},
@@ -101,8 +103,11 @@ public struct NodeSettings: Equatable, Sendable {
     public var link: Endpoint
     /// Where `/metrics` is served over HTTP, port 0 for one that the kernel picks; nil serves none.
     public var metrics: Endpoint?
-    /// True when everybody who can reach the link port is trusted.
-    public var trustsNetwork = false
+    /// What the members of the cluster know and nobody else; nil when a file holds it, or when the
+    /// only member makes its own.
+    public var secret: ClusterSecret?
+    /// The file that holds the secret.
+    public var secretFile: String?
     public var dataDirectory: String
     public var recovery = Recovery.refuse
     /// True when clients may cut links with `DEBUG CUT`: never in production.
@@ -130,9 +135,8 @@ public struct NodeSettings: Equatable, Sendable {
     /// The cluster's name as the number that handshakes compare.
     ///
     /// Source: Fowler, Noll, Vo: FNV-1a, 64 bits, then a finaliser; fixed for ever, since nodes of
-    /// different builds compare it. It keeps clusters apart that touch by mistake, and keys the
-    /// hash that spreads keys in tables: a name that clients cannot guess keeps them from crowding
-    /// one.
+    /// different builds compare it. It keeps clusters apart that touch by mistake; what keeps
+    /// strangers out is the secret.
     public var clusterID: UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in clusterName.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
