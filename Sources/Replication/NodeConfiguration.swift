@@ -118,6 +118,8 @@ public struct NodeConfiguration: Sendable {
         case coveredBlindly
         /// What was written before a keyspace was emptied stays in states that are newer.
         case statesNotTruncated
+        /// A removal does not say which running totals it has seen.
+        case incrementsComeBack
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
     }

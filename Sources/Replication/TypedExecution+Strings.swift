@@ -38,11 +38,12 @@ extension TypedExecution {
         if options.condition != .always { try checkAlone() }
         if options.returnsPrevious { try check(.string) }
         let previous = options.returnsPrevious ? held.state.string(now: now) : nil
-        let isMet = switch options.condition {
-        case .always: true
-        case .ifAbsent: type == nil
-        case .ifPresent: type != nil
-        }
+        let isMet =
+            switch options.condition {
+            case .always: true
+            case .ifAbsent: type == nil
+            case .ifPresent: type != nil
+            }
         if isMet {
             let value = Bytes(Array(request[options.value]))
             let expiry = absolute(options.expiry)
@@ -113,6 +114,9 @@ extension TypedExecution {
     ) throws(TypedRefusal) {
         try check(.string)
         let values = held.state.siblings(now: now)
+        guard held.state.context.entries.count <= CausalContext.entriesMax else {
+            throw .text("ERR too many lives of nodes have written the key to name them all")
+        }
         reply.writeArrayHeader(count: 1 + values.count)
         var token = ByteBuffer(capacity: 64)
         held.state.context.encodeToken(of: key, into: &token)

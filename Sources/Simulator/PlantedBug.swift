@@ -68,6 +68,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case behindKeepsAll = "old-disk-keeps-all"
     /// Contexts forget ended lives although some replica may hold what they removed.
     case compactedUnsettled = "compacted-unsettled"
+    /// A removal does not say which running totals it has seen.
+    case incrementsComeBack = "increments-come-back"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
 }

@@ -261,6 +261,7 @@ extension World {
         case .behindKeepsAll: .behindKeepsAll
         case .compactedUnsettled: .compactedUnsettled
         case .overflowKeepsNewest: .overflowKeepsNewest
+        case .incrementsComeBack: .incrementsComeBack
         default: nil
         }
     }
