@@ -68,7 +68,7 @@ let package = Package(
         tests("RESP", ["RESP", "Coding", "Base"]),
         tests("Base", ["Base"]),
         tests("Causality", ["Base", "Coding", "Secrets", "Causality"]),
-        tests("CRDT", ["Base", "Coding", "Causality", "CRDT"]),
+        tests("CRDT", ["CLinux", "Base", "Coding", "Causality", "CRDT"]),
         tests("Ring", ["Base", "Ring"]),
         tests("Quorum", ["Base", "Quorum"]),
         tests("AntiEntropy", ["AntiEntropy", "Base", "Coding"]),

@@ -15,10 +15,16 @@ extension CRDTState {
     /// are deleted, for to add them to another account would hide them from a delete that has only
     /// seen the old one; rows of a bounded counter, as long as the counter.
     ///
+    /// - Parameter stamp: whatever is not known anywhere yet has seen everything up to it; which
+    ///   running totals ended later is kept.
     /// - Returns: whether there was anything to forget.
     /// - Complexity: O(entries) when the context has more than one entry.
-    public mutating func compact() -> Bool {
+    public mutating func compact(
+        endedThrough stamp: Stamp = Stamp(rawValue: .max)
+    ) -> Bool {
         guard context.entries.count > 1, let newest = context.newest else { return false }
+        contents.hash.forget(through: stamp)
+        contents.sortedSet.tidy { $0.forget(through: stamp) }
         var kept = VersionVector(newest)
         contents.visitIdentities { identity in
             // Who was granted rights may never have written.
@@ -31,6 +37,23 @@ extension CRDTState {
         }
         context = kept
         return true
+    }
+}
+
+extension CRDTState {
+    /// Forgets which running totals have ended, for want of room: an increment that does not know
+    /// of it then brings back what its identity had added before.
+    public mutating func forgetEnded() {
+        contents.hash.forgetAll()
+        contents.sortedSet.tidy { $0.forgetAll() }
+    }
+}
+
+extension Delta {
+    /// The same, for the others.
+    public mutating func forgetEnded() {
+        changes.hash.ended = DotMapChanges()
+        changes.sortedSet.ended = DotMapChanges()
     }
 }
 

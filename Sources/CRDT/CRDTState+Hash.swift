@@ -4,9 +4,7 @@ import Causality
 ///
 /// A field holds its newest value, plus the increments that no HSET or HDEL has seen where that
 /// value is a number; while it is none, they are hidden. Each identity keeps one running total a
-/// field. So an increment that is concurrent with an HSET or HDEL brings back what its identity had
-/// added to the field since it last saw one, and nothing of the other identities: to be exact as
-/// for whole keys would take a tombstone for each removed field.
+/// field (`CountedMap`).
 extension CRDTState {
     /// How many fields the hash has. O(1) beside the type.
     public func hashCount(now: UInt64) -> Int { type(now: now) == .hash ? contents.hash.count : 0 }
@@ -24,7 +22,7 @@ extension CRDTState {
     /// - Parameter index: in `0..<hashCount(now:)`.
     public func hashEntry(at index: Int) -> (field: Bytes, value: StringValue) {
         let entry = contents.hash.map.entry(at: index)
-        return (entry.key, CRDTState.value(entry.value))
+        return (entry.key, value(entry.value, of: entry.key))
     }
 
     /// All fields in ascending order.
@@ -35,7 +33,7 @@ extension CRDTState {
     /// All fields in ascending order, with what they hold.
     public func hashFields(now: UInt64) -> [(field: Bytes, value: StringValue)] {
         guard type(now: now) == .hash else { return [] }
-        return contents.hash.map.map { ($0.key, CRDTState.value($0.value)) }
+        return contents.hash.map.map { ($0.key, value($0.value, of: $0.key)) }
     }
 
     /// - Parameters:
@@ -53,9 +51,8 @@ extension CRDTState {
         var delta = try begin(.hash, dot: dot, now: now)
         let before = contents.hash.count
         for (index, (field, value)) in fields.reversed().enumerated()
-        where index == 0 || contents.hash[field]?.last?.dot != dot {
-            contents.hash.put(
-                field, DotEntry(dot: dot, payload: .value(value)), into: &delta.changes.hash)
+        where index == 0 || contents.hash.live[field]?.last?.dot != dot {
+            contents.hash.put(field, .value(value), dot: dot, into: &delta.changes.hash)
         }
         close(delta)
         return (delta, contents.hash.count - before)
@@ -80,13 +77,16 @@ extension CRDTState {
             guard let number = Quantity(decimal: bytes.array) else { throw .notANumber }
             guard number.adding(amount) != nil else { throw .overflow }
         }
-        let own = parts.filter { $0.dot.identity == dot.identity }
-        let total = own.compactMap(\.payload.total).last ?? .zero
-        guard let sum = total.adding(amount) else { throw .overflow }
+        // The total counts from where the identity began; what of it has ended is still in it.
+        let own = contents.hash.live[field]?.last {
+            $0.dot.identity == dot.identity && $0.payload.total != nil
+        }
+        let total = type(now: now) == nil ? .zero : own?.payload.total ?? .zero
+        guard total.adding(amount) != nil else { throw .overflow }
         var delta = try begin(.hash, dot: dot, now: now)
-        contents.hash.put(
-            field, DotEntry(dot: dot, payload: .total(sum)), into: &delta.changes.hash,
-            replacing: { $0.dot.identity == dot.identity && $0.payload.total != nil })
+        contents.hash.add(field, dot: dot, into: &delta.changes.hash) { before in
+            .total((before?.total ?? .zero) + amount, since: before?.since ?? dot.stamp)
+        }
         close(delta)
         return delta
     }
@@ -102,9 +102,13 @@ extension CRDTState {
         guard fields.contains(where: { hashField($0, now: now) != nil }) else { return nil }
         var delta = try begin(.hash, dot: dot, now: now)
         let before = contents.hash.count
-        for field in fields { contents.hash.take(field, into: &delta.changes.hash) }
+        for field in fields { contents.hash.take(field, dot: dot, into: &delta.changes.hash) }
         close(delta)
         return (delta, before - contents.hash.count)
+    }
+
+    private func value(_ parts: [DotEntry<FieldPart>], of field: Bytes) -> StringValue {
+        CRDTState.value(contents.hash.counting(parts, of: field))
     }
 
     private static func value(_ parts: [DotEntry<FieldPart>]) -> StringValue {
@@ -114,7 +118,7 @@ extension CRDTState {
         for part in parts {
             switch part.payload {
             case .value(let bytes): base = bytes
-            case .total(let quantity):
+            case .total(let quantity, _):
                 sum.add(quantity)
                 isCounter = true
             }

@@ -16,7 +16,7 @@ extension CRDTState {
         var iterator = contents.list.map.iterator(from: range.lowerBound)
         var elements: [Bytes] = []
         while elements.count < range.count, let (_, entries) = iterator.next() {
-            elements.append(entries.last?.payload ?? .unit)
+            elements.append(entries.last?.payload.value ?? .unit)
         }
         return elements
     }
@@ -27,26 +27,31 @@ extension CRDTState {
     ///   - index: where the first one will be, in `0...listCount(now:)`.
     ///   - dot: later than everything in `context`.
     ///   - now: wall-clock milliseconds since 1970.
+    ///   - heard: every other replica was heard after this stamp; zero while one is away.
     /// - Returns: nil for no elements.
     /// - Throws: `absent` for an index outside; `tooLarge` also where replicas have inserted
     ///   between each other's elements at one place more than `Position.depthMax` times.
     /// - Complexity: O(n / 128 + elements · log n).
     public mutating func listInsert(
-        _ elements: [Bytes], at index: Int, dot: Dot, now: UInt64
+        _ elements: [Bytes], at index: Int, dot: Dot, now: UInt64,
+        heard: Stamp = Stamp(rawValue: 0)
     ) throws(CRDTRefusal) -> Delta? {
         try check(.list, now: now)
         let count = listCount(now: now)
         try checkSizes(elements, in: count)
         guard 0...count ~= index else { throw .absent }
         if elements.isEmpty { return nil }
-        let left = index > 0 ? contents.list.map.entry(at: index - 1).key : nil
-        let right = index < count ? contents.list.map.entry(at: index).key : nil
-        let room = Position.between(left, right, count: elements.count, dot: dot)
+        let left = index > 0 ? contents.list.map.entry(at: index - 1) : nil
+        let right = index < count ? contents.list.map.entry(at: index) : nil
+        let inserted = (left ?? right)?.value.last?.dot.stamp ?? Stamp(rawValue: 0)
+        let room = Position.between(
+            left?.key, right?.key, count: elements.count, dot: dot, mayBeginTree: inserted < heard)
         guard let room else { throw .tooLarge }
         var delta = try begin(.list, dot: dot, now: now)
         for (position, element) in zip(room, elements) {
             contents.list.put(
-                position, DotEntry(dot: dot, payload: element), into: &delta.changes.list)
+                position, DotEntry(dot: dot, payload: ListElement(element)),
+                into: &delta.changes.list)
         }
         close(delta)
         return delta
@@ -64,10 +69,12 @@ extension CRDTState {
         try check(.list, now: now)
         try checkSizes([element], in: 0)
         guard 0..<listCount(now: now) ~= index else { throw .absent }
+        let place = contents.list.map.entry(at: index)
+        guard let inserted = place.value.last?.dot else { throw .absent }
         var delta = try begin(.list, dot: dot, now: now)
-        contents.list.put(
-            contents.list.map.entry(at: index).key, DotEntry(dot: dot, payload: element),
-            into: &delta.changes.list)
+        let changed = DotEntry(dot: inserted, payload: ListElement(element, rewritten: dot))
+        guard contents.list.joinPresent(place.key, changed) else { throw .absent }
+        delta.changes.list.added.insert(place.key, changed)
         close(delta)
         return delta
     }

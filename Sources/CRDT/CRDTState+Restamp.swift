@@ -46,10 +46,8 @@ extension Contents {
         registers.rename(name)
         flag.rename(name)
         set.rename(name)
-        hash.rename(name)
-        var members = sortedSet.members
-        members.rename(name)
-        sortedSet = SortedSetStore(members)
+        hash = hash.renamed(bound, name)
+        sortedSet = SortedSetStore(sortedSet.members.renamed(bound, name))
         list.rename(name)
         bounded.rename(name) { $0.lower(to: bound) }
         expiry.rename(name)
@@ -63,9 +61,21 @@ extension DotMap {
         var renamed = DotMap()
         for (key, entries) in map {
             var changed = entries.map { Entry(dot: name($0.dot), payload: $0.payload) }
-            for index in changed.indices { change(&changed[index].payload) }
+            for index in changed.indices {
+                changed[index].payload.rename(name)
+                change(&changed[index].payload)
+            }
             renamed.append(key, changed.sorted { $0.dot < $1.dot })
         }
         self = renamed
+    }
+}
+
+extension CountedMap {
+    fileprivate func renamed(_ bound: Dot, _ name: (Dot) -> Dot) -> CountedMap {
+        var (live, ended) = (live, ended)
+        live.rename(name)
+        ended.rename(name)
+        return CountedMap(live: live, ended: ended)
     }
 }

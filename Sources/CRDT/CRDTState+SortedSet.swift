@@ -4,10 +4,9 @@ import Causality
 ///
 /// **The score**: what the newest ZADD gave (later stamp, then higher identity), plus every ZINCRBY
 /// that no ZADD or ZREM has seen. ZADD replaces the score and the increments that it has seen;
-/// concurrent ZINCRBYs add up. Each identity keeps one running total a member, with the consequence
-/// that the fields of a hash have: an increment that is concurrent with a ZADD or ZREM brings back
-/// what its identity had added since it last saw one. Totals are added in the order of their dots,
-/// so that every replica reads the same floating point number.
+/// concurrent ZINCRBYs add up. Each identity keeps one running total a member (`CountedMap`). They
+/// are added in the order of their dots, so that every replica reads the same floating point
+/// number.
 extension CRDTState {
     /// How many members the set has. O(1) beside the type.
     public func sortedSetCount(now: UInt64) -> Int {
@@ -83,10 +82,10 @@ extension CRDTState {
         var delta = try begin(.sortedSet, dot: dot, now: now)
         let before = contents.sortedSet.members.count
         for (member, score) in members.reversed()
-        where contents.sortedSet.members[member]?.last?.dot != dot {
-            let entry = DotEntry(dot: dot, payload: ScorePart.base(score == 0 ? 0 : score))
+        where contents.sortedSet.members.live[member]?.last?.dot != dot {
+            let part = ScorePart.base(score == 0 ? 0 : score)
             contents.sortedSet.change(member) {
-                $0.put(member, entry, into: &delta.changes.sortedSet)
+                $0.put(member, part, dot: dot, into: &delta.changes.sortedSet)
             }
         }
         close(delta)
@@ -98,21 +97,18 @@ extension CRDTState {
     /// - Parameters:
     ///   - dot: later than everything in `context`.
     ///   - now: wall-clock milliseconds since 1970.
-    /// - Throws: `notANumber` for an amount or a total that is not finite.
+    /// - Throws: `notANumber` for an amount or a score that would be none.
     public mutating func sortedSetIncrement(
         _ member: Bytes, by amount: Double, dot: Dot, now: UInt64
     ) throws(CRDTRefusal) -> Delta {
         try check(.sortedSet, now: now)
         try checkSizes([member], in: sortedSetCount(now: now))
-        let parts = type(now: now) == nil ? [] : contents.sortedSet.members[member] ?? []
-        let own = parts.filter { $0.dot.identity == dot.identity }
-        let sum = (own.compactMap(\.payload.total).last ?? 0) + amount
-        guard sum.isFinite else { throw .notANumber }
+        let score = (score(member, now: now) ?? 0) + amount
+        guard !score.isNaN else { throw .notANumber }
         var delta = try begin(.sortedSet, dot: dot, now: now)
-        let entry = DotEntry(dot: dot, payload: ScorePart.total(sum == 0 ? 0 : sum))
         contents.sortedSet.change(member) {
-            $0.put(member, entry, into: &delta.changes.sortedSet) { old in
-                old.dot.identity == dot.identity && old.payload.total != nil
+            $0.add(member, dot: dot, into: &delta.changes.sortedSet) { before in
+                CRDTState.grown(before, by: amount, dot)
             }
         }
         close(delta)
@@ -131,9 +127,22 @@ extension CRDTState {
         var delta = try begin(.sortedSet, dot: dot, now: now)
         let before = contents.sortedSet.members.count
         for member in members {
-            contents.sortedSet.change(member) { $0.take(member, into: &delta.changes.sortedSet) }
+            contents.sortedSet.change(member) {
+                $0.take(member, dot: dot, into: &delta.changes.sortedSet)
+            }
         }
         close(delta)
         return (delta, before - contents.sortedSet.members.count)
+    }
+
+    /// What an identity has added to a score, with a further amount; beyond all numbers it is
+    /// infinite, and stands beside what was added before.
+    private static func grown(_ before: ScorePart?, by amount: Double, _ dot: Dot) -> ScorePart {
+        var sum = ScorePart.Sum()
+        var since = dot.stamp
+        if case .total(let total, let begun) = before { (sum, since) = (total, begun) }
+        if amount.isInfinite { return .infinite(amount) }
+        sum.add(amount)
+        return sum.value.isFinite ? .total(sum, since: since) : .infinite(sum.value)
     }
 }

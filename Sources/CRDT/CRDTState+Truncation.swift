@@ -14,7 +14,7 @@ extension CRDTState {
         for dot in context.entries {
             gone.insert(Dot(identity: dot.identity, stamp: min(dot.stamp, stamp)))
         }
-        contents.clear(TypeMask(bits: .max), seen: gone)
+        contents.truncate(gone)
         contents.counter.truncate(through: stamp)
     }
 

@@ -48,6 +48,9 @@ public struct CRDTState: Equatable, Sendable {
     public static let elementsMax = 1 << 24
     /// How many bytes an element, a field or a value may have.
     public static let elementBytesMax = 1 << 26
+    /// How many identities a state may name. Who lets new ones write stays below a part of it, so
+    /// that what several replicas wrote apart still fits (`mayGrow`).
+    public static let identitiesMax = 1 << 16
 
     /// Every dot that was ever seen for the key. What is live follows from what was seen: replicas
     /// with equal contexts hold equal contents.
@@ -124,13 +127,30 @@ extension CRDTState {
     public mutating func apply(_ delta: Delta) -> ApplyResult {
         if delta.through <= context.stamp(of: delta.identity) { return .alreadyKnown }
         guard delta.isGrounded(on: context) else { return .needsState }
+        guard
+            context.entries.count < CRDTState.identitiesMax
+                || context.stamp(of: delta.identity).rawValue > 0
+        else { return .tooMany }
         contents.clear(delta.clears, seen: delta.clearedContext)
         contents.apply(delta.changes, seen: context)
         context.insert(delta.dot)
         return .applied
     }
 
+    /// Whether the state can be written down and read back: what two states make together may
+    /// name too many identities.
+    public var isWithinLimits: Bool { context.entries.count <= CRDTState.identitiesMax }
+
+    /// Whether an identity may begin to write to the key. If each of `replicas` asks this before
+    /// it lets one in, what all of them let in apart stays within the limits.
+    public func mayGrow(by identity: ReplicaIdentity, replicas: Int) -> Bool {
+        context.entries.count < CRDTState.identitiesMax / max(1, replicas)
+            || context.stamp(of: identity).rawValue > 0
+    }
+
     /// Adds everything that `other` knows. Commutative, associative, idempotent and inflationary.
+    ///
+    /// Who joins what comes from elsewhere asks `isWithinLimits` afterwards.
     ///
     /// - Complexity: O(entries of both).
     public mutating func join(_ other: CRDTState) {
@@ -201,6 +221,28 @@ extension CRDTState {
         if let visible = self.type(now: now), visible != type { throw .wrongType(visible) }
     }
 
+    /// Forgets a few of the removals of which everybody has heard by now, as part of a mutation of
+    /// which the delta was not sent yet. So a key that never rests does not remember all that ever
+    /// was removed from it.
+    ///
+    /// - Parameters:
+    ///   - delta: of the last mutation.
+    ///   - stamp: whatever is not known here has seen everything up to it.
+    public mutating func sweep(_ delta: inout Delta, through stamp: Stamp) {
+        precondition(context.stamp(of: delta.identity) == delta.through, "the latest mutation")
+        let hash = delta.changes.hash.ended.added.count
+        let sortedSet = delta.changes.sortedSet.ended.added.count
+        // Somewhere else each time; so that more go than come.
+        let first = Int(truncatingIfNeeded: delta.through.rawValue &* 0x9E37_79B9_7F4A_7C15 >> 33)
+        contents.hash.sweep(
+            through: stamp, first: first, keys: 4 + 2 * hash, into: &delta.changes.hash)
+        contents.sortedSet.tidy {
+            $0.sweep(
+                through: stamp, first: first, keys: 4 + 2 * sortedSet,
+                into: &delta.changes.sortedSet)
+        }
+    }
+
     func open(_ dot: Dot) -> Delta {
         precondition(context.newest.map { $0.stamp < dot.stamp } ?? true, "a dot is the latest")
         return Delta(dot: dot, after: context.stamp(of: dot.identity))
@@ -216,6 +258,14 @@ extension CRDTState {
     /// Empties some of the types.
     mutating func clear(_ mask: TypeMask, into delta: inout Delta) {
         guard !mask.isEmpty else { return }
+        if mask.contains(.hash) {
+            contents.hash.endAll(dot: delta.dot, into: &delta.changes.hash)
+        }
+        if mask.contains(.sortedSet) {
+            contents.sortedSet.tidy {
+                $0.endAll(dot: delta.dot, into: &delta.changes.sortedSet)
+            }
+        }
         contents.clear(mask, seen: context)
         if mask.contains(.string) { contents.counter.reset(into: &delta.changes.counter) }
         delta.clears.formUnion(mask)

@@ -3,7 +3,7 @@ import Coding
 
 /// One bit a store: what is empty takes no bytes.
 private struct StoreMask {
-    static let known: UInt16 = 511
+    static let known: UInt16 = 2_047
     var bits: UInt16 = 0
     private var next: UInt16 = 1
 
@@ -55,34 +55,46 @@ extension Contents {
         mask.note(counter.isEmpty)
         mask.note(flag.isEmpty)
         mask.note(set.isEmpty)
-        mask.note(hash.isEmpty)
-        mask.note(sortedSet.members.isEmpty)
+        mask.note(hash.live.isEmpty)
+        mask.note(sortedSet.members.live.isEmpty)
         mask.note(list.isEmpty)
         mask.note(bounded.isEmpty)
         mask.note(expiry.isEmpty)
+        mask.note(hash.ended.isEmpty)
+        mask.note(sortedSet.members.ended.isEmpty)
         encoder.append(varint: mask.bits)
         if !registers.isEmpty { encoder.append(registers) }
         if !counter.isEmpty { counter.encode(into: &encoder) }
         if !flag.isEmpty { encoder.append(flag) }
         if !set.isEmpty { encoder.append(set) }
-        if !hash.isEmpty { encoder.append(hash) }
-        if !sortedSet.members.isEmpty { encoder.append(sortedSet.members) }
+        if !hash.live.isEmpty { encoder.append(hash.live) }
+        if !sortedSet.members.live.isEmpty { encoder.append(sortedSet.members.live) }
         if !list.isEmpty { encoder.append(list) }
         if !bounded.isEmpty { encoder.append(bounded) }
         if !expiry.isEmpty { encoder.append(expiry) }
+        if !hash.ended.isEmpty { encoder.append(hash.ended) }
+        if !sortedSet.members.ended.isEmpty { encoder.append(sortedSet.members.ended) }
     }
 
     init(decoding decoder: inout DotDecoder) throws(DecodeError) {
         var mask = try decoder.mask()
+        var fields = DotMap<Bytes, FieldPart>()
+        var members = DotMap<Bytes, ScorePart>()
+        var endedFields = DotMap<Bytes, EndedTotals<FieldPart>>()
+        var endedMembers = DotMap<Bytes, EndedTotals<ScorePart>>()
         if mask.take() { registers = try decoder.listed() }
         if mask.take() { counter = try decoder.accounts() }
         if mask.take() { flag = try decoder.listed() }
         if mask.take() { set = try decoder.listed() }
-        if mask.take() { hash = try decoder.listed() }
-        if mask.take() { sortedSet = SortedSetStore(try decoder.listed()) }
+        if mask.take() { fields = try decoder.listed() }
+        if mask.take() { members = try decoder.listed() }
         if mask.take() { list = try decoder.listed() }
         if mask.take() { bounded = try decoder.listed() }
         if mask.take() { expiry = try decoder.listed() }
+        if mask.take() { endedFields = try decoder.listed() }
+        if mask.take() { endedMembers = try decoder.listed() }
+        hash = CountedMap(live: fields, ended: endedFields)
+        sortedSet = SortedSetStore(CountedMap(live: members, ended: endedMembers))
     }
 
     /// Whether every dot satisfies `isKnown`.
@@ -101,21 +113,25 @@ extension Changes {
         mask.note(counter.isEmpty)
         mask.note(flag.isEmpty)
         mask.note(set.isEmpty)
-        mask.note(hash.isEmpty)
-        mask.note(sortedSet.isEmpty)
+        mask.note(hash.live.isEmpty)
+        mask.note(sortedSet.live.isEmpty)
         mask.note(list.isEmpty)
         mask.note(bounded.isEmpty)
         mask.note(expiry.isEmpty)
+        mask.note(hash.ended.isEmpty)
+        mask.note(sortedSet.ended.isEmpty)
         encoder.append(varint: mask.bits)
         if !registers.isEmpty { encoder.append(registers) }
         if !counter.isEmpty { counter.encode(into: &encoder) }
         if !flag.isEmpty { encoder.append(flag) }
         if !set.isEmpty { encoder.append(set) }
-        if !hash.isEmpty { encoder.append(hash) }
-        if !sortedSet.isEmpty { encoder.append(sortedSet) }
+        if !hash.live.isEmpty { encoder.append(hash.live) }
+        if !sortedSet.live.isEmpty { encoder.append(sortedSet.live) }
         if !list.isEmpty { encoder.append(list) }
         if !bounded.isEmpty { encoder.append(bounded) }
         if !expiry.isEmpty { encoder.append(expiry) }
+        if !hash.ended.isEmpty { encoder.append(hash.ended) }
+        if !sortedSet.ended.isEmpty { encoder.append(sortedSet.ended) }
     }
 
     init(decoding decoder: inout DotDecoder) throws(DecodeError) {
@@ -124,10 +140,12 @@ extension Changes {
         if mask.take() { counter = try decoder.accounts() }
         if mask.take() { flag = try decoder.listed() }
         if mask.take() { set = try decoder.listed() }
-        if mask.take() { hash = try decoder.listed() }
-        if mask.take() { sortedSet = try decoder.listed() }
+        if mask.take() { hash.live = try decoder.listed() }
+        if mask.take() { sortedSet.live = try decoder.listed() }
         if mask.take() { list = try decoder.listed() }
         if mask.take() { bounded = try decoder.listed() }
         if mask.take() { expiry = try decoder.listed() }
+        if mask.take() { hash.ended = try decoder.listed() }
+        if mask.take() { sortedSet.ended = try decoder.listed() }
     }
 }

@@ -8,9 +8,9 @@ struct Contents: Equatable, Sendable {
     var counter = Accounts()
     var flag = DotMap<Bytes, Presence>()
     var set = DotMap<Bytes, Presence>()
-    var hash = DotMap<Bytes, FieldPart>()
+    var hash = CountedMap<FieldPart>()
     var sortedSet = SortedSetStore()
-    var list = DotMap<Position, Bytes>()
+    var list = DotMap<Position, ListElement>()
     var bounded = DotMap<Bytes, Escrow>()
     var expiry = DotMap<Bytes, ExpiryMark>()
 
@@ -22,8 +22,8 @@ struct Contents: Equatable, Sendable {
         case .string: [registers.newest, counter.newest].compactMap { $0 }.max()
         case .flag: flag.newest
         case .set: set.newest
-        case .hash: hash.newest
-        case .sortedSet: sortedSet.members.newest
+        case .hash: hash.live.newest
+        case .sortedSet: sortedSet.members.live.newest
         case .list: list.newest
         case .boundedCounter: bounded.newest
         }
@@ -35,8 +35,8 @@ struct Contents: Equatable, Sendable {
         case .string: [registers.newestBound, counter.newest].compactMap { $0 }.max()
         case .flag: flag.newestBound
         case .set: set.newestBound
-        case .hash: hash.newestBound
-        case .sortedSet: sortedSet.members.newestBound
+        case .hash: hash.live.newestBound
+        case .sortedSet: sortedSet.members.live.newestBound
         case .list: list.newestBound
         case .boundedCounter: bounded.newestBound
         }
@@ -74,6 +74,13 @@ struct Contents: Equatable, Sendable {
         if mask.contains(.expiry) { expiry.clear(seen) }
     }
 
+    /// Drops what a context has seen, as if it had never been; but for counters.
+    mutating func truncate(_ seen: VersionVector) {
+        clear(TypeMask(bits: .max), seen: seen)
+        hash.truncate(seen)
+        sortedSet.truncate(seen)
+    }
+
     mutating func join(_ other: Contents, seen: VersionVector, otherSeen: VersionVector) {
         registers.join(other.registers, seen: seen, otherSeen: otherSeen)
         counter.join(other.counter)
@@ -105,15 +112,16 @@ struct Changes: Equatable, Sendable {
     var counter = Accounts()
     var flag = DotMap<Bytes, Presence>.Changes()
     var set = DotMap<Bytes, Presence>.Changes()
-    var hash = DotMap<Bytes, FieldPart>.Changes()
-    var sortedSet = DotMap<Bytes, ScorePart>.Changes()
-    var list = DotMap<Position, Bytes>.Changes()
+    var hash = CountedChanges<FieldPart>()
+    var sortedSet = CountedChanges<ScorePart>()
+    var list = DotMap<Position, ListElement>.Changes()
     var bounded = DotMap<Bytes, Escrow>.Changes()
     var expiry = DotMap<Bytes, ExpiryMark>.Changes()
 
     var isEmpty: Bool {
-        registers.isEmpty && counter.isEmpty && flag.isEmpty && set.isEmpty && hash.isEmpty
-            && sortedSet.isEmpty && list.isEmpty && bounded.isEmpty && expiry.isEmpty
+        registers.isEmpty && counter.isEmpty && flag.isEmpty && set.isEmpty && hash.live.isEmpty
+            && hash.ended.isEmpty && sortedSet.live.isEmpty && sortedSet.ended.isEmpty
+            && list.isEmpty && bounded.isEmpty && expiry.isEmpty
     }
 
     /// Goes on with a later mutation that first cleared some of the types.

@@ -22,12 +22,13 @@ public struct Delta: Equatable, Sendable {
     var clearedContext = VersionVector()
     /// What the receiver must have seen besides.
     var grounds = VersionVector()
-    @Boxed var changes = Changes()
+    @Boxed var changes: Changes
 
-    init(dot: Dot, after: Stamp) {
+    init(dot: Dot, after: Stamp, changes: Changes = Changes()) {
         identity = dot.identity
         through = dot.stamp
         self.after = after
+        _changes = Boxed(wrappedValue: changes)
     }
 
     /// The newest dot in here; what a receiver's clock has to observe first.
@@ -74,6 +75,8 @@ public enum ApplyResult: Equatable, Sendable {
     /// The state lacks something that the delta stands upon; nothing was changed. Join the whole
     /// state of a replica that has it.
     case needsState
+    /// The state would name more identities than its limit; nothing was changed.
+    case tooMany
 }
 
 // Layout: identity (8), after (8), through (8), count of other identities (varint) and those (8
@@ -117,21 +120,26 @@ extension Delta {
         var decoder = DotDecoder(ByteReader(bytes))
         let identity = try decoder.identity()
         let after = try decoder.stamp()
-        self.init(dot: Dot(identity: identity, stamp: try decoder.stamp()), after: after)
-        guard after < through else { throw .invalid("delta ends before it begins") }
+        let dot = Dot(identity: identity, stamp: try decoder.stamp())
+        guard after < dot.stamp else { throw .invalid("delta ends before it begins") }
         decoder.own = dot
         for _ in 0..<(try decoder.count(bytesMin: 8)) {
             let identity = try decoder.identity()
             if let last = decoder.identities.last, identity <= last.identity {
                 throw .invalid("identities are out of order")
             }
-            decoder.identities.append(Dot(identity: identity, stamp: through))
+            decoder.identities.append(Dot(identity: identity, stamp: dot.stamp))
         }
-        clears = TypeMask(bits: try decoder.reader.integer())
-        if !clears.isEmpty { clearedContext = try decoder.vector() }
-        grounds = try decoder.vector()
-        changes = try Changes(decoding: &decoder)
+        let clears = TypeMask(bits: try decoder.reader.integer())
+        let clearedContext = clears.isEmpty ? VersionVector() : try decoder.vector()
+        let grounds = try decoder.vector()
+        let changes = try Changes(decoding: &decoder)
         try decoder.reader.end()
+        // Made whole at once: a box that is filled twice leaves the first filling behind.
+        self.init(dot: dot, after: after, changes: changes)
+        self.clears = clears
+        self.clearedContext = clearedContext
+        self.grounds = grounds
         guard !isEmpty else { throw .invalid("delta does nothing") }
         guard identities == decoder.identities.map(\.identity) else {
             throw .invalid("identities are not used")

@@ -11,7 +11,7 @@ struct DotDecoder {
     var identities: [Dot] = []
     var own: Dot?
     /// As in `DotEncoder`.
-    var lastPath: [Position.Step] = []
+    var paths = PositionTable()
 
     init(_ reader: ByteReader) { self.reader = reader }
 
@@ -83,7 +83,7 @@ struct DotDecoder {
 
     mutating func vector() throws(DecodeError) -> VersionVector {
         let count = try count(bytesMin: 16)
-        guard count <= VersionVector.entriesMax else { throw .invalid("context is too large") }
+        guard count <= CRDTState.identitiesMax else { throw .invalid("context is too large") }
         var vector = VersionVector()
         for _ in 0..<count {
             let dot = Dot(identity: try identity(), stamp: try stamp())
@@ -106,10 +106,7 @@ struct DotDecoder {
             if let last, key <= last { throw .invalid("keys are out of order") }
             last = key
             let count = try count()
-            // An identity has at most a value and a total under one key.
-            guard 1...(2 * VersionVector.entriesMax) ~= count else {
-                throw .invalid("a key has no entries, or too many")
-            }
+            guard count > 0 else { throw .invalid("a key has no entries") }
             var entries: [DotEntry<Payload>] = []
             for _ in 0..<count {
                 let dot = try dot()

@@ -10,8 +10,8 @@ struct DotEncoder: ~Copyable {
     let identities: [Dot]
     /// The dot that takes one byte: the delta's own.
     let own: Dot?
-    /// The path of the last list position, which its run's other positions repeat.
-    var lastPath: [Position.Step] = []
+    /// What the list positions before say, which the next ones refer to.
+    var paths = PositionTable()
 
     init(buffer: consuming ByteBuffer, identities: [Dot], own: Dot?) {
         self.buffer = buffer

@@ -16,6 +16,18 @@ protocol DotPayload: Equatable, Sendable {
     /// that only a broken disk or node makes two of them: then a fixed choice, the same in every
     /// order.
     mutating func join(_ other: Self)
+    /// Whether every dot that the payload names, beside its entry's own, satisfies `isKnown`.
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool
+    /// Gives the dots that the payload names other names.
+    mutating func rename(_ name: (Dot) -> Dot)
+    /// When the entry was last written, if that was after its own dot.
+    var rewritten: Dot? { get }
+}
+
+extension DotPayload {
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool { true }
+    mutating func rename(_ name: (Dot) -> Dot) {}
+    var rewritten: Dot? { nil }
 }
 
 /// The payload of an entry that is nothing but present.
@@ -30,6 +42,11 @@ struct Presence: DotPayload {
 struct DotEntry<Payload: DotPayload>: Equatable, Sendable {
     let dot: Dot
     var payload: Payload
+
+    /// The latest write that it shows.
+    var newest: Dot { max(dot, payload.rewritten ?? dot) }
+
+    func allDots(_ isKnown: (Dot) -> Bool) -> Bool { isKnown(dot) && payload.allDots(isKnown) }
 }
 
 /// The live writes under each key: the one store that every add-wins type is made of.
@@ -68,7 +85,7 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     /// The latest live dot.
     ///
     /// - Complexity: O(n).
-    var newest: Dot? { map.lazy.compactMap { $0.value.last?.dot }.max() }
+    var newest: Dot? { map.lazy.compactMap { $0.value.lazy.map(\.newest).max() }.max() }
 
     /// Adds one entry; no entry of the key has its dot.
     mutating func insert(_ key: Key, _ entry: Entry) {
@@ -78,7 +95,11 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
             grown.insert(entry, at: grown.firstIndex { entry.dot < $0.dot } ?? grown.count)
             entries = grown
         }
-        filled[0].newestBound = max(filled[0].newestBound ?? entry.dot, entry.dot)
+        noteNewest(entry)
+    }
+
+    private mutating func noteNewest(_ entry: Entry) {
+        filled[0].newestBound = max(filled[0].newestBound ?? entry.newest, entry.newest)
     }
 
     /// As that of the map in here.
@@ -90,8 +111,7 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     mutating func append(_ key: Key, _ entries: Entries) {
         if filled.isEmpty { filled.append(Filled()) }
         filled[0].map.append(key, entries)
-        guard let last = entries.last else { return }
-        filled[0].newestBound = max(filled[0].newestBound ?? last.dot, last.dot)
+        for entry in entries { noteNewest(entry) }
     }
 
     /// Removes entries of one key.
@@ -109,12 +129,15 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     mutating func joinPresent(_ key: Key, _ entry: Entry) -> Bool {
         if filled.isEmpty { return false }
         return filled[0].map.change(key) { entries in
-            guard let index = entries?.firstIndex(where: { $0.dot == entry.dot }) else {
-                return false
-            }
+            guard let index = entries?.index(of: entry.dot) else { return false }
             entries?[index].payload.join(entry.payload)
             return true
-        }
+        } && noteRewritten(entry)
+    }
+
+    private mutating func noteRewritten(_ entry: Entry) -> Bool {
+        if entry.payload.rewritten != nil { noteNewest(entry) }
+        return true
     }
 
     /// Removes every entry that a context has seen.
@@ -156,18 +179,24 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     ) -> Entries {
         if mine == theirs { return mine }
         var joined: Entries = []
-        for var entry in mine {
-            if let same = theirs.first(where: { $0.dot == entry.dot }) {
-                entry.payload.join(same.payload)
-                joined.append(entry)
-            } else if !otherSeen.contains(entry.dot) {
-                joined.append(entry)
+        var (left, right) = (mine[...], theirs[...])
+        while let a = left.first, let b = right.first {
+            if a.dot < b.dot {
+                if !otherSeen.contains(a.dot) { joined.append(a) }
+                left.removeFirst()
+            } else if b.dot < a.dot {
+                if !seen.contains(b.dot) { joined.append(b) }
+                right.removeFirst()
+            } else {
+                var both = a
+                both.payload.join(b.payload)
+                joined.append(both)
+                left.removeFirst()
+                right.removeFirst()
             }
         }
-        joined += theirs.filter { theirs in
-            !seen.contains(theirs.dot) && !mine.contains { $0.dot == theirs.dot }
-        }
-        joined.sort { $0.dot < $1.dot }
+        joined += left.filter { !otherSeen.contains($0.dot) }
+        joined += right.filter { !seen.contains($0.dot) }
         return joined
     }
 }
@@ -188,13 +217,16 @@ extension DotMap {
         if filled.isEmpty { filled.append(Filled()) }
         var replaced: Entries = []
         filled[0].map.change(key) { entries in
-            guard var kept = entries else { return entries = [entry] }
+            guard var kept = entries else {
+                entries = [entry]
+                return
+            }
             replaced = kept.filter(isReplaced)
             kept.removeAll(where: isReplaced)
             kept.insert(entry, at: kept.firstIndex { entry.dot < $0.dot } ?? kept.count)
             entries = kept
         }
-        filled[0].newestBound = max(filled[0].newestBound ?? entry.dot, entry.dot)
+        noteNewest(entry)
         changes.note(removed: replaced, of: key)
         changes.added.insert(key, entry)
     }
@@ -221,7 +253,7 @@ extension DotMap {
     mutating func apply(_ changes: Changes, seen: VersionVector) {
         if changes.isEmpty { return }
         for (key, removed) in changes.removed.map {
-            remove(key) { entry in removed.contains { $0.dot == entry.dot } }
+            remove(key) { entry in removed.index(of: entry.dot) != nil }
         }
         for (key, added) in changes.added.map {
             for entry in added where !joinPresent(key, entry) && !seen.contains(entry.dot) {
@@ -249,7 +281,7 @@ struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
         if next.isEmpty && added.isEmpty { return }
         added.clear(cleared)
         for (key, removed) in next.removed.map {
-            added.remove(key) { entry in removed.contains { $0.dot == entry.dot } }
+            added.remove(key) { entry in removed.index(of: entry.dot) != nil }
             for entry in removed where !self.removed.joinPresent(key, entry) {
                 self.removed.insert(key, entry)
             }
@@ -268,6 +300,19 @@ struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
 extension DotMap {
     /// Whether every dot satisfies `isKnown`.
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
-        isEmpty || map.allSatisfy { $0.value.allSatisfy { isKnown($0.dot) } }
+        isEmpty || map.allSatisfy { $0.value.allSatisfy { $0.allDots(isKnown) } }
+    }
+}
+
+extension Array {
+    /// The place of a dot among entries that ascend by it.
+    fileprivate func index<Payload>(of dot: Dot) -> Int? where Element == DotEntry<Payload> {
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if self[middle].dot < dot { low = middle + 1 } else { high = middle }
+        }
+        return low < count && self[low].dot == dot ? low : nil
     }
 }

@@ -1,6 +1,5 @@
 import Base
 import Causality
-import Coding
 
 /// A place in a list: fixed when an element is inserted, dense, and ordered the same everywhere.
 ///
@@ -9,18 +8,34 @@ import Coding
 /// paths. What one identity inserts side by side is a *run* that shares one path; a run grows to
 /// the right with the stamps of its later insertions and to the left with their negatives, so that
 /// no position is ever used twice. In order stand, at each node: its left subtrees, itself, its
-/// right subtrees; subtrees on one side by their run's dot. A subtree is never split by what is
-/// inserted concurrently elsewhere: runs do not interleave.
+/// right subtrees; subtrees on one side by their run's dot.
 ///
-/// A push at an end by an identity that does not own the end's run would make the paths of a queue
-/// grow for ever. From `pushDepthMax` on it starts a new tree instead, whose `rank` puts it behind
-/// or before all that its author has seen.
+/// **What one side of a partition inserts at one place stays together**, whichever of its replicas
+/// inserted it and in whatever order:
+///
+///     everywhere   [x]
+///     on A         RPUSH b, LINSERT BEFORE b a
+///     on B         RPUSH y
+///     together     x a b y, or x y a b
+///
+/// The first insertion of a side makes a subtree, and all others of that side at that place get
+/// into it: what stands before an element that descends from its left neighbour descends from that
+/// element (`isAncestor`), also where the left neighbour's run was continued. A subtree is never
+/// split by what is inserted elsewhere.
+///
+/// **Depth**: replicas that push in turn make paths longer by one step each time. Paths are shared
+/// in memory and written as what they do not share with the one before, so that a list pays for
+/// each step once. A queue would grow for ever all the same; from `pushDepthMax` on a push starts a
+/// new tree, whose `rank` puts it behind or before all that its author has seen, provided that
+/// every other replica was heard after the neighbour was inserted: then nobody goes on from there
+/// without knowing it, and no run is split. While a replica is away paths grow instead, up to
+/// `depthMax`.
 ///
 /// Source: Weidner & Kleppmann, "The Art of the Fugue" (2023), §4; runs as in Weidner's
 /// list-positions.
 struct Position: Equatable, Sendable {
     static let pushDepthMax = 8
-    static let depthMax = 256
+    static let depthMax = 4_096
 
     enum Side: UInt8, Comparable, Sendable {
         case left = 0
@@ -48,50 +63,53 @@ struct Position: Equatable, Sendable {
 
     /// Trees stand in the order of their ranks.
     let rank: Int64
-    /// At least one step; the first comes from nowhere.
-    let path: [Step]
+    let path: PositionPath
     var index: Index
 
-    private init(rank: Int64, run: Dot) {
+    init(rank: Int64, path: PositionPath, index: Index = Index()) {
         self.rank = rank
-        path = [Step(from: Index(), side: .right, run: run)]
-        index = Index()
+        self.path = path
+        self.index = index
+    }
+
+    private init(rank: Int64, run: Dot) {
+        self.init(
+            rank: rank, path: PositionPath(Step(from: Index(), side: .right, run: run), in: nil))
     }
 
     private init(_ origin: Position, _ side: Side, run: Dot) {
-        rank = origin.rank
-        path = origin.path + [Step(from: origin.index, side: side, run: run)]
-        index = Index()
+        let step = Step(from: origin.index, side: side, run: run)
+        self.init(rank: origin.rank, path: PositionPath(step, in: origin.path))
     }
 
-    private var owner: ReplicaIdentity? { path.last?.run.identity }
-
-    /// Whether `other` is in one of the subtrees of this node.
-    private func isAncestor(of other: Position) -> Bool {
-        other.path.count > path.count && other.rank == rank
-            && other.path[path.count].from == index
-            && other.path[..<path.count].elementsEqual(path)
-    }
+    private var owner: ReplicaIdentity { path.step.run.identity }
 }
 
 extension Position: Comparable {
     static func < (a: Position, b: Position) -> Bool {
         guard a.rank == b.rank else { return a.rank < b.rank }
-        for depth in 0..<max(a.path.count, b.path.count) {
-            let x = depth < a.path.count ? a.path[depth] : nil
-            let y = depth < b.path.count ? b.path[depth] : nil
-            let from = (x?.from ?? a.index, y?.from ?? b.index)
-            if depth > 0, from.0 != from.1 { return from.0 < from.1 }
-            switch (x, y) {
-            case (.some(let x), .some(let y)):
-                if x.side != y.side { return x.side < y.side }
-                if x.run != y.run { return x.run < y.run }
-            case (.some(let x), nil): return x.side == .left
-            case (nil, .some(let y)): return y.side == .right
-            case (nil, nil): return false
-            }
+        let parting = a.path.parting(from: b.path)
+        let from = (parting.mine?.from ?? a.index, parting.other?.from ?? b.index)
+        if parting.depth > 0, from.0 != from.1 { return from.0 < from.1 }
+        switch (parting.mine, parting.other) {
+        case (.some(let x), .some(let y)):
+            return x.side == y.side ? x.run < y.run : x.side < y.side
+        case (.some(let x), nil): return x.side == .left
+        case (nil, .some(let y)): return y.side == .right
+        case (nil, nil): return a.index < b.index
         }
-        return a.index < b.index
+    }
+
+    /// Whether `other`, which stands behind this one, came to stand there on top of it: in one of
+    /// its right subtrees, or where its run was continued.
+    private func isAncestor(of other: Position) -> Bool {
+        guard rank == other.rank else { return false }
+        let parting = path.parting(from: other.path)
+        guard parting.mine == nil else { return false }
+        let from = parting.other?.from ?? other.index
+        if from == index { return parting.other?.side == .right }
+        // To the left of its first element a run grows leftwards: there the later one is above.
+        return index < from && (from.major > 0 && index.major >= 0 || from.major == index.major)
     }
 }
 
@@ -103,12 +121,14 @@ extension Position {
     ///   - right: the element behind; nil at the end.
     ///   - count: at least 1.
     ///   - dot: of the insertion.
+    ///   - mayBeginTree: every other replica was heard after the neighbour of a push was inserted.
     /// - Returns: ascending; nil when the path would be deeper than `depthMax`.
     static func between(
-        _ left: Position?, _ right: Position?, count: Int, dot: Dot
+        _ left: Position?, _ right: Position?, count: Int, dot: Dot, mayBeginTree: Bool
     ) -> [Position]? {
         guard let spread = UInt32(exactly: count),
-            let first = extended(left, right, spread, dot) ?? branched(left, right, dot)
+            let first = extended(left, right, spread, dot)
+                ?? branched(left, right, dot, mayBeginTree)
         else { return nil }
         return (0..<spread).map { offset in
             var position = first
@@ -130,96 +150,37 @@ extension Position {
             }
         }
         if var first = right, first.owner == dot.identity {
+            // Elsewhere what is inserted descends from the left neighbour, to stay with it.
+            let isAbove = left.map { $0.isAncestor(of: first) } ?? true
             first.index = Index(major: -stamp)
-            if left.map({ $0 < first }) ?? true { return first }
+            if isAbove, left.map({ $0 < first }) ?? true { return first }
         }
         return nil
     }
 
     /// The beginning of a new run.
-    private static func branched(_ left: Position?, _ right: Position?, _ dot: Dot) -> Position? {
-        switch (left, right) {
-        case (nil, nil): return Position(rank: 0, run: dot)
-        case (.some(let left), nil):
-            if left.path.count < pushDepthMax { return Position(left, .right, run: dot) }
-            let (rank, overflow) = left.rank.addingReportingOverflow(1)
-            return overflow ? nil : Position(rank: rank, run: dot)
-        case (nil, .some(let right)):
-            if right.path.count < pushDepthMax { return Position(right, .left, run: dot) }
-            let (rank, overflow) = right.rank.subtractingReportingOverflow(1)
-            return overflow ? nil : Position(rank: rank, run: dot)
-        case (.some(let left), .some(let right)):
-            let position = left.isAncestor(of: right)
-                ? Position(right, .left, run: dot) : Position(left, .right, run: dot)
-            return position.path.count <= depthMax ? position : nil
+    private static func branched(
+        _ left: Position?, _ right: Position?, _ dot: Dot, _ mayBeginTree: Bool
+    ) -> Position? {
+        guard let left else {
+            return right.map { pushed($0, .left, dot, mayBeginTree) } ?? Position(rank: 0, run: dot)
         }
+        guard let right else { return pushed(left, .right, dot, mayBeginTree) }
+        let position =
+            left.isAncestor(of: right)
+            ? Position(right, .left, run: dot) : Position(left, .right, run: dot)
+        return position.path.depth <= depthMax ? position : nil
     }
-}
 
-extension Position: DotKey {
-    func encode(into encoder: inout DotEncoder) {
-        encoder.append(signed: Int128(rank))
-        if path == encoder.lastPath {
-            encoder.append(count: 0)
-        } else {
-            encoder.append(count: path.count)
-            for (depth, step) in path.enumerated() {
-                if depth > 0 {
-                    step.from.encode(into: &encoder)
-                    encoder.buffer.append(step.side.rawValue)
-                }
-                encoder.append(step.run.identity)
-                encoder.append(step.run.stamp)
-            }
-            encoder.lastPath = path
+    /// Before or behind all others.
+    private static func pushed(
+        _ neighbour: Position, _ side: Side, _ dot: Dot, _ mayBeginTree: Bool
+    ) -> Position? {
+        let depth = neighbour.path.depth
+        guard depth >= depthMax || mayBeginTree && depth >= pushDepthMax else {
+            return Position(neighbour, side, run: dot)
         }
-        index.encode(into: &encoder)
-    }
-
-    init(decoding decoder: inout DotDecoder) throws(DecodeError) {
-        rank = try decoder.int64()
-        let count = try decoder.count(bytesMin: 16)
-        guard count <= Position.depthMax else { throw .invalid("position is too deep") }
-        if count == 0 {
-            guard !decoder.lastPath.isEmpty else { throw .invalid("there is no path to repeat") }
-            path = decoder.lastPath
-        } else {
-            var path: [Step] = []
-            for depth in 0..<count {
-                path.append(try Step(decoding: &decoder, isFirst: depth == 0))
-            }
-            guard path != decoder.lastPath else { throw .invalid("a path is repeated") }
-            decoder.lastPath = path
-            self.path = path
-        }
-        index = try Index(decoding: &decoder)
-    }
-}
-
-extension Position.Step {
-    fileprivate init(decoding decoder: inout DotDecoder, isFirst: Bool) throws(DecodeError) {
-        if isFirst {
-            from = Position.Index()
-            side = .right
-        } else {
-            from = try Position.Index(decoding: &decoder)
-            guard let side = Position.Side(rawValue: try decoder.reader.integer()) else {
-                throw .invalid("a side is left or right")
-            }
-            self.side = side
-        }
-        run = Dot(identity: try decoder.identity(), stamp: try decoder.stamp())
-    }
-}
-
-extension Position.Index {
-    fileprivate func encode(into encoder: inout DotEncoder) {
-        encoder.append(signed: Int128(major))
-        encoder.append(varint: offset)
-    }
-
-    fileprivate init(decoding decoder: inout DotDecoder) throws(DecodeError) {
-        major = try decoder.int64()
-        offset = try decoder.varint()
+        let (rank, overflow) = neighbour.rank.addingReportingOverflow(side == .right ? 1 : -1)
+        return overflow ? nil : Position(rank: rank, run: dot)
     }
 }

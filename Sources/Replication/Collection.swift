@@ -11,6 +11,11 @@ struct Collection {
         var collected = RangeStamps()
         /// The latest that any node is known to have collected.
         var known = RangeStamps()
+        /// Whatever is not known here yet has seen everything up to there.
+        var stable = RangeStamps()
+        /// What was collected at some moment, and that moment as a stamp: once everything up to the
+        /// moment is collected as well, the former is stable.
+        var ripening = (collected: RangeStamps(), until: RangeStamps())
         /// What others promised, by link index; 0 until they have on the link as it is now.
         var others: [RangeStamps]
         /// Hints that were taken until then may still be handed off: wall-clock milliseconds since
@@ -55,6 +60,21 @@ struct Collection {
     mutating func collect(_ stamp: UInt64, _ n: Int, _ range: UInt8) {
         parts[n]?.collected.raise(range, to: stamp)
         learn(stamp, n, range)
+    }
+
+    /// What is collected every replica holds. But some of them may have written something before
+    /// they heard of all of it, with a later stamp, that is still on its way; it was written before
+    /// this moment.
+    ///
+    /// - Parameter moment: a stamp that no node has passed yet.
+    mutating func ripen(_ n: Int, _ range: UInt8, moment: UInt64) {
+        guard let part = parts[n] else { return }
+        let collected = part.collected[range]
+        let until = part.ripening.until[range]
+        guard until == 0 || until <= collected else { return }
+        if until > 0 { parts[n]?.stable.raise(range, to: part.ripening.collected[range]) }
+        parts[n]?.ripening.collected[range] = collected
+        parts[n]?.ripening.until[range] = moment
     }
 
     /// Definitions changed: what can go has to be found out again.

@@ -30,7 +30,7 @@ struct DeltaRecord {
 }
 
 extension Delta {
-    /// By how much a delta of so many bytes can enlarge an encoded state: an element takes at least
-    /// three bytes, and its dot, which the delta says once, eight more.
-    static func growth(_ bytes: Int) -> Int { 4 * bytes }
+    /// By how much a delta of so many bytes can enlarge an encoded state, at most: an element takes
+    /// at least three bytes, and its dot, which the delta says once, up to eleven more.
+    static func growth(_ bytes: Int) -> Int { 5 * bytes }
 }

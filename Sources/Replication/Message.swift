@@ -25,6 +25,8 @@ enum ReplicaStatus: UInt8 {
     case superseded = 8
     /// The answer to a read of a crdt keyspace: nothing that the asking node has not seen.
     case covered = 12
+    /// The answer to a comparison in a crdt keyspace: what the replica's state has seen.
+    case contextTold = 15
     /// The delta stands upon what is not here: send the whole state.
     case needsState = 13
     /// The keyspace merges typed values on one side only.
@@ -47,6 +49,9 @@ enum Message {
     case read(UInt64, key: UnsafeRawBufferPointer)
     /// The same of a crdt keyspace: the state, unless the asking node has seen all of it.
     case readState(UInt64, key: UnsafeRawBufferPointer, seen: VersionVector)
+    /// What has the state of a key in a crdt keyspace seen?
+    case readContext(UInt64, key: UnsafeRawBufferPointer)
+    case contextTold(UInt64, VersionVector)
     /// All that the replica has of a key was seen, and what its state's digest is.
     case covered(UInt64, digest: UInt64)
     /// Do what a command did to a key's state; with a number other than 0 an acknowledgement is
@@ -137,11 +142,9 @@ enum Message {
             self = .replicated(number, try Message.writeStatus(flag), stamp)
             try reader.end()
         case 3 where flag == 1: self = try Message.readState(number, &reader)
+        case 3 where flag == 2: self = .readContext(number, key: try Message.key(reader.rest()))
         case 3: self = .read(number, key: try Message.key(reader.rest()))
-        case 4 where flag == ReplicaStatus.covered.rawValue:
-            self = .covered(number, digest: try reader.integer())
-            try reader.end()
-        case 4: self = try Message.answer(number, try Message.status(flag), reader.rest())
+        case 4: self = try Message.answered(number, try Message.status(flag), &reader)
         case 5:
             let wishes = try CommandWishes(decoding: &reader)
             self = .command(number, protocolVersion: flag, wishes, reader.rest())
@@ -187,7 +190,8 @@ enum Message {
         default:
             guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }
             let value: UInt64 = try reader.integer()
-            message = flag == 0
+            message =
+                flag == 0
                 ? .surveyed(number, keys: value) : .latestStampTold(number, Stamp(rawValue: value))
         }
         try reader.end()
@@ -209,6 +213,21 @@ enum Message {
         let record = try Record(validating: bytes)
         if record.isMergeable { _ = try CRDTState(record) }
         return record
+    }
+
+    private static func answered(
+        _ number: UInt64, _ status: ReplicaStatus, _ reader: inout ByteReader
+    ) throws(DecodeError) -> Message {
+        let message: Message
+        switch status {
+        case .covered: message = .covered(number, digest: try reader.integer())
+        case .contextTold:
+            let count = reader.remaining / 16
+            message = .contextTold(number, try VersionVector(decoding: &reader, count: count))
+        default: return try answer(number, status, reader.rest())
+        }
+        try reader.end()
+        return message
     }
 
     private static func readState(
@@ -266,7 +285,7 @@ enum Message {
 
     private static func writeStatus(_ flag: UInt8) throws(DecodeError) -> ReplicaStatus {
         let status = try status(flag)
-        guard ![.found, .absent, .covered, .refilling].contains(status) else {
+        guard ![.found, .absent, .covered, .contextTold, .refilling].contains(status) else {
             throw .invalid("status is none of a write")
         }
         return status
@@ -285,8 +304,8 @@ enum Message {
     }
 
     private static func key(
-        _ bytes: UnsafeRawBufferPointer) throws(DecodeError
-    ) -> UnsafeRawBufferPointer {
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> UnsafeRawBufferPointer {
         guard 1...Record.keyBytesMax ~= bytes.count else { throw .invalid("key length") }
         return bytes
     }

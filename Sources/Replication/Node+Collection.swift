@@ -72,6 +72,23 @@ extension Node {
         return min(collected, Stamp(rawValue: equalSince(range, n)))
     }
 
+    /// Whatever is not known here of a range has seen everything up to there: what it removed or
+    /// replaced needs nobody to remember it.
+    func stable(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+        let n = catalog.active[keyspace].n
+        guard n > 1 else { return clock.last }
+        guard let part = collection.parts[n], isRefilled(range, n) else {
+            return Stamp(rawValue: 0)
+        }
+        return Stamp(rawValue: part.stable[range.rawValue])
+    }
+
+    /// A stamp that no clock has passed by now, as far as clocks may be apart.
+    private var unpassed: UInt64 {
+        let latest = max(clock.last.milliseconds, now.wallMilliseconds)
+        return Stamp(milliseconds: latest + 1_000).rawValue
+    }
+
     func collectedHere(_ range: KeyRange, _ n: Int) -> Stamp {
         guard let part = collection.parts[n], isRefilled(range, n) else {
             return Stamp(rawValue: 0)
@@ -184,6 +201,7 @@ extension Node {
                 let least = leastPromise(range, n)
                 guard least > collection.parts[n]?.collected[range.rawValue] ?? 0 else { continue }
                 collection.collect(least, n, range.rawValue)
+                collection.ripen(n, range.rawValue, moment: unpassed)
                 raised[range.rawValue] = least
             }
             if raised.latest > 0 { marker.parts.append(.init(n: n, collected: raised)) }
@@ -218,7 +236,8 @@ extension Node {
                 return true
             }
             guard record.isTombstone || record.expiry != 0 else { return false }
-            let limit = active.n > 1
+            let limit =
+                active.n > 1
                 ? node.settledHere(range, keyspace) : alone
             let ended = max(record.dot.stamp, Stamp(milliseconds: record.expiry))
             guard ended > limit else {

@@ -103,7 +103,8 @@ extension Node {
         guard let stored = store.find(location.address, key) else { return }
         if stored.isMergeable {
             var held = restoredState(location, key)
-            guard held.state.compact() else { return putBack(held) }
+            let stable = stable(location.address.range, location.keyspace)
+            guard held.state.compact(endedThrough: stable) else { return putBack(held) }
             putState(held, grownBy: 0, location, key)
         } else {
             var set = SiblingSet(valid: stored)

@@ -60,7 +60,8 @@ extension Node {
         }
         links[index].handOff.next = next
         let patience = Node.answerMilliseconds + links[index].handOff.pause
-        links[index].handOff.at = links[index].handOff.open.isEmpty
+        links[index].handOff.at =
+            links[index].handOff.open.isEmpty
             ? now.monotonic : now.monotonic + .nanoseconds(milliseconds: patience)
     }
 
@@ -126,7 +127,7 @@ extension Node {
             if hints[index][number] != nil { counters.hintsHandedOff += 1 }
             removeHint(number, index, &effects)
         case .diskFull, .clockAhead, .overloaded, .tooManySiblings, .found, .absent, .noReplica,
-            .covered, .needsState, .wrongEpoch, .refilling:
+            .covered, .contextTold, .needsState, .wrongEpoch, .refilling:
             links[index].handOff.isRefused = true
         }
         guard links[index].handOff.open.isEmpty else { return }

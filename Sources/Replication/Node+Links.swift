@@ -138,10 +138,8 @@ extension Node {
             replicated(OperationID(rawValue: number), status, from: node, &effects)
         case .replicateDelta(let number, let record, let durability):
             replicate(number, record, durability, from: node, &effects)
-        case .readState(let number, let key, let seen):
-            answerState(number, key, seen, from: node, &effects)
-        case .covered(let number, let digest):
-            answeredState(OperationID(rawValue: number), .covered(digest), from: node, &effects)
+        case .readState, .readContext, .covered, .contextTold:
+            handleState(message, from: node, &effects)
         case .read(let number, let key): answerRead(number, key, from: node, &effects)
         case .answer(let number, let record, let emptiedAt):
             answered(OperationID(rawValue: number), record, emptiedAt, from: node, &effects)
@@ -190,7 +188,8 @@ extension Node {
         case .latestStamp(let number): tellTime(number, to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
-        case .replicate, .replicated, .replicateDelta, .readState, .covered, .read, .answer,
+        case .replicate, .replicated, .replicateDelta, .readState, .readContext, .covered,
+            .contextTold, .read, .answer,
             .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff:
             preconditionFailure("messages about keys are handled before")
         }

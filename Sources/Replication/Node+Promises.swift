@@ -18,7 +18,8 @@ extension Node {
             for range in KeyRange.all
             where Int(ranks[Int(range.rawValue)]) < n
                 && (collection.candidates.contains(range.rawValue)
-                    || collection.compactible.contains(range.rawValue)) {
+                    || collection.compactible.contains(range.rawValue))
+            {
                 let stamp = settling(equalSince(range, n), after: grace)
                 collection.promise(stamp, n, range.rawValue)
             }
@@ -81,7 +82,8 @@ extension Node {
     }
 
     mutating func noteBehind(_ index: Int) {
-        links[index].isBehind = collection.isBegun
+        links[index].isBehind =
+            collection.isBegun
             && (!links[index].hasPromised || isBehind(index))
     }
 
@@ -104,7 +106,7 @@ extension Node {
         case .replicate(let number, _, _), .replicateDelta(let number, _, _),
             .hint(let number, _), .handOff(let number, _):
             acknowledge(number, .overloaded, nil, to: node, &effects)
-        case .answer(let number, _, _), .covered(let number, _):
+        case .answer(let number, _, _), .covered(let number, _), .contextTold(let number, _):
             declined(OperationID(rawValue: number), by: node, &effects)
         case .exchange, .refill: break
         default: return false
@@ -141,7 +143,8 @@ extension Node {
             var stamps = RangeStamps()
             for range in KeyRange.all
             where Int(ranks[Int(range.rawValue)]) < n
-                && part.promised[range.rawValue] < part.known[range.rawValue] {
+                && part.promised[range.rawValue] < part.known[range.rawValue]
+            {
                 stamps[range.rawValue] = part.known[range.rawValue]
             }
             return stamps.latest > 0 ? (n, stamps) : nil
@@ -159,9 +162,10 @@ extension Node {
         }
         for range in KeyRange.all where stamps[range.rawValue] > 0 {
             let limit = Stamp(rawValue: stamps[range.rawValue])
-            counters.droppedBehind += removeRecords(range) { node, record, keyspace in
-                node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
-            }.count
+            counters.droppedBehind +=
+                removeRecords(range) { node, record, keyspace in
+                    node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
+                }.count
             keepAgain(range, n, &effects)
         }
     }

@@ -84,9 +84,11 @@ extension Node {
             return false
         }
         let n = catalog.active[location.keyspace].n
-        let isMissing = isReplica(of: location)
+        let isMissing =
+            isReplica(of: location)
             && !isWhole(location.address.range, location.keyspace)
-        let reachable = reachableHolders(of: location, levels.primaryReadQuorum)
+        let reachable =
+            reachableHolders(of: location, levels.primaryReadQuorum)
             - (isMissing ? 1 : 0)
         guard reachable < levels.readQuorum, levels.staleness == nil else { return true }
         countUnavailable(.read, location.keyspace)
@@ -131,7 +133,7 @@ extension Node {
         let frame = read.key.withUnsafeBytes { key in
             read.typed == nil
                 ? effects.bytes.appendMessage(kind: 3, number: id.rawValue, key)
-                : askState(id, key, &effects)
+                : askState(id, key, isAnswered: read.toldAnswers != nil, &effects)
         }
         // Nodes that have fallen silent come last; among the others the first one asked goes round.
         let first = counters.reads

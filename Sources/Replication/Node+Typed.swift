@@ -180,11 +180,12 @@ extension Node {
             return refuse(error, command, target, &effects)
         }
         random = execution.random
-        guard let delta = execution.delta else {
+        guard var delta = execution.delta else {
             let context = notedContext(execution.held.state)
             putBack(kept ?? execution.held)
             return tell(execution, context, location.address.hash, target, &effects)
         }
+        tidy(&execution.held, &delta, command)
         finish(command, execution, delta, target, &effects)
     }
 
@@ -208,6 +209,7 @@ extension Node {
         case .qbound: execution.bounded = boundedCounterContext(command.location)
         default: break
         }
+        execution.heard = heardFromAll(command.location)
     }
 
     private mutating func tell(
@@ -313,9 +315,13 @@ extension Node {
         configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
     }
 
-    /// What the request can add to a state, bytes.
-    private var growthMax: Int {
-        (1..<max(1, request.count)).reduce(0) { $0 + request[$1].count + 64 }
+    /// What the request can add to a state, bytes: each argument at most itself, its length, a
+    /// dot, and a place in a list; and once a context entry, what its type needs, and the path of
+    /// those places, which is longer than this only where replicas have pushed in turn while one
+    /// was away.
+    private func growthMax(_ name: CommandName) -> Int {
+        let each = CommandTable.description(of: name).group == .list ? 48 : 24
+        return (1..<max(1, request.count)).reduce(512) { $0 + request[$1].count + each }
     }
 
     /// A state must fit into one record, with all that the request may add to it.
@@ -327,7 +333,11 @@ extension Node {
             guard request[index].count <= catalog.active[location.keyspace].settings.valueBytesMax
             else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
         }
-        let room = stateBytesMax(location.keyspace) - growthMax
+        let n = catalog.active[location.keyspace].n
+        guard held.state.mayGrow(by: identity, replicas: n) else {
+            throw .text("ERR too many lives of nodes have written what is left of the key")
+        }
+        let room = stateBytesMax(location.keyspace) - growthMax(command.name)
         guard held.bytes > room else { return }
         let bytes = held.place.map { store.expanded.measure($0, held.state) } ?? held.bytes
         guard bytes + Record.headerBytes + request[1].count <= room else {
@@ -360,7 +370,7 @@ extension Node {
         var record = ByteBuffer(capacity: isAlone ? 1 : 256)
         if !isAlone { DeltaRecord.encode(delta, of: key, into: &record) }
         let context = seenBySession(execution.held.state)
-        let growth = isAlone ? growthMax : Delta.growth(record.count)
+        let growth = isAlone ? growthMax(command.name) : Delta.growth(record.count)
         putState(execution.held, grownBy: growth, command.location, key)
         let reply = execution.wholeReply
         if isAlone {

@@ -14,6 +14,8 @@ struct TypedAnswers {
     var told: VersionVector?
     /// Writes that the client's answer lacked and that were stamped before the read began.
     var missed: [Dot] = []
+    /// A comparison has asked a replica for its state.
+    var isFetching = false
     /// What could not be kept here, because the disk is full or memory is: told all the same.
     var unkept: CRDTState?
 }
@@ -43,17 +45,42 @@ extension Node {
     enum StateAnswer {
         case found(Record?, emptiedAt: Stamp)
         case covered(UInt64)
+        /// Its context, for a comparison.
+        case seen(VersionVector)
 
         static func found(_ record: Record?, _ emptiedAt: Stamp) -> StateAnswer {
             .found(record, emptiedAt: emptiedAt)
         }
     }
 
+    /// What replicas ask each other about states, and what they answer.
+    mutating func handleState(
+        _ message: Message, from node: NodeID, _ effects: inout Effects
+    ) {
+        switch message {
+        case .readState(let number, let key, let seen):
+            answerState(number, key, seen, from: node, &effects)
+        case .readContext(let number, let key): tellContext(number, key, from: node, &effects)
+        case .covered(let number, let digest):
+            answeredState(OperationID(rawValue: number), .covered(digest), from: node, &effects)
+        case .contextTold(let number, let seen):
+            answeredState(OperationID(rawValue: number), .seen(seen), from: node, &effects)
+        default: preconditionFailure("other messages are handled elsewhere")
+        }
+    }
+
     /// Asks for a state unless it holds nothing that was not seen here.
+    ///
+    /// - Parameter isAnswered: the client has its answer, so that only what the state has seen is
+    ///   of interest.
     func askState(
-        _ id: OperationID, _ key: UnsafeRawBufferPointer, _ effects: inout Effects
+        _ id: OperationID, _ key: UnsafeRawBufferPointer, isAnswered: Bool,
+        _ effects: inout Effects
     ) -> Range<Int> {
-        effects.bytes.appendMessage(kind: 3, flag: 1, number: id.rawValue) { buffer in
+        if isAnswered {
+            return effects.bytes.appendMessage(kind: 3, flag: 2, number: id.rawValue, key)
+        }
+        return effects.bytes.appendMessage(kind: 3, flag: 1, number: id.rawValue) { buffer in
             buffer.append(integer: UInt16(key.count))
             buffer.append(key)
             for dot in ownContext(key, catalog.index(of: key)).entries {
@@ -89,6 +116,29 @@ extension Node {
         }
     }
 
+    /// Tells a comparison what is here: that costs the same for a large value under load as for a
+    /// small one at rest.
+    mutating func tellContext(
+        _ number: UInt64, _ key: UnsafeRawBufferPointer, from node: NodeID,
+        _ effects: inout Effects
+    ) {
+        let keyspace = catalog.index(of: key)
+        guard isWhole(store.address(of: key).range, keyspace), isTyped(keyspace) else {
+            return decline(number, of: node, &effects)
+        }
+        let record = believableState(store.address(of: key), key, keyspace, &effects)
+        let seen = record.map { context(of: $0) } ?? VersionVector()
+        let frame = effects.bytes.appendMessage(
+            kind: 4, flag: ReplicaStatus.contextTold.rawValue, number: number
+        ) { buffer in
+            for dot in seen.entries {
+                buffer.append(integer: dot.identity.rawValue)
+                buffer.append(integer: dot.stamp.rawValue)
+            }
+        }
+        send(frame, to: node, &effects)
+    }
+
     mutating func recordOwnState(
         _ own: Record?, from replica: Int, of id: OperationID, _ effects: inout Effects
     ) {
@@ -120,6 +170,7 @@ extension Node {
         }
         switch answer {
         case .covered(let digest): countState(digest, from: replica, of: id, &effects)
+        case .seen(let context): compare(context, from: replica, of: id, read, &effects)
         case .found(nil, let emptiedAt):
             guard !isAhead(emptiedAt) else { return disbelieve(id, replica, &effects) }
             reads[id]?.emptiedAt = max(read.emptiedAt, emptiedAt)
@@ -134,6 +185,44 @@ extension Node {
         }
     }
 
+    /// Counts what a comparison has found. What a replica has that this node lacks is asked for
+    /// unless it was written so lately that it is about to come by itself.
+    private mutating func compare(
+        _ context: VersionVector, from replica: Int, of id: OperationID, _ read: ReadOperation,
+        _ effects: inout Effects
+    ) {
+        guard let newest = context.newest else {
+            return countState(0, from: replica, of: id, &effects)
+        }
+        guard !isAhead(newest.stamp) else { return disbelieve(id, replica, &effects) }
+        let own = read.key.withUnsafeBytes { ownContext($0, read.keyspace) }
+        let settled = settledAnywhere(read.range, read.keyspace)
+        let isLacking = !own.dominates(context) && newest.stamp > settled
+        if isLacking, !isOnItsWay(newest.stamp), read.typed?.isFetching == false {
+            reads[id]?.typed?.isFetching = true
+            let replicas = ring.primaries(
+                of: read.range, replicationFactor: read.tally.replicaCount)
+            let frame = read.key.withUnsafeBytes {
+                askState(id, $0, isAnswered: false, &effects)
+            }
+            return send(frame, to: replicas[replicas.startIndex + replica], &effects)
+        }
+        noteMissed(context, read, id)
+        let digest = read.key.withUnsafeBytes { Record.contextDigest($0, context) }
+        countState(digest, from: replica, of: id, &effects)
+    }
+
+    /// Notes what the client was not told.
+    private mutating func noteMissed(
+        _ context: VersionVector, _ read: ReadOperation, _ id: OperationID
+    ) {
+        guard let told = read.typed?.told else { return }
+        let settled = settledAnywhere(read.range, read.keyspace)
+        reads[id]?.typed?.missed += context.entries.filter {
+            !told.contains($0) && settled < $0.stamp && $0.stamp <= read.begun
+        }
+    }
+
     /// Merges an answer into this node's state, and notes what the client was not told.
     private mutating func take(
         _ record: Record, _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
@@ -141,12 +230,7 @@ extension Node {
         let settled = settledAnywhere(read.range, read.keyspace)
         // What is settled is known here, though it may have been compacted.
         if record.dot.stamp <= settled, isWhole(read.range, read.keyspace) { return }
-        if let told = read.typed?.told {
-            let missed = context(of: record).entries.filter {
-                !told.contains($0) && settled < $0.stamp && $0.stamp <= read.begun
-            }
-            reads[id]?.typed?.missed += missed
-        }
+        noteMissed(context(of: record), read, id)
         guard mergeIn(record, read.keyspace, &effects) == .acknowledged else {
             var unkept = read.typed?.unkept ?? CRDTState()
             unkept.join(CRDTState(valid: record))
@@ -203,7 +287,7 @@ extension Node {
             // Of what is settled nobody lacks anything; some may have compacted it already.
             let settled = settledAnywhere(read.range, read.keyspace)
             guard isTyped(read.keyspace), let stored, stored.dot.stamp > settled,
-                !isOnItsWay(stored)
+                !isOnItsWay(stored.dot.stamp)
             else { return }
             let digest = stored.contextDigest
             let replicas = ring.primaries(
@@ -221,8 +305,8 @@ extension Node {
 
     /// Whether a state was written so lately that who lacks that is about to get the delta: to send
     /// the whole state would cost a key under load its size with each read.
-    private func isOnItsWay(_ record: Record) -> Bool {
-        now.wallMilliseconds < record.dot.stamp.milliseconds + 500
+    private func isOnItsWay(_ stamp: Stamp) -> Bool {
+        now.wallMilliseconds < stamp.milliseconds + 500
     }
 
     private mutating func noteStaleness(of read: ReadOperation, _ typed: TypedAnswers) {

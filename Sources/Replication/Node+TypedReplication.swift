@@ -94,14 +94,11 @@ extension Node {
             putBack(held)
             return .clockAhead
         }
-        guard held.bytes + record.bytes.count <= configuration.recordBytesMax
-            || held.state.encodedBytes + record.bytes.count + Record.headerBytes
-                <= configuration.recordBytesMax
-        else {
+        let before = mayExceed(held, record) ? held : nil
+        switch held.state.apply(record.delta) {
+        case .tooMany:
             putBack(held)
             return .tooManySiblings
-        }
-        switch held.state.apply(record.delta) {
         case .alreadyKnown:
             putBack(held)
             return .durable
@@ -110,10 +107,21 @@ extension Node {
             counters.deltasUngrounded += 1
             return configuration.plantedBug == .groundlessAcknowledged ? .durable : .needsState
         case .applied:
+            if let before, !held.fits(configuration.recordBytesMax, record.key) {
+                putBack(before)
+                return .tooManySiblings
+            }
             newestTaken = max(newestTaken, stamp)
             putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
             return .acknowledged
         }
+    }
+
+    /// Whether a state is so near its limit that it is measured with a delta, and put back as it
+    /// was if it is over.
+    private func mayExceed(_ held: HeldState, _ record: DeltaRecord) -> Bool {
+        held.bytes + Delta.growth(record.bytes.count) + record.key.count + 128
+            > configuration.recordBytesMax
     }
 
     /// Hands a delta to the journal as its keyspace demands.

@@ -11,6 +11,26 @@ struct HeldState {
     let place: Int?
     /// Of its record, at most.
     let bytes: Int
+
+    /// Whether the state fits a record, if need be without what it remembers of ended totals: the
+    /// room is there as long as every replica keeps to its part of it.
+    ///
+    /// - Complexity: O(entries).
+    mutating func fits(_ recordBytesMax: Int, _ key: UnsafeRawBufferPointer) -> Bool {
+        guard state.isWithinLimits else { return false }
+        let room = recordBytesMax - Record.headerBytes - key.count
+        if state.encodedBytes <= room { return true }
+        state.forgetEnded()
+        return state.encodedBytes <= room
+    }
+
+    /// The same after a command that only removes.
+    mutating func limitEnded(_ recordBytesMax: Int) {
+        guard bytes > recordBytesMax / 2 else { return }
+        if state.encodedBytes + Record.headerBytes + 65_535 > recordBytesMax {
+            state.forgetEnded()
+        }
+    }
 }
 
 // Where the mergeable states of crdt keyspaces are: encoded in their records, or, when they are
@@ -45,6 +65,33 @@ extension Node {
         let place = stored.expandedPlace
         let bytes = store.expanded.bytes(of: place)
         return HeldState(state: store.expanded.take(place), place: place, bytes: bytes)
+    }
+
+    /// Up to when every other replica of a key was heard, by this node's clock; zero while one is
+    /// away.
+    func heardFromAll(_ location: KeyLocation) -> Stamp {
+        let n = catalog.active[location.keyspace].n
+        var least = now.monotonic
+        for node in ring.primaries(of: location.address.range, replicationFactor: n)
+        where node != configuration.node && !isRemoved(node) {
+            guard let index = linkIndex(of: node), links[index].isUp else {
+                return Stamp(rawValue: 0)
+            }
+            least = min(least, links[index].heardAt)
+        }
+        let silence = (now.monotonic - least) / 1_000_000
+        return Stamp(milliseconds: now.wallMilliseconds - min(silence, now.wallMilliseconds))
+    }
+
+    /// Lets go of what nobody has to remember, as part of a change that nobody has heard of yet.
+    func tidy(_ held: inout HeldState, _ delta: inout Delta, _ command: TypedCommand) {
+        let location = command.location
+        held.state.sweep(&delta, through: stable(location.address.range, location.keyspace))
+        if configuration.plantedBug == .incrementsComeBack {
+            held.state.forgetEnded()
+            delta.forgetEnded()
+        }
+        if command.name.isRemoval { held.limitEnded(configuration.recordBytesMax) }
     }
 
     /// Gives back what was only looked at.
@@ -102,7 +149,8 @@ extension Node {
 
     /// Whether a record holds the type that an argument names.
     func hasType(_ record: Record, at index: Int) -> Bool {
-        let state = record.isExpanded
+        let state =
+            record.isExpanded
             ? store.expanded[record.expandedPlace] : CRDTState(valid: record)
         guard let name = state.type?.text else { return false }
         let text = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
@@ -163,9 +211,10 @@ extension Node {
             putBack(held)
             return .acknowledged
         }
-        if held.bytes + incoming.length > configuration.recordBytesMax,
-            joined.state.encodedBytes + Record.headerBytes + incoming.keyBytes
-                > configuration.recordBytesMax {
+        if !joined.state.isWithinLimits
+            || held.bytes + incoming.length > configuration.recordBytesMax
+                && !joined.fits(configuration.recordBytesMax, incoming.key)
+        {
             putBack(held)
             return .tooManySiblings
         }

@@ -32,17 +32,19 @@ extension Node {
         }
         if status == .needsState { return sendState(id, to: node, &effects) }
         let primary = writes[id].map { replica < $0.primaries } ?? false
-        let answer: WriteAnswer = switch status {
-        case .acknowledged: .acknowledged(primary: primary, durable: false)
-        case .durable: .acknowledged(primary: primary, durable: true)
-        case .diskFull: .refused(.diskFull)
-        case .clockAhead: .refused(.clockAhead)
-        case .tooManySiblings: .refused(.tooLarge)
-        case .wrongEpoch: .refused(.wrongEpoch)
-        case .overloaded, .found, .absent, .superseded, .covered, .needsState, .refilling,
-            .noReplica:
-            .refused(.overloaded)
-        }
+        let answer: WriteAnswer =
+            switch status {
+            case .acknowledged: .acknowledged(primary: primary, durable: false)
+            case .durable: .acknowledged(primary: primary, durable: true)
+            case .diskFull: .refused(.diskFull)
+            case .clockAhead: .refused(.clockAhead)
+            case .tooManySiblings: .refused(.tooLarge)
+            case .wrongEpoch: .refused(.wrongEpoch)
+            case .overloaded, .found, .absent, .superseded, .covered, .contextTold, .needsState,
+                .refilling,
+                .noReplica:
+                .refused(.overloaded)
+            }
         record(answer, from: replica, of: id, &effects)
     }
 

@@ -122,6 +122,8 @@ public struct NodeConfiguration: Sendable {
         case statesNotTruncated
         /// Replicas forget which requests with an id they heard of.
         case requestIDForgotten
+        /// A removal does not say which running totals it has seen.
+        case incrementsComeBack
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
     }

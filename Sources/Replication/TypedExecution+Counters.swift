@@ -12,7 +12,8 @@ extension TypedExecution {
         try check(.string)
         let isInteger = name != .incrbyfloat
         if !isInteger, let value = held.state.string(now: now),
-            Quantity(decimal: value.text) == nil {
+            Quantity(decimal: value.text) == nil
+        {
             throw .command(.value(.notAFloat))
         }
         let amount = try amount(request, name)
@@ -96,34 +97,42 @@ extension TypedExecution {
         _ amount: Int64, _ context: BoundedCounterContext,
         _ body: (inout CRDTState, Dot, UInt64) throws(CRDTRefusal) -> Delta
     ) throws(TypedRefusal) {
-        var inherited: Delta?
-        let departed = held.state.context.entries.map(\.identity).last {
-            $0.node == dot.identity.node && $0 != dot.identity
-                && held.state.boundedRights(of: $0, now: now) > 0
-        }
-        let isShort = held.state.boundedRights(of: dot.identity, now: now) < amount
-        if isShort, context.inheritsRights, let departed {
-            inherited = held.state.retire(departed, dot: dot)
-        }
-        do throws(CRDTRefusal) {
-            let taken = try body(&held.state, inherited == nil ? dot : context.spareDot, now)
-            guard var both = inherited else {
-                delta = taken
-                return
+        let departed = context.inheritsRights ? earlierLives(toCover: amount) : []
+        guard !departed.isEmpty else {
+            delta = try change { (execution) throws(CRDTRefusal) in
+                try body(&execution.held.state, execution.dot, execution.now)
             }
-            precondition(both.append(taken), "one identity's deltas follow each other")
-            delta = both
+            return
+        }
+        // Nothing is inherited unless the command is done: a refused one leaves no delta.
+        let before = held.state
+        delta = held.state.retire(departed, dot: dot)
+        do throws(CRDTRefusal) {
+            let taken = try body(&held.state, context.spareDot, now)
+            let isOne = delta?.append(taken) ?? false
+            precondition(isOne, "one identity's deltas follow each other")
         } catch {
-            // What was inherited stays so.
-            guard let inherited, error == .insufficientRights else { throw TypedRefusal(error) }
-            delta = inherited
-            reply.writeError(
-                "RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
+            held.state = before
+            delta = nil
+            throw TypedRefusal(error)
         }
     }
 
+    /// The earlier lives of this node whose rights, with its own, cover an amount; none where its
+    /// own do, or where all together do not.
+    private func earlierLives(toCover amount: Int64) -> [ReplicaIdentity] {
+        var missing = amount - held.state.boundedRights(of: dot.identity, now: now)
+        var lives: [ReplicaIdentity] = []
+        for identity in held.state.context.entries.map(\.identity).reversed()
+        where missing > 0 && identity.node == dot.identity.node && identity != dot.identity {
+            let rights = held.state.boundedRights(of: identity, now: now)
+            if rights > 0 { lives.append(identity) }
+            missing -= rights
+        }
+        return missing > 0 ? [] : lives
+    }
+
     private mutating func writeBounded() {
-        guard reply.count == 0 else { return }
         guard let value = held.state.boundedValue(now: now) else { return reply.writeNull(dialect) }
         reply.writeInteger(Int(value))
     }

@@ -62,7 +62,8 @@ extension TypedExecution {
     private mutating func insert(_ elements: [Bytes], at place: Int) throws(TypedRefusal) {
         delta = try change { (execution) throws(CRDTRefusal) in
             try execution.held.state.listInsert(
-                elements, at: place, dot: execution.dot, now: execution.now)
+                elements, at: place, dot: execution.dot, now: execution.now,
+                heard: execution.heard)
         }
     }
 

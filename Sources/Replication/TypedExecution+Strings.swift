@@ -115,6 +115,9 @@ extension TypedExecution {
         try check(.string)
         guard let contexts else { preconditionFailure("QGET is given the seal of contexts") }
         let values = held.state.siblings(now: now)
+        guard held.state.context.entries.count <= CausalContext.entriesMax else {
+            throw .text("ERR too many lives of nodes have written the key to name them all")
+        }
         reply.writeArrayHeader(count: 1 + values.count)
         var token = ByteBuffer(capacity: 64)
         held.state.context.encodeToken(of: key, sealedBy: contexts, into: &token)

@@ -14,16 +14,17 @@ enum TypedRefusal: Error {
 
     /// In the words of Redis, for a mutation's own refusal.
     init(_ refusal: CRDTRefusal) {
-        self = switch refusal {
-        case .wrongType: .wrongType
-        case .notANumber: .command(.notAnInteger)
-        case .overflow: .command(.value(.overflow))
-        case .absent: .command(.value(.noSuchKey))
-        case .tooLarge: .text("ERR value exceeds its limit")
-        case .tooMany: .text("ERR the key would have more elements than its limit")
-        case .insufficientRights:
-            .text("RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
-        }
+        self =
+            switch refusal {
+            case .wrongType: .wrongType
+            case .notANumber: .command(.notAnInteger)
+            case .overflow: .command(.value(.overflow))
+            case .absent: .command(.value(.noSuchKey))
+            case .tooLarge: .text("ERR value exceeds its limit")
+            case .tooMany: .text("ERR the key would have more elements than its limit")
+            case .insufficientRights:
+                .text("RIGHTS this node's share does not cover the amount; see QBOUND RIGHTS")
+            }
     }
 }
 
@@ -46,6 +47,8 @@ struct TypedExecution: ~Copyable {
     var random: PRNG
     /// The write's name; minted for commands that write.
     var dot = Dot(identity: ReplicaIdentity(rawValue: 0), stamp: Stamp(rawValue: 0))
+    /// Every other replica was heard after this; zero while one is away.
+    var heard = Stamp(rawValue: 0)
     /// For commands on bounded counters.
     var bounded: BoundedCounterContext?
     /// For `QGET`.

@@ -34,7 +34,7 @@ extension History {
         if found.count < elements.count { return "\(describe(operations[read])) has doubles" }
         for element in elements {
             if let problem = checkOrigin(element, of: read) { return problem }
-            if let problem = checkIsNotGone(element, role, of: read, &counters) { return problem }
+            if let problem = checkIsNotGone(element, of: read, &counters) { return problem }
         }
         if role == .list, let problem = checkOrder(elements, of: read) { return problem }
         if role == .register { return checkRegister(elements.first, of: read, &counters) }
@@ -69,16 +69,14 @@ extension History {
     }
 
     private func checkIsNotGone(
-        _ element: [UInt8], _ role: TypedRole, of read: Int, _ counters: inout WorldCounters
+        _ element: [UInt8], of read: Int, _ counters: inout WorldCounters
     ) -> String? {
         let key = keys[operations[read].key]
         let adds = key.adds[element] ?? []
-        let isNumber = element.first == UInt8(ascii: "b")
+        let isNumber = TypedChange.isNumber(element)
         for index in key.removals {
             let removal = operations[index]
-            // Other than a string's, numbers come back with a concurrent increment.
-            if isNumber, role != .counter { break }
-            guard removal.change.removesAll || removal.change.removes.contains(element),
+            guard removal.change.takes(element),
                 binds(removal, operations[read]), areSeen(adds, by: removal, asRead: true)
             else { continue }
             counters.typedBinding += 1
@@ -103,8 +101,7 @@ extension History {
         }
         let isRemoved = key.removals.contains { index in
             let removal = operations[index]
-            return (removal.change.removesAll || removal.change.removes.contains(element))
-                && mayFollow(removal)
+            return removal.change.takes(element) && mayFollow(removal)
         }
         return isRemoved || key.writes.contains { index in
             operations[index].kind == .emptying && mayFollow(operations[index])
@@ -148,7 +145,7 @@ extension History {
         for index in key.writes {
             let add = operations[index]
             guard let element = add.change.element, binds(add, read),
-                read.change.removesAll || read.change.removes.contains(element)
+                read.change.takes(element)
             else { continue }
             counters.typedBinding += 1
             if mayBeRemoved(element, add, key) { continue }

@@ -70,6 +70,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case compactedUnsettled = "compacted-unsettled"
     /// Replicas forget which requests with an id they heard of.
     case requestIDForgotten = "request-id-forgotten"
+    /// A removal does not say which running totals it has seen.
+    case incrementsComeBack = "increments-come-back"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
 }

@@ -27,6 +27,10 @@ struct TypedChange {
     var removes: [[UInt8]] = []
     /// It takes away every element that it sees.
     var removesAll = false
+    /// It takes away every increment that it sees: the field or member of that name is removed.
+    var removesNumbers = false
+    /// The same, by a number in their place; what it answers does not say whether there were any.
+    var replacesNumbers = false
     /// It takes away one element at most, which the answer names.
     var pops = false
     /// Where a push puts its element.
@@ -42,7 +46,18 @@ struct TypedChange {
         let connection: Int
     }
 
-    var isRemoval: Bool { removesAll || pops || !removes.isEmpty }
+    var isRemoval: Bool {
+        removesAll || pops || removesNumbers || replacesNumbers || !removes.isEmpty
+    }
+
+    /// Whether an element is among what it takes away where it sees it, if that was said.
+    func takes(_ element: [UInt8]) -> Bool {
+        removesAll || removes.contains(element)
+            || (removesNumbers || replacesNumbers) && TypedChange.isNumber(element)
+    }
+
+    /// Whether an element is an increment.
+    static func isNumber(_ element: [UInt8]) -> Bool { element.first == UInt8(ascii: "b") }
 }
 
 /// What a client asked of a typed keyspace, and so how the answer is read.

@@ -267,6 +267,7 @@ extension World {
         case .compactedUnsettled: .compactedUnsettled
         case .requestIDForgotten: .requestIDForgotten
         case .overflowKeepsNewest: .overflowKeepsNewest
+        case .incrementsComeBack: .incrementsComeBack
         default: nil
         }
     }

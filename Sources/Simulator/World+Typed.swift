@@ -211,7 +211,9 @@ extension World {
         let role = role(key)
         let candidates = history.keys[key].writes.compactMap {
             history.operations[$0].change.element
-        }.filter { $0.first != UInt8(ascii: "b") }
+        }.filter { !TypedChange.isNumber($0) }
+        let isCounted = role == .hash || role == .sortedSet
+        if isCounted, clients[index].random.below(3) == 0 { return removeNumbers(index, key) }
         guard !candidates.isEmpty else { return readTyped(index, key) }
         let shared = candidates.filter { $0.first == UInt8(ascii: "s") }
         let isShared = !shared.isEmpty && clients[index].random.below(2) == 0
@@ -230,6 +232,21 @@ extension World {
         case .register:
             remove(index, key, words("GETDEL"), TypedChange(removesAll: true), .change)
         case .counter, .bounded, .mixed: readTyped(index, key)
+        }
+    }
+
+    /// Removes all increments of a hash or sorted set, or puts 0 in their place.
+    private func removeNumbers(_ index: Int, _ key: Int) {
+        let isHash = role(key) == .hash
+        let name = [history.keys[key].name]
+        if clients[index].random.below(2) == 0 {
+            let removal = TypedChange(removesNumbers: true)
+            let command = words(isHash ? "HDEL" : "ZREM") + name + words("c")
+            change(index, key, .change, removal, command)
+        } else {
+            let arguments = isHash ? words("c", "0") : words("0", "c")
+            let command = words(isHash ? "HSET" : "ZADD") + name + arguments
+            change(index, key, .change, TypedChange(replacesNumbers: true), command)
         }
     }
 

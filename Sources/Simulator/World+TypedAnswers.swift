@@ -22,7 +22,8 @@ extension World {
     }
 
     private func settleChange(_ operation: Int, _ reply: RedisReply) {
-        if history.operations[operation].change.isRemoval, World.isNothing(reply) {
+        let change = history.operations[operation].change
+        if change.isRemoval, !change.replacesNumbers, World.isNothing(reply) {
             // It saw nothing, and so it was no write: others may have removed it just before.
             settle(operation, .failed)
             history.operations[operation].completed = time

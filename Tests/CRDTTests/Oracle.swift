@@ -54,8 +54,17 @@ struct Oracle {
         }
         return items.indices.filter { index in
             seen & 1 << UInt64(items[index].op) != 0 && dead & 1 << UInt128(index) == 0
+                && (items[index].type != .list || dead & 1 << UInt128(insertion(index)) == 0)
         }.sorted { dot($0) < dot($1) }
     }
+
+    /// The item that put an element of a list there: an element that is removed is gone, whatever
+    /// value it has been given.
+    private func insertion(_ item: Int) -> Int {
+        items.firstIndex { $0.type == .list && $0.key == items[item].key } ?? item
+    }
+
+    func isInsertion(_ item: Int) -> Bool { insertion(item) == item }
 
     func dot(_ item: Int) -> Dot { ops[items[item].op].dot }
 
@@ -146,13 +155,6 @@ struct View {
         for case .score(let base) in contents { score = base }
         for case .total(let amount) in contents { score += amount }
         return score
-    }
-
-    func ownTotal(_ type: CRDTType, _ key: String, _ identity: ReplicaIdentity) -> Double {
-        for item in items(type, key) where oracle.dot(item).identity == identity {
-            if case .total(let amount) = oracle.items[item].content { return amount }
-        }
-        return 0
     }
 
     var creation: Int? { items(.boundedCounter).last }

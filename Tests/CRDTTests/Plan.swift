@@ -37,11 +37,12 @@ struct Plan {
     private mutating func clear(_ type: CRDTType?) {
         guard !view.items(type).isEmpty else { return }
         let counting = Set(view.items(.string).filter { isIncrement($0) }.map { owner($0) })
-        end(view.oracle.items.indices.filter { index in
-            let item = view.oracle.items[index]
-            guard item.type == type, view.seen & 1 << UInt64(item.op) != 0 else { return false }
-            return !isIncrement(index) || counting.contains(owner(index))
-        })
+        end(
+            view.oracle.items.indices.filter { index in
+                let item = view.oracle.items[index]
+                guard item.type == type, view.seen & 1 << UInt64(item.op) != 0 else { return false }
+                return !isIncrement(index) || counting.contains(owner(index))
+            })
     }
 
     private func isIncrement(_ item: Int) -> Bool {
@@ -141,18 +142,9 @@ struct Plan {
         return view.shown != nil && !found.isEmpty
     }
 
-    private func own(_ type: CRDTType, _ key: String) -> [Int] {
-        view.items(type, key).filter { item in
-            if case .total = view.oracle.items[item].content { return owner(item) == identity }
-            return false
-        }
-    }
-
-    /// Adds to the identity's own running total.
-    private mutating func total(_ type: CRDTType, _ key: String, _ amount: Double) {
-        let before = view.shown == nil ? 0 : view.ownTotal(type, key, identity)
-        end(own(type, key))
-        items = [(type, key, .total(before + amount))]
+    /// An increment stands beside those before it until somebody ends it that has seen it.
+    private mutating func add(_ type: CRDTType, _ key: String, _ amount: Double) {
+        items = [(type, key, .total(amount))]
     }
 
     private mutating func hash(_ action: Action) -> Bool {
@@ -167,7 +159,7 @@ struct Plan {
             return true
         case .hashIncrement(let field, let amount):
             if view.shown != nil, let value = view.field(field), Int(value) == nil { return false }
-            total(.hash, field, Double(amount))
+            add(.hash, field, Double(amount))
             return true
         case .hashRemove(let fields): return remove(.hash, fields)
         default: return false
@@ -182,7 +174,7 @@ struct Plan {
             items = [(.sortedSet, member, .score(score))]
             return true
         case .scoreIncrement(let member, let amount):
-            total(.sortedSet, member, amount)
+            add(.sortedSet, member, amount)
             return true
         case .scoreRemove(let members): return remove(.sortedSet, members)
         default: return false
@@ -199,7 +191,8 @@ struct Plan {
         case .listSet(let place):
             guard place < shown.count else { return false }
             let key = slot(shown[place])
-            end(view.items(.list, key))
+            // The insertion stays what it was: whoever removes it removes every value of it.
+            end(view.items(.list, key).filter { !view.oracle.isInsertion($0) })
             items = [(.list, key, .value("\(key)v\(number)"))]
             return true
         case .listRemove(let places):

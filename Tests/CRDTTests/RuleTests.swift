@@ -227,7 +227,7 @@ struct RuleTests {
         #expect(b.state.score("m", now: 0) == 1)
         _ = try a.state.sortedSetIncrement("m", by: 5, dot: a.dot(3), now: 0)
         a.join(b)
-        #expect(a.state.score("m", now: 0) == 7, "1, and a's own total of 1 + 5; nothing of b's")
+        #expect(a.state.score("m", now: 0) == 6, "1, and what the overwrite had not seen")
     }
 
     @Test("a bounded counter's decrement asks for the transfer that it rests on")
@@ -275,6 +275,14 @@ struct RuleTests {
         #expect(throws: CRDTRefusal.notANumber) {
             try a.state.sortedSetIncrement("m", by: -.infinity, dot: a.dot(3), now: 0)
         }
+        _ = try a.state.sortedSetAdd([("o", 1)], dot: a.dot(4), now: 0)
+        var b = Replica(2)
+        b.join(a)
+        _ = try a.state.sortedSetIncrement("o", by: .infinity, dot: a.dot(5), now: 0)
+        #expect(a.state.score("o", now: 0) == .infinity)
+        _ = try b.state.sortedSetIncrement("o", by: -.infinity, dot: b.dot(5), now: 0)
+        a.join(b)
+        #expect(a.state.score("o", now: 0) == 0, "infinities of both signs, as in ZUNION")
     }
 
     @Test("five clients add integers on two sides of a partition: none is lost")

@@ -59,11 +59,12 @@ extension World {
         if (delta == nil) != (plan == nil) {
             fail("\(action) at \(view.words): \(delta == nil ? "refused" : "done")")
         }
-        guard let delta, let plan else {
+        guard var delta, let plan else {
             reached.insert(.refused)
             if replicas[index].state != before { fail("\(action): refused, and changed something") }
             return
         }
+        if compacts { replicas[index].state.sweep(&delta, through: stable()) }
         oracle.ops.append(
             Op(dot: dot, seen: replicas[index].seen, kills: plan.kills, escrow: plan.escrow))
         for (type, key, content) in plan.items {
@@ -104,11 +105,13 @@ extension World {
         case .hash:
             let value = random.chance(perMille: 200) ? "x" : "\(random.below(50))"
             if choice < 3 { return .hashSet([(letter(), "0"), (letter(), value)]) }
-            return choice < 7 ? .hashIncrement(letter(), amount) : .hashRemove([letter(), letter()])
+            return choice < 7
+                ? .hashIncrement(letter(), amount) : .hashRemove([letter(), letter()])
         case .sortedSet:
             if choice < 3 { return .score(letter(), Double(amount)) }
             return choice < 7
-                ? .scoreIncrement(letter(), Double(amount) / 2) : .scoreRemove([letter(), letter()])
+                ? .scoreIncrement(letter(), Double(amount) / 2)
+                : .scoreRemove([letter(), letter()])
         case .list: return chooseList(index, choice)
         case .boundedCounter:
             if choice < 1 { return .create(5 + amount, bound: 2) }

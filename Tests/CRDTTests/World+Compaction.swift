@@ -10,8 +10,9 @@ extension World {
         for (index, op) in oracle.ops.enumerated().sorted(by: { $0.1.dot.stamp < $1.1.dot.stamp }) {
             let bit = 1 << UInt64(index) as UInt64
             // What nobody has any more was lost.
-            guard replicas.contains(where: { $0.seen & bit != 0 })
-                || messages.contains(where: { $0.ops & bit != 0 })
+            guard
+                replicas.contains(where: { $0.seen & bit != 0 })
+                    || messages.contains(where: { $0.ops & bit != 0 })
             else { continue }
             guard replicas.allSatisfy({ $0.seen & bit != 0 }) else { break }
             settled = max(settled, op.dot.stamp)
@@ -23,10 +24,33 @@ extension World {
         }
     }
 
+    /// Up to where nothing is on its way any more that was done without knowing of it: what not all
+    /// replicas have seen has itself seen everything up to here.
+    mutating func stable() -> Stamp {
+        settle()
+        var stable = settled
+        for (index, op) in oracle.ops.enumerated() where !isEverywhere(index) && isLeft(index) {
+            for (other, past) in oracle.ops.enumerated()
+            where isEverywhere(other) && op.seen & 1 << UInt64(other) == 0 && other != index {
+                stable = min(stable, Stamp(rawValue: past.dot.stamp.rawValue - 1))
+            }
+        }
+        return stable
+    }
+
+    private func isLeft(_ op: Int) -> Bool {
+        let bit = 1 << UInt64(op) as UInt64
+        return replicas.contains { $0.seen & bit != 0 } || messages.contains { $0.ops & bit != 0 }
+    }
+
+    private func isEverywhere(_ op: Int) -> Bool {
+        replicas.allSatisfy { $0.seen & 1 << UInt64(op) != 0 }
+    }
+
     /// One replica forgets what it may forget by now.
     mutating func compact(_ index: Int) {
-        settle()
-        guard let newest = replicas[index].state.context.newest, newest.stamp <= settled else {
+        let stable = stable()
+        guard let newest = replicas[index].state.context.newest, newest.stamp <= stable else {
             return
         }
         guard replicas[index].state.compact() else { return }
@@ -45,7 +69,12 @@ extension World {
         for replica in replicas {
             if bytes(of: replica.state) != bytes(of: replicas[0].state) { fail("bytes differ") }
             let left = replica.state.context.entries.map(\.identity)
-            if replica.state.contents.bounded.isEmpty, Set(left) != named {
+            // What a live total counts from names who ended it.
+            let contents = replica.state.contents
+            let isPlain =
+                contents.bounded.isEmpty && contents.hash.ended.isEmpty
+                && contents.sortedSet.members.ended.isEmpty
+            if isPlain, Set(left) != named {
                 fail("\(left) are left of \(named)")
             }
         }
@@ -53,6 +82,11 @@ extension World {
 
     /// Who wrote what the operations say is live.
     private func namedIdentities(_ seen: UInt64) -> Set<ReplicaIdentity> {
-        Set(oracle.view(seen, now: now).live.map { oracle.dot($0).identity })
+        let view = oracle.view(seen, now: now)
+        let shown = view.live.filter { item in
+            let (type, key) = (oracle.items[item].type, oracle.items[item].key)
+            return type != .list || oracle.isInsertion(item) || view.items(type, key).last == item
+        }
+        return Set(shown.map { oracle.dot($0).identity })
     }
 }

@@ -119,6 +119,7 @@ struct World {
         case .applied: replicas[target].seen |= message.ops
         case .alreadyKnown: break
         case .needsState: if random.chance(perMille: 500) { join(message.from, into: target) }
+        case .tooMany: fail("a small state is full")
         }
         check(target)
     }
@@ -129,6 +130,7 @@ struct World {
         case .applied: reached.insert(.applied)
         case .alreadyKnown: reached.insert(.alreadyKnown)
         case .needsState: reached.insert(.needsState)
+        case .tooMany: break
         }
         if (result == .alreadyKnown) != isKnown { fail("\(result) for a delta known: \(isKnown)") }
         var past: UInt64 = 0
