@@ -231,6 +231,7 @@ extension Node {
         if now.monotonic >= nextHeartbeat { beat(&effects) }
         tendMembership(&effects)
         pruneHedges()
+        if let due = nextElapsed, due <= now.monotonic { tendExpiries(&effects) }
         expireDue(&effects)
     }
 
@@ -247,6 +248,7 @@ extension Node {
             sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
+        tendExpiries(&effects)
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)

@@ -18,9 +18,6 @@ struct WriteIntent {
     var expiry: UInt64 = 0
     /// What the writer had read; nil for what this replica has.
     var context: CausalContext?
-    /// The version that the change was derived from, under `lww`: the new one comes right behind
-    /// it, so that it never wins over a write that it did not see.
-    var derivedFrom: Dot?
     let levels: WriteLevels
     let success: WriteReply
 
@@ -64,8 +61,7 @@ extension Node {
         }
         let id = startWrite(intent, dot, location, n, target)
         if n > 1 {
-            if intent.derivedFrom == nil,
-                catalog.active[keyspace].settings.conflict == .lww {
+            if catalog.active[keyspace].settings.conflict == .lww {
                 writes[id]?.record = Array(record.bytes)
             }
             sendReplicas(record, id, address.range, n, needsSync, &effects)
@@ -174,13 +170,6 @@ extension Node {
         _ intent: WriteIntent, _ keyspace: Int, _ stored: Record?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Dot? {
-        if let from = intent.derivedFrom {
-            // All others hold what is no later than the promise, so nothing comes between.
-            let stamp = max(from.stamp, Stamp(rawValue: collection.latestPromise)).next
-            // The clock must not give this stamp to another write.
-            _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
-            return Dot(identity: identity, stamp: stamp)
-        }
         guard followSession(target, &effects) else { return nil }
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
@@ -197,7 +186,8 @@ extension Node {
             return nil
         }
         if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
+            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds)
+        {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }
@@ -226,8 +216,6 @@ extension Node {
             guard addSibling(intent, dot, location, target, &effects) else { return nil }
             return store.find(address, intent.key)
         }
-        // A later write, or another one that derives from the same, came between.
-        if intent.derivedFrom != nil, let stored = place.record, dot <= stored.dot { return stored }
         return storePlain(intent, dot, keyspace, address, place)
     }
 
@@ -239,7 +227,7 @@ extension Node {
         let stored = liveState(address, intent.key, keyspace)
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
         let before = set.siblings.count
-        var context = intent.context ?? set.context
+        var context = intent.context ?? set.seen
         if intent.context == nil, let seen = seenBySession(address.hash, target) {
             context.join(seen)
         }
@@ -265,7 +253,6 @@ extension Node {
         case .value(let value): (body, kind) = (value, .value)
         case .delete: (body, kind) = (UnsafeRawBufferPointer(start: nil, count: 0), .tombstone)
         }
-        // A change derived from what was emptied away meanwhile is gone with it.
         let isCounted = kind == .value && dot.stamp > catalog.active[keyspace].truncatedAt
         let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
         countKey(
@@ -273,8 +260,7 @@ extension Node {
             .plain(length: length, isTombstone: kind == .tombstone))
         let digest = treeDigest(place.record, keyspace)
         store.release(place.record)
-        noteCandidate(
-            isTombstone: kind == .tombstone, expiry: intent.expiry, address.range)
+        noteCandidate(isTombstone: kind == .tombstone, expiry: intent.expiry, address)
         let target = store.prepare(place, address, intent.key, length: length)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
@@ -288,7 +274,8 @@ extension Node {
         _ target: ReplyTarget
     ) -> OperationID {
         let address = location.address
-        let deadline = now.monotonic
+        let deadline =
+            now.monotonic
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
         let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(
@@ -310,7 +297,7 @@ extension Node {
     }
 
     /// A write that nobody else has to acknowledge belongs to a session.
-    private mutating func noteLocalWrite(
+    mutating func noteLocalWrite(
         _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ target: ReplyTarget
     ) {
         guard !client.guarantees.isEmpty else { return }

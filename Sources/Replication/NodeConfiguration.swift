@@ -120,6 +120,7 @@ public struct NodeConfiguration: Sendable {
         case statesNotTruncated
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
+        case expiryCarriesValue
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {
