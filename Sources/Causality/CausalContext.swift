@@ -87,6 +87,11 @@ extension VersionVector {
 }
 
 extension Dot {
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(integer: identity.rawValue)
+        buffer.append(integer: stamp.rawValue)
+    }
+
     init(decoding reader: inout ByteReader) throws(DecodeError) {
         identity = ReplicaIdentity(rawValue: try reader.integer())
         stamp = Stamp(rawValue: try reader.integer())

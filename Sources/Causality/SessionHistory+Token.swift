@@ -5,14 +5,14 @@ import Secrets
 // The history as bytes, between nodes, and as the opaque token that one client hands to another.
 //
 // Layout, little-endian: `format (1) | order (8) | floor (8) | keys (2)`, then for each key,
-// ascending, `hash (8) | floor (8) | whole (1) | dots (2) | (identity (8), stamp (8)) …`. Clients
-// see it sealed with the cluster's secret (see `Seal`), as base64url without padding: they can
-// neither make nor change one, nor learn the hashes of keys, by which tables place them. A token
-// that was given out by another cluster, or changed on its way, is refused.
+// ascending, `hash (8) | floor (8) | expiry (8) | whole (1) | dots (2) | (identity (8), stamp (8))
+// …`. Clients see it sealed with the cluster's secret (see `Seal`), as base64url without padding:
+// they can neither make nor change one, nor learn the hashes of keys, by which tables place them. A
+// token that was given out by another cluster, or changed on its way, is refused.
 extension SessionHistory {
     private static let format: UInt8 = 2
     private static let headBytes = 19
-    private static let keyBytes = 19
+    private static let keyBytes = 27
 
     /// How many characters a token may have.
     public static var tokenBytesMax: Int {
@@ -27,6 +27,7 @@ extension SessionHistory {
         for (key, entry) in entries {
             buffer.append(integer: key)
             buffer.append(integer: entry.floor.rawValue)
+            buffer.append(integer: entry.expiry.rawValue)
             buffer.append(entry.isWhole ? 1 : 0)
             buffer.append(integer: UInt16(entry.seen.entries.count))
             entry.seen.encodeEntries(into: &buffer)
@@ -107,6 +108,7 @@ extension SessionHistory {
 extension SessionHistory.Entry {
     fileprivate init(decoding reader: inout ByteReader) throws(DecodeError) {
         floor = Stamp(rawValue: try reader.integer())
+        expiry = Stamp(rawValue: try reader.integer())
         let flag: UInt8 = try reader.integer()
         guard flag < 2 else { throw .invalid("session token has unknown flags") }
         isWhole = flag == 1

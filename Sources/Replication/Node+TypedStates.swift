@@ -160,7 +160,7 @@ extension Node {
     /// What a stored record's state has seen.
     func context(of record: Record) -> VersionVector {
         if record.isExpanded { return store.expanded[record.expandedPlace].context }
-        guard record.isMergeable else { return SiblingSet(valid: record).context }
+        guard record.isMergeable else { return SiblingSet(valid: record).seen }
         var context = VersionVector()
         let bytes = CRDTState.contextBytes(in: record.body)
         for offset in stride(from: 0, to: bytes.count, by: 16) {
@@ -276,7 +276,7 @@ extension CRDTState {
         guard record.isMergeable else {
             let set = try SiblingSet(record: record)
             let values = set.siblings.map { ($0.dot, Bytes($0.value), $0.expiry) }
-            self.init(plain: values, context: set.context)
+            self.init(plain: values, context: set.seen)
             return
         }
         try self.init(decoding: record.body)

@@ -53,6 +53,7 @@ enum MetricsHelp {
         "session_tokens_refused": "Session tokens not given out by this cluster, or far ahead.",
         "contexts_refused": "Causal contexts not given out by this cluster for their key.",
         "tombstones_collected": "Tombstones forgotten: every replica knows of the deletion.",
+        "expired_spent": "Expired values that gave their bytes back.",
         "expired_collected": "Expired values forgotten likewise.",
         "emptied_collected": "Records forgotten that were emptied away with their keyspace.",
         "ignored_settled": "Records of other nodes ignored: what they say is known already.",

@@ -268,6 +268,7 @@ extension World {
         case .requestIDForgotten: .requestIDForgotten
         case .overflowKeepsNewest: .overflowKeepsNewest
         case .incrementsComeBack: .incrementsComeBack
+        case .expiryCarriesValue: .expiryCarriesValue
         default: nil
         }
     }

@@ -222,7 +222,7 @@ struct SessionTests {
         let hash = cluster.with(a) { node in
             Array("k:9".utf8).withUnsafeBytes { node.store.address(of: $0).hash }
         }
-        invented.wrote(hash, never, replaces: true, keepsNewest: true)
+        invented.wrote(hash, never, expiry: never)
         token.removeAll()
         invented.encodeToken(sealedBy: seal, into: &token)
         let text = String(decoding: token.bytes, as: UTF8.self)
