@@ -122,6 +122,6 @@ extension Node {
             preconditionFailure("settings in force can be encoded and read")
         }
         adopt(changed)
-        spread(target, &effects)
+        spread(nil, target, &effects)
     }
 }

@@ -247,6 +247,7 @@ extension Node {
             sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
+        tendSurplus(&effects)
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)
@@ -302,7 +303,7 @@ extension Node {
         case .read: reads.contains(id)
         case .forward: forwards.contains(id)
         case .administration: administrations.contains(id)
-        case .gather, .refill, .hint, nil: false
+        case .gather, .refill, .hint, .surplus, nil: false
         }
     }
 
@@ -337,7 +338,7 @@ extension Node {
             if let at = administrations[id]?.head.deadline, at <= time {
                 expireAdministration(id, &effects)
             }
-        case .gather, .refill, .hint, nil: return
+        case .gather, .refill, .hint, .surplus, nil: return
         }
     }
 

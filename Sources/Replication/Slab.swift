@@ -27,6 +27,8 @@ enum OperationKind: UInt8 {
     case refill = 6
     /// A hint on its way to its node; kept in `HintQueue`, not in a slab.
     case hint = 7
+    /// A record that this node no longer replicates; kept in `SurplusHandOver`, not in a slab.
+    case surplus = 8
 }
 
 /// What a slab keeps, and how much memory that takes.

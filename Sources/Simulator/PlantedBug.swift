@@ -70,4 +70,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case compactedUnsettled = "compacted-unsettled"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
+    /// A change of several keys that fails for one is told as if it had failed for all.
+    case partialChange = "partial-mset"
+    /// Cluster clients are sent to nodes that are down.
+    case topologyStale = "topology-stale"
 }

@@ -261,6 +261,8 @@ extension World {
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
         case .compactedUnsettled: .compactedUnsettled
+        case .partialChange: .partialChange
+        case .topologyStale: .topologyStale
         case .overflowKeepsNewest: .overflowKeepsNewest
         default: nil
         }

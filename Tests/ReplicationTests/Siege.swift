@@ -225,7 +225,7 @@ final class Siege {
             case .forward: node.forwards.numbers
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
-            case .refill, .hint: []
+            case .refill, .hint, .surplus: []
             }
         }
     }
