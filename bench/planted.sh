@@ -19,8 +19,10 @@
 #   tombstones-collected-unheard 1
 #   collection-forgotten 9                old-disk-keeps-all 9
 #   overflow-keeps-newest 3               compacted-unsettled 10
+#   partial-mset 1
 # Not found by these seeds, though other plans found them sooner (at 279, 153 and 633):
 #   stand-in-without-history, tombstones-collected-before-hints, hint-forgotten-when-sent
+# Found by a scenario of TopologyTests: topology-stale.
 # A change of the node or of the plan moves these; `SimulationTests` then says so.
 #
 # usage: bench/planted.sh [SEEDS]   seeds 1..SEEDS, 3000 unless told otherwise

@@ -11,10 +11,9 @@ extension ByteBuffer {
     ) throws(CommandError) {
         guard arguments.count > 1 else { return writeAllCommands(dialect) }
         if arguments.matches(1, "COUNT") {
-            writeInteger(CommandTable.ordered.count)
+            writeInteger(CommandTable.listed.count)
         } else if arguments.matches(1, "LIST") {
-            writeArrayHeader(count: CommandTable.ordered.count)
-            for description in CommandTable.ordered { writeBulk(description.text) }
+            try writeNames(arguments)
         } else if arguments.matches(1, "INFO") {
             guard arguments.count > 2 else { return writeAllCommands(dialect) }
             writeArrayHeader(count: arguments.count - 2)
@@ -29,12 +28,39 @@ extension ByteBuffer {
     }
 
     private mutating func writeAllCommands(_ dialect: Dialect) {
-        writeArrayHeader(count: CommandTable.ordered.count)
-        for description in CommandTable.ordered { writeCommand(description, dialect) }
+        writeArrayHeader(count: CommandTable.listed.count)
+        for description in CommandTable.listed { writeCommand(description, dialect) }
+    }
+
+    /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`; there are neither
+    /// modules nor categories.
+    private mutating func writeNames(_ arguments: borrowing Arguments) throws(CommandError) {
+        var names = CommandTable.listed.map(\.text)
+        if arguments.count > 2 {
+            guard arguments.count == 5, arguments.matches(2, "FILTERBY") else { throw .syntax }
+            if arguments.matches(3, "PATTERN") {
+                guard arguments[4].count <= Glob.patternBytesMax else { throw .patternTooLong }
+                let glob = Glob(arguments[4])
+                names.removeAll { name in
+                    let bytes = UnsafeRawBufferPointer(
+                        start: name.utf8Start, count: name.utf8CodeUnitCount)
+                    return !glob.matches(bytes)
+                }
+            } else {
+                guard arguments.matches(3, "MODULE") || arguments.matches(3, "ACLCAT") else {
+                    throw .syntax
+                }
+                names = []
+            }
+        }
+        writeArrayHeader(count: names.count)
+        for name in names { writeBulk(name) }
     }
 
     private mutating func writeCommand(named name: UnsafeRawBufferPointer, _ dialect: Dialect) {
-        guard let name = CommandName(name) else { return writeNullArray(dialect) }
+        guard let name = CommandName(name),
+            !CommandTable.description(of: name).flags.contains(.refused)
+        else { return writeNullArray(dialect) }
         writeCommand(CommandTable.description(of: name), dialect)
     }
 
@@ -60,16 +86,21 @@ extension ByteBuffer {
         for index in 2..<max(arguments.count, 2) {
             if let name = CommandName(arguments[index]) { names.append(name) }
         }
-        if arguments.count == 2 { names = CommandName.allCases }
+        if arguments.count == 2 { names = CommandTable.listed.map(\.name) }
+        names.removeAll { CommandTable.description(of: $0).flags.contains(.refused) }
         writeMapHeader(pairs: names.count, dialect)
         for name in names {
             let description = CommandTable.description(of: name)
             writeBulk(description.text)
-            writeMapHeader(pairs: 2, dialect)
+            let usage = CommandUsage(of: description)
+            writeMapHeader(pairs: usage.arguments.isEmpty ? 2 : 3, dialect)
             writeBulk("summary")
             writeBulk(description.summary)
             writeBulk("group")
             writeBulk(description.group.text)
+            guard !usage.arguments.isEmpty else { continue }
+            writeBulk("arguments")
+            write(usage.arguments, dialect)
         }
     }
 
@@ -106,6 +137,7 @@ extension CommandDescription.Group {
         case .sortedSet: "sorted-set"
         case .list: "list"
         case .generic: "generic"
+        case .transactions: "transactions"
         case .cluster: "cluster"
         case .quorate: "quorate"
         }

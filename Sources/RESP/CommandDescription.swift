@@ -24,6 +24,8 @@ public struct CommandFlags: OptionSet, Sendable {
     public static let blocking = CommandFlags(rawValue: 128)
     /// Says itself how many keys follow; `KeyPositions` cannot.
     public static let movableKeys = CommandFlags(rawValue: 256)
+    /// Known, and refused whatever the keyspace; `COMMAND` does not name it.
+    public static let refused = CommandFlags(rawValue: 512)
 
     /// Each flag with its Redis name.
     static let names: [(CommandFlags, StaticString)] = [
@@ -63,7 +65,8 @@ public struct KeyPositions: Equatable, Sendable {
 public struct CommandDescription: Sendable {
     /// What kind of thing a command deals with, as `COMMAND DOCS` groups them.
     public enum Group: Sendable {
-        case connection, server, string, set, hash, sortedSet, list, generic, cluster, quorate
+        case connection, server, string, set, hash, sortedSet, list, generic, transactions
+        case cluster, quorate
     }
 
     public let name: CommandName

@@ -12,6 +12,8 @@ public enum CommandError: Error, Equatable, Sendable {
     /// Not positive, or too far away to be told.
     case invalidExpireTime(CommandName)
     case invalidCursor
+    /// Not 0 to 16,383.
+    case invalidSlot
     /// What follows R, W, PR, PW or DW is no level.
     case invalidLevel
     /// What follows TIMEOUT is not a number of milliseconds from 1 to 2³²−1.
@@ -53,7 +55,7 @@ extension ByteBuffer {
             writeError("ERR Unsupported option ", quoting: arguments[index], "")
         case .value(let refusal): writeError(refusal.text)
         case .option(let refusal): writeError(refusal.text)
-        case .syntax, .notAnInteger, .invalidCursor, .invalidLevel, .invalidTimeout,
+        case .syntax, .notAnInteger, .invalidCursor, .invalidSlot, .invalidLevel, .invalidTimeout,
             .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName,
             .absentBesideOthers, .greaterBesideLess, .patternTooLong, .invalidKey:
             writeError(error.text)
@@ -106,6 +108,7 @@ extension CommandError {
         switch self {
         case .notAnInteger: "ERR value is not an integer or out of range"
         case .invalidCursor: "ERR invalid cursor"
+        case .invalidSlot: "ERR Invalid slot"
         case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 255 replicas"
         case .invalidTimeout: "ERR timeout is not an integer or out of range"
         case .invalidStaleness: "ERR staleness is not a time such as 500ms or 2s"

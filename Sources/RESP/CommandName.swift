@@ -7,6 +7,8 @@ public enum CommandName: UInt8, CaseIterable, Sendable {
     case ping, echo, quit, select, auth, hello, client, reset, readonly, readwrite
     // Server
     case info, command, config, time, dbsize, flushall, flushdb, debug, wait, cluster
+    // Transactions
+    case multi, exec, discard, watch, unwatch
     // Strings
     case get, set, setnx, setex, psetex, getset, getex, getdel, mget, mset, append, strlen
     case incr, decr, incrby, decrby, incrbyfloat

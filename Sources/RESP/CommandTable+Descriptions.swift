@@ -1,8 +1,8 @@
 // Arity and keys follow Redis.
 extension CommandTable {
     static let descriptions: [CommandDescription] =
-        connection + server + cluster + string + counter + set + hash + sortedSet + list
-        + generic + quorate
+        connection + server + cluster + transaction + string + counter + set + hash + sortedSet
+        + list + generic + quorate
 
     private static let connection: [CommandDescription] = [
         .init(
@@ -82,7 +82,7 @@ extension CommandTable {
             summary: "For tests of the server."),
         .init(
             name: .wait, text: "wait", arity: 3,
-            flags: [.blocking], keys: .none, group: .server,
+            flags: [.blocking, .refused], keys: .none, group: .server,
             summary: "Waits until earlier writes are on so many replicas."),
     ]
 
@@ -91,6 +91,29 @@ extension CommandTable {
             name: .cluster, text: "cluster", arity: -2,
             flags: [.loading], keys: .none, group: .cluster,
             summary: "Shows nodes, slots and shards."),
+    ]
+
+    private static let transaction: [CommandDescription] = [
+        .init(
+            name: .multi, text: "multi", arity: 1,
+            flags: [.fast, .loading], keys: .none, group: .transactions,
+            summary: "Begins to queue commands that run as one."),
+        .init(
+            name: .exec, text: "exec", arity: 1,
+            flags: [.loading], keys: .none, group: .transactions,
+            summary: "Runs what was queued since MULTI as one."),
+        .init(
+            name: .discard, text: "discard", arity: 1,
+            flags: [.fast, .loading], keys: .none, group: .transactions,
+            summary: "Drops what was queued since MULTI."),
+        .init(
+            name: .watch, text: "watch", arity: -2,
+            flags: [.fast, .loading], keys: .all, group: .transactions,
+            summary: "Lets EXEC run nothing if one of the keys changes until then."),
+        .init(
+            name: .unwatch, text: "unwatch", arity: 1,
+            flags: [.fast, .loading], keys: .none, group: .transactions,
+            summary: "Forgets the watched keys."),
     ]
 
     private static let string: [CommandDescription] = [
@@ -171,7 +194,7 @@ extension CommandTable {
             summary: "Walks the keys that this node holds, step by step."),
         .init(
             name: .keys, text: "keys", arity: 2,
-            flags: [.readonly], keys: .none, group: .generic,
+            flags: [.readonly, .refused], keys: .none, group: .generic,
             summary: "All keys that match a pattern."),
         .init(
             name: .ttl, text: "ttl", arity: 2,

@@ -51,7 +51,7 @@ extension CommandTable {
             summary: "Counts the members of all of the sets, up to a limit."),
         .init(
             name: .smove, text: "smove", arity: 4,
-            flags: [.write, .fast], keys: .two, consistency: .write, group: .set,
+            flags: [.refused, .write, .fast], keys: .two, consistency: .write, group: .set,
             summary: "Moves a member from one set to another."),
         .init(
             name: .sscan, text: "sscan", arity: -3,

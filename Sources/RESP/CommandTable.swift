@@ -17,13 +17,16 @@ public enum CommandTable {
         return sorted
     }()
 
+    /// What `COMMAND` names: all but what is always refused.
+    static let listed = ordered.filter { !$0.flags.contains(.refused) }
+
     struct Slot {
         var folded = FoldedName.none
         var name = CommandName.ping
         var arity: Int8 = 0
     }
 
-    /// At most a quarter full, so that a look-up seldom takes a second step.
+    /// About a quarter full, so that a look-up seldom takes a second step.
     private static let slots: InlineArray<512, Slot> = {
         var slots = InlineArray<512, Slot>(repeating: Slot())
         for description in ordered {

@@ -32,6 +32,16 @@ public struct Socket: ~Copyable, Sendable {
         self.init(owning: descriptor)
     }
 
+    /// The other end's address with its port; nil when the kernel does not say.
+    public var farAddress: String? {
+        (try? SocketAddress(of: descriptor, getpeername))?.description
+    }
+
+    /// This end's address with its port; nil when the kernel does not say.
+    public var nearAddress: String? {
+        (try? SocketAddress(of: descriptor, getsockname))?.description
+    }
+
     /// - Throws: why a connect that was under way failed.
     public func connectOutcome() throws(SocketError) {
         var status: Int32 = 0

@@ -15,6 +15,8 @@ struct GatherOperation {
     enum Combination {
         /// One reply of each part, in order.
         case array
+        /// The replies of a transaction's commands.
+        case transaction
         /// The sum of the parts' integers.
         case sum
         /// OK when every part was.
@@ -26,7 +28,7 @@ struct GatherOperation {
 
         var isOfSets: Bool {
             switch self {
-            case .array, .sum, .allOK: false
+            case .array, .transaction, .sum, .allOK: false
             case .union, .intersection, .difference, .intersectionCount: true
             }
         }
@@ -35,6 +37,8 @@ struct GatherOperation {
     /// What is done with each key.
     enum PartKind {
         case get, exists, set, delete, members
+        /// A command of a transaction, which begins them all at once.
+        case command
 
         /// Arguments of one part.
         var words: Int { self == .set ? 2 : 1 }
@@ -48,6 +52,7 @@ struct GatherOperation {
             case .set: "MSET"
             case .delete: "DEL"
             case .members: "SUNION"
+            case .command: "EXEC"
             }
         }
     }
@@ -66,6 +71,9 @@ struct GatherOperation {
     /// The sets, by part.
     private var sets: [[Bytes]] = []
     private var sum: Int128 = 0
+    private var outcome = PartsOutcome()
+    /// A planted bug: what was changed all the same is not told.
+    var hidesProgress = false
     /// The answer of the first part, in the order of the request, that is no success.
     private var failure: (part: Int, reply: [UInt8])?
     /// The answers are more than one reply may have.
@@ -84,8 +92,11 @@ struct GatherOperation {
         missing = parts
         if combination.isOfSets {
             sets = Array(repeating: [], count: parts)
-        } else if case .array = combination {
-            answers = Array(repeating: [], count: parts)
+        } else {
+            switch combination {
+            case .array, .transaction: answers = Array(repeating: [], count: parts)
+            default: break
+            }
         }
     }
 
@@ -106,7 +117,9 @@ struct GatherOperation {
     mutating func add(_ reply: [UInt8], part: Int) {
         endPart()
         let isError = reply.first == UInt8(ascii: "-")
+        outcome.record(reply)
         switch combination {
+        case .transaction: keep(reply, part)
         case .array:
             // A key of another type is none.
             keep(isError && reply.starts(with: "-WRONGTYPE".utf8) ? nullReply : reply, part)
@@ -181,10 +194,10 @@ struct GatherOperation {
             buffer.writeError("ERR the values together are too large for one reply")
             return Reply(Array(buffer.bytes))
         }
-        if let failure { return Reply(failure.reply) }
+        if let failure { return Reply(told(failure.reply)) }
         var rest = ReplyElements()
         switch combination {
-        case .array:
+        case .array, .transaction:
             buffer.writeArrayHeader(count: answers.count)
             for answer in answers { rest.append(.encoded(answer)) }
         case .sum: buffer.writeInteger(Int(clamping: sum))
@@ -198,6 +211,20 @@ struct GatherOperation {
             for member in result { rest.append(.bulk(member)) }
         }
         return Reply(Array(buffer.bytes), rest, dialect)
+    }
+
+    /// What the failure of a part means for the whole. Nothing was known to stand in the way of any
+    /// part; so when a change failed all the same, the client is told how far it went.
+    private func told(_ failure: [UInt8]) -> [UInt8] {
+        guard kind.isWrite, !hidesProgress, outcome.succeeded + outcome.unknown > 0 else {
+            return failure
+        }
+        var buffer = ByteBuffer(capacity: 256)
+        let reason = String(decoding: failure.dropFirst().dropLast(2), as: UTF8.self)
+        buffer.writeError(
+            text: "UNKNOWN \(outcome.succeeded) of \(parts) keys were changed, "
+                + "\(outcome.unknown) may have been; the first that was not: \(reason)")
+        return Array(buffer.bytes)
     }
 
     /// The elements of an array or a set of bulk strings, in RESP.
@@ -217,6 +244,22 @@ struct GatherOperation {
             rest = rest.dropFirst(length + 2)
         }
         return members
+    }
+}
+
+/// How many of a request's parts have done what was asked.
+struct PartsOutcome {
+    private(set) var succeeded = 0
+    /// Of the failed ones, how many may have taken effect.
+    private(set) var unknown = 0
+
+    /// - Parameter reply: to one part.
+    mutating func record(_ reply: [UInt8]) {
+        if reply.first != UInt8(ascii: "-") {
+            succeeded += 1
+        } else if reply.starts(with: "-UNKNOWN".utf8) {
+            unknown += 1
+        }
     }
 }
 

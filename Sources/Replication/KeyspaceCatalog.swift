@@ -36,6 +36,8 @@ struct KeyspaceCatalog {
 
     private(set) var definitions: [KeyspaceDefinition] = []
     private(set) var active: [Active] = []
+    /// Where each keyspace stands in `active`.
+    private var places = FingerprintIndex()
     /// Whether any keyspace merges typed values.
     private(set) var hasTyped = false
     private let hashKey: UInt64
@@ -73,12 +75,12 @@ struct KeyspaceCatalog {
 
     private func known(_ name: UnsafeRawBufferPointer) -> Int? {
         let fingerprint = keyHash(name, key: hashKey)
-        return active.firstIndex { $0.fingerprint == fingerprint }
+        return places.find(fingerprint) { active[$0].fingerprint }
     }
 
     /// The definition of this name, dropped or not.
     func position(named name: [UInt8]) -> Int? {
-        definitions.firstIndex { $0.name == name }
+        name.withUnsafeBytes { known($0) }
     }
 
     /// Takes a definition in, or joins it with what is known.
@@ -91,6 +93,7 @@ struct KeyspaceCatalog {
             }
             definitions.append(definition)
             active.append(resolve(definitions.count - 1))
+            places.insert(active.count - 1) { active[$0].fingerprint }
             return true
         }
         guard try definitions[index].join(definition.changes) else { return false }

@@ -16,6 +16,8 @@ struct KeyspaceDefinition {
     private(set) var changes: SiblingSet
     /// The settings in force; nil when the keyspace is dropped.
     private(set) var settings: KeyspaceSettings?
+    /// Changes that were made without knowledge of each other and give it settings.
+    private(set) var rivals = 0
     /// What was written up to this stamp is gone, also when the keyspace is defined again.
     private(set) var truncatedAt = Stamp(rawValue: 0)
 
@@ -95,6 +97,7 @@ struct KeyspaceDefinition {
             changed.append(try KeyspaceChange(encoded: sibling.value))
         }
         settings = nil
+        rivals = changed.count { !$0.dropped }
         truncatedAt = Stamp(rawValue: 0)
         for change in changed {
             truncatedAt = max(truncatedAt, change.settings.truncatedAt)

@@ -30,7 +30,7 @@ extension Node {
         }
         client = done.head.client
         switch done.stage {
-        case .spreading(let dropped): tellSpread(dropped, done.head.target, &effects)
+        case .spreading(let change): tellSpread(change, done.head.target, &effects)
         case .timing(let emptying): empty(emptying, done.head.target, &effects)
         case .surveying(let request):
             guard done.keys < Int.max else {
@@ -48,21 +48,52 @@ extension Node {
             guard everyNodeIsUp(done.head.target, &effects) else {
                 return endSurvey(request.name, &effects)
             }
+            // It may have come, or gone, from elsewhere while the nodes were asked.
+            let isThere = request.name.withUnsafeBytes { catalog.index(named: $0) } != nil
+            guard isThere == request.exists else {
+                endSurvey(request.name, &effects)
+                return failExistence(isThere, done.head.target, &effects)
+            }
             change(request.name, to: request.settings, done.head.target, &effects)
         }
     }
 
-    private mutating func tellSpread(
-        _ dropped: [UInt8]?, _ target: ReplyTarget, _ effects: inout Effects
+    /// A keyspace is there already, or is not.
+    mutating func failExistence(
+        _ exists: Bool, _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        guard let dropped, dropped.withUnsafeBytes({ catalog.index(named: $0) }) != nil else {
-            return reply(.ok, target, &effects)
-        }
+        exists
+            ? fail(target, "ERR keyspace exists; change it with KEYSPACE ALTER", &effects)
+            : fail(target, "ERR no such keyspace", &effects)
+    }
+
+    private mutating func tellSpread(
+        _ change: SpreadChange?, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard let change, let index = change.name.withUnsafeBytes({ catalog.index(named: $0) })
+        else { return reply(.ok, target, &effects) }
+        guard change.isDrop else { return tellChanged(index, target, &effects) }
         counters.unknown += 1
         fail(
             target,
             "UNKNOWN the keyspace is emptied and still there: it was changed elsewhere meanwhile",
             &effects)
+    }
+
+    /// Of two changes that did not know of each other at most one is told OK. Say that node A has
+    /// made one and node B another. B answers A after it has learned A's change; so if A knows of
+    /// no other one by then, B knows of two when A has answered it.
+    private mutating func tellChanged(
+        _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard catalog.definitions[index].rivals > 1 else { return reply(.ok, target, &effects) }
+        counters.unknown += 1
+        let name = String(decoding: catalog.definitions[index].name, as: UTF8.self)
+        fail(
+            target,
+            text: "CONFLICT \(name) was changed elsewhere at the same time, to other settings; the "
+                + "safer of each count. KEYSPACE GET \(name) shows them, KEYSPACE ALTER \(name) "
+                + "settles it", &effects)
     }
 
     mutating func expireAdministration(_ id: OperationID, _ effects: inout Effects) {

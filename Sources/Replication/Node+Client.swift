@@ -4,11 +4,13 @@ import RESP
 
 // Client connections: bytes become requests, requests become replies in request order.
 extension Node {
-    mutating func opened(_ connection: ConnectionID) {
+    mutating func opened(_ connection: ConnectionID, from origin: ClientOrigin) {
         let index = Int(connection.rawValue)
         while sessions.count <= index { sessions.append(Session(serial: 0)) }
         precondition(!sessions[index].isOpen, "a connection is opened once")
         sessions[index] = Session(serial: nextSerial)
+        sessions[index].origin = origin
+        sessions[index].origin.openedAt = now.monotonic
         nextSerial += 1
         openSessions += 1
         counters.connections += 1
@@ -42,6 +44,7 @@ extension Node {
             effects.stalled = true
             return
         }
+        sessions[index].origin.heardAt = now.monotonic
         let start = effects.bytes.count
         while effects.consumed < bytes.count {
             if sessions[index].isClosing {
@@ -190,6 +193,7 @@ extension Node {
 
     private mutating func setWishes(_ index: Int) {
         client.isPlain = sessions[index].isPlain
+        client.evidence = ReadEvidence()
         client.wantsReceipt = sessions[index].wantsReceipts
         client.guarantees = sessions[index].guarantees
         client.hasDefaults = sessions[index].hasDefaults

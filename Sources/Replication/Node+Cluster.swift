@@ -19,29 +19,20 @@ extension Node {
             effects.bytes.writeInteger(Int(Slot(key: request[2]).rawValue))
         } else if request.matches(1, "MYID") {
             effects.bytes.writeBulk(text: nodeName(configuration.node))
+        } else if request.matches(1, "MYSHARDID") {
+            effects.bytes.writeBulk(text: nodeName(configuration.node))
+        } else if request.matches(1, "REPLICAS") || request.matches(1, "SLAVES") {
+            // To clients every node is a master.
+            effects.bytes.writeArrayHeader(count: 0)
         } else if request.matches(1, "COUNTKEYSINSLOT"), request.count == 3 {
-            effects.bytes.writeInteger(0)
+            effects.bytes.writeInteger(try keys(inSlot: 2, limit: .max).count)
+        } else if request.matches(1, "GETKEYSINSLOT"), request.count == 4 {
+            try writeKeysInSlot(&effects)
         } else if request.matches(1, "REFILL") {
             try refill(&effects)
         } else {
             throw .unknownSubcommand(.cluster)
         }
-    }
-
-    /// Runs of slots with one preference list for the default keyspace, merged where neighbours
-    /// agree.
-    private var slotRuns: [(first: Int, last: Int, nodes: ArraySlice<NodeID>)] {
-        let n = catalog.active[0].n
-        var runs: [(first: Int, last: Int, nodes: ArraySlice<NodeID>)] = []
-        for range in KeyRange.all {
-            let nodes = ring.primaries(of: range, replicationFactor: n)
-            if let last = runs.last, last.nodes.elementsEqual(nodes) {
-                runs[runs.count - 1].last = range.slots.upperBound - 1
-            } else {
-                runs.append((range.slots.lowerBound, range.slots.upperBound - 1, nodes))
-            }
-        }
-        return runs
     }
 
     private func member(_ node: NodeID) -> ClusterMember? {
@@ -55,100 +46,145 @@ extension Node {
     }
 
     private func writeSlots(_ effects: inout Effects) {
-        let runs = slotRuns
+        let runs = topology.runs
         effects.bytes.writeArrayHeader(count: runs.count)
         for run in runs {
-            effects.bytes.writeArrayHeader(count: 2 + run.nodes.count)
-            effects.bytes.writeInteger(run.first)
-            effects.bytes.writeInteger(run.last)
-            for node in run.nodes {
-                effects.bytes.writeArrayHeader(count: 3)
-                effects.bytes.writeBulk(text: member(node)?.host ?? "")
-                effects.bytes.writeInteger(Int(member(node)?.clientPort ?? 0))
-                effects.bytes.writeBulk(text: nodeName(node))
-            }
+            effects.bytes.writeArrayHeader(count: 3)
+            effects.bytes.writeInteger(run.slots.lowerBound)
+            effects.bytes.writeInteger(run.slots.upperBound - 1)
+            effects.bytes.writeArrayHeader(count: 4)
+            effects.bytes.writeBulk(text: member(run.node)?.host ?? "")
+            effects.bytes.writeInteger(Int(member(run.node)?.clientPort ?? 0))
+            effects.bytes.writeBulk(text: nodeName(run.node))
+            effects.bytes.writeArrayHeader(count: 0)
         }
     }
 
+    /// One shard a node.
     private func writeShards(_ effects: inout Effects) {
-        let runs = slotRuns
-        effects.bytes.writeArrayHeader(count: runs.count)
-        for run in runs {
+        let (runs, members) = (topology.runs, listedMembers)
+        effects.bytes.writeArrayHeader(count: members.count)
+        for member in members {
+            let slots = runs.filter { $0.node == member.member.node }
             effects.bytes.writeMapHeader(pairs: 2, client.dialect)
             effects.bytes.writeBulk("slots")
-            effects.bytes.writeArrayHeader(count: 2)
-            effects.bytes.writeInteger(run.first)
-            effects.bytes.writeInteger(run.last)
-            effects.bytes.writeBulk("nodes")
-            effects.bytes.writeArrayHeader(count: run.nodes.count)
-            for (index, node) in run.nodes.enumerated() {
-                writeShardNode(node, isFirst: index == 0, &effects)
+            effects.bytes.writeArrayHeader(count: slots.count * 2)
+            for run in slots {
+                effects.bytes.writeInteger(run.slots.lowerBound)
+                effects.bytes.writeInteger(run.slots.upperBound - 1)
             }
+            effects.bytes.writeBulk("nodes")
+            effects.bytes.writeArrayHeader(count: 1)
+            writeShardNode(member, &effects)
         }
     }
 
-    private func writeShardNode(_ node: NodeID, isFirst: Bool, _ effects: inout Effects) {
-        let host = member(node)?.host ?? ""
+    private func writeShardNode(_ member: ClusterMember, _ effects: inout Effects) {
         effects.bytes.writeMapHeader(pairs: 7, client.dialect)
         for (name, value) in [
-            ("id", nodeName(node)), ("ip", host), ("endpoint", host),
-            ("role", isFirst ? "master" : "replica"),
-            ("health", node == configuration.node || isReachable(node) ? "online" : "fail"),
+            ("id", nodeName(member.member.node)), ("ip", member.host), ("endpoint", member.host),
+            ("role", "master"), ("health", isLiving(member.member.node) ? "online" : "fail"),
         ] {
             effects.bytes.writeBulk(text: name)
             effects.bytes.writeBulk(text: value)
         }
         effects.bytes.writeBulk("port")
-        effects.bytes.writeInteger(Int(member(node)?.clientPort ?? 0))
+        effects.bytes.writeInteger(Int(member.clientPort))
         effects.bytes.writeBulk("replication-offset")
         effects.bytes.writeInteger(0)
     }
 
-    /// One line a node; a run of slots stands with the first node of its preference list.
+    /// One line a node, with its slots.
     private var nodeLines: String {
-        let runs = slotRuns
-        return configuration.members.map { member in
+        let runs = topology.runs
+        return listedMembers.map { member in
             let node = member.member.node
             let isSelf = node == configuration.node
-            let slots = runs.filter { $0.nodes.first == node }
-                .map { " \($0.first)-\($0.last)" }.joined()
+            let slots = runs.filter { $0.node == node }.map {
+                $0.slots.count == 1
+                    ? " \($0.slots.lowerBound)"
+                    : " \($0.slots.lowerBound)-\($0.slots.upperBound - 1)"
+            }.joined()
             return "\(nodeName(node)) \(member.host):\(member.clientPort)@\(member.linkPort) "
                 + (isSelf ? "myself,master" : "master" + failure(of: node))
-                + " - 0 0 \(ring.epoch) "
-                + (isSelf || isReachable(node) ? "connected" : "disconnected") + slots + "\n"
+                + " - 0 0 \(ring.epoch) " + (isLiving(node) ? "connected" : "disconnected")
+                + slots + "\n"
         }.joined()
     }
 
-    /// As Redis flags it: `fail?` for a suspect, `fail` for a node that is dead or gone.
+    /// As Redis flags it: `fail?` for a node that this one does not reach, `fail` for one that the
+    /// members have declared dead.
     private func failure(of node: NodeID) -> String {
         switch membership.member(node)?.record.state {
-        case .alive, nil: ""
-        case .suspect: ",fail?"
-        case .dead, .left, .removed: ",fail"
+        case .dead, .left, .removed: isLiving(node) ? "" : ",fail"
+        case .alive, .suspect, nil: isLiving(node) ? "" : ",fail?"
         }
     }
 
+    /// As Redis has it, `fail` when some slot is not served: when too few replicas are in reach for
+    /// the default keyspace's reads or writes.
     private var clusterInfo: String {
-        let isWhole = links.allSatisfy { $0.isUp || $0.node == configuration.node }
+        let served = slotsServed
         let fields: [(String, String)] = [
             ("cluster_enabled", links.count > 1 ? "1" : "0"),
-            ("cluster_state", isWhole ? "ok" : "degraded"),
-            ("cluster_slots_assigned", "16384"), ("cluster_slots_ok", "16384"),
-            ("cluster_known_nodes", "\(links.count)"), ("cluster_size", "\(links.count)"),
-            ("cluster_current_epoch", "\(ring.epoch)"),
+            ("cluster_state", served == Slot.count ? "ok" : "fail"),
+            ("cluster_slots_assigned", "\(Slot.count)"), ("cluster_slots_ok", "\(served)"),
+            ("cluster_slots_pfail", "0"), ("cluster_slots_fail", "\(Slot.count - served)"),
+            ("cluster_known_nodes", "\(listedMembers.count)"),
+            ("cluster_size", "\(listedMembers.count { isLiving($0.member.node) })"),
+            ("cluster_current_epoch", "\(ring.epoch)"), ("cluster_my_epoch", "\(ring.epoch)"),
         ]
         return fields.map { "\($0.0):\($0.1)\r\n" }.joined()
     }
 
+    private var slotsServed: Int {
+        let active = catalog.active[0]
+        let needed = max(active.reads.readQuorum, active.writes.writeQuorum)
+        let living = links.count { isLiving($0.node) }
+        return KeyRange.all.reduce(0) {
+            let holders = active.settings.isSloppy ? living : reachableReplicas(of: $1, active.n)
+            return $0 + (holders >= needed ? $1.slots.count : 0)
+        }
+    }
+
+    /// Keys of a slot that this node holds, at most `limit`.
+    private func keys(inSlot index: Int, limit: Int) throws(CommandError) -> [[UInt8]] {
+        let wanted = try request.integer(index)
+        guard let number = UInt16(exactly: wanted), Int(number) < Slot.count else {
+            throw .invalidSlot
+        }
+        let slot = Slot(number)
+        var keys: [[UInt8]] = []
+        store.visit(KeyRange(slot), 0...UInt64.max) { _, record in
+            guard keys.count < limit, isShown(record), Slot(key: record.key) == slot else {
+                return
+            }
+            keys.append(Array(record.key))
+        }
+        return keys
+    }
+
+    private func writeKeysInSlot(_ effects: inout Effects) throws(CommandError) {
+        let limit = try request.integer(3)
+        guard limit >= 0 else { throw .value(.outOfRange) }
+        let keys = try keys(inSlot: 2, limit: Int(limit))
+        effects.bytes.writeArrayHeader(count: keys.count)
+        for key in keys { key.withUnsafeBytes { effects.bytes.writeBulk($0) } }
+    }
+
     private static let wholeInfo = ["all", "default", "everything"]
 
-    func writeInfo(_ effects: inout Effects) {
+    private var infoSections: [(String, [(String, String)])] {
         var sections: [(String, [(String, String)])] = [
             ("Server", [
-                ("redis_version", Node.redisVersion.description), ("redis_mode", "\(redisMode)"),
+                ("redis_version", Node.redisVersion.description), ("server_name", "quorate"),
+                ("quorate_version", Node.release), ("redis_mode", "\(redisMode)"),
+                ("tcp_port", "\(member(configuration.node)?.clientPort ?? 0)"),
+                ("uptime_in_seconds", "\(statistics.uptimeSeconds(now))"),
+                ("uptime_in_days", "\(statistics.uptimeSeconds(now) / 86_400)"),
                 ("node", "\(configuration.node.rawValue)"), ("identity", "\(identity)"),
             ]),
-            ("Clients", [("connected_clients", "\(openSessions)")]),
+            ("Clients", [("connected_clients", "\(openSessions)"), ("blocked_clients", "0")]),
             ("Memory", [
                 ("used_memory", "\(memoryAccount.total)"),
                 ("maxmemory", "\(configuration.memoryBytesMax)"),
@@ -161,7 +197,7 @@ extension Node {
             ("Persistence", [("loading", "0"), ("disk_full", diskRoom.isFull ? "1" : "0")]),
         ]
         sections += [("Refill", refillFields), ("Collection", collectionFields)]
-        sections.append(("Stats", counters.named.map { ($0.name, "\($0.value)") }))
+        sections.append(("Stats", statistics.fields(counters)))
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
@@ -172,11 +208,15 @@ extension Node {
         sections.append(("Staleness", stalenessFields))
         sections.append(("Hints", hintFields))
         sections.append(("Keyspace", keys + contentsFields))
+        return sections
+    }
+
+    func writeInfo(_ effects: inout Effects) {
         let named = (1..<max(1, request.count)).map {
             String(decoding: request[$0], as: UTF8.self).lowercased()
         }
         let isWhole = named.isEmpty || named.contains { Node.wholeInfo.contains($0) }
-        let chosen = sections.filter { isWhole || named.contains($0.0.lowercased()) }
+        let chosen = infoSections.filter { isWhole || named.contains($0.0.lowercased()) }
         let text = chosen.map { section in
             "# \(section.0)\r\n" + section.1.map { "\($0.0):\($0.1)\r\n" }.joined()
         }.joined(separator: "\r\n")

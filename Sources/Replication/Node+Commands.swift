@@ -10,9 +10,14 @@ extension Node {
         counters.commands += 1
         do throws(CommandError) {
             let name = try CommandName(request)
+            if case .direct(let connection) = target {
+                sessions[Int(connection.rawValue)].origin.lastCommand = name
+            }
             try checkKeys(of: name)
+            if !client.isPlain, isQueued(name, target, &effects) { return }
             try dispatch(name, target, &effects)
         } catch {
+            if !client.isPlain { refuseTransaction(of: target) }
             let start = effects.bytes.count
             if case .unknownSubcommand(let name) = error, request.matches(1, "HELP") {
                 effects.bytes.writeArrayHeader(count: 1)
@@ -41,9 +46,9 @@ extension Node {
         switch name {
         case .get: try get(target, &effects)
         case .set, .setnx, .setex, .psetex, .getset, .qset: try set(name, target, &effects)
-        case .del, .unlink: try delete(target, &effects)
         case .qdel: try deleteSiblings(target, &effects)
         case .qget: try readOne(.siblings, options: 2, target, &effects)
+        case .del, .unlink: try delete(target, &effects)
         case .mget: try getMany(target, &effects)
         case .mset: try setMany(target, &effects)
         case .exists, .touch: try count(target, &effects)
@@ -68,6 +73,7 @@ extension Node {
             changeMember({ .readmit($0) }, target, &effects)
         case .session: try session(target, &effects)
         case .idempotency: runOnce(target, &effects)
+        case .multi, .exec, .discard, .watch, .unwatch: try transact(name, target, &effects)
         case .ping, .echo, .quit, .select, .auth, .hello, .client, .reset, .readonly, .readwrite,
             .info, .command, .config, .time, .dbsize, .debug, .wait, .cluster, .scan, .keys:
             try introspect(name, target, &effects)

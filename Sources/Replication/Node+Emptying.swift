@@ -125,6 +125,6 @@ extension Node {
                 target, text: "ERR the keyspaces cannot be changed any more: \(error)", &effects)
         }
         adopt(changed)
-        spread(target, &effects)
+        spread(nil, target, &effects)
     }
 }

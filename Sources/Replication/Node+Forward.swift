@@ -155,7 +155,9 @@ extension Node {
             client.guarantees = carried.guarantees
             client.isPlain = false
         }
-        execute(.node(target.node, target.number), &effects)
+        let place = ReplyTarget.node(target.node, target.number)
+        if isForwardedTransaction { return runForwardedTransaction(place, &effects) }
+        execute(place, &effects)
     }
 
     mutating func forwardAnswered(

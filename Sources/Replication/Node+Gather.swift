@@ -36,14 +36,19 @@ extension Node {
         _ arguments: Range<Int>, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         guard !gathers.isFull, !isCrowded else { return overload(target, &effects) }
+        let isUnchecked = configuration.plantedBug == .partialChange
+        if kind.isWrite, !isUnchecked {
+            guard mayChangeAll(kind, arguments, target, &effects) else { return }
+        }
         let head = OperationHead(
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
         let parts = arguments.count / kind.words
         let id = gathers.insert(GatherOperation(head: head, combination, kind, parts: parts))
+        gathers[id]?.hidesProgress = isUnchecked
         client.wantsReceipt = false
         var step = GatherStep(
             answerBytes: 0, effectBytes: effects.bytes.count,
-            isWhole: kind.isWrite && parts <= Node.partsAtOnce)
+            isWhole: kind.isWrite && parts <= Node.partsAtOnce || isInTransaction(target))
         while step.begun < parts, mayBegin(id, step, effects) {
             let index = arguments.lowerBound + step.begun * kind.words
             gathers[id]?.beginPart()
@@ -57,6 +62,27 @@ extension Node {
         gathers[id]?.rest = rest
         if let index = sessionIndex(of: head.target) { sessions[index].unbegun += 1 }
         progress(id, &effects)
+    }
+
+    /// Whether a reply is that of one of a transaction's commands, which all happen in one step.
+    private func isInTransaction(_ target: ReplyTarget) -> Bool {
+        guard case .gather(let id, _) = target else { return false }
+        return gathers[id]?.kind == .command
+    }
+
+    /// Starts a transaction, whose commands the caller begins; nil, and an error reply, when there
+    /// is no room.
+    mutating func gatherCommands(
+        _ count: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> OperationID? {
+        guard !gathers.isFull, !isCrowded else {
+            overload(target, &effects)
+            return nil
+        }
+        let head = OperationHead(
+            target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
+        return gathers.insert(
+            GatherOperation(head: head, .transaction, .command, parts: count))
     }
 
     /// Arguments of the request as bulk strings.
@@ -92,6 +118,7 @@ extension Node {
         case .set: setPart(at: index, place, &effects)
         case .delete: deletePart(at: index, place, &effects)
         case .members: readMembers(at: index, place, &effects)
+        case .command: preconditionFailure("a transaction begins its commands itself")
         }
     }
 

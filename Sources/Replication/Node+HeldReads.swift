@@ -37,7 +37,7 @@ extension Node {
             let proof = CoverageProof(keyspace: keyspace, range: address.range, includesOwn: true)
             if covers(required, own, proof) {
                 if bound != nil { counters.boundedReadsHere += 1 }
-                if client.wantsReceipt { receiptProof = proofHere(location) }
+                if client.wantsReceipt { client.evidence.proof = proofHere(location) }
                 finish(wish.purpose, key, keyspace, own, wish.target, &effects)
                 return ledger.answeredNow(keyspace, .read)
             }
@@ -187,8 +187,8 @@ extension Node {
             guard covers(read.required, own, proof) else { return false }
             reads.remove(id)
             client = read.head.client
-            receiptProof = proofHere(location)
-            receiptProof.way = "waited"
+            client.evidence.proof = proofHere(location)
+            client.evidence.proof.way = "waited"
             finish(read.purpose, key, read.keyspace, own, read.head.target, &effects)
             count(read, .ok)
             return true

@@ -10,6 +10,8 @@ extension Node {
     /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may
     /// expect.
     static let redisVersion: StaticString = "7.4.0"
+    /// Which release this is.
+    public static let release = "0.1.0"
 
     mutating func introspect(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
@@ -36,7 +38,7 @@ extension Node {
         case .echo: effects.bytes.writeBulk(request[1])
         case .quit, .readonly, .readwrite: effects.bytes.writeOK()
         case .select: try select(&effects)
-        case .auth: writeNoPassword(&effects)
+        case .auth: try authenticate(&effects)
         case .hello: try hello(target, &effects)
         case .client: try client(target, &effects)
         case .reset: reset(target, &effects)
@@ -65,18 +67,32 @@ extension Node {
         effects.bytes.writeOK()
     }
 
-    private func writeNoPassword(_ effects: inout Effects) {
-        effects.bytes.writeError(
-            text: "ERR AUTH <password> called without any password configured "
-                + "for the default user. "
-                + "Are you sure your configuration is correct?")
+    /// As Redis with no password set: the user `default` may have any, others are unknown.
+    private func authenticate(_ effects: inout Effects) throws(CommandError) {
+        guard request.count < 4 else { throw .syntax }
+        guard request.count == 3 else {
+            return effects.bytes.writeError(
+                text: "ERR AUTH <password> called without any password configured "
+                    + "for the default user. "
+                    + "Are you sure your configuration is correct?")
+        }
+        guard isDefaultUser(1) else { return writeWrongPassword(&effects) }
+        effects.bytes.writeOK()
+    }
+
+    private func isDefaultUser(_ index: Int) -> Bool {
+        request[index].elementsEqual("default".utf8)
+    }
+
+    private func writeWrongPassword(_ effects: inout Effects) {
+        effects.bytes.writeError("WRONGPASS invalid username-password pair or user is disabled.")
     }
 
     private mutating func hello(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         let options = try HelloOptions(request)
-        guard options.user == nil else { return writeNoPassword(&effects) }
+        if let user = options.user, !isDefaultUser(user) { return writeWrongPassword(&effects) }
         if case .direct(let connection) = target {
             let index = Int(connection.rawValue)
             if let dialect = options.dialect {
@@ -129,12 +145,11 @@ extension Node {
         } else if request.matches(1, "ID") {
             effects.bytes.writeInteger(connectionNumber(target))
         } else if request.matches(1, "INFO") {
-            effects.bytes.writeBulk(text: clientLine(index))
+            effects.bytes.writeBulk(text: clientLine(index) + "\n")
         } else if request.matches(1, "LIST") {
-            let lines = sessions.indices.filter { sessions[$0].isOpen }.map { clientLine($0) }
-            effects.bytes.writeBulk(text: lines.joined())
+            try listClients(&effects)
         } else if request.matches(1, "SETINFO") {
-            guard request.count == 4, isOne(of: ["LIB-NAME", "LIB-VER"], 2) else { throw .syntax }
+            try noteLibrary(index)
             effects.bytes.writeOK()
         } else if request.matches(1, "REPLY") {
             guard request.matches(2, "ON") else {
@@ -149,16 +164,21 @@ extension Node {
         }
     }
 
+    private mutating func noteLibrary(_ index: Int) throws(CommandError) {
+        guard request.count == 4, isOne(of: ["LIB-NAME", "LIB-VER"], 2) else { throw .syntax }
+        guard request.isClientName(3) else { throw .invalidClientName }
+        let text = Array(request[3])
+        if isOne(of: ["LIB-NAME"], 2) {
+            sessions[index].origin.library = text
+        } else {
+            sessions[index].origin.libraryVersion = text
+        }
+    }
+
     /// Whether an argument is one of these words, in whatever case.
     func isOne(of words: [String], _ index: Int) -> Bool {
         index < request.count
             && words.contains(String(decoding: request[index], as: UTF8.self).uppercased())
-    }
-
-    private func clientLine(_ index: Int) -> String {
-        let session = sessions[index]
-        return "id=\(session.serial) name=\(String(decoding: session.name, as: UTF8.self)) db=0 "
-            + "resp=\(session.protocolVersion) omem=0 cmd=client\n"
     }
 
     private mutating func reset(_ target: ReplyTarget, _ effects: inout Effects) {
@@ -169,6 +189,7 @@ extension Node {
             sessions[index].hasDefaults = false
             sessions[index].name = []
             sessions[index].wantsReceipts = false
+            sessions[index].transaction = Transaction()
             sessions[index].endSession()
         }
         effects.bytes.writeSimple("RESET")
@@ -229,12 +250,14 @@ extension Node {
     }
 
     /// The few settings that client libraries and `redis-benchmark` look up.
-    private func config(_ effects: inout Effects) throws(CommandError) {
-        if request.matches(1, "RESETSTAT") || request.matches(1, "SET") {
-            return request.matches(1, "SET")
-                ? effects.bytes.writeError(
-                    "ERR settings are changed with KEYSPACE ALTER or in the configuration file")
-                : effects.bytes.writeOK()
+    private mutating func config(_ effects: inout Effects) throws(CommandError) {
+        if request.matches(1, "RESETSTAT"), request.count == 2 {
+            statistics.reset(counters)
+            return effects.bytes.writeOK()
+        }
+        if request.matches(1, "SET") {
+            return effects.bytes.writeError(
+                "ERR settings are changed with KEYSPACE ALTER or in the configuration file")
         }
         guard request.matches(1, "GET") else { throw .unknownSubcommand(.config) }
         guard request.count >= 3 else { throw .wrongArgumentCount(.config) }
@@ -261,10 +284,10 @@ extension Node {
     /// least once.
     private func scan(_ effects: inout Effects) throws(CommandError) {
         let options = try ScanOptions(request)
-        guard options.cursor >> 56 < UInt64(KeyRange.count) else { throw .invalidCursor }
+        guard options.cursor >> Node.scanCursorBits == 0 else { throw .invalidCursor }
         let wanted = min(options.count, 10_000)
         let glob = options.pattern.map { Glob(request[$0]) }
-        var next: UInt64? = options.cursor
+        var next: UInt64? = options.cursor << Node.scanCursorShift
         var homes = 0
         var keys = 0
         var found = ByteBuffer(capacity: 256)
@@ -274,7 +297,7 @@ extension Node {
             homes += 1
             next = store.visit(from: place) { record in
                 seen += record.keyBytes
-                guard isSeen(record), glob?.matches(record.key) ?? true,
+                guard isShown(record), glob?.matches(record.key) ?? true,
                     options.type.map({ hasType(record, at: $0) }) ?? true
                 else { return }
                 found.writeBulk(record.key)
@@ -282,7 +305,7 @@ extension Node {
             }
         }
         effects.bytes.writeArrayHeader(count: 2)
-        effects.bytes.writeBulk(text: "\(next ?? 0)")
+        effects.bytes.writeBulk(text: "\((next ?? 0) >> Node.scanCursorShift)")
         effects.bytes.writeArrayHeader(count: keys)
         effects.bytes.append(found.bytes)
     }
@@ -291,8 +314,15 @@ extension Node {
     private static let homesAtOnce = 20_000
     private static let keyBytesAtOnce = 1 << 20
 
-    private func isSeen(_ record: Record) -> Bool {
-        isLive(record)
-            && record.written.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
+    /// Whether `SCAN` tells a record's key: there is a value, and this node is a replica of it.
+    func isShown(_ record: Record) -> Bool {
+        let keyspace = catalog.index(of: record.key)
+        return isLive(record) && record.written.stamp > catalog.active[keyspace].truncatedAt
+            && isReplica(of: KeyRange(Slot(key: record.key)), keyspace)
     }
+
+    /// The store's cursors begin with the range; a client gets their upper 53 bits, because many
+    /// hold numbers as doubles. The bits below are 0 while a range has fewer than 2⁴⁵ homes.
+    private static let scanCursorBits: UInt64 = 53
+    private static let scanCursorShift: UInt64 = 64 - scanCursorBits
 }

@@ -128,9 +128,7 @@ extension Node {
             return fail(target, "ERR keyspace name must be 1 to 64 of a-z A-Z 0-9 . _ -", &effects)
         }
         guard (current != nil) == exists else {
-            return exists
-                ? fail(target, "ERR no such keyspace", &effects)
-                : fail(target, "ERR keyspace exists; change it with KEYSPACE ALTER", &effects)
+            return failExistence(!exists, target, &effects)
         }
         let base = catalog.active[current ?? 0].settings
         var settings = exists ? base : KeyspaceSettings()
@@ -146,7 +144,8 @@ extension Node {
             || !settings.conflict.canFollow(base.conflict)
         {
             return survey(
-                KeyspaceChangeRequest(name: name, settings: settings), target, &effects)
+                KeyspaceChangeRequest(name: name, settings: settings, exists: exists), target,
+                &effects)
         }
         change(name, to: settings, target, &effects)
     }
@@ -191,7 +190,7 @@ extension Node {
             return fail(target, "ERR too many keyspaces", &effects)
         }
         adopt(changed)
-        spread(dropped: settings == nil ? name : nil, target, &effects)
+        spread(SpreadChange(name: name, isDrop: settings == nil), target, &effects)
     }
 
     /// Names a change of keyspaces: later than every change that is known, be it from a clock that
@@ -214,9 +213,9 @@ extension Node {
     }
 
     mutating func spread(
-        dropped: [UInt8]? = nil, _ target: ReplyTarget, _ effects: inout Effects
+        _ change: SpreadChange?, _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        guard let id = administer(.spreading(dropped: dropped), target, &effects) else { return }
+        guard let id = administer(.spreading(change), target, &effects) else { return }
         for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
             sendDefinitions(to: links[index].node, number: id.rawValue, &effects)
         }

@@ -222,6 +222,7 @@ extension Node {
             tendExchange(index, &effects)
         }
         tendExpiries(&effects)
+        tendSurplus(&effects)
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)
@@ -280,7 +281,7 @@ extension Node {
         case .forward: forwards.contains(id)
         case .administration: administrations.contains(id)
         case .claim: requestIDs.claims.contains(id)
-        case .gather, .refill, .hint, nil: false
+        case .gather, .refill, .hint, .surplus, nil: false
         }
     }
 
@@ -316,7 +317,7 @@ extension Node {
                 expireAdministration(id, &effects)
             }
         case .claim: expireClaim(id, &effects)
-        case .gather, .refill, .hint, nil: return
+        case .gather, .refill, .hint, .surplus, nil: return
         }
     }
 

@@ -25,7 +25,7 @@ extension Node {
             return ask(key, location, levels, purpose, target, &effects)
         }
         let record = believableState(address, key, keyspace, &effects)
-        if client.wantsReceipt { receiptProof = proofHere(location) }
+        if client.wantsReceipt { client.evidence.proof = proofHere(location) }
         finish(purpose, key, keyspace, record, target, &effects)
         ledger.answeredNow(keyspace, .read)
         guard n > 1, isSampled(catalog.active[keyspace].readRepairPerMille) else { return }
@@ -74,7 +74,7 @@ extension Node {
         beginHedging(id)
     }
 
-    private mutating func mayAsk(
+    mutating func mayAsk(
         _ location: KeyLocation, _ levels: ReadLevels, _ purpose: ReadPurpose,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
@@ -299,8 +299,8 @@ extension Node {
                 node.counters.droppedValues += counted
                 node.noteFallbacks(in: read.tally)
                 if node.client.wantsReceipt {
-                    node.receiptAnswers = read.answers.count
-                    node.receiptProof = node.proof(of: read)
+                    node.client.evidence.answers = read.answers.count
+                    node.client.evidence.proof = node.proof(of: read)
                 }
                 node.read(sum, of: read, &effects)
             }

@@ -126,7 +126,9 @@ extension Node {
 
     mutating func noteFallbacks(in tally: ReadTally) {
         if tally.answeredByPrimaries < tally.readQuorum { counters.degraded += 1 }
-        receiptFallbacks = client.wantsReceipt ? tally.answered - tally.answeredByPrimaries : 0
+        if client.wantsReceipt {
+            client.evidence.fallbacks = tally.answered - tally.answeredByPrimaries
+        }
     }
 }
 

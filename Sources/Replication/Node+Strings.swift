@@ -325,7 +325,7 @@ extension Node {
         deleteOne(key, seen, levels, spot, target, &effects)
     }
 
-    private mutating func deleteOne(
+    mutating func deleteOne(
         _ key: UnsafeRawBufferPointer, _ context: CausalContext?, _ levels: WriteLevels,
         _ spot: KeyLocation, _ target: ReplyTarget,
         _ effects: inout Effects

@@ -23,10 +23,10 @@ extension Node {
         let keys = CommandTable.description(of: name).keys
         let isOne =
             keys.last == keys.first
-            || keys.first == 1 && request.count == 2 && name != .mget
-        guard keys.first > 0, isOne, isTyped(catalog.index(of: request[keys.first])) else {
-            return false
-        }
+            || keys.first == 1 && request.count == 2 && name != .mget && name != .watch
+        guard keys.first > 0, keys.first < request.count, isOne,
+            isTyped(catalog.index(of: request[keys.first]))
+        else { return false }
         let options = try ConsistencyOptions(trailing: name, request)
         runTyped(name, keys.first, options, target, &effects)
         return true
@@ -46,8 +46,20 @@ extension Node {
                 .intersectionCount(limit: options.limit), keys: options.keys, target, &effects)
         case .smove: fail(target, "MODE SMOVE changes two keys in one step", &effects)
         default:
-            fail(target, text: "MODE \(name.text) needs a keyspace with conflict=crdt", &effects)
+            if name == .qbound { _ = try BoundedCounterOptions(request) }
+            failUntyped(name, target, &effects)
         }
+    }
+
+    /// Refuses a typed command on a key that is in no crdt keyspace, and says how to get one.
+    private mutating func failUntyped(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        fail(
+            target,
+            text: "MODE \(name.text.description.uppercased()) needs a keyspace with conflict=crdt: "
+                + "KEYSPACE CREATE counters conflict=crdt makes one, whose keys begin with "
+                + "counters:", &effects)
     }
 
     /// Reads several sets, each where it is, and puts them together.
@@ -61,7 +73,7 @@ extension Node {
     /// Reads one of several sets.
     mutating func readMembers(at index: Int, _ place: ReplyTarget, _ effects: inout Effects) {
         guard isTyped(catalog.index(of: request[index])) else {
-            return fail(place, "MODE sets need a keyspace with conflict=crdt", &effects)
+            return failUntyped(.smembers, place, &effects)
         }
         runTyped(.smembers, index, .none, place, &effects)
     }
@@ -105,7 +117,7 @@ extension Node {
             return ask(key, location, reads, .typed(command), target, &effects)
         }
         let command = TypedCommand(name: name, request: [], location: location, writes: writes)
-        if client.wantsReceipt, writes == nil { receiptProof = proofHere(location) }
+        if client.wantsReceipt, writes == nil { client.evidence.proof = proofHere(location) }
         execute(command, keyAt: index, target, &effects)
         if writes == nil { compareInBackground(key, location, reads, &effects) }
     }

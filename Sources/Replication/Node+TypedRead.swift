@@ -257,8 +257,8 @@ extension Node {
                 read.head.target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
         }
         if client.wantsReceipt {
-            receiptAnswers = read.answers.count
-            receiptProof = proof(of: read)
+            client.evidence.answers = read.answers.count
+            client.evidence.proof = proof(of: read)
         }
         // The answer may come while the parts of another request are still being walked over.
         var outer = Arguments()

@@ -26,6 +26,7 @@ extension Node {
         _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
     ) {
         guard id.kind != .hint else { return handedOff(id, status, by: node, &effects) }
+        guard id.kind != .surplus else { return surplusTaken(id, status, by: node, &effects) }
         guard let replica = replica(of: id, node) else {
             counters.lateAnswers += 1
             return
@@ -61,6 +62,9 @@ extension Node {
         _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
     ) {
         guard id.kind != .hint else { return handedOff(id, .superseded, by: node, &effects) }
+        guard id.kind != .surplus else {
+            return surplusTaken(id, .superseded, by: node, &effects)
+        }
         guard let write = writes[id], let replica = replica(of: id, node),
             write.tally.outstanding.contains(replica)
         else {

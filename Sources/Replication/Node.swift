@@ -101,6 +101,8 @@ public struct Node: ~Copyable {
     let keys: NodeKeys
     /// What this node keeps for others, by link.
     var hints: [HintQueue]
+    /// What it no longer replicates.
+    var surplus = SurplusHandOver()
     /// What is known of the other nodes' writes, by the same index.
     var freshness: [LinkFreshness]
     var writes: Slab<WriteOperation>
@@ -134,12 +136,6 @@ public struct Node: ~Copyable {
     var merged = ByteBuffer(capacity: 1_024)
     /// Where a state that leaves the node is encoded.
     var exported = ByteBuffer(capacity: 1_024)
-    /// How many replicas answered the read that is being told.
-    var receiptAnswers = 1
-    /// How many of these were fallbacks.
-    var receiptFallbacks = 0
-    /// Where the answer that is being told came from.
-    var receiptProof = AnswerProof()
     /// What the write under way made of too many concurrent values.
     var overflow = SiblingOverflow.none
     /// The session that came along with the command that is being executed for another node.
@@ -150,6 +146,8 @@ public struct Node: ~Copyable {
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
     var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.keyspacesMax)
+    /// What `INFO` counts from.
+    var statistics: InfoStatistics
     /// How stale sampled reads were, by keyspace as far as there were any.
     var staleness: [StalenessFigures] = []
 
@@ -167,6 +165,7 @@ public struct Node: ~Copyable {
         self.now = now
         random = PRNG(seed: seed)
         keys = NodeKeys(secret, cluster: configuration.clusterID)
+        statistics = InfoStatistics(startedAt: now.monotonic)
         let ring = Ring(members: configuration.members.map(\.member), epoch: 1)
         self.ring = ring
         ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
@@ -204,7 +203,7 @@ public struct Node: ~Copyable {
         keepTime()
         countMemory()
         switch input {
-        case .opened(let connection): opened(connection)
+        case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)
         case .closed(let connection): closed(connection)
         case .linked(let node, let identity): linked(node, identity, &effects)
@@ -303,4 +302,6 @@ struct ClientContext {
     var asksForNothing: Bool { !hasDefaults && timeoutMillisecondsMax == nil }
     /// What another node has left of the time for a command that it forwarded.
     var timeoutMillisecondsMax: UInt32?
+    /// What the answer that is being told rests on, where a receipt is wanted.
+    var evidence = ReadEvidence()
 }

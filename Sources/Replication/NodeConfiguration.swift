@@ -29,7 +29,7 @@ public struct NodeConfiguration: Sendable {
     /// Keyspaces to define unless the journal knows them already; `default` is always there.
     public var keyspaces: [(name: [UInt8], settings: KeyspaceSettings)] = []
     public var requestLimits = RequestLimits(
-        bulkBytesMax: 64 << 20, argumentsMax: 65_536, requestBytesMax: 128 << 20)
+        bulkBytesMax: 64 << 20, argumentsMax: 1 << 20, requestBytesMax: 128 << 20)
     /// Bytes that one key's record may have: what the journal takes and a frame carries.
     public var recordBytesMax = 9 << 20 - 64
     /// Bytes that tables and records may take before writes are refused.
@@ -127,6 +127,11 @@ public struct NodeConfiguration: Sendable {
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
         case expiryCarriesValue
+        /// A change of several keys checks nothing before, and tells the first failure as if it
+        /// were that of all.
+        case partialChange
+        /// Clients are told of nodes that are down.
+        case topologyStale
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

@@ -115,6 +115,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var overflowsDropped = 0
     /// Writes that made one of too many concurrent values.
     public var overflowsMerged = 0
+    /// Records that this node no longer replicates, dropped once all their replicas had them.
+    public var surplusDropped = 0
     /// States that dropped what they remembered of identities of which nothing is left.
     public var contextsCompacted = 0
 
@@ -196,5 +198,6 @@ public struct NodeCounters: Equatable, Sendable {
         ("overflows_dropped", \.overflowsDropped),
         ("overflows_merged", \.overflowsMerged),
         ("contexts_compacted", \.contextsCompacted),
+        ("surplus_dropped", \.surplusDropped),
     ]
 }

@@ -3,7 +3,7 @@ import Base
 /// Everything that can happen to a node. Byte buffers are borrowed for the duration of the step.
 public enum NodeInput {
     /// A client connected.
-    case opened(ConnectionID)
+    case opened(ConnectionID, from: ClientOrigin = ClientOrigin())
     /// Unread bytes of a client, from the first that no earlier step consumed; `Effects.consumed`
     /// says how far it came.
     case received(ConnectionID, UnsafeRawBufferPointer)

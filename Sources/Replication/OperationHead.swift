@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Coding
 import Quorum
 import RESP
 import Ring
@@ -162,9 +163,9 @@ struct ForwardOperation {
 /// A change of keyspaces, waiting for other nodes.
 struct AdministrationOperation {
     enum Stage {
-        /// Until every asked node has learned the definitions; a drop may turn out to have lost
-        /// against a change made elsewhere at the same time.
-        case spreading(dropped: [UInt8]?)
+        /// Until every asked node has learned the definitions; the change may turn out to have met
+        /// another one made elsewhere at the same time.
+        case spreading(SpreadChange?)
         /// Until every other node has said how many keys it holds; then the change is made.
         case surveying(KeyspaceChangeRequest)
         /// Until every other node has told the latest stamp that it knows of; then keyspaces are
@@ -183,6 +184,14 @@ struct AdministrationOperation {
 struct KeyspaceChangeRequest {
     let name: [UInt8]
     let settings: KeyspaceSettings
+    /// Whether the keyspace was there when the change was asked for.
+    let exists: Bool
+}
+
+/// A change of one keyspace that other nodes are learning.
+struct SpreadChange {
+    let name: [UInt8]
+    let isDrop: Bool
 }
 
 /// What a read found, as a client may see it.

@@ -54,6 +54,16 @@ struct Receipt {
     var pairs: Int { 7 + (proof == nil ? 0 : 2) + (overflow == .none ? 0 : 2) }
 }
 
+/// What the answer to a read rests on.
+struct ReadEvidence {
+    /// Replicas that answered.
+    var answers = 1
+    /// How many of these were fallbacks.
+    var fallbacks = 0
+    /// Where the answer came from.
+    var proof = AnswerProof()
+}
+
 extension Node {
     mutating func receipt(
         _ target: ReplyTarget, _ effects: inout Effects
@@ -92,13 +102,12 @@ extension Node {
     mutating func writeReadReceipt(
         _ context: CausalContext, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        let evidence = client.evidence
         tell(
             Receipt(
-                action: "read", answered: receiptAnswers, required: receiptAnswers, durable: nil,
-                dot: context.newest, fallbacks: receiptFallbacks, proof: receiptProof), target,
-            &effects)
-        (receiptAnswers, receiptFallbacks) = (1, 0)
-        receiptProof = AnswerProof()
+                action: "read", answered: evidence.answers, required: evidence.answers,
+                durable: nil, dot: context.newest, fallbacks: evidence.fallbacks,
+                proof: evidence.proof), target, &effects)
     }
 
     /// Remembers the receipt for `RECEIPT LAST` and, for a RESP3 client, writes it before the

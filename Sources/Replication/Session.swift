@@ -24,6 +24,9 @@ struct Session {
     /// What its session has seen.
     var history = SessionHistory(keysMax: 1)
     var name: [UInt8] = []
+    var origin = ClientOrigin()
+    /// What it has queued since MULTI, and what it watches.
+    var transaction = Transaction() { didSet { settlePlain() } }
     var wantsReceipts = false { didSet { settlePlain() } }
     /// Its plain requests need no more than the keyspace's defaults, and an answer.
     private(set) var isPlain = true
@@ -45,7 +48,7 @@ struct Session {
     var owesReplies: Bool { !outstanding.isEmpty }
 
     private mutating func settlePlain() {
-        isPlain = !hasDefaults && !wantsReceipts && guarantees.isEmpty
+        isPlain = !hasDefaults && !wantsReceipts && guarantees.isEmpty && !transaction.isOpen
     }
 
     mutating func endSession() {

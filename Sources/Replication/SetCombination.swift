@@ -18,7 +18,8 @@ struct SetCombination {
         switch combination {
         case .union: rule = .union
         case .difference: rule = .difference
-        case .array, .sum, .allOK, .intersection, .intersectionCount: rule = .intersection
+        case .array, .transaction, .sum, .allOK, .intersection, .intersectionCount:
+            rule = .intersection
         }
         waiting = sets.reversed()
         left = waiting.popLast() ?? []

@@ -29,6 +29,8 @@ enum OperationKind: UInt8 {
     case hint = 7
     /// A request with an id.
     case claim = 8
+    /// A record that this node no longer replicates; kept in `SurplusHandOver`, not in a slab.
+    case surplus = 9
 }
 
 /// What a slab keeps, and how much memory that takes.

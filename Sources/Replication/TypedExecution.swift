@@ -87,7 +87,7 @@ struct TypedExecution: ~Copyable {
         case .quorate where name == .qbound:
             guard let bounded else { preconditionFailure("a bounded counter knows its nodes") }
             try bound(request, bounded)
-        case .connection, .server, .cluster, .quorate:
+        case .connection, .server, .transactions, .cluster, .quorate:
             throw .text("MODE this command is not for a keyspace with conflict=crdt")
         }
     }

@@ -64,5 +64,6 @@ enum MetricsHelp {
         "overflows_dropped": "Writes that dropped the oldest of too many concurrent values.",
         "overflows_merged": "Writes that made one of too many concurrent values.",
         "contexts_compacted": "Keys that forgot names of ended lives of which nothing is left.",
+        "surplus_dropped": "Records that the node no longer replicates, dropped once handed over.",
     ]
 }

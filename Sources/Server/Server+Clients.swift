@@ -29,6 +29,8 @@ extension Server {
         counters.clientsAccepted += 1
         generation += 1
         let descriptor = socket.descriptor
+        let (remote, local) = (socket.farAddress, socket.nearAddress)
+        let origin = ClientOrigin(remote: remote ?? "", local: local ?? "")
         socket.detectDeadPath(within: configuration.limits.clientSilenceMilliseconds)
         let index = clients.insert(ClientConnection(socket: socket, generation: generation))
         do throws(SocketError) {
@@ -38,7 +40,7 @@ extension Server {
             log.warning("client not admitted: \(error)")
             return
         }
-        node.step(.opened(ConnectionID(UInt32(index))), now: now, into: &effects)
+        node.step(.opened(ConnectionID(UInt32(index)), from: origin), now: now, into: &effects)
     }
 
     /// A descriptor is needed for every connection; when none is left, waits instead of spinning.

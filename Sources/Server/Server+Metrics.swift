@@ -5,7 +5,7 @@ import Storage
 
 extension Server {
     /// Which release this is.
-    public static let release = "0.1.0"
+    public static let release = Node.release
 }
 
 // What `/metrics` says. Labels take values from the configuration and the keyspaces only, so the

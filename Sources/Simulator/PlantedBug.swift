@@ -76,4 +76,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case overflowKeepsNewest = "overflow-keeps-newest"
     /// A change of an expiry writes the value again, under a dot of its own.
     case expiryCarriesValue = "expiry-carries-value"
+    /// A change of several keys that fails for one is told as if it had failed for all.
+    case partialChange = "partial-mset"
+    /// Cluster clients are sent to nodes that are down.
+    case topologyStale = "topology-stale"
 }

@@ -266,6 +266,8 @@ extension World {
         case .behindKeepsAll: .behindKeepsAll
         case .compactedUnsettled: .compactedUnsettled
         case .requestIDForgotten: .requestIDForgotten
+        case .partialChange: .partialChange
+        case .topologyStale: .topologyStale
         case .overflowKeepsNewest: .overflowKeepsNewest
         case .incrementsComeBack: .incrementsComeBack
         case .expiryCarriesValue: .expiryCarriesValue

@@ -266,7 +266,12 @@ extension World {
         } else if case .simple("OK") = reply {
             for operation in operations { settle(operation, .acknowledged) }
         } else {
-            for operation in operations { settle(operation, .unknown) }
+            // A refusal by name says of a change that nothing of it has happened.
+            let outcome = reply.failure.map { World.outcome(of: $0) } ?? .unknown
+            for operation in operations {
+                let isWrite = history.operations[operation].kind == .write
+                settle(operation, isWrite ? outcome : .unknown)
+            }
         }
     }
 
@@ -280,7 +285,7 @@ extension World {
 
     /// What an error says about a write.
     static func outcome(of text: String) -> History.Outcome {
-        text.hasPrefix("UNKNOWN") ? .unknown : .failed
+        text.hasPrefix("UNKNOWN") || text.hasPrefix("CONFLICT") ? .unknown : .failed
     }
 
     func settle(_ operation: Int, _ outcome: History.Outcome) {

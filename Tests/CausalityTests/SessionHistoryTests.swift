@@ -249,7 +249,7 @@ struct SessionHistoryTests {
     @Test("a token gives away no hash of a key, and no identity")
     func opaque() throws {
         var original = SessionHistory(keysMax: 4)
-        original.wrote(0x1234_5678_9ABC_DEF0, dot(1, 77), replaces: true, keepsNewest: true)
+        original.wrote(0x1234_5678_9ABC_DEF0, dot(1, 77), expiry: dot(1, 77))
         var plain = ByteBuffer()
         original.encode(into: &plain)
         var sealed = ByteBuffer()

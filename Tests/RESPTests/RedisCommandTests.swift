@@ -102,6 +102,10 @@ struct RedisCommandTests {
                 try? buffer.writeCommandReply(arguments, .resp2)
             }
         }
+        guard !description.flags.contains(.refused) else {
+            #expect(text == "*1\r\n*-1\r\n")
+            return
+        }
         let length = redis.name.utf8.count
         #expect(text.hasPrefix("*1\r\n*10\r\n$\(length)\r\n\(redis.name)\r\n:\(redis.arity)\r\n"))
     }
@@ -116,6 +120,6 @@ struct RedisCommandTests {
                 try? buffer.writeCommandReply(arguments, .resp2)
             }
         }
-        #expect(text.hasSuffix("$5\r\ngroup\r\n$\(group.utf8.count)\r\n\(group)\r\n"))
+        #expect(text.contains("$5\r\ngroup\r\n$\(group.utf8.count)\r\n\(group)\r\n"))
     }
 }

@@ -330,11 +330,8 @@ final class Cluster {
     /// Opens a connection, sends a command line as an inline request, and returns the reply.
     func run(_ id: NodeID, _ line: String) -> String {
         let connection = ConnectionID(0)
-        if replies[id] == nil {
-            replies[id] = [:]
-            step(id, .opened(connection))
-        }
-        replies[id]?[connection] = []
+        if replies[id]?[connection] == nil { step(id, .opened(connection)) }
+        replies[id, default: [:]][connection] = []
         Array((line + "\r\n").utf8).withUnsafeBytes { step(id, .received(connection, $0)) }
         settle()
         return String(decoding: replies[id]?[connection] ?? [], as: UTF8.self)

@@ -57,7 +57,7 @@ struct ShareTests {
             ids.append(
                 slab.insert(
                     AdministrationOperation(
-                        head: head, stage: .spreading(dropped: nil), waiting: 0)))
+                        head: head, stage: .spreading(nil), waiting: 0)))
         }
         #expect(ids.count == 50)
         #expect(slab.room(for: 1) == 50)

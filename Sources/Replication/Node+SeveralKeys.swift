@@ -1,0 +1,94 @@
+import Base
+import RESP
+
+// What can be known is checked for all keys before anything is changed.
+extension Node {
+    /// Refuses a change of several keys that is known not to work for one of them.
+    mutating func mayChangeAll(
+        _ kind: GatherOperation.PartKind, _ arguments: Range<Int>, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        let parts = arguments.count / kind.words
+        guard hasRoom(for: min(parts, Node.partsAtOnce)) else {
+            overload(target, &effects)
+            return false
+        }
+        var checked = Table<Int, Bool>()
+        var byteCount = 0
+        for part in 0..<parts {
+            let index = arguments.lowerBound + part * kind.words
+            let key = request[index]
+            let spot = place(of: key)
+            var change = WriteIntent.Change.delete
+            if kind == .set {
+                let value = request[index + 1]
+                guard isWithinLimits(key, value, spot.keyspace, target, &effects) else {
+                    return false
+                }
+                change = .value(value)
+                byteCount += key.count + value.count
+            }
+            guard isChangeable(key, spot.keyspace, target, &effects) else { return false }
+            // What follows is the same for all keys of a range that live in one keyspace.
+            let mark = spot.keyspace << 8 | Int(spot.address.range.rawValue)
+            guard checked[mark] == nil else { continue }
+            checked[mark] = true
+            guard mayChange(key, change, at: spot, target, &effects) else { return false }
+        }
+        guard kind != .set || store.allocatedBytes + byteCount <= configuration.memoryBytesMax
+        else {
+            fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
+            return false
+        }
+        return true
+    }
+
+    private func hasRoom(for parts: Int) -> Bool {
+        writes.count + parts <= writes.capacity && reads.count + parts <= reads.capacity
+            && forwards.count + parts <= forwards.capacity
+    }
+
+    /// Whether the key itself stands in the way of a change.
+    private mutating func isChangeable(
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        if isFenced(key) {
+            counters.unavailable += 1
+            fail(target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
+            return false
+        }
+        let keyBytesMax = catalog.active[keyspace].keyBytesMax
+        guard key.count <= keyBytesMax || !isTyped(keyspace) else {
+            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+            return false
+        }
+        return true
+    }
+
+    private mutating func mayChange(
+        _ key: UnsafeRawBufferPointer, _ change: WriteIntent.Change, at spot: KeyLocation,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        guard let levels = writeLevels(.none, spot.keyspace, target, &effects) else { return false }
+        if isTyped(spot.keyspace) {
+            guard
+                let reads = typedReadLevels(.none, spot.keyspace, isWrite: true, target, &effects),
+                !coordinates(spot) || reads.readQuorum == 1
+                    || mayAsk(spot, reads, .get, target, &effects)
+            else { return false }
+        }
+        if coordinates(spot) || standsIn(at: spot) {
+            let intent = WriteIntent(key: key, change: change, levels: levels, success: .ok)
+            return mayWrite(intent, spot.keyspace, spot.address, target, &effects)
+        }
+        let reachable = reachableHolders(of: spot, levels.primaryWriteQuorum)
+        guard reachable < max(1, levels.writeQuorum) else { return true }
+        countUnavailable(.write, spot.keyspace)
+        fail(
+            target,
+            text: "UNAVAILABLE \(reachable) of \(catalog.active[spot.keyspace].n) replicas "
+                + "reachable, W=\(levels.writeQuorum); nothing was written", &effects)
+        return false
+    }
+}

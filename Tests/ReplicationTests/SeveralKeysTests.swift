@@ -1,0 +1,121 @@
+import Base
+import Causality
+import Ring
+import Testing
+
+@testable import Replication
+
+@Suite("commands on several keys check all that can be known before they change anything")
+struct SeveralKeysTests {
+    /// MSET of many keys on five nodes, of which two are gone; r = w = 2 of 3, so some keys can be
+    /// written and others cannot.
+    private func halfReachable(
+        _ command: String, _ change: @escaping (inout NodeConfiguration) -> Void = { _ in }
+    ) -> (reply: String, changed: Int) {
+        let cluster = Cluster(5, change)
+        let names = (0..<40).map { "key:\($0)" }
+        if command == "DEL" {
+            for name in names { _ = cluster.run(NodeID(1), "SET \(name) old") }
+        }
+        for down in [NodeID(4), NodeID(5)] {
+            for other in cluster.ids where other != down { cluster.unlink(down, other) }
+        }
+        let words = names.map { command == "MSET" ? "\($0) new" : $0 }
+        let reply = cluster.run(NodeID(1), command + " " + words.joined(separator: " "))
+        let values = names.map { cluster.run(NodeID(2), "GET \($0) R 1") }
+        return (reply, values.count { $0 == (command == "MSET" ? "$3\r\nnew\r\n" : "$-1\r\n") })
+    }
+
+    @Test("replicas are in reach for every key, or nothing is changed", arguments: ["MSET", "DEL"])
+    func reach(command: String) {
+        let (reply, changed) = halfReachable(command)
+        #expect(reply.hasPrefix("-UNAVAILABLE"))
+        #expect(reply.contains("nothing was written"))
+        #expect(changed == 0)
+    }
+
+    @Test("the planted bug partial-mset is found: told as nothing, and some keys are changed")
+    func planted() {
+        let (reply, changed) = halfReachable("MSET") { $0.plantedBug = .partialChange }
+        #expect(reply.contains("nothing was written"))
+        #expect(changed > 0)
+    }
+
+    @Test("sizes, floors, fenced keyspaces and full disks refuse the whole")
+    func local() {
+        let cluster = Cluster(3)
+        let a = NodeID(1)
+        #expect(cluster.run(a, "KEYSPACE CREATE small valuebytes=10") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE CREATE safe floor=quorum") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE CREATE typed conflict=crdt valuebytes=10") == "+OK\r\n")
+        for bad in ["small:k 12345678901", "typed:k 12345678901"] {
+            #expect(cluster.run(a, "MSET k0 a \(bad)").hasPrefix("-ERR value exceeds 10 bytes"))
+            #expect(cluster.run(a, "GET k0") == "$-1\r\n")
+        }
+        #expect(cluster.run(a, "CONSISTENCY W 1") == "+OK\r\n")
+        #expect(cluster.run(a, "MSET k0 a safe:k b").hasPrefix("-CONSISTENCY W=1 is below"))
+        #expect(cluster.run(a, "DEL k0 safe:k").hasPrefix("-CONSISTENCY"))
+        #expect(cluster.run(a, "CONSISTENCY RESET") == "+OK\r\n")
+        _ = cluster.with(a) { node in node.fence(Array("safe".utf8), for: NodeID(2)) }
+        let fenced = cluster.run(a, "MSET k0 a safe:k b")
+        #expect(fenced.hasPrefix("-UNAVAILABLE the keyspace is being changed"))
+        cluster.with(a) { node in node.liftFence(Array("safe".utf8), of: NodeID(2)) }
+        cluster.step(a, .diskFull)
+        #expect(cluster.run(a, "KEYSPACE CREATE mem durability=memory").hasPrefix("+OK"))
+        #expect(cluster.run(a, "MSET mem:k a k0 b").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(a, "GET mem:k") == "$-1\r\n")
+    }
+
+    @Test("a failure in the middle is told with how many keys it changed")
+    func middle() {
+        let cluster = Cluster(3)
+        cluster.lostKinds = [2]
+        #expect(cluster.run(NodeID(1), "MSET a 1 b 2").isEmpty)
+        cluster.pass(milliseconds: 6_000, by: 50)
+        let reply = cluster.reply(NodeID(1))
+        #expect(reply.hasPrefix("-UNKNOWN 0 of 2 keys were changed, 2 may have been"))
+    }
+
+    @Test("MSET, MGET, EXISTS and DEL take any number of keys, some at a time")
+    func many() {
+        for (nodes, count) in [(1, 6_000), (3, 2_000)] {
+            let cluster = Cluster(nodes)
+            cluster.endsTurns = true
+            let names = (0..<count).map { Array("k\($0)".utf8) }
+            func run(_ name: String, _ arguments: [[UInt8]]) -> String {
+                var bytes = Array("*\(arguments.count + 1)\r\n$\(name.count)\r\n\(name)\r\n".utf8)
+                for argument in arguments {
+                    bytes += Array("$\(argument.count)\r\n".utf8) + argument + [13, 10]
+                }
+                let socket = ConnectionID(9)
+                if cluster.replies[NodeID(1)]?[socket] == nil { cluster.open(NodeID(1), socket) }
+                cluster.replies[NodeID(1), default: [:]][socket] = []
+                #expect(cluster.send(NodeID(1), socket, bytes) == bytes.count)
+                cluster.settle()
+                for _ in 0..<1_000 where cluster.reply(NodeID(1), socket).isEmpty {
+                    cluster.pass(milliseconds: 1)
+                }
+                return cluster.reply(NodeID(1), socket)
+            }
+            #expect(run("MSET", names.flatMap { [$0, $0] }) == "+OK\r\n")
+            #expect(run("EXISTS", names) == ":\(count)\r\n")
+            let values = run("MGET", names)
+            #expect(values.hasPrefix("*\(count)\r\n$2\r\nk0\r\n"))
+            #expect(values.hasSuffix("$5\r\nk\(count - 1)\r\n"))
+            #expect(run("DEL", names) == ":\(count)\r\n")
+            #expect(run("EXISTS", names) == ":0\r\n")
+        }
+    }
+
+    @Test("a request may have more than 65,535 arguments")
+    func arguments() {
+        let cluster = Cluster(1)
+        let words = String(repeating: "$1\r\nk\r\n", count: 70_000)
+        _ = cluster.run(NodeID(1), "SET k v")
+        let socket = ConnectionID(9)
+        cluster.open(NodeID(1), socket)
+        cluster.send(NodeID(1), socket, Array("*70001\r\n$6\r\nEXISTS\r\n\(words)".utf8))
+        cluster.pass(milliseconds: 500)
+        #expect(cluster.reply(NodeID(1), socket) == ":70000\r\n")
+    }
+}

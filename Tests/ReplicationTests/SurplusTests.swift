@@ -1,0 +1,91 @@
+import Base
+import Ring
+import Testing
+
+@testable import Replication
+
+@Suite("what a node no longer replicates is handed over, then dropped")
+struct SurplusTests {
+    /// Three nodes with keys, started again as members of a cluster of four.
+    private func grown(keyspace: String = "") throws -> Cluster {
+        let three = Cluster(3)
+        let prefix = keyspace.isEmpty ? "" : "s:"
+        if !keyspace.isEmpty {
+            #expect(three.run(NodeID(1), "KEYSPACE CREATE s \(keyspace)") == "+OK\r\n")
+        }
+        for number in 0..<200 {
+            #expect(three.run(NodeID(1), "SET \(prefix)key:\(number) v") == "+OK\r\n")
+        }
+        let four = Cluster(4)
+        for id in three.ids {
+            try four.restart(id, epoch: 2, on: three.journals[id, default: []], after: 1)
+        }
+        four.pass(milliseconds: 20_000, by: 20)
+        return four
+    }
+
+    private func size(_ cluster: Cluster, _ id: NodeID) -> Int {
+        Int(cluster.run(id, "DBSIZE").dropFirst().dropLast()) ?? -1
+    }
+
+    private func replicated(_ cluster: Cluster, _ id: NodeID, _ prefix: String) -> Int {
+        cluster.with(id) { node in
+            (0..<200).count { number in
+                Array("\(prefix)key:\(number)".utf8).withUnsafeBytes {
+                    node.isReplica(of: node.place(of: $0))
+                }
+            }
+        }
+    }
+
+    @Test("a member more: DBSIZE is what each node replicates, and every key is there")
+    func grow() throws {
+        for (keyspace, prefix) in [("", ""), ("n=1", "s:"), ("conflict=crdt", "s:")] {
+            let cluster = try grown(keyspace: keyspace)
+            for id in cluster.ids {
+                #expect(size(cluster, id) == replicated(cluster, id, prefix), "\(keyspace) \(id)")
+            }
+            #expect(cluster.ids.reduce(0) { $0 + cluster.counters($1).surplusDropped } > 30)
+            for number in 0..<200 {
+                #expect(cluster.run(NodeID(4), "GET \(prefix)key:\(number)") == "$1\r\nv\r\n")
+            }
+        }
+    }
+
+    @Test("a dropped record stays dropped after a restart")
+    func restart() throws {
+        let cluster = try grown()
+        try cluster.restart(
+            NodeID(1), epoch: 3, on: cluster.journals[NodeID(1), default: []], after: 2)
+        #expect(size(cluster, NodeID(1)) == replicated(cluster, NodeID(1), ""))
+    }
+
+    @Test("nothing is dropped while a replica of it is away")
+    func away() throws {
+        let three = Cluster(3)
+        for number in 0..<200 { _ = three.run(NodeID(1), "SET key:\(number) v") }
+        let four = Cluster(4)
+        for id in three.ids {
+            try four.restart(id, epoch: 2, on: three.journals[id, default: []], after: 1)
+            four.unlink(id, NodeID(4))
+        }
+        four.pass(milliseconds: 10_000, by: 20)
+        for id in three.ids { #expect(four.counters(id).surplusDropped == 0) }
+    }
+
+    @Test("all is deleted and collected: no node counts a ghost, and nothing comes back")
+    func collected() throws {
+        let cluster = try grown()
+        for number in 0..<200 {
+            #expect(cluster.run(NodeID(2), "DEL key:\(number)") == ":1\r\n")
+        }
+        cluster.pass(milliseconds: 60_000, by: 50)
+        for id in cluster.ids {
+            #expect(size(cluster, id) == 0)
+            #expect(cluster.run(id, "SCAN 0 COUNT 1000").hasSuffix("*0\r\n"))
+        }
+        for number in 0..<200 {
+            #expect(cluster.run(NodeID(3), "GET key:\(number) R ALL") == "$-1\r\n")
+        }
+    }
+}

@@ -1,0 +1,170 @@
+import Base
+import Ring
+import Testing
+
+@testable import Replication
+
+/// What cluster-aware clients are told, and what they find there.
+@Suite("the topology that clients see")
+struct TopologyTests {
+    /// Ports of the nodes that `CLUSTER SLOTS` names, in the order of the slots.
+    private func owners(
+        _ cluster: Cluster, _ asked: NodeID
+    ) -> [(slots: ClosedRange<Int>, port: Int)] {
+        let lines = cluster.run(asked, "CLUSTER SLOTS").split(separator: "\r\n").map(String.init)
+        var owners: [(slots: ClosedRange<Int>, port: Int)] = []
+        for index in lines.indices where lines[index] == "$9" {
+            // *3 :first :last *4 $9 host :port
+            guard let first = Int(lines[index - 3].dropFirst()),
+                let last = Int(lines[index - 2].dropFirst()),
+                let port = Int(lines[index + 2].dropFirst())
+            else { continue }
+            owners.append((first...last, port))
+        }
+        return owners
+    }
+
+    private func covers(_ owners: [(slots: ClosedRange<Int>, port: Int)]) -> Bool {
+        var next = 0
+        for owner in owners {
+            guard owner.slots.lowerBound == next else { return false }
+            next = owner.slots.upperBound + 1
+        }
+        return next == Slot.count
+    }
+
+    private func isolated(_ change: @escaping (inout NodeConfiguration) -> Void) -> Bool {
+        let cluster = Cluster(3, change)
+        for other in [NodeID(1), NodeID(2)] { cluster.unlink(NodeID(3), other) }
+        let owners = owners(cluster, NodeID(1))
+        return covers(owners) && !owners.contains { $0.port == 7_003 }
+    }
+
+    @Test("every slot names one living node, and each node is a master and nothing else")
+    func slots() {
+        for count in [1, 2, 3, 5] {
+            let cluster = Cluster(count)
+            for asked in cluster.ids {
+                let found = owners(cluster, asked)
+                #expect(covers(found))
+                #expect(Set(found.map(\.port)) == Set(cluster.ids.map { 7_000 + Int($0.rawValue) }))
+            }
+            let nodes = cluster.run(NodeID(1), "CLUSTER NODES")
+            #expect(nodes.split(separator: "\n").count { $0.contains("master") } == count)
+            #expect(!nodes.contains("slave"))
+            let shards = cluster.run(NodeID(1), "CLUSTER SHARDS")
+            #expect(shards.hasPrefix("*\(count)\r\n"))
+            #expect(!shards.contains("replica\r\n"))
+        }
+    }
+
+    @Test("a node whose link is down is named by no slot, and again when it is back")
+    func lost() {
+        #expect(isolated { _ in })
+        let cluster = Cluster(3)
+        for other in [NodeID(1), NodeID(2)] { cluster.unlink(NodeID(3), other) }
+        let nodes = cluster.run(NodeID(1), "CLUSTER NODES").split(separator: "\n")
+        let down = nodes.filter { $0.contains("127.0.0.1:7003") }
+        #expect(down.count == 1 && down.allSatisfy { $0.contains("fail?") })
+        #expect(down.allSatisfy { $0.hasSuffix("disconnected") })
+        #expect(cluster.run(NodeID(1), "CLUSTER INFO").contains("cluster_state:ok"))
+        cluster.link(NodeID(3), NodeID(1))
+        cluster.link(NodeID(1), NodeID(3))
+        #expect(owners(cluster, NodeID(1)).contains { $0.port == 7_003 })
+    }
+
+    @Test("a node that falls silent leaves the topology once the members have declared it dead")
+    func silent() {
+        let cluster = Cluster(3)
+        cluster.isolate(NodeID(3))
+        cluster.pass(milliseconds: 15_000, by: 20)
+        #expect(!owners(cluster, NodeID(1)).contains { $0.port == 7_003 })
+        #expect(cluster.run(NodeID(1), "CLUSTER NODES").contains("master,fail "))
+    }
+
+    @Test("cluster_state is fail when some slot has too few replicas for the default keyspace")
+    func state() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(NodeID(1), "CLUSTER INFO").contains("cluster_state:ok\r\n"))
+        for other in [NodeID(2), NodeID(3)] { cluster.unlink(NodeID(1), other) }
+        let info = cluster.run(NodeID(1), "CLUSTER INFO")
+        #expect(info.contains("cluster_state:fail\r\n"))
+        #expect(info.contains("cluster_slots_fail:16384\r\n"))
+    }
+
+    @Test("the planted bug topology-stale is found: slots that name a node that is down")
+    func planted() {
+        #expect(!isolated { $0.plantedBug = .topologyStale })
+    }
+
+    @Test("SCAN over all living masters tells every key, whichever nodes are down")
+    func scan() {
+        let cluster = Cluster(5)
+        for number in 0..<300 {
+            #expect(cluster.run(NodeID(1), "SET key:\(number) v") == "+OK\r\n")
+        }
+        for down in [nil, NodeID(2), NodeID(5)] {
+            if let down {
+                for other in cluster.ids where other != down { cluster.unlink(down, other) }
+            }
+            var found: Set<String> = []
+            for id in cluster.ids where id != down { found.formUnion(scanAll(cluster, id)) }
+            #expect(found.count == 300)
+            if let down {
+                for other in cluster.ids where other != down {
+                    cluster.link(down, other)
+                    cluster.link(other, down)
+                }
+                cluster.settle()
+            }
+        }
+    }
+
+    @Test("cursors of SCAN and SSCAN stay below 2⁵³")
+    func cursors() {
+        let cluster = Cluster(1)
+        for number in 0..<300 { _ = cluster.run(NodeID(1), "SET key:\(number) v") }
+        #expect(scanAll(cluster, NodeID(1)).count == 300)
+        #expect(cluster.run(NodeID(1), "SCAN 9007199254740992") == "-ERR invalid cursor\r\n")
+        #expect(cluster.run(NodeID(1), "KEYSPACE CREATE c conflict=crdt") == "+OK\r\n")
+        for number in 0..<200 {
+            let member = "\(UnicodeScalar(UInt8(40 + number % 80)))\(number)member"
+            _ = cluster.run(NodeID(1), "SADD c:s \(member)")
+        }
+        var cursor = "0"
+        var members: Set<String> = []
+        repeat {
+            let lines = cluster.run(NodeID(1), "SSCAN c:s \(cursor)").split(separator: "\r\n")
+            cursor = String(lines[2])
+            #expect(Int64(cursor).map { $0 < 1 << 53 } == true)
+            for index in stride(from: 5, to: lines.count, by: 2) {
+                members.insert(String(lines[index]))
+            }
+        } while cursor != "0"
+        #expect(members.count == 200)
+    }
+
+    private func scanAll(_ cluster: Cluster, _ id: NodeID) -> Set<String> {
+        var cursor = "0"
+        var keys: Set<String> = []
+        repeat {
+            let lines = cluster.run(id, "SCAN \(cursor) COUNT 30").split(separator: "\r\n")
+            cursor = String(lines[2])
+            #expect(Int64(cursor).map { $0 < 1 << 53 } == true)
+            for index in stride(from: 5, to: lines.count, by: 2) {
+                keys.insert(String(lines[index]))
+            }
+        } while cursor != "0"
+        return keys
+    }
+
+    @Test("COUNTKEYSINSLOT and GETKEYSINSLOT tell what the node holds of a slot")
+    func keysInSlot() {
+        let cluster = Cluster(3)
+        for number in 0..<5 { _ = cluster.run(NodeID(1), "SET {one}\(number) v") }
+        let slot = cluster.run(NodeID(1), "CLUSTER KEYSLOT {one}").dropFirst().dropLast()
+        #expect(cluster.run(NodeID(2), "CLUSTER COUNTKEYSINSLOT \(slot)") == ":5\r\n")
+        #expect(cluster.run(NodeID(2), "CLUSTER GETKEYSINSLOT \(slot) 2").hasPrefix("*2\r\n"))
+        #expect(cluster.run(NodeID(2), "CLUSTER COUNTKEYSINSLOT 16384") == "-ERR Invalid slot\r\n")
+    }
+}

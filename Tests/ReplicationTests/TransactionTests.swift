@@ -1,0 +1,184 @@
+import Base
+import Ring
+import Testing
+
+@testable import Replication
+
+/// Redis, "Transactions": queueing, EXEC, DISCARD, errors inside a transaction, WATCH; and what a
+/// keyspace with several replicas makes of it.
+@Suite("MULTI, EXEC, DISCARD and WATCH")
+struct TransactionTests {
+    let a = NodeID(1)
+
+    private func run(_ cluster: Cluster, _ node: NodeID, _ lines: String...) -> [String] {
+        lines.map { String(cluster.run(node, $0).dropLast()) }
+    }
+
+    private func single(_ count: Int) -> Cluster {
+        let cluster = Cluster(count)
+        #expect(cluster.run(NodeID(1), "KEYSPACE CREATE s n=1") == "+OK\r\n")
+        return cluster
+    }
+
+    @Test("commands are queued, and EXEC runs them in order and answers what each answered")
+    func queue() {
+        let cluster = Cluster(1)
+        let replies = run(
+            cluster, a, "MULTI", "SET k 1", "APPEND k 2", "GET k", "MGET k absent", "DEL k x",
+            "EXEC")
+        #expect(
+            replies == [
+                "+OK", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED", "+QUEUED",
+                "*5\r\n+OK\r\n:2\r\n$2\r\n12\r\n*2\r\n$2\r\n12\r\n$-1\r\n:1",
+            ])
+        #expect(cluster.run(a, "EXEC") == "-ERR EXEC without MULTI\r\n")
+        #expect(cluster.run(a, "DISCARD") == "-ERR DISCARD without MULTI\r\n")
+    }
+
+    @Test("nothing runs before EXEC, and DISCARD drops what was queued")
+    func discard() {
+        let cluster = Cluster(1)
+        #expect(run(cluster, a, "MULTI", "SET k 1", "DISCARD") == ["+OK", "+QUEUED", "+OK"])
+        #expect(cluster.run(a, "GET k") == "$-1\r\n")
+        #expect(run(cluster, a, "MULTI", "EXEC") == ["+OK", "*0"])
+    }
+
+    @Test("a command that cannot be queued makes EXEC run nothing")
+    func abort() {
+        let abort = "-EXECABORT Transaction discarded because of previous errors."
+        for bad in ["NOSUCH", "GET", "SET k", "FLUSHALL", "KEYSPACE LIST", "SESSION ON"] {
+            let cluster = Cluster(1)
+            let replies = run(cluster, a, "MULTI", "SET k 1", bad, "SET k 2", "EXEC")
+            #expect(replies[2].hasPrefix("-ERR"))
+            #expect(replies[3] == "+QUEUED")
+            #expect(replies[4] == abort)
+            #expect(cluster.run(a, "GET k") == "$-1\r\n")
+            #expect(cluster.run(a, "SET k 3") == "+OK\r\n")
+        }
+    }
+
+    @Test("MULTI or WATCH inside MULTI is an error that leaves the transaction as it is")
+    func nested() {
+        let cluster = Cluster(1)
+        let replies = run(cluster, a, "MULTI", "SET k 1", "MULTI", "WATCH k", "EXEC", "GET k")
+        #expect(
+            replies == [
+                "+OK", "+QUEUED", "-ERR MULTI calls can not be nested",
+                "-ERR WATCH inside MULTI is not allowed", "*1\r\n+OK", "$1\r\n1",
+            ])
+    }
+
+    @Test("an error while the transaction runs does not undo the other commands")
+    func errorInside() {
+        let cluster = Cluster(1)
+        #expect(cluster.run(a, "KEYSPACE CREATE c conflict=crdt n=1") == "+OK\r\n")
+        let replies = run(
+            cluster, a, "MULTI", "SET c:k text", "INCR c:k", "SADD c:s a b", "EXEC", "GET c:k")
+        #expect(
+            replies[4]
+                == "*3\r\n+OK\r\n-ERR value is not an integer or out of range\r\n:2")
+        #expect(replies[5] == "$4\r\ntext")
+    }
+
+    @Test("keyspaces with several replicas refuse by name, and then nothing runs until EXEC")
+    func quorum() {
+        let cluster = single(3)
+        let replies = run(cluster, a, "MULTI", "SET half 1", "SET half 2", "EXEC", "GET half")
+        #expect(replies[1].hasPrefix("-MODE a transaction needs keyspaces in which one node"))
+        #expect(replies[2].hasPrefix("-MODE"))
+        #expect(replies[3].hasPrefix("-EXECABORT"))
+        #expect(replies[4] == "$-1")
+        #expect(run(cluster, a, "MULTI", "SET s:{1}a x", "SET half 1", "DISCARD")[3] == "+OK")
+        #expect(cluster.run(a, "GET s:{1}a") == "$-1\r\n")
+    }
+
+    @Test("in a cluster all keys are of one slot, and any node takes the transaction")
+    func slots() {
+        let cluster = single(3)
+        for (number, node) in cluster.ids.enumerated() {
+            let replies = run(
+                cluster, node, "MULTI", "SET s:{1}a \(number)", "GET s:{1}a", "APPEND s:{1}b x",
+                "EXEC")
+            #expect(replies[4] == "*3\r\n+OK\r\n$1\r\n\(number)\r\n:\(number + 1)")
+        }
+        let crossing = run(cluster, a, "MULTI", "SET s:{1}a 9", "SET s:{2}a 9", "EXEC")
+        #expect(crossing[2] == "-CROSSSLOT Keys in request don't hash to the same slot")
+        #expect(crossing[3].hasPrefix("-EXECABORT"))
+        #expect(cluster.run(a, "GET s:{1}a") == "$1\r\n2\r\n")
+    }
+
+    @Test("EXEC whose only node is down runs nothing")
+    func away() {
+        let cluster = single(3)
+        _ = cluster.run(a, "SET s:{1}a 1")
+        let owner = cluster.ids.first { id in
+            cluster.with(id) { node in
+                Array("s:{1}a".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
+            }
+        }
+        guard let owner, let other = cluster.ids.first(where: { $0 != owner }) else {
+            Issue.record("the key has a replica")
+            return
+        }
+        for id in cluster.ids where id != owner { cluster.unlink(owner, id) }
+        let replies = run(cluster, other, "MULTI", "SET s:{1}a 2", "EXEC")
+        #expect(replies[2].hasPrefix("-UNAVAILABLE"))
+        #expect(cluster.run(owner, "GET s:{1}a") == "$1\r\n1\r\n")
+    }
+
+    @Test("EXEC runs nothing when a watched key was changed, deleted, or came to be")
+    func watch() {
+        for change in ["SET k 2", "DEL k", "EXPIRE k 100", "FLUSHALL"] {
+            let cluster = Cluster(1)
+            _ = cluster.run(a, "SET k 1")
+            #expect(run(cluster, a, "WATCH k absent", "GET k") == ["+OK", "$1\r\n1"])
+            let other = ConnectionID(7)
+            cluster.open(a, other)
+            cluster.send(a, other, Array((change + "\r\n").utf8))
+            cluster.settle()
+            #expect(run(cluster, a, "MULTI", "SET k 3", "EXEC")[2] == "*-1")
+            #expect(cluster.run(a, "GET k") != "$1\r\n3\r\n")
+            #expect(run(cluster, a, "MULTI", "SET k 3", "EXEC")[2] == "*1\r\n+OK")
+        }
+    }
+
+    @Test("UNWATCH and DISCARD end a watch; one that is refused keeps EXEC from running")
+    func unwatch() {
+        let cluster = Cluster(1)
+        for end in ["UNWATCH", "DISCARD"] {
+            _ = run(cluster, a, "WATCH k")
+            if end == "DISCARD" { _ = cluster.run(a, "MULTI") }
+            #expect(cluster.run(a, end) == "+OK\r\n")
+            let replies = run(cluster, a, "SET k 1", "MULTI", "SET k 2", "EXEC")
+            #expect(replies[3] == "*1\r\n+OK")
+        }
+        let three = single(3)
+        #expect(three.run(a, "WATCH half").hasPrefix("-MODE"))
+        #expect(run(three, a, "MULTI", "SET s:a 1", "EXEC")[2].hasPrefix("-EXECABORT"))
+    }
+
+    @Test("the reply to EXEC waits until what its commands wrote is durable")
+    func durable() {
+        let cluster = single(1)
+        cluster.slowDisks = [a]
+        #expect(run(cluster, a, "MULTI", "SET s:a 1", "GET s:a", "EXEC")[3].isEmpty)
+        cluster.finishSyncs(a)
+        #expect(cluster.reply(a) == "*2\r\n+OK\r\n$1\r\n1\r\n")
+    }
+
+    @Test("a session and a bound on staleness refuse MULTI by name")
+    func session() {
+        let cluster = Cluster(1)
+        let replies = run(cluster, a, "SESSION ON", "MULTI", "SET k 1", "EXEC", "GET k")
+        #expect(replies[1].hasPrefix("-MODE MULTI"))
+        #expect(replies[2] == "+QUEUED")
+        #expect(replies[3].hasPrefix("-EXECABORT"))
+        #expect(replies[4] == "$-1")
+    }
+
+    @Test("RESET ends a transaction")
+    func reset() {
+        let cluster = Cluster(1)
+        #expect(run(cluster, a, "MULTI", "SET k 1", "RESET", "GET k")[3] == "$-1")
+    }
+}
