@@ -252,6 +252,12 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
         }
     }
 
+    /// Removes entries of a map that is not needed any more.
+    mutating func removeLastEntries(_ budget: inout Int) {
+        live.removeLastEntries(&budget)
+        ended.removeLastEntries(&budget)
+    }
+
     // MARK: Merging
 
     mutating func clear(_ seen: VersionVector) { live.clear(seen) }

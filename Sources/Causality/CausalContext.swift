@@ -96,11 +96,6 @@ extension Dot {
         identity = ReplicaIdentity(rawValue: try reader.integer())
         stamp = Stamp(rawValue: try reader.integer())
     }
-
-    fileprivate func encode(into buffer: inout ByteBuffer) {
-        buffer.append(integer: identity.rawValue)
-        buffer.append(integer: stamp.rawValue)
-    }
 }
 
 extension [UInt8] {

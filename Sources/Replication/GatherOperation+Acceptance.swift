@@ -116,6 +116,8 @@ extension GatherOperation.Combination {
         switch self {
         case .array:
             return reply.first == UInt8(ascii: "$") || reply.first == UInt8(ascii: "_")
+        // Its commands run on this node.
+        case .transaction: return true
         // Of one key: how many of it there are.
         case .sum: return reply.elementsEqual(":0\r\n".utf8) || reply.elementsEqual(":1\r\n".utf8)
         case .allOK: return reply.elementsEqual("+OK\r\n".utf8)

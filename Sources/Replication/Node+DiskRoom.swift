@@ -19,7 +19,8 @@ extension Node {
     public var checkpointBytesExpected: Int {
         // Of each record: its length, its kind, and what its encoding may add to its memory.
         let recordOverhead = 16
-        var bytes = 4_096 + hints.reduce(0) { $0 + $1.byteCount }
+        var bytes = 4_096 + requestIDs.ledger.byteCount
+        bytes += hints.reduce(0) { $0 + $1.byteCount }
         for index in contents.indices
         where catalog.active[index].settings.durability != .memory {
             bytes += contents[index].bytes + contents[index].records * recordOverhead

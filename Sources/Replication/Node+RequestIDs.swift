@@ -139,6 +139,8 @@ extension Node {
         _ id: [UInt8], _ command: [UInt8], key: UnsafeRawBufferPointer, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        // A kept reply is told to clients of either dialect, so it is in the older one.
+        client.dialect = .resp2
         let location = place(of: key)
         let name = id.withUnsafeBytes { RequestName(key: key, id: $0) }
         let timeout = catalog.active[location.keyspace].writes.timeoutMilliseconds
@@ -154,8 +156,6 @@ extension Node {
         guard requestIDs.claims.room(for: location.keyspace) > 0 else {
             return overload(.write, location.keyspace, target, &effects)
         }
-        // A kept reply is told to clients of either dialect, so it is in the older one.
-        client.dialect = .resp2
         let deadline = now.monotonic + .nanoseconds(milliseconds: UInt64(timeout))
         let head = OperationHead(
             target: outlasting(target, writing: location.address.hash), client: client,

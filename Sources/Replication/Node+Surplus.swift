@@ -140,7 +140,7 @@ extension Node {
         switch status {
         case .acknowledged, .durable, .superseded: break
         case .diskFull, .clockAhead, .overloaded, .tooManySiblings, .found, .absent, .noReplica,
-            .covered, .needsState, .wrongEpoch, .refilling:
+            .covered, .contextTold, .needsState, .wrongEpoch, .refilling:
             surplus.isIncomplete = true
             return
         }

@@ -303,11 +303,13 @@ extension Node {
             guard isChange else { continue }
             changes += 1
             if isFenced(key) { return "UNAVAILABLE the keyspace is being changed; try again" }
-            let isKept = catalog.active[location.keyspace].settings.durability != .memory
-            if isDiskFull && isKept { return "DISKFULL no space left on this node's disk" }
+            switch diskRefusal(location.keyspace, isDelete: false) {
+            case nil: break
+            case .diskFull: return "DISKFULL no space left on this node's disk"
+            default: return "OVERLOADED this node's disk is slower than what is written"
+            }
         }
-        let isLarge = store.allocatedBytes >= configuration.memoryBytesMax
-        return isLarge && description.flags.contains(.denyOOM)
+        return isMemoryFull && description.flags.contains(.denyOOM)
             ? "OOM command not allowed when used memory > 'maxmemory'." : nil
     }
 

@@ -146,7 +146,7 @@ extension RequestLedger.Outcome {
             throw .invalid("a reply that is kept is short")
         }
         let bytes = try reader.slice(length)
-        guard bytes.isOneReply else { throw .invalid("an outcome is one reply") }
+        guard bytes.isOneReply(in: .resp2) else { throw .invalid("an outcome is one reply") }
         reply = Array(bytes)
     }
 

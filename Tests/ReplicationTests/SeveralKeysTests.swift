@@ -60,7 +60,7 @@ struct SeveralKeysTests {
         let fenced = cluster.run(a, "MSET k0 a safe:k b")
         #expect(fenced.hasPrefix("-UNAVAILABLE the keyspace is being changed"))
         cluster.with(a) { node in node.liftFence(Array("safe".utf8), of: NodeID(2)) }
-        cluster.step(a, .diskFull)
+        cluster.step(a, .disk(.none))
         #expect(cluster.run(a, "KEYSPACE CREATE mem durability=memory").hasPrefix("+OK"))
         #expect(cluster.run(a, "MSET mem:k a k0 b").hasPrefix("-DISKFULL"))
         #expect(cluster.run(a, "GET mem:k") == "$-1\r\n")
