@@ -39,8 +39,7 @@ on_disk() { # node
     du -s --block-size=1 "$work/node-$1" | cut -f1
 }
 
-# COUNT commands over one connection, a few in flight, so that batches are small; `__N` in the
-# command is the number of the command. Prints the largest size of the directory meanwhile.
+# COUNT commands over one connection, one at a time, so that each write is a batch of its own. Prints the largest size of the directory meanwhile.
 drive() { # node count command…
     local node=$1 count=$2 peak=0 size generator
     shift 2
@@ -54,9 +53,11 @@ drive() { # node count command…
         ((size <= disk_max)) || fail "node $node takes $size bytes of disk: $*"
         sleep 0.5
     done
-    wait "$generator" || fail "$*: $(tail -n 2 "$work/drive.out")"
+    wait "$generator" || fail "$*: $(tr '\r' '\n' <"$work/drive.out" | tail -n 2)"
     unset 'started[-1]'
-    grep -qi 'error' "$work/drive.out" && fail "$*: $(grep -i error "$work/drive.out" | head -n 1)"
+    if grep -qi 'error' "$work/drive.out"; then
+        fail "$*: $(tr '\r' '\n' <"$work/drive.out" | grep -i error | head -n 1)"
+    fi
     size=$(on_disk "$node")
     say $((size > peak ? size : peak))
 }
@@ -110,7 +111,7 @@ end_case() {
 need redis-cli redis-benchmark awk
 need_release
 if ((writes > 0)); then
-    start_case 1 'durability: "fsync"'
+    start_case 1 'timeout: 60000, durability: "fsync"'
     grow "one key" 1 "$writes" 32 SET onlykey 1
     # All of it is read back, in bounded time, after the process was killed.
     redis-cli -p "$base" SET onlykey last >/dev/null
@@ -121,18 +122,18 @@ if ((writes > 0)); then
     end_case
 fi
 if ((deltas > 0)); then
-    start_case 1 'conflict: "crdt", durability: "fsync"'
+    start_case 1 'timeout: 60000, conflict: "crdt", durability: "fsync"'
     grow "typed deltas" 1 "$deltas" 32 HINCRBY hash field 1
     end_case
 fi
 if ((away > 0)); then
-    start_case 3 'r: 1, w: 1, sloppy: "on", durability: "interval(50)"'
+    start_case 3 'timeout: 60000, r: 1, w: 1, sloppy: "on", durability: "interval(50)"'
     kill_node 3
     grow "a replica away" 1 "$away" 64 SET onlykey 1
     end_case
 fi
 if ((ttl > 0)); then
-    start_case 1 'durability: "interval(50)"'
+    start_case 1 'timeout: 60000, durability: "interval(50)"'
     # A key of its own for each write: what two seconds leave, and the tables for it.
     grow "expiring keys" 1 "$ttl" 256 SET ttl:__rand_int__ value EX 2
     end_case

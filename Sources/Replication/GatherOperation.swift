@@ -181,7 +181,7 @@ struct GatherOperation {
 
     /// Begins to put sets together, when all are there.
     mutating func beginCombining() {
-        guard combination.isOfSets, failure == nil, !isTooLong else { return }
+        guard combination.isOfSets, combining == nil, failure == nil, !isTooLong else { return }
         combining = SetCombination(sets, combination)
         sets = []
     }

@@ -5,6 +5,8 @@ import Coding
 struct CheckpointWriter {
     /// What one job does for a checkpoint.
     enum Step {
+        /// Finds out whether there is room for all of it, before anything is given up for it.
+        case looking
         case creating
         case writing(closing: Bool)
         case naming
@@ -27,6 +29,7 @@ struct CheckpointWriter {
     /// Covers every record up to here.
     let position: JournalPosition
     var phase = Phase.feeding
+    var hasRoom = false
     var isCreated = false
     /// Where in the file the next piece goes.
     var offset = SegmentFormat.headerBytes

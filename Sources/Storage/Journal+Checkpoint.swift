@@ -34,8 +34,6 @@ extension Journal {
         growth.uncovered = bytesSinceCheckpoint
         growth.before = counters.diskBytes
         growth.lag = 0
-        // The last segment never goes; so all that fills a full disk has to be in earlier ones.
-        space.rollsOver = lacksRoom && (gatheredRecords > 0 || segments.last != durablePosition + 1)
         return true
     }
 
@@ -86,6 +84,12 @@ extension Journal {
         let name = SegmentFormat.unfinishedCheckpoint
         let needed = checkpointBytesExpected + limits.checkpointReserveBytes / 8
         let header = SegmentFormat(kind: .checkpoint, salt: salt, position: checkpoint.position)
+        if !checkpoint.hasRoom {
+            inFlight = .checkpoint(.looking)
+            let reserve = limits.checkpointReserveBytes
+            let more = (lacksRoom ? reserve / 4 : 0) - (space.holdsReserve ? reserve : 0)
+            return DiskJob(operations: [.needRoom(name, bytes: needed + more)])
+        }
         switch checkpoint.phase {
         case .feeding where checkpoint.isCreated && checkpointHasRoom: return nil
         case .feeding, .finishing:
@@ -118,6 +122,11 @@ extension Journal {
 
     mutating func checkpointAdvanced(_ step: CheckpointWriter.Step) {
         switch step {
+        case .looking:
+            checkpoint?.hasRoom = true
+            // The last segment never goes; so all that fills a full disk has to be in earlier ones.
+            space.rollsOver =
+                lacksRoom && (gatheredRecords > 0 || segments.last != durablePosition + 1)
         case .creating: checkpoint?.isCreated = true
         case .writing(let closing):
             counters.syncs += 1
@@ -134,7 +143,7 @@ extension Journal {
         growth.before -= growth.uncovered
         space.rollsOver = false
         switch step {
-        case .creating: checkpoint = nil
+        case .looking, .creating: checkpoint = nil
         case .writing, .naming, .discarding: checkpoint?.phase = .abandoned
         }
     }

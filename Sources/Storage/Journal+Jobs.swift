@@ -200,7 +200,7 @@ extension Journal {
     private mutating func reserveJob() -> DiskJob? {
         let name = SegmentFormat.reserve
         if space.holdsReserve {
-            guard checkpoint != nil, lacksRoom else { return nil }
+            guard checkpoint?.hasRoom == true, lacksRoom else { return nil }
             inFlight = .reserving(false)
             return DiskJob(operations: [.remove(name), .syncDirectory])
         }
