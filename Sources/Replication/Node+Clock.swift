@@ -147,7 +147,7 @@ extension Node {
             return 0..<bytes.count
         }
         var set = SiblingSet(valid: stored)
-        for entry in set.context.entries
+        for entry in set.seen.entries
         where entry.identity.node == identity.node && isAhead(entry.stamp) {
             set.restamp(retired: entry.identity, after: rightSince) {
                 nextDot(inHint: isHint)
