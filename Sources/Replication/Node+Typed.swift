@@ -157,6 +157,7 @@ extension Node {
             guard mayChange(command, request[index], writes, target, &effects) else { return }
         }
         var execution = execution(on: location, keyAt: index, target, &effects)
+        if command.name.walksWhole { stepWork += execution.held.bytes / Node.bytesWalkedAtOnce }
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
         let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
@@ -186,6 +187,9 @@ extension Node {
         }
         finish(command, execution, delta, target, &effects)
     }
+
+    /// Encoded bytes of a value that a command walks over in about a microsecond.
+    private static let bytesWalkedAtOnce = 1_024
 
     /// A command at work on what is stored.
     private mutating func execution(

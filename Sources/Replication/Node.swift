@@ -108,6 +108,8 @@ public struct Node: ~Copyable {
     var waitingForLinks: [(ConnectionID, UInt64)] = []
     /// What everything takes in memory.
     var memory: MemoryAccount
+    /// What the requests of this step took beyond what any takes.
+    var stepWork = 0
     /// When and how often they may, by keyspace as far as any read asked replicas.
     var hedging: [KeyspaceHedging] = []
     var gathers: Slab<GatherOperation>
@@ -191,6 +193,7 @@ public struct Node: ~Copyable {
         effects.beginStep()
         keepTime()
         countMemory()
+        stepWork = 0
         switch input {
         case .opened(let connection): opened(connection)
         case .received(let connection, let bytes): received(connection, bytes, &effects)

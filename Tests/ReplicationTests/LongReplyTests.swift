@@ -148,6 +148,21 @@ struct LongReplyTests {
         #expect(cluster.ask(a, one, ["HGET", "t:h", "f"]).hasSuffix(value + "\r\n"))
     }
 
+    @Test("requests that take much work for few bytes share a step with few others")
+    func costlyRequests() {
+        let cluster = node()
+        let all = Cluster.words(0..<20_000)
+        #expect(cluster.ask(a, one, ["SADD", "t:s"] + all) == ":20000\r\n")
+        for words in [["SRANDMEMBER", "t:s", "-100"], ["INFO", "memory"]] {
+            let request = Cluster.request(words)
+            let requests = Array((0..<200).flatMap { _ in request })
+            let consumed = cluster.send(a, two, requests)
+            #expect(consumed > 0 && consumed < 60 * request.count)
+        }
+        let pings = Array((0..<2_000).flatMap { _ in Cluster.request(["PING"]) })
+        #expect(cluster.send(a, one, pings) == pings.count)
+    }
+
     @Test("a removed value of 30,000 elements is freed over several steps")
     func freed() {
         let cluster = node()
