@@ -100,6 +100,7 @@ extension Node {
         guard gathers.contains(id) else { return }
         gathers[id]?.isQueued = false
         if gathers[id]?.combining != nil { return combine(id, &effects) }
+        guard gathers[id]?.rest != nil else { return progress(id, &effects) }
         guard let kind = gathers[id]?.kind, let head = gathers[id]?.head,
             let words = gathers[id]?.rest?.request(
                 kind.command, partsMax: Node.partsAtOnce, bytesMax: Node.bytesAtOnce)
@@ -150,8 +151,9 @@ extension Node {
         progress(id, &effects)
     }
 
+    /// Looks what comes next, unless the request goes on in a later step anyway.
     private mutating func progress(_ id: OperationID, _ effects: inout Effects) {
-        guard gathers.contains(id) else { return }
+        guard gathers.contains(id), gathers[id]?.isQueued == false else { return }
         if gathers[id]?.isDecided == true { forgetRest(id) }
         if gathers[id]?.missing == 0 {
             gathers[id]?.beginCombining()
