@@ -178,6 +178,12 @@ extension Node {
         deliver(whole.reply(), to: whole.head.target, &effects)
     }
 
+    /// Whether a reply is one of several sets that are put together.
+    func isForSets(_ target: ReplyTarget) -> Bool {
+        guard case .gather(let id, _) = target else { return false }
+        return gathers[id]?.combination.isOfSets == true
+    }
+
     /// Bytes that clients' requests and replies take are more than their share.
     var isCrowded: Bool { memory.isCrowded }
 

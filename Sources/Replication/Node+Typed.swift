@@ -224,12 +224,6 @@ extension Node {
         deliver(reply, to: target, &effects)
     }
 
-    /// Whether a reply is one of several sets that are put together.
-    private func isForSets(_ target: ReplyTarget) -> Bool {
-        guard case .gather(let id, _) = target else { return false }
-        return gathers[id]?.combination.isOfSets == true
-    }
-
     private mutating func refuse(
         _ refusal: TypedRefusal, _ command: TypedCommand, _ target: ReplyTarget,
         _ effects: inout Effects
