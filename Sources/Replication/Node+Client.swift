@@ -27,6 +27,9 @@ extension Node {
     /// Bytes of effects after which a connection's further requests wait for the next step: small
     /// requests can ask for large answers.
     private static let stepBytesMax = 1 << 20
+    /// Work after which they wait likewise, in units of about a microsecond, as far as a request
+    /// takes many of them whatever its size: small requests can ask for much of it.
+    private static let stepWorkMax = 4_000
 
     mutating func received(
         _ connection: ConnectionID, _ bytes: UnsafeRawBufferPointer, _ effects: inout Effects
@@ -51,7 +54,8 @@ extension Node {
                 effects.consumed = bytes.count
                 return
             }
-            guard effects.bytes.count - start < Node.stepBytesMax else {
+            guard effects.bytes.count - start < Node.stepBytesMax, stepWork < Node.stepWorkMax
+            else {
                 effects.stalled = true
                 return
             }

@@ -127,6 +127,7 @@ extension Node {
         guard gathers.contains(id) else { return }
         gathers[id]?.isQueued = false
         if gathers[id]?.combining != nil { return combine(id, &effects) }
+        guard gathers[id]?.rest != nil else { return progress(id, &effects) }
         guard let kind = gathers[id]?.kind, let head = gathers[id]?.head,
             let words = gathers[id]?.rest?.request(
                 kind.command, partsMax: Node.partsAtOnce, bytesMax: Node.bytesAtOnce)
@@ -177,8 +178,9 @@ extension Node {
         progress(id, &effects)
     }
 
+    /// Looks what comes next, unless the request goes on in a later step anyway.
     private mutating func progress(_ id: OperationID, _ effects: inout Effects) {
-        guard gathers.contains(id) else { return }
+        guard gathers.contains(id), gathers[id]?.isQueued == false else { return }
         if gathers[id]?.isDecided == true { forgetRest(id) }
         if gathers[id]?.missing == 0 {
             gathers[id]?.beginCombining()
@@ -201,6 +203,12 @@ extension Node {
         if gathers[id]?.combining?.advance(Node.membersAtOnce) == false { return queue(id) }
         guard let whole = gathers.remove(id) else { return }
         deliver(whole.reply(), to: whole.head.target, &effects)
+    }
+
+    /// Whether a reply is one of several sets that are put together.
+    func isForSets(_ target: ReplyTarget) -> Bool {
+        guard case .gather(let id, _) = target else { return false }
+        return gathers[id]?.combination.isOfSets == true
     }
 
     /// Bytes that clients' requests and replies take are more than their share.

@@ -27,6 +27,9 @@ extension Node {
     private mutating func tell(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
+        if !(name == .ping || name == .echo || name == .select) {
+            stepWork += Node.introspectionWork
+        }
         switch name {
         case .ping:
             guard request.count < 3 else { throw .wrongArgumentCount(.ping) }
@@ -310,6 +313,8 @@ extension Node {
         effects.bytes.append(found.bytes)
     }
 
+    /// What a command about the node takes, in the units of `stepWorkMax`.
+    private static let introspectionWork = 200
     /// Homes, and bytes of keys, that one call looks at.
     private static let homesAtOnce = 20_000
     private static let keyBytesAtOnce = 1 << 20

@@ -54,7 +54,8 @@ extension Node {
         var operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(
-                    target, writing: writing, byteCount: store.find(address, key)?.length ?? 0),
+                    target, writing: writing,
+                    byteCount: replyBytes(of: store.find(address, key), purpose)),
                 client: client,
                 deadline: now.monotonic
                     + .nanoseconds(milliseconds: UInt64(levels.timeoutMilliseconds)),
@@ -72,6 +73,14 @@ extension Node {
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
         beginHedging(id)
+    }
+
+    /// What the reply may have, as far as what is stored here tells.
+    private func replyBytes(of stored: Record?, _ purpose: ReadPurpose) -> Int {
+        guard let stored else { return 0 }
+        guard case .typed(let command) = purpose else { return stored.length }
+        guard stored.isExpanded, command.name.walksWhole else { return 0 }
+        return store.expanded.bytes(of: stored.expandedPlace)
     }
 
     mutating func mayAsk(

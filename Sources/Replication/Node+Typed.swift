@@ -170,6 +170,7 @@ extension Node {
             guard mayChange(command, request[index], writes, target, &effects) else { return }
         }
         var execution = execution(on: location, keyAt: index, target, &effects)
+        if command.name.walksWhole { stepWork += execution.held.bytes / Node.bytesWalkedAtOnce }
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
         let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
@@ -200,6 +201,9 @@ extension Node {
         tidy(&execution.held, &delta, command)
         finish(command, execution, delta, target, &effects)
     }
+
+    /// Encoded bytes of a value that a command walks over in about a microsecond.
+    private static let bytesWalkedAtOnce = 1_024
 
     /// A command at work on what is stored.
     private mutating func execution(
@@ -242,12 +246,6 @@ extension Node {
         guard !execution.rest.isEmpty else { return deliver(target, from: start, &effects) }
         let reply = Reply(takeBack(start, &effects), execution.rest, client.dialect)
         deliver(reply, to: target, &effects)
-    }
-
-    /// Whether a reply is one of several sets that are put together.
-    private func isForSets(_ target: ReplyTarget) -> Bool {
-        guard case .gather(let id, _) = target else { return false }
-        return gathers[id]?.combination.isOfSets == true
     }
 
     private mutating func refuse(

@@ -119,6 +119,8 @@ public struct Node: ~Copyable {
     var waitingForLinks: [(ConnectionID, UInt64)] = []
     /// What everything takes in memory.
     var memory: MemoryAccount
+    /// What the requests of this step took beyond what any takes.
+    var stepWork = 0
     /// When and how often they may, by keyspace as far as any read asked replicas.
     var hedging: [KeyspaceHedging] = []
     var gathers: Slab<GatherOperation>
@@ -202,6 +204,7 @@ public struct Node: ~Copyable {
         effects.beginStep()
         keepTime()
         countMemory()
+        stepWork = 0
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)

@@ -86,6 +86,17 @@ extension CommandName {
         }
     }
 
+    /// Whether a command may look at every element of its value.
+    var walksWhole: Bool {
+        switch self {
+        case .smembers, .srandmember, .spop, .sscan, .hgetall, .hkeys, .hvals, .hrandfield, .hscan,
+            .zrange, .zrevrange, .zrangebyscore, .zrevrangebyscore, .zscan, .zpopmin, .zpopmax,
+            .lrange, .linsert, .lrem, .lpos, .ltrim, .lpop, .rpop:
+            true
+        default: takesWhole
+        }
+    }
+
     /// Whether a command makes no value larger.
     var isRemoval: Bool {
         switch self {

@@ -171,7 +171,7 @@ struct SeenAheadTests {
             )
         }
         history.wrote(
-            hash, cluster.dot(b, aheadBy: milliseconds), replaces: true, keepsNewest: false)
+            hash, cluster.dot(b, aheadBy: milliseconds), replaces: true)
         var token = ByteBuffer()
         history.encodeToken(sealedBy: seal, into: &token)
         let use = cluster.run(a, "SESSION USE \(String(decoding: token.bytes, as: UTF8.self))")

@@ -148,6 +148,39 @@ struct LongReplyTests {
         #expect(cluster.ask(a, one, ["HGET", "t:h", "f"]).hasSuffix(value + "\r\n"))
     }
 
+    @Test("sets that are read and put together over several steps are the right ones")
+    func largeSets() {
+        let cluster = node()
+        let long = String(repeating: "m", count: 200)
+        let all = Cluster.words(0..<9_000).map { $0 + long }
+        #expect(cluster.ask(a, one, ["SADD", "t:a"] + all[..<6_000]) == ":6000\r\n")
+        #expect(cluster.ask(a, one, ["SADD", "t:b"] + all[3_000...]) == ":6000\r\n")
+        for (command, range) in [
+            ("SUNION", 0..<9_000), ("SINTER", 3_000..<6_000), ("SDIFF", 0..<3_000),
+        ] {
+            let reply = cluster.ask(a, one, [command, "t:a", "t:b"])
+            let expected = "*\(range.count)\r\n" + all[range].map { "$207\r\n\($0)\r\n" }.joined()
+            #expect(reply == expected, "\(command)")
+        }
+        #expect(cluster.ask(a, one, ["SINTERCARD", "2", "t:a", "t:b"]) == ":3000\r\n")
+        cluster.with(a) { $0.checkInvariants() }
+    }
+
+    @Test("requests that take much work for few bytes share a step with few others")
+    func costlyRequests() {
+        let cluster = node()
+        let all = Cluster.words(0..<20_000)
+        #expect(cluster.ask(a, one, ["SADD", "t:s"] + all) == ":20000\r\n")
+        for words in [["SRANDMEMBER", "t:s", "-100"], ["INFO", "memory"]] {
+            let request = Cluster.request(words)
+            let requests = Array((0..<200).flatMap { _ in request })
+            let consumed = cluster.send(a, two, requests)
+            #expect(consumed > 0 && consumed < 60 * request.count)
+        }
+        let pings = Array((0..<2_000).flatMap { _ in Cluster.request(["PING"]) })
+        #expect(cluster.send(a, one, pings) == pings.count)
+    }
+
     @Test("a removed value of 30,000 elements is freed over several steps")
     func freed() {
         let cluster = node()
