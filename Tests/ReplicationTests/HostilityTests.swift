@@ -159,7 +159,9 @@ extension Hostility {
 
 @Suite("What a session or a context has seen, a write comes after")
 struct SeenAheadTests {
-    @Test("a session that has seen a write a little ahead of this node's clock", arguments: [400, 499, 501])
+    @Test(
+        "a session that has seen a write a little ahead of this node's clock",
+        arguments: [400, 499, 501])
     func ahead(milliseconds: UInt64) {
         let cluster = Cluster(1)
         #expect(cluster.run(a, "KEYSPACE CREATE s conflict=siblings n=1 r=1 w=1") == "+OK\r\n")
