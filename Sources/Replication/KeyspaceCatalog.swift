@@ -16,6 +16,8 @@ struct KeyspaceCatalog {
     struct Active {
         var fingerprint: UInt64
         var isDropped: Bool
+        /// How records that count are accounted for.
+        var tally: RecordTally
         /// The levels as numbers, resolved once.
         var n: Int
         var reads: ReadLevels
@@ -36,6 +38,11 @@ struct KeyspaceCatalog {
 
     private(set) var definitions: [KeyspaceDefinition] = []
     private(set) var active: [Active] = []
+    /// Of each definition.
+    private var digests: [UInt64] = []
+    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
+    /// order does not matter.
+    private(set) var digest: UInt64 = 0
     /// Whether any keyspace merges typed values.
     private(set) var hasTyped = false
     private let hashKey: UInt64
@@ -90,7 +97,9 @@ struct KeyspaceCatalog {
                 throw .invalid("more keyspaces than the limit")
             }
             definitions.append(definition)
+            digests.append(0)
             active.append(resolve(definitions.count - 1))
+            noteDigest(definitions.count - 1)
             return true
         }
         guard try definitions[index].join(definition.changes) else { return false }
@@ -137,26 +146,38 @@ struct KeyspaceCatalog {
         update(index)
     }
 
+    private mutating func noteDigest(_ index: Int) {
+        var buffer = ByteBuffer(capacity: 128)
+        KeyspaceCatalog.encode(definitions[index], into: &buffer)
+        let one = keyHash(buffer.bytes, key: 0)
+        digest = digest &- digests[index] &+ one
+        digests[index] = one
+    }
+
     private mutating func update(_ index: Int) {
+        noteDigest(index)
         active[index] = resolve(index)
         guard index == 0 else { return }
-        for dropped in active.indices where active[dropped].isDropped {
-            active[dropped] = resolve(dropped)
-        }
+        for other in active.indices.dropFirst() { active[other] = resolve(other) }
     }
 
     private mutating func resolve(_ index: Int) -> Active {
         let definition = definitions[index]
         let settings = definition.settings ?? definitions[0].settings ?? KeyspaceSettings()
         hasTyped = hasTyped || settings.conflict == .crdt
-        let truncatedAt = definition.settings == nil
-            ? max(definition.truncatedAt, definitions[0].truncatedAt) : definition.truncatedAt
+        // What empties `default` empties every keyspace, also one that was made meanwhile.
+        let truncatedAt = max(definition.truncatedAt, definitions[0].truncatedAt)
         let pr = settings.count(settings.primaryReadQuorum)
         let pw = settings.count(settings.primaryWriteQuorum)
         let dw = settings.count(settings.durableWriteQuorum)
         return Active(
             fingerprint: definition.name.withUnsafeBytes { keyHash($0, key: hashKey) },
-            isDropped: definition.settings == nil, n: settings.replicationFactor,
+            isDropped: definition.settings == nil,
+            tally: RecordTally(
+                counting: index,
+                n: settings.replicationFactor > 1 ? settings.replicationFactor : 0,
+                isTyped: settings.conflict == .crdt),
+            n: settings.replicationFactor,
             reads: ReadLevels(
                 readQuorum: max(settings.count(settings.readQuorum), pr), primaryReadQuorum: pr,
                 timeoutMilliseconds: settings.timeoutMilliseconds),
@@ -187,18 +208,6 @@ struct KeyspaceCatalog {
         }
     }
 
-    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
-    /// order does not matter.
-    var digest: UInt64 {
-        var sum: UInt64 = 0
-        for definition in definitions {
-            var buffer = ByteBuffer(capacity: 128)
-            KeyspaceCatalog.encode(definition, into: &buffer)
-            sum &+= keyHash(buffer.bytes, key: 0)
-        }
-        return sum
-    }
-
     /// All definitions: count (2), then each as name length (1), name, length (4), sibling set.
     func encode(into buffer: inout ByteBuffer) {
         buffer.append(integer: UInt16(definitions.count))
@@ -209,6 +218,17 @@ struct KeyspaceCatalog {
         buffer.append(UInt8(definition.name.count))
         buffer.append(definition.name)
         buffer.appendSized { definition.changes.encode(into: &$0) }
+    }
+
+    /// The same of the definitions of some names.
+    func encode(_ names: [[UInt8]], into buffer: inout ByteBuffer) {
+        buffer.append(integer: UInt16(names.count))
+        for name in names {
+            guard let index = position(named: name) else {
+                preconditionFailure("what has changed is defined")
+            }
+            KeyspaceCatalog.encode(definitions[index], into: &buffer)
+        }
     }
 
     /// How many bytes `encode` appends.

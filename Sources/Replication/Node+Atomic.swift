@@ -180,8 +180,7 @@ extension Node {
             guard isReplica(of: place),
                 change.levels.writeQuorum <= catalog.active[keyspace].n
             else { return fail(target, "UNAVAILABLE the keyspace changed meanwhile", &effects) }
-            effects.beginStep()
-            write(intent, at: place, target, &effects)
+            effects.inScope { write(intent, at: place, target, &$0) }
         }
     }
 }

@@ -79,9 +79,10 @@ extension Node {
                 return false
             }
             effects.consumed += request.consumed
-            effects.beginStep()
+            let scope = effects.beginScope()
             setClient(index)
             executeHere(connection, &effects)
+            effects.endScope(scope)
             return true
         }
     }

@@ -1,6 +1,7 @@
 import Base
 import Causality
 import Coding
+import Quorum
 import RESP
 import Ring
 
@@ -205,11 +206,14 @@ extension Node {
 }
 
 extension Level {
-    @inline(__always) func count(of n: Int) -> Int {
+    @inline(__always) func count(of n: Int) -> Int { quorumLevel.count(of: n) }
+
+    /// What a request's option means in a keyspace.
+    @inline(__always) private var quorumLevel: QuorumLevel {
         switch self {
-        case .count(let count): Int(count)
-        case .quorum: n / 2 + 1
-        case .all: n
+        case .count(let count): .count(Int(count))
+        case .quorum: .quorum
+        case .all: .all
         }
     }
 }

@@ -44,7 +44,7 @@ extension Node {
         case .command: try effects.bytes.writeCommandReply(request, client.dialect)
         case .config: try config(&effects)
         case .time: writeTime(&effects)
-        case .dbsize: effects.bytes.writeInteger(keyCounts.reduce(0, +))
+        case .dbsize: effects.bytes.writeInteger(holdings.keys)
         case .debug: try debug(&effects)
         case .wait:
             effects.bytes.writeError(

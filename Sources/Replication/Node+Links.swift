@@ -57,7 +57,7 @@ extension Node {
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
         links[index].heardAt = now.monotonic
-        hastenExchange(index)
+        noteMissing(index)
         beginPromises(index, &effects)
         if known != identity, known.rawValue != 0 {
             send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
@@ -66,7 +66,7 @@ extension Node {
         sendHeartbeat(to: index, &effects)
         sendReport(to: index, &effects)
         joinMembers(through: node, &effects)
-        if isRefilling { inquire(index, &effects) }
+        if isRefilling, background.hasTrees { inquire(index, &effects) }
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
@@ -230,14 +230,16 @@ extension Node {
     static let heartbeatMilliseconds: UInt64 = 200
 
     mutating func passTime(_ effects: inout Effects) {
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         if now.monotonic >= nextHeartbeat { beat(&effects) }
+        tendBackground(&effects)
         tendMembership(&effects)
         pruneHedges()
         expireDue(&effects)
     }
 
     private mutating func beat(_ effects: inout Effects) {
-        effects.beginStep()
         nextHeartbeat = now.monotonic + .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
         for index in links.indices {
             if let fault = links[index].fault, now.monotonic >= fault.until {
@@ -253,6 +255,7 @@ extension Node {
         recountMemory()
         wakeWaiting(&effects)
         requestIDs.ledger.forgetOld(now: now.wallMilliseconds, atMost: 2_000)
+        background.handOver.tend(now.monotonic)
         if isRefilling { tendRefill(&effects) }
     }
 
@@ -281,8 +284,8 @@ extension Node {
         guard let index = linkIndex(of: node) else { return }
         let silence = now.monotonic - links[index].heardAt
         links[index].heardAt = now.monotonic
-        if silence > .nanoseconds(milliseconds: 4 * Node.heartbeatMilliseconds) {
-            hastenExchange(index)
+        if silence > .nanoseconds(milliseconds: 2 * Node.heartbeatMilliseconds) {
+            noteMissing(index)
         }
     }
 
@@ -343,7 +346,7 @@ extension Node {
                 expireAdministration(id, &effects)
             }
         case .claim: expireClaim(id, &effects)
-        case .gather, .refill, .hint, nil: return
+        case .gather, .refill, .hint, .definitions, .handOver, nil: return
         }
     }
 
@@ -360,13 +363,9 @@ extension Node {
     mutating func runWork(_ effects: inout Effects) {
         for _ in 0..<min(work.count, Node.workAtOnce) {
             guard let id = work.popFirst() else { break }
-            effects.beginStep()
-            goOn(id, &effects)
+            effects.inScope { goOn(id, &$0) }
         }
         if store.expanded.hasRemains { store.expanded.freeRemains(Node.entriesFreedAtOnce) }
-        if hasOwedAnswers {
-            effects.beginStep()
-            giveOwedAnswers(&effects)
-        }
+        if hasOwedAnswers { effects.inScope { giveOwedAnswers(&$0) } }
     }
 }

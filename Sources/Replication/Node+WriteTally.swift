@@ -9,7 +9,7 @@ extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
         if id.kind == .refill { return reachedMarker(&effects) }
-        guard id.kind == .write else { return reachedDefinitions(id, &effects) }
+        if id.kind == .definitions { return reachedChange(UInt64(id.generation), &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }
 
@@ -26,6 +26,7 @@ extension Node {
         _ id: OperationID, _ status: ReplicaStatus, from node: NodeID, _ effects: inout Effects
     ) {
         guard id.kind != .hint else { return handedOff(id, status, by: node, &effects) }
+        guard id.kind != .handOver else { return handedOver(id, status, by: node, &effects) }
         guard let replica = replica(of: id, node) else {
             counters.lateAnswers += 1
             return
@@ -59,6 +60,7 @@ extension Node {
         _ id: OperationID, by stamp: Stamp, from node: NodeID, _ effects: inout Effects
     ) {
         guard id.kind != .hint else { return handedOff(id, .superseded, by: node, &effects) }
+        guard id.kind != .handOver else { return handedOver(id, .superseded, by: node, &effects) }
         guard let write = writes[id], let replica = replica(of: id, node),
             write.tally.outstanding.contains(replica)
         else {
@@ -99,7 +101,8 @@ extension Node {
         let id = writes.insert(again)
         watch(id, at: again.head.deadline)
         let needsSync = write.tally.durableWriteQuorum > 0
-        effects.beginStep()
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             let record = Record(at: base)

@@ -97,6 +97,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var expiredCollected = 0
     /// Records forgotten that had been emptied away with their keyspace.
     public var emptiedCollected = 0
+    /// Records that went to the nodes that replicate them now.
+    public var handedOver = 0
     /// Records from other nodes that were ignored because what they say is known already.
     public var ignoredSettled = 0
     /// Messages refused because their sender may hold what was deleted.
@@ -181,7 +183,7 @@ public struct NodeCounters: Equatable, Sendable {
         ("session_tokens_refused", \.sessionTokensRefused),
         ("tombstones_collected", \.tombstonesCollected),
         ("expired_collected", \.expiredCollected),
-        ("emptied_collected", \.emptiedCollected),
+        ("emptied_collected", \.emptiedCollected), ("handed_over", \.handedOver),
         ("ignored_settled", \.ignoredSettled),
         ("kept_out", \.keptOut),
         ("fell_behind", \.fellBehind),

@@ -29,6 +29,10 @@ enum OperationKind: UInt8 {
     case hint = 7
     /// A request with an id.
     case claim = 8
+    /// Not in a slab: a change of definitions on its way to the disk, by its number.
+    case definitions = 9
+    /// Not in a slab: a record on its way to who replicates it now, by its number (`HandOver`).
+    case handOver = 10
 }
 
 /// What a slab keeps, and how much memory that takes.

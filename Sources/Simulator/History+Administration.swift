@@ -189,7 +189,7 @@ extension History {
         let stamp = Stamp(rawValue: raw)
         let isDefault = name == Array("default".utf8)
         for (index, keyspace) in plan.keyspaces.enumerated()
-        where Array(keyspace.name.utf8) == name || isDefault && keyspace.life != .fixed {
+        where Array(keyspace.name.utf8) == name || isDefault {
             noteEmptied(index, stamp, by: change.dot)
         }
     }

@@ -43,7 +43,7 @@ struct CompactionTests {
     private func areEqual(_ cluster: Cluster) -> Bool {
         let roots = cluster.ids.map { id in
             cluster.with(id) { node in
-                node.checkTrees()
+                node.checkHoldings()
                 var roots: [UInt64] = []
                 for range in KeyRange.all { roots.append(node.tree(3, range).root) }
                 return roots

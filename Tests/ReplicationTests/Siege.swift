@@ -226,7 +226,7 @@ final class Siege {
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
             case .claim: node.requestIDs.claims.numbers
-            case .refill, .hint: []
+            case .refill, .hint, .definitions, .handOver: []
             }
         }
     }
