@@ -8,7 +8,10 @@ import Coding
 /// lives in `default`, which is always there, at index 0. A dropped keyspace stays as the memory of
 /// what went with it: keys of its prefix that are written later live by the settings of `default`.
 struct KeyspaceCatalog {
+    /// Keyspaces that exist at a time, as far as one node makes them.
     static let keyspacesMax = 1_024
+    /// Definitions that are remembered: those of dropped keyspaces, and what nodes made apart.
+    static let definitionsMax = 4_096
     static let nameBytesMax = 64
 
     /// What the request path needs, without reference counts; indices do not change. Read field by
@@ -83,6 +86,12 @@ struct KeyspaceCatalog {
         return active.firstIndex { $0.fingerprint == fingerprint }
     }
 
+    /// Whether one more keyspace may be made.
+    var hasRoom: Bool {
+        active.count { !$0.isDropped } < KeyspaceCatalog.keyspacesMax
+            && active.count < KeyspaceCatalog.definitionsMax
+    }
+
     /// The definition of this name, dropped or not.
     func position(named name: [UInt8]) -> Int? {
         definitions.firstIndex { $0.name == name }
@@ -93,7 +102,7 @@ struct KeyspaceCatalog {
     /// - Returns: whether anything changed.
     mutating func join(_ definition: KeyspaceDefinition) throws(DecodeError) -> Bool {
         guard let index = position(named: definition.name) else {
-            guard definitions.count < KeyspaceCatalog.keyspacesMax else {
+            guard definitions.count < KeyspaceCatalog.definitionsMax else {
                 throw .invalid("more keyspaces than the limit")
             }
             definitions.append(definition)

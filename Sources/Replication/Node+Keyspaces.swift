@@ -112,6 +112,9 @@ extension Node {
             settings.replicationFactor = min(3, configuration.members.count)
             settings.truncatedAt = catalog.active[0].truncatedAt
         }
+        guard exists || catalog.position(named: name) != nil || catalog.hasRoom else {
+            return fail(target, "ERR too many keyspaces", &effects)
+        }
         guard !isBeingChanged(name) else { return failFenced(target, &effects) }
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)

@@ -310,7 +310,7 @@ extension Node {
         case .forward: forwards.contains(id)
         case .administration: administrations.contains(id)
         case .claim: requestIDs.claims.contains(id)
-        case .gather, .refill, .hint, nil: false
+        case .gather, .refill, .hint, .definitions, .handOver, nil: false
         }
     }
 

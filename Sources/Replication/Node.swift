@@ -138,7 +138,7 @@ public struct Node: ~Copyable {
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
-    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.keyspacesMax)
+    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.definitionsMax)
     /// How stale sampled reads were, by keyspace as far as there were any.
     var staleness: [StalenessFigures] = []
 
