@@ -19,7 +19,7 @@ struct CollectionTests {
             $0.plantedBug = bug
             $0.collectionGraceMilliseconds = 1_200
             $0.collectionMilliseconds = 400
-            $0.workUnitsMax = 600
+            $0.workUnitsMax = 1_000
             $0.hintMillisecondsMax = hints
         }
         cluster.pass(milliseconds: 600, by: 20)
