@@ -19,6 +19,7 @@ struct CollectionTests {
             $0.plantedBug = bug
             $0.collectionGraceMilliseconds = 1_200
             $0.collectionMilliseconds = 400
+            $0.workUnitsMax = 1_000
             $0.hintMillisecondsMax = hints
         }
         cluster.pass(milliseconds: 600, by: 20)
@@ -50,7 +51,7 @@ struct CollectionTests {
         settle(cluster)
         #expect(records(cluster) == [1, 1, 1])
         for node in cluster.ids {
-            cluster.with(node) { $0.checkTrees() }
+            cluster.with(node) { $0.checkHoldings() }
             #expect(cluster.counters(node).tombstonesCollected == 1)
             #expect(cluster.run(node, "GET k R ALL") == "$-1\r\n")
             #expect(cluster.run(node, "GET kept R ALL") == "$1\r\nv\r\n")
