@@ -81,6 +81,9 @@ extension VersionVector {
             if let last = entries.last, dot.identity <= last.identity {
                 throw .invalid("causal context is out of order")
             }
+            guard dot.stamp.rawValue > 0 else {
+                throw .invalid("causal context has a stamp of zero")
+            }
             entries.append(dot)
         }
     }

@@ -175,6 +175,7 @@ extension CommandUsage {
             RIGHTS key | GRANT key n NODE node )
             """
         ),
+        (.idempotency, "id command key [ argument ... ]"),
         (
             .keyspace,
             """

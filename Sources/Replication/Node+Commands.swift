@@ -55,10 +55,8 @@ extension Node {
         case .exists, .touch: try count(target, &effects)
         case .strlen: try readOne(.strlen, options: 2, target, &effects)
         case .type: try readOne(.type, options: 2, target, &effects)
-        case .ttl: try readOne(.timeToLive(.seconds), options: 2, target, &effects)
-        case .pttl: try readOne(.timeToLive(.milliseconds), options: 2, target, &effects)
-        case .expiretime: try readOne(.timeToLive(.atSeconds), options: 2, target, &effects)
-        case .pexpiretime: try readOne(.timeToLive(.atMilliseconds), options: 2, target, &effects)
+        case .ttl, .pttl, .expiretime, .pexpiretime:
+            try readOne(.timeToLive(TimeToLive(name)), options: 2, target, &effects)
         case .expire, .pexpire, .expireat, .pexpireat: try expire(name, target, &effects)
         case .persist: try persist(target, &effects)
         case .append: try append(target, &effects)
@@ -223,6 +221,18 @@ extension Level {
         case .count(let count): .count(Int(count))
         case .quorum: .quorum
         case .all: .all
+        }
+    }
+}
+
+extension TimeToLive {
+    /// What one of the four commands that ask for it tells.
+    fileprivate init(_ name: CommandName) {
+        self = switch name {
+        case .ttl: .seconds
+        case .pttl: .milliseconds
+        case .expiretime: .atSeconds
+        default: .atMilliseconds
         }
     }
 }

@@ -16,9 +16,13 @@ extension Node {
             openSessions == sessions.count { $0.isOpen }, "open sessions are counted")
         precondition(
             holdings.keyspaces.count == catalog.active.count, "every keyspace has its sums")
+        let due = min(nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max)
         precondition(
-            min(nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max)
-                > now.monotonic, "what was due has been done, or the loop never sleeps")
+            nextHeartbeat == 0 || due > now.monotonic,
+            "after its first step a node has done what was due, or the loop never sleeps")
+        precondition(
+            nextHeartbeat == 0 || due > now.monotonic,
+            "after its first step a node has done what was due, or the loop never sleeps")
         checkSlabs()
         checkOwedReplies()
         guard recounting else { return }

@@ -21,6 +21,7 @@ enum MetricsHelp {
         "dropped_values": "Concurrent values that lww dropped, as far as can be told.",
         "refused_ahead": "Records refused because their stamp was too far ahead.",
         "overruled_ahead": "Stored records stamped anew because theirs was too far ahead.",
+        "requests_repeated": "Requests with an id answered by the outcome of an earlier time.",
         "identities_renewed": "Times that the wall clock went back and the identity changed.",
         "malformed_messages": "Messages of other nodes that could not be read.",
         "late_answers": "Answers to operations that had ended.",

@@ -60,8 +60,8 @@ extension Server {
     private mutating func dropStranger(_ index: Int?) {
         guard let index else { return }
         noteStranger(
-            "connection from \(links[index].origin?.text ?? "unknown"): another one takes its place before it "
-                + "has proved to be a member")
+            "connection from \(links[index].origin?.text ?? "unknown"): another one takes its "
+                + "place before it has proved to be a member")
         dropLink(index)
     }
 

@@ -40,11 +40,13 @@ extension Server {
         case .left: break
         case .readmitted:
             log.warning(
-                "CLUSTER READMIT \(number) was said: this node begins a new life and is let in again")
+                "CLUSTER READMIT \(number) was said: this node begins a new life and is let in "
+                    + "again")
         case .removed:
             log.error(
                 "this node was taken out of the cluster by CLUSTER FORGET \(number): clients are "
-                    + "answered REMOVED. CLUSTER READMIT \(number) on another node lets it in again")
+                    + "answered REMOVED. CLUSTER READMIT \(number) on another node lets it in "
+                    + "again")
         case .superseded(let identity):
             log.error(
                 "the cluster knows \(identity), a later life of this node than \(node.identity): "

@@ -155,7 +155,8 @@ struct NodeSettingsTests {
         let members = (1...65).map {
             "{id: \($0), host: \"h\", clientPort: \($0), linkPort: \($0 + 100)}"
         }
-        let head = "{clusterID: \"c\", node: 1, secretFile: \"/s\", dataDirectory: \"/d\", members: ["
+        let start = "{clusterID: \"c\", node: 1, secretFile: \"/s\", dataDirectory: \"/d\", "
+        let head = start + "members: ["
         _ = try NodeSettings(parsing: head + members.prefix(64).joined(separator: ", ") + "]}")
         let tooMany = #expect(throws: SettingsError.self) {
             try NodeSettings(parsing: head + members.joined(separator: ", ") + "]}")

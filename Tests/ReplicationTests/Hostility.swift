@@ -23,7 +23,8 @@ struct Hostility {
         "+OK\r\n", "-ERR no\r\n", ":0\r\n", ":1\r\n", ":-9223372036854775808\r\n",
         ":9223372036854775807\r\n", "*-1\r\n", "*0\r\n", "*1\r\n*-1\r\n", "$-1\r\n", "$0\r\n\r\n",
         "$9223372036854775807\r\nx\r\n", "*9223372036854775807\r\n", "*2\r\n$1\r\nb\r\n$1\r\na\r\n",
-        "*2\r\n$1\r\na\r\n$1\r\nb\r\n", "~1\r\n$1\r\na\r\n", "%1\r\n+a\r\n+b\r\n", "_\r\n", "#t\r\n",
+        "*2\r\n$1\r\na\r\n$1\r\nb\r\n", "~1\r\n$1\r\na\r\n", "%1\r\n+a\r\n+b\r\n", "_\r\n",
+        "#t\r\n",
         "%4611686018427387904\r\n", "*1\r\n:9223372036854775808\r\n", ",nan\r\n", "",
         "*3\r\n$1\r\na\r\n$-1\r\n:1\r\n", "-\r\n", "+\r\n",
     ]
@@ -55,7 +56,8 @@ struct Hostility {
     mutating func identity() -> ReplicaIdentity {
         let node = NodeID(Hostility.nodes[random.below(Hostility.nodes.count)])
         let epochs: [UInt64] = [
-            0, 1, 2, 1_024, wall, ReplicaIdentity.epochMax, 1 << 48 - 1, UInt64(random.below(5_000)),
+            0, 1, 2, 1_024, wall, ReplicaIdentity.epochMax, 1 << 48 - 1,
+            UInt64(random.below(5_000)),
         ]
         return ReplicaIdentity(node: node, epoch: epochs[random.below(epochs.count)])
     }
@@ -84,7 +86,8 @@ struct Hostility {
         for dot in set.context.entries.shuffled(using: &random).prefix(random.below(5)) {
             set.siblings.append(
                 Sibling(
-                    dot: dot, expiry: expiry(), value: [UInt8](repeating: 7, count: random.below(3))))
+                    dot: dot, expiry: expiry(), value: [UInt8](repeating: 7, count: random.below(3))
+                ))
         }
         set.siblings.sort { $0.dot < $1.dot }
         return set
@@ -168,7 +171,9 @@ extension Hostility {
         settings.replicationFactor = [1, 2, 3, 4, 64][random.below(5)]
         settings.truncatedAt = stamp()
         settings.conflict = [.lww, .siblings, .crdt][random.below(3)]
-        if settings.replicationFactor == 1 { (settings.readQuorum, settings.writeQuorum) = (.one, .one) }
+        if settings.replicationFactor == 1 {
+            (settings.readQuorum, settings.writeQuorum) = (.one, .one)
+        }
         var set = siblingSet()
         let change = KeyspaceChange(dropped: random.below(9) == 0, settings: settings).encoded()
         set.siblings = set.siblings.map { Sibling(dot: $0.dot, expiry: 0, value: change) }
@@ -200,7 +205,9 @@ extension Hostility {
                 : MemberRecord(
                     ReplicaIdentity(node: NodeID(UInt16(10 + index)), epoch: 9), .removed)
         }
-        let (after, through) = (UInt16(random.below(4)), UInt16([0, 1, 3, 65_535][random.below(4)]))
+        let (after, through) = (
+            UInt16(random.below(4)), UInt16([0, 1, 3, 65_535][random.below(4)])
+        )
         let content: MembershipMessage.Content
         switch random.below(6) {
         case 0: content = .ping(sequence: .max, target: identity())
@@ -238,7 +245,9 @@ extension Hostility {
         let message: ExchangeMessage
         switch random.below(5) {
         case 0:
-            let roots = (0..<256).map { ExchangeMessage.RangeRoot(range: UInt8($0), root: number()) }
+            let roots = (0..<256).map {
+                ExchangeMessage.RangeRoot(range: UInt8($0), root: number())
+            }
             message = .roots(Array(roots.prefix(1 + random.below(256))))
         case 1: message = .branches(range, sums)
         case 2: message = .leaves(range, branch: UInt8(random.below(32)), sums)
@@ -281,7 +290,8 @@ extension Hostility {
         default:
             let record = record()
             message = .lacked(
-                range, leaf: leaf, isWhole: true, isAll: true, little(UInt32(record.count)) + record)
+                range, leaf: leaf, isWhole: true, isAll: true, little(UInt32(record.count)) + record
+            )
         }
         var buffer = ByteBuffer()
         message.encode(into: &buffer)

@@ -52,7 +52,7 @@ struct PromiseTests {
         #expect(cluster.run(a, "SET k w") == "+OK\r\n")
     }
 
-    @Test("a change named at the end of time is the last one, and traps nothing")
+    @Test("a change named at the end of time, behind which nothing could come, is not taken in")
     func endOfTime() {
         let cluster = Cluster(3)
         let dot = Dot(identity: cluster.dot(b).identity, stamp: Stamp(rawValue: .max))
@@ -60,8 +60,13 @@ struct PromiseTests {
         let definition = HostileMessage.definition(
             "k", SiblingSet(dot: dot, value: change.encoded()))
         cluster.deliver(HostileMessage.definitions([definition]), from: b, to: a)
-        for line in ["KEYSPACE ALTER k r=1", "KEYSPACE CREATE l", "KEYSPACE DROP k", "FLUSHALL"] {
-            #expect(cluster.run(a, line).hasPrefix("-CLOCK"), "\(line)")
+        #expect(cluster.counters(a).malformedMessages == 1)
+        cluster.link(a, b)
+        cluster.link(b, a)
+        cluster.settle()
+        #expect(cluster.run(a, "KEYSPACE ALTER k r=1") == "-ERR no such keyspace\r\n")
+        for line in ["KEYSPACE CREATE k", "KEYSPACE DROP k", "FLUSHALL"] {
+            #expect(cluster.run(a, line) == "+OK\r\n", "\(line)")
         }
         #expect(cluster.run(a, "SET k:1 v") == "+OK\r\n")
     }

@@ -151,7 +151,7 @@ import Testing
 
     @Test("two sides that each fill a value to its limit still meet")
     func limits() {
-        let cluster = cluster(recordBytesMax: 12_000)
+        let cluster = cluster(recordBytesMax: 24_000)
         split(cluster)
         let element = String(repeating: "x", count: 300)
         for (number, id) in [one, two, three].enumerated() {
