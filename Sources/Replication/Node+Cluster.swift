@@ -176,33 +176,24 @@ extension Node {
 
     private var infoSections: [(String, [(String, String)])] {
         var sections: [(String, [(String, String)])] = [
-            (
-                "Server",
-                [
-                    ("redis_version", Node.redisVersion.description), ("server_name", "quorate"),
-                    ("quorate_version", Node.release), ("redis_mode", "\(redisMode)"),
-                    ("tcp_port", "\(member(configuration.node)?.clientPort ?? 0)"),
-                    ("uptime_in_seconds", "\(statistics.uptimeSeconds(now))"),
-                    ("uptime_in_days", "\(statistics.uptimeSeconds(now) / 86_400)"),
-                    ("node", "\(configuration.node.rawValue)"), ("identity", "\(identity)"),
-                ]
-            ),
+            ("Server", [
+                ("redis_version", Node.redisVersion.description), ("server_name", "quorate"),
+                ("quorate_version", Node.release), ("redis_mode", "\(redisMode)"),
+                ("tcp_port", "\(member(configuration.node)?.clientPort ?? 0)"),
+                ("uptime_in_seconds", "\(statistics.uptimeSeconds(now))"),
+                ("uptime_in_days", "\(statistics.uptimeSeconds(now) / 86_400)"),
+                ("node", "\(configuration.node.rawValue)"), ("identity", "\(identity)"),
+            ]),
             ("Clients", [("connected_clients", "\(openSessions)"), ("blocked_clients", "0")]),
-            (
-                "Memory",
-                [
-                    ("used_memory", "\(memoryAccount.total)"),
-                    ("maxmemory", "\(configuration.memoryBytesMax)"),
-                ] + memoryAccount.named.map { ("memory_\($0.name)", "\($0.bytes)") }
-            ),
-            (
-                "Replication",
-                [
-                    ("role", "master"), ("connected_slaves", "0"), ("links_up", "\(linksUp)"),
-                    ("links", "\(links.count - 1)"),
-                    ("operations", "\(writes.count + reads.count + forwards.count)"),
-                ]
-            ),
+            ("Memory", [
+                ("used_memory", "\(memoryAccount.total)"),
+                ("maxmemory", "\(configuration.memoryBytesMax)"),
+            ] + memoryAccount.named.map { ("memory_\($0.name)", "\($0.bytes)") }),
+            ("Replication", [
+                ("role", "master"), ("connected_slaves", "0"), ("links_up", "\(linksUp)"),
+                ("links", "\(links.count - 1)"),
+                ("operations", "\(writes.count + reads.count + forwards.count)"),
+            ]),
             ("Persistence", [("loading", "0"), ("disk_full", diskRoom.isFull ? "1" : "0")]),
         ]
         sections += [("Refill", refillFields), ("Collection", collectionFields)]

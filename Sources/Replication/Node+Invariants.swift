@@ -20,9 +20,6 @@ extension Node {
         precondition(
             nextHeartbeat == 0 || due > now.monotonic,
             "after its first step a node has done what was due, or the loop never sleeps")
-        precondition(
-            nextHeartbeat == 0 || due > now.monotonic,
-            "after its first step a node has done what was due, or the loop never sleeps")
         checkSlabs()
         checkOwedReplies()
         guard recounting else { return }

@@ -144,7 +144,8 @@ extension Node {
                 ? effects.bytes.appendMessage(kind: 3, number: id.rawValue, key)
                 : askState(id, key, isAnswered: read.toldAnswers != nil, &effects)
         }
-        // Nodes that were not heard lately come last; among the others the first one asked goes round.
+        // Nodes that were not heard lately come last; among the others the first one asked goes
+        // round.
         let first = Int(id.generation) + id.index
         for step in 0..<2 * replicas.count where open < wanted {
             let replica = (first + step) % replicas.count

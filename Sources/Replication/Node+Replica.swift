@@ -362,17 +362,23 @@ extension Node {
                 next = exportHint(from: place, into: &buffer)
                 continue
             }
-            next =
-                store.visit(from: place, &budget) { entry, _ in
-                    // What was emptied away is known to be so by the definitions.
-                    guard isKeptOnDisk(entry.record), counts(entry.record) else { return 0 }
-                    buffer.appendSized {
-                        $0.append(JournalKind.record.rawValue)
-                        appendWhole(entry.record, into: &$0)
-                    }
-                    return Node.movedBytes(entry.record)
-                } ?? Node.firstHintCursor
+            next = exportRecords(from: place, &budget, into: &buffer) ?? Node.firstHintCursor
         }
         return next
+    }
+
+    /// - Returns: the next cursor, or nil when all records have been written.
+    private func exportRecords(
+        from cursor: UInt64, _ budget: inout WorkBudget, into buffer: inout ByteBuffer
+    ) -> UInt64? {
+        store.visit(from: cursor, &budget) { entry, _ in
+            // What was emptied away is known to be so by the definitions.
+            guard isKeptOnDisk(entry.record), counts(entry.record) else { return 0 }
+            buffer.appendSized {
+                $0.append(JournalKind.record.rawValue)
+                appendWhole(entry.record, into: &$0)
+            }
+            return Node.movedBytes(entry.record)
+        }
     }
 }

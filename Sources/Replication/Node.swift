@@ -163,8 +163,7 @@ public struct Node: ~Copyable {
     ) {
         precondition(identity.node == configuration.node, "the identity is this node's")
         self.configuration = configuration
-        self.identity = identity
-        firstIdentity = identity
+        (self.identity, firstIdentity) = (identity, identity)
         self.now = now
         random = PRNG(seed: seed)
         keys = NodeKeys(secret, cluster: configuration.clusterID)

@@ -24,16 +24,17 @@ enum Bans {
 
 // Counters
 extension Bans {
-    /// A counter says what happened; what is decided by is state with a name of its own. All of them
-    /// together (`counters.named`) are exported.
+    /// A counter says what happened; what is decided by is state with a name of its own. All of
+    /// them together (`counters.named`) are exported.
     private static func countersRead(_ file: SourceFile) -> [Offence] {
         let tokens = file.tokens
         return tokens.indices.compactMap { index in
-            guard tokens[index].isWord("counters"), index + 3 < tokens.count,
+            guard tokens[index].isWord("counters"), index + 2 < tokens.count,
                 tokens[index + 1].isSymbol("."), tokens[index + 2].kind == .word,
                 tokens[index + 2].text != "named"
             else { return nil }
-            guard !["+=", "-=", "&+="].contains(tokens[index + 3].text) else { return nil }
+            let next = index + 3 < tokens.count ? tokens[index + 3].text : ""
+            guard !["+=", "-=", "&+="].contains(next) else { return nil }
             return file.offence(
                 tokens[index].line,
                 "`counters.\(tokens[index + 2].text)` is read; decide by state, and only count here"
