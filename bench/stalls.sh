@@ -11,9 +11,9 @@
 # three nodes whose ports start at `base` (N=3 R=2 W=2).
 source "$(dirname "$0")/servers.sh"
 
-on_one=(smembers hgetall lrange sunion mget del del_set scan scan_large srandmember pipeline)
-only_quorate=()
-on_three=(three_smembers three_mget three_pipeline)
+on_one=(smembers hgetall lrange sunion mget del del_set scan scan_large srandmember pipeline dbsize flushall)
+only_quorate=(keyspaces)
+on_three=(three_smembers three_mget three_pipeline three_keyspaces three_pause three_refill three_flushall)
 
 rounds=${1:-3}
 shift $(($# > 0 ? 1 : 0))
@@ -98,6 +98,47 @@ case_scan_large() { repeat 50 'SCAN 0 COUNT 100000' | ask; }
 case_three_smembers() { case_smembers; }
 case_three_mget() { case_mget; }
 case_three_pipeline() { case_pipeline; }
+
+# What concerns every record.
+case_dbsize() { repeat 1000 'DBSIZE' | ask; }
+case_flushall() {
+    repeat 1 'FLUSHALL' | ask
+    sleep 2
+}
+tidy_flushall() { fill; }
+order() { # word… — an order of the operator, which has to succeed
+    local reply
+    reply=$(redis-cli -p "$port" "$@")
+    [[ $reply == OK ]] || fail "$*: $reply"
+}
+case_keyspaces() {
+    order KEYSPACE CREATE key durability=memory
+    order KEYSPACE ALTER key ttl=0
+    order KEYSPACE DROP key
+    sleep 2
+}
+tidy_keyspaces() {
+    awk -v count="$keys" 'BEGIN { for (i = 0; i < count; i++) printf "SET key:%07d value\r\n", i }' | ask
+}
+case_three_keyspaces() { case_keyspaces; }
+tidy_three_keyspaces() { tidy_keyspaces; }
+case_three_flushall() { case_flushall; }
+tidy_three_flushall() { fill; }
+# Another node stands still for a while, and has to catch up with 10,000 keys.
+case_three_pause() {
+    kill -STOP "${nodes[2]}"
+    awk 'BEGIN { for (i = 0; i < 10000; i++) printf "SET key:%07d later\r\n", i }' | ask
+    kill -CONT "${nodes[2]}"
+    sleep 5
+}
+# Another node comes back with nothing, and takes everything over.
+case_three_refill() {
+    kill_node 3
+    rm -rf "$work/node-3"
+    mkdir "$work/node-3"
+    return_node 3
+    sleep 5
+}
 
 build_gap() {
     local compiler

@@ -34,6 +34,11 @@ public enum Effect: Equatable, Sendable {
 /// The durability contract: within one step, whatever follows a `persist` is `gated`; it may leave
 /// only when every record that was handed over up to then is durable. Effects of other steps do not
 /// wait.
+///
+/// What one step does for several requests that know nothing of each other are scopes: a `persist`
+/// outside does not gate what is inside, and nothing gates what belongs to another scope. Behind a
+/// scope everything is gated that its own `persist` or an earlier one gated: a scope that ends
+/// takes no gate away.
 public struct Effects: ~Copyable {
     /// One effect, and whether it has to wait for the disk.
     public struct Entry: Equatable, Sendable {
@@ -54,13 +59,49 @@ public struct Effects: ~Copyable {
     /// `removeAll`.
     public internal(set) var syncWithinMilliseconds: UInt64?
     private var persisted = false
+    private var depth = 0
+
+    /// What is to be gated again when a scope ends.
+    struct Scope {
+        fileprivate let persisted: Bool
+        fileprivate let depth: Int
+    }
 
     public init() {
         entries.reserveCapacity(256)
     }
 
     /// Starts a step: what was persisted before no longer gates what follows.
-    mutating func beginStep() { persisted = false }
+    mutating func beginStep() {
+        precondition(depth == 0, "a scope ends within its step")
+        persisted = false
+    }
+
+    /// Starts what does not depend on anything that this step has done so far.
+    @inline(__always)
+    mutating func beginScope() -> Scope {
+        defer {
+            persisted = false
+            depth += 1
+        }
+        return Scope(persisted: persisted, depth: depth)
+    }
+
+    /// - Parameter scope: the innermost one that has not ended.
+    @inline(__always)
+    mutating func endScope(_ scope: Scope) {
+        depth -= 1
+        precondition(depth == scope.depth, "scopes end in the order in which they nest")
+        persisted = persisted || scope.persisted
+    }
+
+    /// Does in a scope of its own what depends on nothing that this step has done so far.
+    @inline(__always)
+    mutating func inScope(_ body: (inout Effects) -> Void) {
+        let scope = beginScope()
+        body(&self)
+        endScope(scope)
+    }
 
     /// A record for the journal that must be durable before what follows becomes visible.
     mutating func persist(_ write: (inout ByteBuffer) -> Void) {

@@ -57,37 +57,72 @@ struct StandInChain: Equatable {
 /// under a new number. So an acknowledgement of a number is one of exactly the bytes that were
 /// sent.
 ///
-/// Invariants: `count` and `byteCount` are those of the hints; `places` holds each hint's key.
+/// Hints stand in runs of bounded length. A run from which half is gone is packed, and one that is
+/// empty goes; so the queue takes what its hints take, however often keys are rewritten behind an
+/// old hint, and no step moves more than a run.
+///
+/// Invariants: `count` and `byteCount` are those of the hints; `places` holds each hint's key;
+/// numbers ascend; no run is empty, and at most one in two of its numbers is gone.
 struct HintQueue {
     static let overheadBytes = 160
+    private static let runMax = 512
+
+    /// Neighbours in the queue; nil where a hint is gone.
+    private struct Run {
+        var numbers: [UInt64] = []
+        var hints: [Hint?] = []
+        var live = 0
+
+        func index(of number: UInt64) -> Int? {
+            let index = numbers.partitionPoint { $0 < number }
+            return index < numbers.count && numbers[index] == number ? index : nil
+        }
+
+        mutating func pack() {
+            numbers = zip(numbers, hints).compactMap { $1 == nil ? nil : $0 }
+            hints.removeAll { $0 == nil }
+        }
+    }
 
     /// The number of each key's hint.
     private var places = Table<[UInt8], UInt64>()
-    /// By number less `base`; nil where a hint is gone.
-    private var hints: [Hint?] = []
-    private var base: UInt64 = 1
-    /// Hints before this index are gone.
-    private var head = 0
+    private var runs: [Run] = []
+    private var nextNumber: UInt64 = 1
     private(set) var count = 0
     private(set) var byteCount = 0
+    /// No hint has a later stamp.
+    private(set) var latest = Stamp(rawValue: 0)
 
     var isEmpty: Bool { count == 0 }
 
+    /// Numbers that are kept, of hints that are gone as well.
+    var slotCount: Int { runs.reduce(0) { $0 + $1.numbers.count } }
+
     subscript(number: UInt64) -> Hint? {
-        guard number >= base, number - base < UInt64(hints.count) else { return nil }
-        return hints[Int(number - base)]
+        guard let run = run(of: number), let index = runs[run].index(of: number) else { return nil }
+        return runs[run].hints[index]
+    }
+
+    /// The run in which a number is, if it is in any.
+    private func run(of number: UInt64) -> Int? {
+        let after = runs.partitionPoint { ($0.numbers.first ?? .max) <= number }
+        return after == 0 ? nil : after - 1
     }
 
     func number(of key: [UInt8]) -> UInt64? { places[key] }
 
     /// The first hint whose number is not below this one.
     ///
-    /// - Complexity: O(numbers of hints that are gone in between).
+    /// - Complexity: O(log n), and the hints that are gone of a run.
     func first(from number: UInt64) -> (number: UInt64, hint: Hint)? {
-        var index = max(head, Int(max(number, base) - base))
-        while index < hints.count {
-            if let hint = hints[index] { return (base + UInt64(index), hint) }
-            index += 1
+        var run = run(of: number) ?? 0
+        while run < runs.count {
+            var index = runs[run].numbers.partitionPoint { $0 < number }
+            while index < runs[run].numbers.count {
+                if let hint = runs[run].hints[index] { return (runs[run].numbers[index], hint) }
+                index += 1
+            }
+            run += 1
         }
         return nil
     }
@@ -95,38 +130,63 @@ struct HintQueue {
     /// Takes a hint in, in the place of the key's former one.
     mutating func put(_ hint: Hint, key: [UInt8]) {
         if let former = places[key] { remove(former, key: key) }
-        places[key] = base + UInt64(hints.count)
-        hints.append(hint)
+        places[key] = nextNumber
+        if runs.last.map({ $0.numbers.count >= HintQueue.runMax }) ?? true { runs.append(Run()) }
+        let last = runs.count - 1
+        runs[last].numbers.append(nextNumber)
+        runs[last].hints.append(hint)
+        runs[last].live += 1
+        nextNumber += 1
         count += 1
         byteCount += hint.byteCount
+        noteLatest(hint)
+    }
+
+    /// What is latest is found out anew by whoever is about to visit all hints.
+    mutating func forgetLatest() { latest = Stamp(rawValue: 0) }
+
+    /// A walk came by a hint.
+    mutating func noteLatest(_ hint: Hint) {
+        latest = max(latest, hint.withRecord { $0.dot.stamp })
     }
 
     /// Nothing more is minted on top of the hint that has this number.
     mutating func endChain(_ number: UInt64) {
-        guard self[number] != nil else { return }
-        hints[Int(number - base)]?.chain = nil
+        guard let run = run(of: number), let index = runs[run].index(of: number) else { return }
+        runs[run].hints[index]?.chain = nil
     }
 
     /// - Parameter key: of the hint that has this number.
     mutating func remove(_ number: UInt64, key: [UInt8]) {
-        guard let hint = self[number] else { return }
-        hints[Int(number - base)] = nil
+        guard let run = run(of: number), let index = runs[run].index(of: number),
+            let hint = runs[run].hints[index]
+        else { return }
+        runs[run].hints[index] = nil
+        runs[run].live -= 1
         places[key] = nil
         count -= 1
         byteCount -= hint.byteCount
-        while head < hints.count, hints[head] == nil { head += 1 }
-        guard head >= 1_024, head * 2 >= hints.count else { return }
-        hints.removeFirst(head)
-        base += UInt64(head)
-        head = 0
+        if runs[run].live == 0 {
+            runs.remove(at: run)
+        } else if runs[run].live * 2 < runs[run].numbers.count {
+            runs[run].pack()
+        }
     }
 
     /// Traps unless the type's invariants hold.
     func checkInvariants() {
+        let hints = runs.flatMap(\.hints)
         precondition(count == hints.count { $0 != nil }, "hints are counted")
         precondition(places.count == count, "every hint has its key")
         precondition(
             byteCount == hints.reduce(0) { $0 + ($1?.byteCount ?? 0) }, "hints are summed up")
+        let numbers = runs.flatMap(\.numbers)
+        precondition(zip(numbers, numbers.dropFirst()).allSatisfy(<), "numbers ascend")
+        precondition(
+            runs.allSatisfy { run in
+                run.live == run.hints.count { $0 != nil } && run.live > 0
+                    && run.live * 2 >= run.numbers.count
+            }, "a run is mostly hints")
     }
 }
 

@@ -12,11 +12,11 @@ struct InfoStatistics {
     mutating func reset(_ counters: NodeCounters) { base = counters }
 
     /// Redis's names for two of them, then every counter under its own.
-    func fields(_ counters: NodeCounters) -> [(String, String)] {
-        let counted = zip(counters.named, base.named).map { ($0.name, "\($0.value - $1.value)") }
+    func fields(_ total: NodeCounters) -> [(String, String)] {
+        let counted = zip(total.named, base.named).map { ($0.name, "\($0.value - $1.value)") }
         return [
-            ("total_connections_received", "\(counters.connections - base.connections)"),
-            ("total_commands_processed", "\(counters.commands - base.commands)"),
+            ("total_connections_received", "\(total.connections - base.connections)"),
+            ("total_commands_processed", "\(total.commands - base.commands)"),
         ] + counted
     }
 }

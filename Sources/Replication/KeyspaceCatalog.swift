@@ -8,7 +8,10 @@ import Coding
 /// lives in `default`, which is always there, at index 0. A dropped keyspace stays as the memory of
 /// what went with it: keys of its prefix that are written later live by the settings of `default`.
 struct KeyspaceCatalog {
+    /// Keyspaces that exist at a time, as far as one node makes them.
     static let keyspacesMax = 1_024
+    /// Definitions that are remembered: those of dropped keyspaces, and what nodes made apart.
+    static let definitionsMax = 4_096
     static let nameBytesMax = 64
 
     /// What the request path needs, without reference counts; indices do not change. Read field by
@@ -16,6 +19,8 @@ struct KeyspaceCatalog {
     struct Active {
         var fingerprint: UInt64
         var isDropped: Bool
+        /// How records that count are accounted for.
+        var tally: RecordTally
         /// The levels as numbers, resolved once.
         var n: Int
         var reads: ReadLevels
@@ -38,6 +43,11 @@ struct KeyspaceCatalog {
     private(set) var active: [Active] = []
     /// Where each keyspace stands in `active`.
     private var places = FingerprintIndex()
+    /// Of each definition.
+    private var digests: [UInt64] = []
+    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
+    /// order does not matter.
+    private(set) var digest: UInt64 = 0
     /// Whether any keyspace merges typed values.
     private(set) var hasTyped = false
     private let hashKey: UInt64
@@ -78,6 +88,12 @@ struct KeyspaceCatalog {
         return places.find(fingerprint) { active[$0].fingerprint }
     }
 
+    /// Whether one more keyspace may be made.
+    var hasRoom: Bool {
+        active.count { !$0.isDropped } < KeyspaceCatalog.keyspacesMax
+            && active.count < KeyspaceCatalog.definitionsMax
+    }
+
     /// The definition of this name, dropped or not.
     func position(named name: [UInt8]) -> Int? {
         name.withUnsafeBytes { known($0) }
@@ -88,12 +104,14 @@ struct KeyspaceCatalog {
     /// - Returns: whether anything changed.
     mutating func join(_ definition: KeyspaceDefinition) throws(DecodeError) -> Bool {
         guard let index = position(named: definition.name) else {
-            guard definitions.count < KeyspaceCatalog.keyspacesMax else {
+            guard definitions.count < KeyspaceCatalog.definitionsMax else {
                 throw .invalid("more keyspaces than the limit")
             }
             definitions.append(definition)
+            digests.append(0)
             active.append(resolve(definitions.count - 1))
             places.insert(active.count - 1) { active[$0].fingerprint }
+            noteDigest(definitions.count - 1)
             return true
         }
         guard try definitions[index].join(definition.changes) else { return false }
@@ -140,27 +158,38 @@ struct KeyspaceCatalog {
         update(index)
     }
 
+    private mutating func noteDigest(_ index: Int) {
+        var buffer = ByteBuffer(capacity: 128)
+        KeyspaceCatalog.encode(definitions[index], into: &buffer)
+        let one = keyHash(buffer.bytes, key: 0)
+        digest = digest &- digests[index] &+ one
+        digests[index] = one
+    }
+
     private mutating func update(_ index: Int) {
+        noteDigest(index)
         active[index] = resolve(index)
         guard index == 0 else { return }
-        for dropped in active.indices where active[dropped].isDropped {
-            active[dropped] = resolve(dropped)
-        }
+        for other in active.indices.dropFirst() { active[other] = resolve(other) }
     }
 
     private mutating func resolve(_ index: Int) -> Active {
         let definition = definitions[index]
         let settings = definition.settings ?? definitions[0].settings ?? KeyspaceSettings()
         hasTyped = hasTyped || settings.conflict == .crdt
-        let truncatedAt =
-            definition.settings == nil
-            ? max(definition.truncatedAt, definitions[0].truncatedAt) : definition.truncatedAt
+        // What empties `default` empties every keyspace, also one that was made meanwhile.
+        let truncatedAt = max(definition.truncatedAt, definitions[0].truncatedAt)
         let pr = settings.count(settings.primaryReadQuorum)
         let pw = settings.count(settings.primaryWriteQuorum)
         let dw = settings.count(settings.durableWriteQuorum)
         return Active(
             fingerprint: definition.name.withUnsafeBytes { keyHash($0, key: hashKey) },
-            isDropped: definition.settings == nil, n: settings.replicationFactor,
+            isDropped: definition.settings == nil,
+            tally: RecordTally(
+                counting: index,
+                n: settings.replicationFactor > 1 ? settings.replicationFactor : 0,
+                isTyped: settings.conflict == .crdt),
+            n: settings.replicationFactor,
             reads: ReadLevels(
                 readQuorum: max(settings.count(settings.readQuorum), pr), primaryReadQuorum: pr,
                 timeoutMilliseconds: settings.timeoutMilliseconds),
@@ -192,18 +221,6 @@ struct KeyspaceCatalog {
             }
     }
 
-    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
-    /// order does not matter.
-    var digest: UInt64 {
-        var sum: UInt64 = 0
-        for definition in definitions {
-            var buffer = ByteBuffer(capacity: 128)
-            KeyspaceCatalog.encode(definition, into: &buffer)
-            sum &+= keyHash(buffer.bytes, key: hashKey)
-        }
-        return sum
-    }
-
     /// All definitions: count (2), then each as name length (1), name, length (4), sibling set.
     func encode(into buffer: inout ByteBuffer) {
         buffer.append(integer: UInt16(definitions.count))
@@ -214,6 +231,17 @@ struct KeyspaceCatalog {
         buffer.append(UInt8(definition.name.count))
         buffer.append(definition.name)
         buffer.appendSized { definition.changes.encode(into: &$0) }
+    }
+
+    /// The same of the definitions of some names.
+    func encode(_ names: [[UInt8]], into buffer: inout ByteBuffer) {
+        buffer.append(integer: UInt16(names.count))
+        for name in names {
+            guard let index = position(named: name) else {
+                preconditionFailure("what has changed is defined")
+            }
+            KeyspaceCatalog.encode(definitions[index], into: &buffer)
+        }
     }
 
     /// How many bytes `encode` appends.

@@ -250,13 +250,4 @@ extension QuorumLevel {
         case .all: "all"
         }
     }
-
-    @inline(__always) func count(of n: Int) -> Int {
-        switch self {
-        case .one: 1
-        case .count(let count): count
-        case .quorum: n / 2 + 1
-        case .all: n
-        }
-    }
 }

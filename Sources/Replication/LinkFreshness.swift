@@ -86,14 +86,17 @@ struct LinkFreshness {
     /// The other node reported.
     ///
     /// - Parameter sum: of what it had sent.
-    mutating func heard(_ sum: UInt64, _ closed: Closed) {
+    /// - Returns: whether something that it sent since the report before did not arrive, or was
+    ///   refused.
+    mutating func heard(_ sum: UInt64, _ closed: Closed) -> Bool {
         let difference = sum &- received
         guard let last = report, last.difference == difference else {
+            defer { report = Report(difference: difference, closed: closed) }
             fold()
-            report = Report(difference: difference, closed: closed)
-            return
+            return difference != report?.difference ?? 0
         }
         if last.closed.at < closed.at { report?.closed = closed }
+        return false
     }
 
     /// The trees of a range were found equal.

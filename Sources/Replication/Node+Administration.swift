@@ -3,10 +3,6 @@ import Coding
 
 // What waits for other nodes.
 extension Node {
-    mutating func reachedDefinitions(_ id: OperationID, _ effects: inout Effects) {
-        definitionsLearned(id, by: configuration.node, &effects)
-    }
-
     mutating func definitionsLearned(
         _ id: OperationID, by node: NodeID, _ effects: inout Effects
     ) {
@@ -128,8 +124,10 @@ extension Node {
             effects.bytes.appendMessage(kind: 10, number: id.rawValue, $0)
         }
         for link in links where link.isUp { send(frame, to: link.node, &effects) }
-        let held = fence(change.name, for: configuration.node)
-        surveyed(id, held, by: configuration.node, &effects)
+        guard !beginSurvey(change.name, for: configuration.node, .own(id)) else {
+            return workInBackground(&effects)
+        }
+        surveyed(id, .max, by: configuration.node, &effects)
     }
 
     mutating func everyNodeIsUp(
@@ -154,23 +152,14 @@ extension Node {
         for link in links where link.isUp { send(frame, to: link.node, &effects) }
     }
 
-    /// Records under a name, tombstones included.
-    func recordsHeld(under name: [UInt8]) -> Int {
-        var held = 0
-        store.visitAll { record in
-            if counts(record), isUnder(name, record.key) { held += 1 }
-        }
-        return held + hintsHeld(under: name)
-    }
-
     mutating func survey(
         _ number: UInt64, _ name: UnsafeRawBufferPointer, from node: NodeID,
         _ effects: inout Effects
     ) {
-        let held = fence(Array(name), for: node)
-        withUnsafeBytes(of: held.littleEndian) {
-            send(to: node, kind: 11, number: number, $0, &effects)
+        guard !beginSurvey(Array(name), for: node, .other(number: number)) else {
+            return workInBackground(&effects)
         }
+        tellHeld(.max, number, to: node, &effects)
     }
 
     mutating func surveyed(

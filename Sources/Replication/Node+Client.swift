@@ -86,9 +86,10 @@ extension Node {
                 return false
             }
             effects.consumed += request.consumed
-            effects.beginStep()
+            let scope = effects.beginScope()
             setClient(index)
             executeHere(connection, &effects)
+            effects.endScope(scope)
             return true
         }
     }
@@ -128,7 +129,8 @@ extension Node {
         let keys = CommandTable.description(of: name).keys
         var key: Int?
         if catalog.hasTyped, keys.first > 0, keys.last == keys.first, keys.first < request.count,
-            isTyped(catalog.index(of: request[keys.first])) {
+            isTyped(catalog.index(of: request[keys.first]))
+        {
             key = keys.first
         } else if Node.runsBeside(name), keys.last == 1 || request.count == 2 {
             key = 1
@@ -165,12 +167,13 @@ extension Node {
     /// Whether what a connection's next request waited for has come.
     private mutating func mayGoOn(_ index: Int) -> Bool {
         guard let wait = sessions[index].wait else { return true }
-        let isOver = switch wait {
-        case .allReplies: !sessions[index].owesReplies
-        case .write(let hash): !sessions[index].outstanding.isWriting(hash)
-        case .room(let keyspace): !sessions[index].owesReplies || hasRoom(index, keyspace)
-        case .links: false
-        }
+        let isOver =
+            switch wait {
+            case .allReplies: !sessions[index].owesReplies
+            case .write(let hash): !sessions[index].outstanding.isWriting(hash)
+            case .room(let keyspace): !sessions[index].owesReplies || hasRoom(index, keyspace)
+            case .links: false
+            }
         if isOver { sessions[index].wait = nil }
         return isOver
     }

@@ -26,7 +26,8 @@ extension Node {
     /// machine that needs more has no clock; the process ends and its next start claims anew.
     mutating func renewIdentity() {
         precondition(
-            counters.identitiesRenewed < 1_023, "the wall clock went back a thousand times")
+            identity.epoch - firstIdentity.epoch < 1_023,
+            "the wall clock went back a thousand times")
         identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
         clock.restart(wallMilliseconds: now.wallMilliseconds)
         _ = clock.observe(newestTaken, wallMilliseconds: now.wallMilliseconds)

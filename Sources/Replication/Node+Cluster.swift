@@ -198,7 +198,7 @@ extension Node {
         ]
         sections += [("Refill", refillFields), ("Collection", collectionFields)]
         sections.append(("Stats", statistics.fields(counters)))
-        let total = keyCounts.reduce(0, +)
+        let total = holdings.keys
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
         sections.append(("Cluster", [("cluster_enabled", links.count > 1 ? "1" : "0")]))

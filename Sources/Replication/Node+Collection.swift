@@ -185,10 +185,8 @@ extension Node {
         }
         collection.nextSlot += count
         settle(due, &effects)
-        for range in due {
-            if collection.candidates.contains(range.rawValue) { sweep(range, &effects) }
-            if collection.compactible.contains(range.rawValue) { compact(range, &effects) }
-        }
+        background.sweep.begin(due.filter { isOfUse($0) })
+        workInBackground(&effects)
     }
 
     /// Raises what is collected to what all replicas have promised by now.
@@ -224,64 +222,84 @@ extension Node {
         return least
     }
 
+    /// A sweep of a range begins: what becomes a candidate meanwhile is one again.
+    mutating func beginSweep(_ range: KeyRange) {
+        background.sweep.isCollecting = collection.candidates.contains(range.rawValue)
+        collection.candidates.remove(range.rawValue)
+    }
+
+    mutating func endCollecting(_ range: KeyRange) {
+        guard background.sweep.isCollecting else { return }
+        collection.waiting[range.rawValue] = background.sweep.oldest
+        if background.sweep.leavesCandidates { collection.candidates.insert(range.rawValue) }
+    }
+
     /// Removes what is settled and holds no value.
-    private mutating func sweep(_ range: KeyRange, _ effects: inout Effects) {
+    ///
+    /// - Returns: where to go on; nil when the range is done.
+    mutating func collect(
+        _ range: KeyRange, from hash: UInt64, _ budget: inout WorkBudget,
+        _ effects: inout Effects
+    ) -> UInt64? {
         let alone = settledAlone
-        var (oldest, isMoreLeft) = (UInt64(0), false)
-        var collected = (tombstones: 0, expired: 0, emptied: 0)
-        let gone = removeRecords(range) { node, record, keyspace in
-            let active = node.catalog.active[keyspace]
-            guard record.written.stamp > active.truncatedAt else {
-                collected.emptied += 1
-                return true
-            }
-            guard record.isTombstone || record.expiry != 0 else { return false }
-            let limit =
-                active.n > 1
-                ? node.settledHere(range, keyspace) : alone
+        var gone: [RecordTable.Entry] = []
+        var oldest = background.sweep.oldest
+        var isMoreLeft = false
+        let next = store.visit(range, from: hash, &budget) { entry in
+            let record = entry.record
+            guard record.isTombstone || record.expiry != 0 || !entry.tally.counts else { return 0 }
+            let keyspace = catalog.index(of: record.key)
+            let active = catalog.active[keyspace]
+            let limit = active.n > 1 ? settledHere(range, keyspace) : alone
             let ended = max(record.dot.stamp, Stamp(atMost: record.expiry))
-            guard ended > limit else {
-                collected.tombstones += record.expiry == 0 ? 1 : 0
-                collected.expired += record.expiry == 0 ? 0 : 1
-                return true
+            guard ended > limit, record.written.stamp > active.truncatedAt else {
+                gone.append(entry)
+                return 0
             }
             isMoreLeft = true
             if record.isTombstone {
                 oldest = min(oldest == 0 ? .max : oldest, record.dot.stamp.rawValue)
             }
-            return false
+            return 0
         }
-        for key in gone { key.withUnsafeBytes { forget($0, catalog.index(of: $0), &effects) } }
-        counters.tombstonesCollected += collected.tombstones
-        counters.expiredCollected += collected.expired
-        counters.emptiedCollected += collected.emptied
-        collection.waiting[range.rawValue] = oldest
-        if !isMoreLeft { collection.candidates.remove(range.rawValue) }
+        for entry in gone { collect(entry, range, &effects) }
+        background.sweep.oldest = oldest
+        if isMoreLeft { background.sweep.leavesCandidates = true }
+        return next
     }
 
-    /// Removes the records of a range that `isOver` picks, from memory only.
-    ///
-    /// - Returns: their keys.
-    mutating func removeRecords(
-        _ range: KeyRange, where isOver: (borrowing Node, Record, Int) -> Bool
-    ) -> [[UInt8]] {
-        var keys: [[UInt8]] = []
-        store.visit(range, .min ... .max) { _, record in
-            guard isOver(self, record, catalog.index(of: record.key)) else { return }
-            keys.append(Array(record.key))
+    private mutating func collect(
+        _ entry: RecordTable.Entry, _ range: KeyRange, _ effects: inout Effects
+    ) {
+        let record = entry.record
+        let keyspace = catalog.index(of: record.key)
+        if record.written.stamp <= catalog.active[keyspace].truncatedAt {
+            counters.emptiedCollected += 1
+        } else if record.expiry == 0 {
+            counters.tombstonesCollected += 1
+        } else {
+            counters.expiredCollected += 1
         }
-        for key in keys { key.withUnsafeBytes { removeStored($0, catalog.index(of: $0)) } }
-        return keys
+        forget(record.key, keyspace, &effects)
+        remove(entry, in: range)
     }
 
     /// Forgets what is stored of a key.
-    mutating func removeStored(_ key: UnsafeRawBufferPointer, _ keyspace: Int) {
+    mutating func removeStored(_ key: UnsafeRawBufferPointer) {
         let address = store.address(of: key)
-        let stored = store.find(address, key)
-        countKey(keyspace, from: stored, toValue: false, .none)
-        changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
-        store.release(stored)
+        let place = store.locate(address, key)
+        guard let stored = place.record else { return }
+        takeOut(stored, place.tally, address)
         store.remove(address, key)
+    }
+
+    /// A stored record is about to be removed.
+    mutating func takeOut(
+        _ stored: Record, _ tally: RecordTally, _ address: RecordStore.Address
+    ) {
+        holdings.takeOut(stored, tally)
+        holdings.changeTree(address, from: .init(stored, tally), to: .init())
+        store.release(stored)
     }
 }
 

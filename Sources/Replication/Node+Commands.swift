@@ -1,6 +1,7 @@
 import Base
 import Causality
 import Coding
+import Quorum
 import RESP
 import Ring
 
@@ -115,7 +116,8 @@ extension Node {
         let n = active.n
         guard mayBind(options, target, &effects) else { return nil }
         let r = (options.r ?? defaults.r)?.count(of: n) ?? active.reads.readQuorum
-        let pr = (options.pr ?? defaults.pr)?.count(of: n)
+        let pr =
+            (options.pr ?? defaults.pr)?.count(of: n)
             ?? active.reads.primaryReadQuorum
         guard isAllowed(r, of: active, least: leastReadQuorum(active), "R", target, &effects),
             isAllowed(pr, of: active, least: 0, "PR", target, &effects)
@@ -143,9 +145,11 @@ extension Node {
         let active = catalog.active[keyspace]
         let n = active.n
         let w = (options.w ?? defaults.w)?.count(of: n) ?? active.writes.writeQuorum
-        let pw = (options.pw ?? defaults.pw)?.count(of: n)
+        let pw =
+            (options.pw ?? defaults.pw)?.count(of: n)
             ?? active.writes.primaryWriteQuorum
-        let dw = (options.dw ?? defaults.dw)?.count(of: n)
+        let dw =
+            (options.dw ?? defaults.dw)?.count(of: n)
             ?? active.writes.durableWriteQuorum
         guard isAllowed(w, of: active, least: leastWriteQuorum(active), "W", target, &effects),
             isAllowed(pw, of: active, least: 0, "PW", target, &effects),
@@ -209,11 +213,14 @@ extension Node {
 }
 
 extension Level {
-    @inline(__always) func count(of n: Int) -> Int {
+    @inline(__always) func count(of n: Int) -> Int { quorumLevel.count(of: n) }
+
+    /// What a request's option means in a keyspace.
+    @inline(__always) private var quorumLevel: QuorumLevel {
         switch self {
-        case .count(let count): Int(count)
-        case .quorum: n / 2 + 1
-        case .all: n
+        case .count(let count): .count(Int(count))
+        case .quorum: .quorum
+        case .all: .all
         }
     }
 }

@@ -28,31 +28,52 @@ import Ring
 // With one replica only what is synced before it is acknowledged is compacted. Elsewhere a session
 // whose writer has ended since finds in the context alone that what it saw is not lost.
 extension Node {
-    /// Compacts what is settled in a range, each state once.
-    mutating func compact(_ range: KeyRange, _ effects: inout Effects) {
+    /// What was compacted counts from the beginning of the sweep on, so that an older state that is
+    /// stored meanwhile takes it back (`noteSharedCandidate`).
+    mutating func beginCompacting(_ range: KeyRange) {
+        guard collection.compactible.contains(range.rawValue) else { return }
+        collection.compactible.remove(range.rawValue)
         let limits = catalog.active.indices.map { compactionLimit(range, $0) }
-        var keys: [[UInt8]] = []
-        var isMoreLeft = false
-        store.visit(range, .min ... .max) { _, record in
-            let keyspace = catalog.index(of: record.key)
-            guard record.written.stamp > catalog.active[keyspace].truncatedAt,
-                isCompactible(record, keyspace)
-            else { return }
-            guard record.dot.stamp <= limits[keyspace] else {
-                isMoreLeft = true
-                return
-            }
-            if record.dot.stamp.rawValue > compactedUpTo(range, keyspace) {
-                keys.append(Array(record.key))
-            }
+        background.sweep.limits = catalog.active.indices.map {
+            (limits[$0], compactedUpTo(range, $0))
         }
-        for key in keys { key.withUnsafeBytes { compact($0, &effects) } }
         for n in [1] + replicationFactors {
             let shared = zip(catalog.active, limits).filter { $0.0.n == n }
             let least = shared.map(\.1.rawValue).min() ?? 0
             if least > 0 { collection.noteCompacted(least, n, range.rawValue) }
         }
-        if !isMoreLeft { collection.compactible.remove(range.rawValue) }
+    }
+
+    mutating func endCompacting(_ range: KeyRange) {
+        if background.sweep.leavesCompactible { collection.compactible.insert(range.rawValue) }
+    }
+
+    /// Compacts what is settled in a range, each state once.
+    ///
+    /// - Returns: where to go on; nil when the range is done.
+    mutating func compact(
+        _ range: KeyRange, from hash: UInt64, _ budget: inout WorkBudget,
+        _ effects: inout Effects
+    ) -> UInt64? {
+        let limits = background.sweep.limits
+        var keys: [[UInt8]] = []
+        var isMoreLeft = false
+        let next = store.visit(range, from: hash, &budget) { entry in
+            let record = entry.record
+            let keyspace = catalog.index(of: record.key)
+            guard entry.tally.counts, keyspace < limits.count, isCompactible(record, keyspace)
+            else { return 0 }
+            guard record.dot.stamp <= limits[keyspace].now else {
+                isMoreLeft = true
+                return 0
+            }
+            guard record.dot.stamp.rawValue > limits[keyspace].before else { return 0 }
+            keys.append(Array(record.key))
+            return Node.movedBytes(record)
+        }
+        for key in keys { key.withUnsafeBytes { compact($0, &effects) } }
+        if isMoreLeft { background.sweep.leavesCompactible = true }
+        return next
     }
 
     /// A state is about to be stored: whether it holds something that goes one day.

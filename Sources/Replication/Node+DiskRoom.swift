@@ -21,9 +21,10 @@ extension Node {
         let recordOverhead = 16
         var bytes = 4_096 + requestIDs.ledger.byteCount
         bytes += hints.reduce(0) { $0 + $1.byteCount }
-        for index in contents.indices
+        for index in holdings.keyspaces.indices
         where catalog.active[index].settings.durability != .memory {
-            bytes += contents[index].bytes + contents[index].records * recordOverhead
+            let sums = holdings.keyspaces[index].contents
+            bytes += sums.bytes + sums.records * recordOverhead
         }
         return bytes
     }

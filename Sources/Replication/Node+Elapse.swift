@@ -41,7 +41,8 @@ extension Node {
         guard now.wallMilliseconds > margin else { return }
         let time = now.wallMilliseconds - margin
         let due = expiries.take(through: time, countMax: Node.elapsedMax)
-        effects.beginStep()
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         for (range, hash) in due { spend(range, hash, before: time, &effects) }
         guard due.count == Node.elapsedMax else { return }
         nextElapsed = now.monotonic + .nanoseconds(milliseconds: Node.elapsedMilliseconds)
@@ -81,7 +82,7 @@ extension Node {
         guard let stored = store.find(address, key), !isDoubted(stored.dot.stamp) else { return }
         counters.expiredSpent += 1
         if catalog.active[keyspace].n == 1 {
-            removeStored(key, keyspace)
+            removeStored(key)
             return forget(key, keyspace, &effects)
         }
         var set = SiblingSet(valid: stored)

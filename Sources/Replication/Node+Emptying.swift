@@ -43,29 +43,23 @@ extension Node {
         else { return }
         let frame = effects.bytes.appendMessage(kind: 10, flag: 2, number: id.rawValue)
         for link in links where link.isUp { send(frame, to: link.node, &effects) }
-        toldTime(id, latestStamp(&effects), by: configuration.node, &effects)
+        guard let latest = latestStamp() else { return beginAudit(for: .own(id), &effects) }
+        toldTime(id, latest, by: configuration.node, &effects)
     }
 
     mutating func tellTime(_ number: UInt64, to node: NodeID, _ effects: inout Effects) {
-        withUnsafeBytes(of: latestStamp(&effects).rawValue.littleEndian) {
-            send(to: node, kind: 11, flag: 1, number: number, $0, &effects)
+        guard let latest = latestStamp() else {
+            return beginAudit(for: .other(node, number: number), &effects)
         }
+        tellTime(latest, number, to: node, &effects)
     }
 
-    /// The latest stamp that this node minted, learned of or holds; what a wrong clock put further
-    /// ahead is brought back to the present first.
-    private mutating func latestStamp(_ effects: inout Effects) -> Stamp {
-        var latest = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
-        var doubted: [[UInt8]] = []
-        store.visitAll { record in
-            if isDoubted(record.dot.stamp) {
-                doubted.append(Array(record.key))
-            } else {
-                latest = max(latest, record.dot.stamp)
-            }
+    func tellTime(
+        _ latest: Stamp, _ number: UInt64, to node: NodeID, _ effects: inout Effects
+    ) {
+        withUnsafeBytes(of: latest.rawValue.littleEndian) {
+            send(to: node, kind: 11, flag: 1, number: number, $0, &effects)
         }
-        restampDoubted(doubted, &effects)
-        return max(latest, latestHintStamp(&effects))
     }
 
     mutating func toldTime(
@@ -112,19 +106,18 @@ extension Node {
         }
     }
 
+    /// What empties `default` empties every keyspace.
     private mutating func emptyEverything(_ target: ReplyTarget, _ effects: inout Effects) {
+        guard let dot = nextChange(target, &effects) else { return }
         var changed = catalog
         do throws(DecodeError) {
-            for index in catalog.definitions.indices where !catalog.active[index].isDropped {
-                guard let dot = nextChange(target, &effects) else { return }
-                let settings = catalog.active[index].settings
-                try changed.change(index, to: settings, dot: dot, emptied: tick())
-            }
+            let settings = catalog.active[0].settings
+            try changed.change(0, to: settings, dot: dot, emptied: tick())
         } catch {
             return fail(
                 target, text: "ERR the keyspaces cannot be changed any more: \(error)", &effects)
         }
-        adopt(changed)
-        spread(nil, target, &effects)
+        adopt(changed, &effects)
+        spread([Node.defaultName], nil, target, &effects)
     }
 }

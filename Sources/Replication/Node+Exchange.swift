@@ -13,12 +13,17 @@ import Ring
 // (`ExchangeMessage`), at every heartbeat while it finds differences and more and more rarely while
 // it finds none. Nothing of an exchange is remembered between messages.
 //
-// Invariant: a tree is the sum of the digests of its range's records (`checkTrees`).
+// Trees follow changed definitions in steps (`Reshaping`); until they have, nothing is compared.
 extension Node {
     /// Nothing differed: the next exchange comes after twice the pause, up to this.
     static let exchangePauseMax: UInt64 = 6_400
     /// How old a write is when it is no longer on its way.
     private static let writeMilliseconds: UInt64 = 2_000
+    /// The same where something is known to have been missed: writes that are on their way are
+    /// rather sent twice than waited for.
+    private static let missedWriteMilliseconds: UInt64 = 300
+    /// How long exchanges follow each other once something was missed.
+    private static let missingMilliseconds: UInt64 = 1_500
     /// Trees that one exchange descends into.
     private static let rangesMax = 64
     /// What a descent into one tree takes down to the leaves when all of them differ.
@@ -32,48 +37,8 @@ extension Node {
         return isTyped(keyspace) ? record.contextDigest : record.digest
     }
 
-    /// A key's state gave way to another.
-    @inline(__always)
-    mutating func changeTree(
-        _ keyspace: Int, _ address: RecordStore.Address, from before: UInt64, to after: UInt64
-    ) {
-        guard before != after else { return }
-        let n = catalog.active[keyspace].n
-        if forests[n].isEmpty { forests[n] = Node.bareForest }
-        forests[n][Int(address.range.rawValue)].change(address.hash, from: before, to: after)
-    }
-
-    private static let bareForest = Array(repeating: HashTree(), count: KeyRange.count)
-
-    /// Adds a record to trees that are added up anew.
-    func add(_ record: Record, _ keyspace: Int, to trees: inout [[HashTree]]) {
-        let digest = treeDigest(record, keyspace)
-        guard digest != 0 else { return }
-        let n = catalog.active[keyspace].n
-        let address = store.address(of: record.key)
-        if trees[n].isEmpty { trees[n] = Node.bareForest }
-        trees[n][Int(address.range.rawValue)].change(address.hash, from: 0, to: digest)
-    }
-
-    /// Traps unless every tree is the sum of its records.
-    ///
-    /// - Complexity: O(bytes of all records).
-    func checkTrees() {
-        var rest = forests.map { $0.map(\.root) }
-        store.visitAll { record in
-            let keyspace = catalog.index(of: record.key)
-            let digest = treeDigest(record, keyspace)
-            guard digest != 0 else { return }
-            let n = catalog.active[keyspace].n
-            precondition(!rest[n].isEmpty, "a record is in a tree")
-            rest[n][Int(store.address(of: record.key).range.rawValue)] &-= digest
-        }
-        precondition(
-            rest.allSatisfy { $0.allSatisfy { $0 == 0 } }, "a tree is the sum of its records")
-    }
-
     func tree(_ n: Int, _ range: KeyRange) -> HashTree {
-        forests[n].isEmpty ? HashTree() : forests[n][Int(range.rawValue)]
+        holdings.tree(n, range)
     }
 
     func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
@@ -89,13 +54,16 @@ extension Node {
         let refill = configuration.exchangeBytesPerSecond / 1_000 * Int(Node.heartbeatMilliseconds)
         links[index].exchangeBudget = min(
             links[index].exchangeBudget + refill, configuration.exchangeBytesPerSecond)
-        guard configuration.node < links[index].node else { return }
+        let isMissing = now.monotonic < links[index].missesUntil
+        guard configuration.node < links[index].node || isMissing, background.hasTrees else {
+            return
+        }
         let node = links[index].node
         let here = sharedSum(with: node)
         if links[index].exchange.isGaining(here: here) { hastenExchange(index) }
         guard links[index].exchangeAt <= now.monotonic else { return }
         links[index].exchange.begin(here: here)
-        let pause = links[index].exchangePause
+        let pause = isMissing ? 0 : links[index].exchangePause
         links[index].exchangeAt = now.monotonic + .nanoseconds(milliseconds: pause)
         links[index].exchangePause = min(
             max(2 * pause, Node.heartbeatMilliseconds), Node.exchangePauseMax)
@@ -134,6 +102,14 @@ extension Node {
     mutating func hastenExchange(_ index: Int) {
         links[index].exchangePause = 0
         links[index].exchangeAt = 0
+    }
+
+    /// A link returned, or something that was sent over it did not arrive: whoever notices compares
+    /// at once, and again until what was under way then is either here or missing.
+    mutating func noteMissing(_ index: Int) {
+        links[index].missesUntil =
+            now.monotonic + .nanoseconds(milliseconds: Node.missingMilliseconds)
+        hastenExchange(index)
     }
 
     private mutating func sendExchange(
@@ -189,7 +165,9 @@ extension Node {
     ) {
         switch message {
         case .held(let sum): linkIndex(of: node).map { links[$0].exchange.there = sum }
-        case .roots(let roots): compareRoots(roots, n, node, &effects)
+        case .roots(let roots):
+            guard background.hasTrees else { return }
+            compareRoots(roots, n, node, &effects)
         case .branches(let number, let sums):
             guard mayCompare(with: node), sharesRange(KeyRange(number), n, with: node) else {
                 return
@@ -263,7 +241,9 @@ extension Node {
         _ theirs: [KeyState], _ place: LeafPlace, _ node: NodeID, _ effects: inout Effects
     ) {
         let wall = now.wallMilliseconds
-        let onTheirWay = Stamp(milliseconds: wall - min(wall, Node.writeMilliseconds))
+        let isMissing = linkIndex(of: node).map { now.monotonic < links[$0].missesUntil } ?? false
+        let age = isMissing ? Node.missedWriteMilliseconds : Node.writeMilliseconds
+        let onTheirWay = Stamp(milliseconds: wall - min(wall, age))
         let latest = Stamp(milliseconds: wall + configuration.clockDriftMax)
         let comparison = LeafComparison(
             here: states(place), there: theirs,

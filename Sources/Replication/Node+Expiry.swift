@@ -92,8 +92,7 @@ extension Node {
         let change = ExpiryChange(
             read: read, dots: live.map(\.dot), milliseconds: milliseconds, levels: levels,
             success: purpose.isGet ? .bulk(first.value) : .integer(1))
-        effects.beginStep()
-        give(change, to: key, at: place, target, &effects)
+        effects.inScope { give(change, to: key, at: place, target, &$0) }
     }
 
     /// What a reader sees of a key's values.

@@ -17,21 +17,22 @@ extension Node {
     private static let fencesMax = 64
     private static let fenceMilliseconds = administrationMilliseconds + 1_000
 
-    /// Counts what is held under a name; where that is nothing, nothing comes to it either, until
-    /// the asking node's change or word that there is none.
+    /// Begins to count what is held under a name; unless that is something, nothing comes to it
+    /// until the asking node's change or word that there is none.
     ///
-    /// - Returns: the records held, or more than any when there is no room for another fence or
-    ///   another node is changing it.
-    mutating func fence(_ name: [UInt8], for node: NodeID) -> UInt64 {
+    /// - Returns: false when there is no room for another fence or another node is changing it.
+    mutating func beginSurvey(
+        _ name: [UInt8], for node: NodeID, _ asker: Survey.Asker
+    ) -> Bool {
         fences.removeAll { $0.until <= now.monotonic }
         // Of two nodes that change one keyspace at a time, neither would know of the other's n.
-        guard !fences.contains(where: { $0.name == name && $0.node != node }) else { return .max }
-        let held = recordsHeld(under: name)
-        guard held == 0 else { return UInt64(held) }
-        guard fences.count < Node.fencesMax else { return .max }
+        guard !fences.contains(where: { $0.name == name && $0.node != node }),
+            fences.count < Node.fencesMax, background.surveys.count < Node.fencesMax
+        else { return false }
         let until = now.monotonic + .nanoseconds(milliseconds: Node.fenceMilliseconds)
         fences.append(Fence(name: name, node: node, until: until))
-        return 0
+        background.surveys.append(Survey(name: name, node: node, asker: asker))
+        return true
     }
 
     /// There will be no change: the keyspace takes writes again.
@@ -40,7 +41,7 @@ extension Node {
     }
 
     /// Puts changed definitions in force; who fenced a keyspace for a change has made it.
-    mutating func adopt(_ changed: KeyspaceCatalog) {
+    mutating func adopt(_ changed: KeyspaceCatalog, _ effects: inout Effects) {
         fences.removeAll { fence in
             guard let index = changed.position(named: fence.name) else { return false }
             let newest = changed.definitions[index].changes.context.newest
@@ -51,8 +52,9 @@ extension Node {
         let before = catalog
         catalog = changed
         noteHintedUntilNow(before)
-        if !catalog.isShaped(like: before) { reshape() }
+        reshape(from: before)
         collection.reconsider()
+        workInBackground(&effects)
     }
 
     /// Whether a node is about to change a keyspace's n: another change would bring the old one

@@ -50,12 +50,13 @@ extension Node {
     public var keyspaceFigures: [KeyspaceFigures] {
         catalog.definitions.indices.compactMap { index in
             let operations = OperationClass.allCases.map { ledger[index, $0] }
-            let isIdle = contents[index].records == 0 && operations.allSatisfy { $0.count == 0 }
+            let sums = holdings.keyspaces[index]
+            let isIdle = sums.contents.records == 0 && operations.allSatisfy { $0.count == 0 }
             guard !catalog.active[index].isDropped || !isIdle else { return nil }
             return KeyspaceFigures(
                 name: String(decoding: catalog.definitions[index].name, as: UTF8.self),
-                keys: keyCounts[index], contents: contents[index],
-                crowdedKeys: crowdedKeys(index), operations: operations,
+                keys: sums.keys, contents: sums.contents, crowdedKeys: crowdedKeys(index),
+                operations: operations,
                 staleness: index < staleness.count ? staleness[index] : StalenessFigures(),
                 hedgeDelay: hedgeDelay(index))
         }
@@ -63,7 +64,8 @@ extension Node {
 
     private func crowdedKeys(_ keyspace: Int) -> Int {
         let siblingsMax = Int(catalog.active[keyspace].settings.siblingsMax)
-        return contents[keyspace].keys(withSiblings: max(2, (siblingsMax + 1) / 2))
+        return holdings.keyspaces[keyspace].contents.keys(
+            withSiblings: max(2, (siblingsMax + 1) / 2))
     }
 
     /// Every other node, ascending.

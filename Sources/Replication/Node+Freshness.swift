@@ -91,8 +91,9 @@ extension Node {
         freshness[index].reading = max(freshness[index].reading, report.reading)
         let isBelievable = report.echo > 0 && report.echo <= now.monotonic
         let stamp = isAhead(report.stamp) ? Stamp(rawValue: 0) : report.stamp
-        freshness[index].heard(
+        let misses = freshness[index].heard(
             report.sum, .init(stamp: stamp, at: isBelievable ? report.echo : 0))
+        if misses { noteMissing(index) }
         if report.asks { sendReport(to: index, &effects) }
     }
 

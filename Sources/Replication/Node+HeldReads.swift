@@ -336,12 +336,6 @@ extension Node {
             process <= $0.identity && $0.identity.node == node
         }
     }
-
-    /// Who this process was when it started.
-    private var firstIdentity: ReplicaIdentity {
-        ReplicaIdentity(
-            node: identity.node, epoch: identity.epoch - UInt64(counters.identitiesRenewed))
-    }
 }
 
 /// What is known of an answer's age, and where it came from.

@@ -89,7 +89,8 @@ extension Node {
     ) -> ReplicaStatus? {
         if isFenced(record.key) { return .overloaded }
         if diskRoom != .free,
-            let refusal = diskRefusal(keyspace, isDelete: record.isTombstone) {
+            let refusal = diskRefusal(keyspace, isDelete: record.isTombstone)
+        {
             return refusal
         }
         guard clock.observe(record.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
@@ -267,32 +268,36 @@ extension Node {
         }
     }
 
-    /// The latest stamp in hints, of which what is doubted was brought back to the present first.
-    mutating func latestHintStamp(_ effects: inout Effects) -> Stamp {
-        var latest = Stamp(rawValue: 0)
-        for index in hints.indices {
-            var next = hints[index].first(from: 0)
-            while let (number, _) = next {
-                let current = believeHint(number, index, &effects)
-                let stamp = hints[index][current]?.withRecord { $0.dot.stamp }
-                if let stamp, !isDoubted(stamp) { latest = max(latest, stamp) }
-                next = hints[index].first(from: number + 1)
-            }
+    /// Notes the latest stamps of hints for a node, and brings what is doubted back to the present.
+    ///
+    /// - Returns: where to go on, or nil when all have been visited.
+    mutating func auditHints(
+        _ index: Int, from number: UInt64, _ budget: inout WorkBudget, _ effects: inout Effects
+    ) -> UInt64? {
+        var from = number
+        while let (number, hint) = hints[index].first(from: from) {
+            guard !budget.isSpent else { return number }
+            budget.look(records: 1)
+            from = number + 1
+            if believeHint(number, index, &effects) == number { hints[index].noteLatest(hint) }
         }
-        return latest
+        return nil
     }
 
-    /// Hints of keys under a name that still count.
-    func hintsHeld(under name: [UInt8]) -> Int {
-        var held = 0
-        for queue in hints {
-            var next = queue.first(from: 0)
-            while let (number, hint) = next {
-                if hint.withRecord({ counts($0) && isUnder(name, $0.key) }) { held += 1 }
-                next = queue.first(from: number + 1)
-            }
+    /// Counts the hints for a node of keys under a name that still count.
+    ///
+    /// - Returns: how many were found, and where to go on, nil when all have been visited.
+    func hintsHeld(
+        under name: [UInt8], _ index: Int, from number: UInt64, _ budget: inout WorkBudget
+    ) -> (held: UInt64, next: UInt64?) {
+        var (held, from) = (UInt64(0), number)
+        while let (number, hint) = hints[index].first(from: from) {
+            guard !budget.isSpent else { return (held, number) }
+            budget.look(records: 1)
+            from = number + 1
+            if hint.withRecord({ counts($0) && isUnder(name, $0.key) }) { held += 1 }
         }
-        return held
+        return (held, nil)
     }
 
     /// What is minted next of a key stands for itself: of what was minted before something may be

@@ -59,16 +59,17 @@ extension Node {
         let address = store.address(of: key)
         guard isReplica(of: address.range, keyspace) else { return false }
         let place = store.locate(address, key)
+        let tally = catalog.active[keyspace].tally
         if let stored = place.record {
+            guard place.tally == tally else { return false }
             _ = clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds)
         }
         let dot = Dot(identity: identity, stamp: tick())
         let length = Record.length(keyBytes: key.count, bodyBytes: value.count)
-        countKey(
-            keyspace, from: place.record, toValue: true,
-            .plain(length: length, isTombstone: false))
+        holdings.replace(
+            place.record, tally, by: .plain(length: length, isTombstone: false), tally, dot.stamp)
         store.release(place.record)
-        let target = store.prepare(place, address, key, length: length)
+        let target = store.prepare(place, address, key, length: length, tally)
         Record.write(to: target, kind: .value, dot: dot, expiry: 0, key: key, body: value)
         counters.commands += 1
         counters.writes += 1

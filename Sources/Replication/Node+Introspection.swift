@@ -49,7 +49,7 @@ extension Node {
         case .command: try effects.bytes.writeCommandReply(request, client.dialect)
         case .config: try config(&effects)
         case .time: writeTime(&effects)
-        case .dbsize: effects.bytes.writeInteger(keyCounts.reduce(0, +))
+        case .dbsize: effects.bytes.writeInteger(holdings.keys)
         case .debug: try debug(&effects)
         case .wait:
             effects.bytes.writeError(
@@ -296,7 +296,8 @@ extension Node {
         var found = ByteBuffer(capacity: 256)
         var seen = 0
         while let place = next, keys < wanted, homes < Node.homesAtOnce,
-            seen < Node.keyBytesAtOnce {
+            seen < Node.keyBytesAtOnce
+        {
             homes += 1
             next = store.visit(from: place) { record in
                 seen += record.keyBytes

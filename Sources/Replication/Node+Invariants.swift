@@ -14,7 +14,8 @@ extension Node {
     public func checkInvariants(recounting: Bool = false) {
         precondition(
             openSessions == sessions.count { $0.isOpen }, "open sessions are counted")
-        precondition(keyCounts.count == catalog.active.count, "every keyspace has a key count")
+        precondition(
+            holdings.keyspaces.count == catalog.active.count, "every keyspace has its sums")
         let due = min(nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max)
         precondition(
             nextHeartbeat == 0 || due > now.monotonic,
@@ -22,8 +23,7 @@ extension Node {
         checkSlabs()
         checkOwedReplies()
         guard recounting else { return }
-        checkKeyCounts()
-        checkTrees()
+        checkHoldings()
         for queue in hints { queue.checkInvariants() }
         checkExpandedStates()
     }
@@ -129,19 +129,5 @@ extension Node {
             targets.append(one.head.target)
         }
         return targets
-    }
-
-    private func checkKeyCounts() {
-        var counts = Array(repeating: 0, count: catalog.active.count)
-        var sums = Array(repeating: KeyspaceContents(), count: catalog.active.count)
-        store.visitAll { record in
-            let index = catalog.index(of: record.key)
-            sums[index].replace(.none, by: .init(record))
-            if !record.isTombstone, record.written.stamp > catalog.active[index].truncatedAt {
-                counts[index] += 1
-            }
-        }
-        precondition(counts == keyCounts, "live keys are counted")
-        precondition(sums == contents, "records are summed up")
     }
 }

@@ -39,33 +39,7 @@ extension Node {
         } catch {
             preconditionFailure("configured keyspaces are checked before a node is made of them")
         }
-        recountKeys()
-    }
-
-    /// Counts live keys, and adds up records and hash trees anew: definitions came, went or were
-    /// truncated.
-    ///
-    /// - Complexity: O(bytes of all records).
-    mutating func recountKeys() {
-        keyCounts = Array(repeating: 0, count: catalog.active.count)
-        contents = Array(repeating: KeyspaceContents(), count: catalog.active.count)
-        var trees: [[HashTree]] = Array(repeating: [], count: forests.count)
-        var counts = keyCounts
-        var sums = contents
-        store.visitAll { record in
-            let index = catalog.index(of: record.key)
-            sums[index].replace(.none, by: .init(record))
-            guard self.counts(record) else { return }
-            if !record.isTombstone { counts[index] += 1 }
-            add(record, index, to: &trees)
-        }
-        (keyCounts, contents, forests) = (counts, sums, trees)
-    }
-
-    /// Definitions changed which records count, or how.
-    mutating func reshape() {
-        recountKeys()
-        truncateStates()
+        holdings.extend(to: catalog.active.count)
     }
 
     mutating func keyspace(
@@ -108,7 +82,7 @@ extension Node {
     private func writeKeyspace(_ index: Int, _ effects: inout Effects) {
         let definition = catalog.definitions[index]
         var fields = catalog.active[index].settings.fields
-        fields.append(("keys", "\(keyCounts[index])"))
+        fields.append(("keys", "\(holdings.keyspaces[index].keys)"))
         fields.append(("conflicted", definition.isConflicted ? "yes" : "no"))
         effects.bytes.writeMapHeader(pairs: fields.count + 1, client.dialect)
         effects.bytes.writeBulk("name")
@@ -135,6 +109,9 @@ extension Node {
         if !exists {
             settings.replicationFactor = min(3, configuration.members.count)
             settings.truncatedAt = catalog.active[0].truncatedAt
+        }
+        guard exists || catalog.position(named: name) != nil || catalog.hasRoom else {
+            return fail(target, "ERR too many keyspaces", &effects)
         }
         guard !isBeingChanged(name) else { return failFenced(target, &effects) }
         if let problem = apply(from: 3, to: &settings) {
@@ -189,8 +166,8 @@ extension Node {
         guard changed.encodedBytes <= configuration.recordBytesMax else {
             return fail(target, "ERR too many keyspaces", &effects)
         }
-        adopt(changed)
-        spread(SpreadChange(name: name, isDrop: settings == nil), target, &effects)
+        adopt(changed, &effects)
+        spread([name], SpreadChange(name: name, isDrop: settings == nil), target, &effects)
     }
 
     /// Names a change of keyspaces: later than every change that is known, be it from a clock that
@@ -212,14 +189,21 @@ extension Node {
         return Dot(identity: identity, stamp: max(tick(), Stamp(rawValue: next)))
     }
 
+    /// Sends what was changed here to every node, and waits for all.
     mutating func spread(
-        _ change: SpreadChange?, _ target: ReplyTarget, _ effects: inout Effects
+        _ names: [[UInt8]], _ change: SpreadChange?, _ target: ReplyTarget,
+        _ effects: inout Effects
     ) {
+        let number = persistDefinitions(names, &effects)
         guard let id = administer(.spreading(change), target, &effects) else { return }
+        let scope = effects.beginScope()
         for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
-            sendDefinitions(to: links[index].node, number: id.rawValue, &effects)
+            sendDefinitions(names, to: links[index].node, number: id.rawValue, &effects)
         }
-        persistDefinitions(token: id, &effects)
+        effects.endScope(scope)
+        if !background.reshaping.owe(.own(id), change: number) {
+            expireAdministration(id, &effects)
+        }
     }
 
     /// Starts an operation that waits for every node that is up, and for this node's own disk.
@@ -246,10 +230,21 @@ extension Node {
         return id
     }
 
-    private func persistDefinitions(token: OperationID?, _ effects: inout Effects) {
-        effects.persist {
-            $0.append(JournalKind.definitions.rawValue)
-            catalog.encode(into: &$0)
+    /// Hands what was changed to the journal.
+    ///
+    /// - Returns: the number of the change, which `reachedChange` brings back once it is durable.
+    private mutating func persistDefinitions(
+        _ names: [[UInt8]], _ effects: inout Effects
+    ) -> UInt64 {
+        // The first change of a life says what the configuration defined as well.
+        let isFirst = background.reshaping.changes == 0
+        effects.persist { buffer in
+            buffer.append(JournalKind.definitions.rawValue)
+            if isFirst {
+                catalog.encode(into: &buffer)
+            } else {
+                catalog.encode(names, into: &buffer)
+            }
         }
         // Which hints may still be handed off follows from what the definitions were before.
         var marker = CollectionMarker()
@@ -258,12 +253,23 @@ extension Node {
             marker.parts.append(.init(n: n, hintedUntil: until))
         }
         if !marker.parts.isEmpty { effects.append { marker.encode(into: &$0) } }
-        if let token { effects.add(.notify(token.rawValue)) }
+        let change = background.reshaping.noteChange()
+        let token = OperationID(
+            kind: .definitions, index: 0, generation: UInt32(truncatingIfNeeded: change))
+        effects.add(.notify(token.rawValue))
+        return change
     }
 
-    func sendDefinitions(to node: NodeID, number: UInt64, _ effects: inout Effects) {
-        let frame = effects.bytes.appendMessage(kind: 7, number: number) {
-            catalog.encode(into: &$0)
+    /// Sends definitions, or all.
+    func sendDefinitions(
+        _ names: [[UInt8]]? = nil, to node: NodeID, number: UInt64, _ effects: inout Effects
+    ) {
+        let frame = effects.bytes.appendMessage(kind: 7, number: number) { buffer in
+            if let names {
+                catalog.encode(names, into: &buffer)
+            } else {
+                catalog.encode(into: &buffer)
+            }
         }
         send(frame, to: node, &effects)
     }
@@ -285,18 +291,24 @@ extension Node {
             throw .invalid("a keyspace has more replicas than there are members")
         }
         var joined = catalog
-        var isNew = false
-        for definition in definitions where try joined.join(definition) { isNew = true }
-        if isNew {
+        var news: [[UInt8]] = []
+        for definition in definitions where try joined.join(definition) {
+            news.append(definition.name)
+        }
+        if !news.isEmpty {
             guard joined.encodedBytes <= configuration.recordBytesMax else {
                 throw .invalid("definitions exceed what the journal takes")
             }
-            adopt(joined)
-            persistDefinitions(token: nil, &effects)
+            adopt(joined, &effects)
+            _ = persistDefinitions(news, &effects)
             // What was asked before was asked of other trees.
             if isRefilling { inquireAll(&effects) }
         }
-        if number != 0 { send(to: node, kind: 8, number: number, &effects) }
+        guard number != 0 else { return }
+        let change = background.reshaping.changes
+        if background.reshaping.owe(.other(node, number: number), change: change) {
+            tellReshaped(&effects)
+        }
     }
 }
 

@@ -27,7 +27,7 @@ extension Node {
         wasLinked = true
         keepMembers(&effects)
         links[index].heardAt = now.monotonic
-        hastenExchange(index)
+        noteMissing(index)
         beginPromises(index, &effects)
         if known != identity, known.rawValue != 0 {
             send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
@@ -36,7 +36,7 @@ extension Node {
         sendHeartbeat(to: index, &effects)
         sendReport(to: index, &effects)
         joinMembers(through: node, &effects)
-        if isRefilling { inquire(index, &effects) }
+        if isRefilling, background.hasTrees { inquire(index, &effects) }
     }
 
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
@@ -201,7 +201,10 @@ extension Node {
     static let heartbeatMilliseconds: UInt64 = 200
 
     mutating func passTime(_ effects: inout Effects) {
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         if now.monotonic >= nextHeartbeat { beat(&effects) }
+        tendBackground(&effects)
         tendMembership(&effects)
         pruneHedges()
         if let due = nextElapsed, due <= now.monotonic { tendExpiries(&effects) }
@@ -209,7 +212,6 @@ extension Node {
     }
 
     private mutating func beat(_ effects: inout Effects) {
-        effects.beginStep()
         nextHeartbeat = now.monotonic + .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
         for index in links.indices {
             if let fault = links[index].fault, now.monotonic >= fault.until {
@@ -255,15 +257,16 @@ extension Node {
         guard let index = linkIndex(of: node) else { return }
         let silence = now.monotonic - links[index].heardAt
         links[index].heardAt = now.monotonic
-        if silence > .nanoseconds(milliseconds: 4 * Node.heartbeatMilliseconds) {
-            hastenExchange(index)
+        if silence > .nanoseconds(milliseconds: 2 * Node.heartbeatMilliseconds) {
+            noteMissing(index)
         }
     }
 
     /// Has an operation looked at when something becomes due for it.
     mutating func watch(_ id: OperationID, at deadline: Deadline) {
         guard deadline != .max else { return }
-        let underWay = reads.count * 2 + writes.count + forwards.count + administrations.count
+        let underWay =
+            reads.count * 2 + writes.count + forwards.count + administrations.count
             + requestIDs.claims.count
         if deadlines.count > 2 * underWay + 64 {
             var waiting = DeadlineQueue()
@@ -281,7 +284,7 @@ extension Node {
         case .forward: forwards.contains(id)
         case .administration: administrations.contains(id)
         case .claim: requestIDs.claims.contains(id)
-        case .gather, .refill, .hint, .surplus, nil: false
+        case .gather, .refill, .hint, .definitions, .surplus, nil: false
         }
     }
 
@@ -317,7 +320,7 @@ extension Node {
                 expireAdministration(id, &effects)
             }
         case .claim: expireClaim(id, &effects)
-        case .gather, .refill, .hint, .surplus, nil: return
+        case .gather, .refill, .hint, .definitions, .surplus, nil: return
         }
     }
 
@@ -334,13 +337,9 @@ extension Node {
     mutating func runWork(_ effects: inout Effects) {
         for _ in 0..<min(work.count, Node.workAtOnce) {
             guard let id = work.popFirst() else { break }
-            effects.beginStep()
-            goOn(id, &effects)
+            effects.inScope { goOn(id, &$0) }
         }
         if store.expanded.hasRemains { store.expanded.freeRemains(Node.entriesFreedAtOnce) }
-        if hasOwedAnswers {
-            effects.beginStep()
-            giveOwedAnswers(&effects)
-        }
+        if hasOwedAnswers { effects.inScope { giveOwedAnswers(&$0) } }
     }
 }

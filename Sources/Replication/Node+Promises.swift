@@ -17,8 +17,7 @@ extension Node {
             let grace = grace(n)
             for range in KeyRange.all
             where Int(ranks[Int(range.rawValue)]) < n
-                && (collection.candidates.contains(range.rawValue)
-                    || collection.compactible.contains(range.rawValue))
+                && isOfUse(range)
             {
                 let stamp = settling(equalSince(range, n), after: grace)
                 collection.promise(stamp, n, range.rawValue)
@@ -31,7 +30,7 @@ extension Node {
     }
 
     /// Tells everybody what was promised, once it is on disk.
-    private mutating func announce(_ marker: CollectionMarker, _ effects: inout Effects) {
+    mutating func announce(_ marker: CollectionMarker, _ effects: inout Effects) {
         effects.persist { marker.encode(into: &$0) }
         for index in links.indices where links[index].isUp {
             tellPromises(to: index, asks: false, &effects)
@@ -121,19 +120,13 @@ extension Node {
     /// Drops whatever may have been deleted while this node, or this disk, was away.
     mutating func catchUp(_ effects: inout Effects) {
         guard !missed.isEmpty else { return }
-        counters.fellBehind += 1
-        distrustMemory()
-        markNothing(&effects)
-        var marker = CollectionMarker()
-        for (n, stamps) in missed {
-            if configuration.plantedBug != .behindKeepsAll { drop(stamps, n, &effects) }
-            for range in KeyRange.all {
-                collection.promise(stamps[range.rawValue], n, range.rawValue)
-            }
-            marker.parts.append(.init(n: n, promised: stamps))
+        if background.catchUp.isIdle {
+            counters.fellBehind += 1
+            distrustMemory()
+            markNothing(&effects)
         }
-        announce(marker, &effects)
-        inquireAll(&effects)
+        background.catchUp.begin(missed)
+        workInBackground(&effects)
     }
 
     /// By n, up to when others have collected what this node has not promised to know.
@@ -148,44 +141,6 @@ extension Node {
                 stamps[range.rawValue] = part.known[range.rawValue]
             }
             return stamps.latest > 0 ? (n, stamps) : nil
-        }
-    }
-
-    /// What goes on past C stays as it is, with the old values inside it: whoever promised up to C
-    /// had what is on this older disk, so all others have that state too, with whatever it removed,
-    /// and have neither collected nor compacted it.
-    private mutating func drop(_ stamps: RangeStamps, _ n: Int, _ effects: inout Effects) {
-        effects.persist {
-            $0.append(JournalKind.dropped.rawValue)
-            $0.append(UInt8(n))
-            stamps.encode(into: &$0)
-        }
-        for range in KeyRange.all where stamps[range.rawValue] > 0 {
-            let limit = Stamp(rawValue: stamps[range.rawValue])
-            counters.droppedBehind +=
-                removeRecords(range) { node, record, keyspace in
-                    node.catalog.active[keyspace].n == n && record.dot.stamp <= limit
-                }.count
-            keepAgain(range, n, &effects)
-        }
-    }
-
-    /// A replay drops everything of the range, as it mixes what is there now with what was.
-    private func keepAgain(_ range: KeyRange, _ n: Int, _ effects: inout Effects) {
-        store.visit(range, .min ... .max) { _, record in
-            let keyspace = catalog.index(of: record.key)
-            guard catalog.active[keyspace].n == n, isKeptOnDisk(record) else { return }
-            keepWhole(record, &effects)
-        }
-    }
-
-    /// Takes back what the journal says about what was dropped.
-    mutating func restoreDropped(_ reader: inout ByteReader) throws(DecodeError) {
-        let n = try CollectionMarker.replicationFactor(&reader)
-        let stamps = try RangeStamps(&reader)
-        try reader.end()
-        for range in KeyRange.all where stamps[range.rawValue] > 0 {
-            _ = removeRecords(range) { node, _, keyspace in node.catalog.active[keyspace].n == n }
         }
     }
 }

@@ -144,15 +144,16 @@ extension Node {
                 ? effects.bytes.appendMessage(kind: 3, number: id.rawValue, key)
                 : askState(id, key, isAnswered: read.toldAnswers != nil, &effects)
         }
-        // Nodes that have fallen silent come last; among the others the first one asked goes round.
-        let first = counters.reads
+        // Nodes that were not heard lately come last; among the others the first one asked goes
+        // round.
+        let first = Int(id.generation) + id.index
         for step in 0..<2 * replicas.count where open < wanted {
             let replica = (first + step) % replicas.count
             let node = replicas[replicas.startIndex + replica]
             let isFirstRound = step < replicas.count
             let asked = reads[id]?.everAsked ?? 0
             guard asked & 1 << UInt64(replica) == 0,
-                isFirstRound ? isResponsive(node) : isReachable(node)
+                isFirstRound ? isHeard(node) : isReachable(node)
             else { continue }
             reads[id]?.asked |= 1 << UInt64(replica)
             reads[id]?.everAsked |= 1 << UInt64(replica)

@@ -113,6 +113,7 @@ extension Node {
 
     /// At a heartbeat: asks everybody in reach again.
     mutating func tendRefill(_ effects: inout Effects) {
+        guard background.catchUp.isIdle else { return }
         inquireAll(&effects)
         for n in replicationFactors {
             prepareRefill(n)
@@ -122,6 +123,7 @@ extension Node {
     }
 
     mutating func inquireAll(_ effects: inout Effects) {
+        guard background.hasTrees else { return }
         for index in links.indices where links[index].isUp && mayAsk(links[index].node) {
             inquire(index, &effects)
         }
@@ -185,6 +187,8 @@ extension Node {
     ) throws(DecodeError) {
         // Who knows other keyspaces sums up other records under the same name.
         guard digest == catalog.digest, let index = linkIndex(of: node) else { return }
+        // What is dropped later is not covered by what came before.
+        guard background.catchUp.isIdle else { return }
         switch message {
         case .inquiry(let moment, let roots):
             tellSame(roots, Stamp(rawValue: moment), n, node, &effects)
@@ -224,7 +228,8 @@ extension Node {
         var open: [KeyRange] = []
         for range in KeyRange.all
         where refill.parts[n]?.complete.contains(range.rawValue) == false
-            && counts(range, n, index, whole.contains(range.rawValue)) {
+            && counts(range, n, index, whole.contains(range.rawValue))
+        {
             let place = Int(range.rawValue)
             if equal.contains(range.rawValue) {
                 refill.parts[n]?.coverage[index][place].coverAll()
@@ -268,54 +273,54 @@ extension Node {
         _ records: [UInt8], isAll: Bool, _ place: LeafPlace, _ index: Int,
         _ effects: inout Effects
     ) throws(DecodeError) {
-        let keysBefore = counters.refilledKeys
-        var malformed: DecodeError?
-        let isEveryOneTaken = records.withUnsafeBytes { records in
-            do throws(DecodeError) { return try takeAll(records, &effects) } catch {
-                malformed = error
-                return false
-            }
+        let taken: Result<Taken, DecodeError> = records.withUnsafeBytes { records in
+            Result { () throws(DecodeError) in try takeAll(records, &effects) }
         }
-        if let malformed { throw malformed }
+        let outcome = try taken.get()
         // What is refused here, for a clock or for want of room, is asked for again.
-        guard isEveryOneTaken else { return }
+        guard !outcome.isRefused else { return }
         if isAll {
             let (branch, child) = (Int(place.leaf) / HashTree.fanOut, place.leaf % 32)
             refill.parts[place.n]?.coverage[index][Int(place.range.rawValue)]
                 .cover(1 << UInt32(child), of: branch + 1)
             complete(place.range, place.n)
-        } else if counters.refilledKeys > keysBefore {
+        } else if outcome.news > 0 {
             askStates(place, index, &effects)
         }
     }
 
+    /// What became of the records of one answer.
+    private struct Taken {
+        var news = 0
+        var isRefused = false
+    }
+
     private mutating func takeAll(
         _ records: UnsafeRawBufferPointer, _ effects: inout Effects
-    ) throws(DecodeError) -> Bool {
-        var isEveryOneTaken = true
+    ) throws(DecodeError) -> Taken {
+        var taken = Taken()
         var reader = ByteReader(records)
         while reader.remaining > 0 {
             let length: UInt32 = try reader.integer()
             let record = try Message.record(try reader.slice(Int(length)))
-            if !take(record, &effects) { isEveryOneTaken = false }
+            take(record, &taken, &effects)
         }
-        return isEveryOneTaken
+        return taken
     }
 
-    /// - Returns: whether everything in the record is here now.
-    private mutating func take(_ record: Record, _ effects: inout Effects) -> Bool {
+    private mutating func take(
+        _ record: Record, _ taken: inout Taken, _ effects: inout Effects
+    ) {
         let keyspace = catalog.index(of: record.key)
         switch mergeIn(record, keyspace, &effects) {
-        case .superseded: return true
+        case .superseded: break
         case .acknowledged:
             counters.refilledKeys += 1
-            guard let stored = store.find(store.address(of: record.key), record.key) else {
-                return true
-            }
+            taken.news += 1
+            guard let stored = store.find(store.address(of: record.key), record.key) else { return }
             let durability = catalog.active[keyspace].settings.durability
             keep(whole(stored), durability, synced: false, token: nil, &effects)
-            return true
-        default: return false
+        default: taken.isRefused = true
         }
     }
 

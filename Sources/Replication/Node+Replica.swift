@@ -126,7 +126,8 @@ extension Node {
             return refusal
         }
         if isMemoryFull,
-            !isDelete || store.find(store.address(of: key), key) == nil {
+            !isDelete || store.find(store.address(of: key), key) == nil
+        {
             return .overloaded
         }
         guard clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
@@ -161,33 +162,16 @@ extension Node {
         guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
         let place = store.locate(address, record.key)
-        let isCounted =
-            !record.isTombstone
-            && record.written.stamp > catalog.active[keyspace].truncatedAt
-        countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
-        let digest = treeDigest(place.record, keyspace)
+        let tally = tally(record.written.stamp, keyspace)
+        holdings.replace(
+            place.record, place.tally, by: .init(record), tally, record.dot.stamp)
+        let before = Holdings.TreeShare(place.record, place.tally)
         noteCandidate(isTombstone: record.isTombstone, expiry: record.expiry, address)
         noteCompactible(record, keyspace, address.range)
         store.release(place.record, for: record)
-        store.prepare(place, address, record.key, length: bytes.count)
+        store.prepare(place, address, record.key, length: bytes.count, tally)
             .copyMemory(from: base, byteCount: bytes.count)
-        changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
-    }
-
-    /// Keeps the number of live keys and the sums over records: one state of a key is about to give
-    /// way to another.
-    @inline(__always)
-    mutating func countKey(
-        _ keyspace: Int, from before: Record?, toValue: Bool, _ after: KeyspaceContents.Share
-    ) {
-        contents[keyspace].replace(before.map { .init($0) } ?? .none, by: after)
-        var wasValue = false
-        if let before {
-            wasValue =
-                !before.isTombstone
-                && before.written.stamp > catalog.active[keyspace].truncatedAt
-        }
-        if wasValue != toValue { keyCounts[keyspace] += toValue ? 1 : -1 }
+        holdings.changeTree(address, from: before, to: .init(record, tally))
     }
 
     /// Hands a stored record to the journal as its keyspace demands.
@@ -274,7 +258,7 @@ enum JournalKind: UInt8 {
     case hintOver = 8
     /// What was promised and collected, as `CollectionMarker.encode` writes it.
     case collection = 9
-    /// Of an n (1), up to which stamps everything was dropped, as `RangeStamps` are encoded.
+    /// A `DroppedPiece`: everything in it was dropped.
     case dropped = 10
     /// A claim or the outcome of a request with an id, as `Node+RequestIDs` writes them.
     case request = 11
@@ -301,12 +285,12 @@ extension Node {
         case .members: try restoreMembers(rest)
         case .delta: restore(try DeltaRecord(decoding: rest))
         case .removal:
-            removeStored(rest, catalog.index(of: rest))
+            removeStored(rest)
         case .definitions:
             var definitions = ByteReader(rest)
             let before = catalog
             try catalog.restore(decoding: &definitions)
-            if !catalog.isShaped(like: before) { reshape() }
+            reshape(from: before)
             collection.reconsider()
         case .wholeness:
             var marker = ByteReader(rest)
@@ -316,7 +300,7 @@ extension Node {
             adopt(try CollectionMarker(&marker))
         case .dropped:
             var dropped = ByteReader(rest)
-            try restoreDropped(&dropped)
+            restoreDropped(try DroppedPiece(&dropped))
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
         case .request: return try restoreRequest(rest)
@@ -330,8 +314,8 @@ extension Node {
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
         guard record.written.stamp > active.truncatedAt else { return }
-        if active.settings.conflict == .crdt { return restoreState(record, keyspace) }
         let address = store.address(of: record.key)
+        if active.settings.conflict == .crdt { return restoreState(record, keyspace) }
         merged.removeAll()
         let stored = liveState(address, record.key, keyspace)
         let merge = RecordMerge.merge(
@@ -348,7 +332,7 @@ extension Node {
     ///
     /// - Parameters:
     ///   - cursor: nil to begin; then what the call before returned.
-    ///   - bytesMax: bytes after which a piece ends.
+    ///   - bytesMax: bytes after which a piece ends, and earlier when much had to be looked at.
     /// - Returns: the next cursor, or nil when all has been written.
     public func exportState(
         from cursor: UInt64?, bytesMax: Int, into buffer: inout ByteBuffer
@@ -365,24 +349,36 @@ extension Node {
             exportCollection(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
-        while let place = next, buffer.count < bytesMax {
+        var budget = WorkBudget(
+            units: configuration.workUnitsMax, bytes: bytesMax - buffer.count)
+        while let place = next, !budget.isSpent, buffer.count < bytesMax {
             guard place & 0xFF != Node.requestCursorMark else {
+                budget.look(records: 1)
                 next = exportRequest(from: place, into: &buffer)
                 continue
             }
             guard !Node.isHintCursor(place) else {
+                budget.look(records: 1)
                 next = exportHint(from: place, into: &buffer)
                 continue
             }
-            next =
-                store.visit(from: place) { record in
-                    guard isKeptOnDisk(record) else { return }
-                    buffer.appendSized {
-                        $0.append(JournalKind.record.rawValue)
-                        appendWhole(record, into: &$0)
-                    }
-                } ?? Node.firstHintCursor
+            next = exportRecords(from: place, &budget, into: &buffer) ?? Node.firstHintCursor
         }
         return next
+    }
+
+    /// - Returns: the next cursor, or nil when all records have been written.
+    private func exportRecords(
+        from cursor: UInt64, _ budget: inout WorkBudget, into buffer: inout ByteBuffer
+    ) -> UInt64? {
+        store.visit(from: cursor, &budget) { entry, _ in
+            // What was emptied away is known to be so by the definitions.
+            guard isKeptOnDisk(entry.record), counts(entry.record) else { return 0 }
+            buffer.appendSized {
+                $0.append(JournalKind.record.rawValue)
+                appendWhole(entry.record, into: &$0)
+            }
+            return Node.movedBytes(entry.record)
+        }
     }
 }

@@ -87,7 +87,8 @@ extension Node {
                 &effects)
         }
         requestIDs.claims[id]?.stage = .executing
-        effects.beginStep()
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         claim.command.withUnsafeBytes { bytes in
             guard parse(bytes) else { return endClaim(id, "ERR syntax error", &effects) }
             execute(.request(id), &effects)

@@ -279,7 +279,8 @@ extension Node {
         watch(id, at: head.deadline)
         let needsSync = levels.durableWriteQuorum > 0
         let record = whole(stored)
-        effects.beginStep()
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         if n > 1 {
             sendReplicas(record, id, range, n, needsSync, &effects)
             refuseUnreachable(id, range, n, &effects)

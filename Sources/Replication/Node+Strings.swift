@@ -281,11 +281,10 @@ extension Node {
         guard isWithinLimits(key, value, spot.keyspace, place, &effects),
             let levels = writeLevels(.none, spot.keyspace, place, &effects)
         else { return }
-        effects.beginStep()
-        writeOrForward(
-            WriteIntent(
-                key: key, change: .value(value), expiry: defaultExpiry(spot.keyspace),
-                levels: levels, success: .ok), spot, place, &effects)
+        let intent = WriteIntent(
+            key: key, change: .value(value), expiry: defaultExpiry(spot.keyspace),
+            levels: levels, success: .ok)
+        effects.inScope { writeOrForward(intent, spot, place, &$0) }
     }
 
     mutating func delete(
@@ -301,8 +300,7 @@ extension Node {
         let spot = self.place(of: key)
         if isTyped(spot.keyspace) { return runTyped(.del, index, .none, place, &effects) }
         guard let levels = writeLevels(.none, spot.keyspace, place, &effects) else { return }
-        effects.beginStep()
-        deleteOne(key, nil, levels, spot, place, &effects)
+        effects.inScope { deleteOne(key, nil, levels, spot, place, &$0) }
     }
 
     mutating func deleteSiblings(

@@ -62,7 +62,6 @@ struct SurplusHandOver {
 extension Node {
     private static let surplusRecordsMax = 1_024
     private static let surplusBytesMax = 1 << 20
-    private static let surplusHomesMax = 8_192
     private static let surplusPatience: UInt64 = 2_000
     private static let surplusPause: UInt64 = 60_000
 
@@ -85,18 +84,13 @@ extension Node {
     /// Keys of the next records that this node is no replica of; moves the cursor, to 0 at the end.
     private mutating func nextSurplus() -> [[UInt8]] {
         var keys: [[UInt8]] = []
-        var byteCount = 0
-        var next: UInt64? = surplus.cursor
-        for _ in 0..<Node.surplusHomesMax {
-            guard let cursor = next, keys.count < Node.surplusRecordsMax,
-                byteCount < Node.surplusBytesMax
-            else { break }
-            let range = KeyRange(UInt8(cursor >> 56))
-            next = store.visit(from: cursor) { record in
-                guard !isReplica(of: range, catalog.index(of: record.key)) else { return }
-                keys.append(Array(record.key))
-                byteCount += record.length
-            }
+        var budget = WorkBudget(
+            units: Node.surplusRecordsMax * WorkBudget.recordUnits, bytes: Node.surplusBytesMax)
+        let next = store.visit(from: surplus.cursor, &budget) { entry, range in
+            let record = entry.record
+            guard !isReplica(of: range, catalog.index(of: record.key)) else { return 0 }
+            keys.append(Array(record.key))
+            return Node.movedBytes(record)
         }
         surplus.cursor = next ?? 0
         return keys
@@ -159,7 +153,7 @@ extension Node {
         _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ effects: inout Effects
     ) {
         counters.surplusDropped += 1
-        removeStored(key, keyspace)
+        removeStored(key)
         forget(key, keyspace, &effects)
         effects.syncWithin(1_000)
     }

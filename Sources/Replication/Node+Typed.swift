@@ -91,18 +91,16 @@ extension Node {
         guard
             let reads = typedReadLevels(options, keyspace, isWrite: isWrite, target, &effects)
         else { return }
-        var writes: WriteLevels?
-        if isWrite {
-            writes = writeLevels(options, keyspace, target, &effects)
-            if writes == nil { return }
-        }
+        let writes = isWrite ? writeLevels(options, keyspace, target, &effects) : nil
+        guard !isWrite || writes != nil else { return }
         let timeout = writes?.timeoutMilliseconds ?? reads.timeoutMilliseconds
         guard coordinates(location) else {
             let part = part(name, index)
             return forward(
                 part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
         }
-        effects.beginStep()
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, keyspace)
         else {
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
@@ -113,7 +111,8 @@ extension Node {
         else {
             let part = part(name, index)
             let command = TypedCommand(
-                name: name, request: Array(part.bytes), location: location, writes: writes)
+                name: name, request: Array(part.bytes), location: location, writes: writes,
+                options: options)
             return ask(key, location, reads, .typed(command), target, &effects)
         }
         let command = TypedCommand(name: name, request: [], location: location, writes: writes)

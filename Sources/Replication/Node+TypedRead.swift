@@ -27,7 +27,9 @@ struct TypedCommand {
     let request: [UInt8]
     let location: KeyLocation
     /// Nil for a query.
-    let writes: WriteLevels?
+    var writes: WriteLevels?
+    /// What the request asked for; levels follow from it and the keyspace as it is.
+    var options = ConsistencyOptions.none
 }
 
 extension ReadPurpose {
@@ -256,6 +258,9 @@ extension Node {
             return fail(
                 read.head.target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
         }
+        guard let command = current(command, read, &effects) else {
+            return count(read, .refused)
+        }
         if client.wantsReceipt {
             client.evidence.answers = read.answers.count
             client.evidence.proof = proof(of: read)
@@ -269,11 +274,28 @@ extension Node {
             guard parser.parse(bytes, &progress, into: &request) == .complete else {
                 preconditionFailure("a command is kept as it was parsed")
             }
-            effects.beginStep()
-            execute(command, also: read.typed?.unkept, read.head.target, &effects)
+            effects.inScope {
+                execute(command, also: read.typed?.unkept, read.head.target, &$0)
+            }
         }
         compareRest(id, &effects)
         count(read, .ok)
+    }
+
+    /// The command with the levels that its keyspace gives it by now; nil, and an error reply, when
+    /// it can no longer run here.
+    private mutating func current(
+        _ command: TypedCommand, _ read: ReadOperation, _ effects: inout Effects
+    ) -> TypedCommand? {
+        guard command.writes != nil else { return command }
+        guard isReplica(of: command.location) else {
+            fail(read.head.target, "UNAVAILABLE the keyspace changed meanwhile", &effects)
+            return nil
+        }
+        var current = command
+        current.writes = writeLevels(
+            command.options, read.keyspace, read.head.target, &effects)
+        return current.writes == nil ? nil : current
     }
 
     /// Nobody else will answer: counts how stale the client's answer was, and brings every replica

@@ -222,30 +222,6 @@ extension Node {
         return .acknowledged
     }
 
-    /// Drops from every state of a keyspace what was written before it was emptied.
-    ///
-    /// - Complexity: O(bytes of all records) when there is such a state.
-    mutating func truncateStates() {
-        if configuration.plantedBug == .statesNotTruncated { return }
-        var mixed: [[UInt8]] = []
-        store.visitAll { record in
-            let keyspace = catalog.index(of: record.key)
-            guard record.isMergeable, isTyped(keyspace), counts(record),
-                catalog.active[keyspace].truncatedAt.rawValue > 0
-            else { return }
-            mixed.append(Array(record.key))
-        }
-        for key in mixed {
-            key.withUnsafeBytes { key in
-                let keyspace = catalog.index(of: key)
-                let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
-                var held = restoredState(location, key)
-                held.state.truncate(through: catalog.active[keyspace].truncatedAt)
-                putState(held, grownBy: 0, location, key)
-            }
-        }
-    }
-
     /// Names anew what this node wrote under a wrong clock.
     mutating func restampedState(_ stored: Record, after limit: Stamp) -> HeldState {
         var held = takeState(stored)

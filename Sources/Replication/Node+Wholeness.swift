@@ -60,7 +60,6 @@ extension Node {
         effects.persist { marker.encode(into: &$0) }
         let token = OperationID(kind: .refill, index: 0, generation: 0)
         effects.add(.notify(token.rawValue))
-        effects.beginStep()
     }
 
     /// Has the journal forget that this node was whole.
@@ -69,7 +68,6 @@ extension Node {
             WholenessMarker(ringDigest: ring.digest, isOver: false, parts: [])
                 .encode(into: &$0)
         }
-        effects.beginStep()
     }
 
     private func marker(_ ranges: (Refill.Part) -> RangeSet) -> WholenessMarker {
@@ -107,9 +105,12 @@ extension Node {
 
     /// Appends what a checkpoint says: `length (4) | payload`.
     func exportWholeness(into buffer: inout ByteBuffer) {
-        let parts = !isRefilling ? [] : refill.parts.indices.compactMap { n in
-            refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
-        }
+        let parts =
+            !isRefilling
+            ? []
+            : refill.parts.indices.compactMap { n in
+                refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
+            }
         let marker = WholenessMarker(
             ringDigest: ring.digest, isOver: !isRefilling, parts: parts)
         buffer.appendSized { marker.encode(into: &$0) }
@@ -126,7 +127,7 @@ extension Node {
         _ roots: [ExchangeMessage.RangeRoot], _ moment: Stamp, _ n: Int, _ node: NodeID,
         _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node) else { return }
+        guard let index = linkIndex(of: node), background.hasTrees else { return }
         var (equal, whole) = (RangeSet(), RangeSet())
         for root in roots where sharesRange(KeyRange(root.range), n, with: node) {
             let range = KeyRange(root.range)
@@ -141,14 +142,17 @@ extension Node {
     /// - Parameter moment: by this node's clock; one that it has not reached is from before the
     ///   clock went back.
     mutating func noteEqual(_ ranges: RangeSet, _ moment: Stamp, _ n: Int, _ index: Int) {
-        guard moment <= latestBegun else { return }
+        guard moment <= latestBegun, background.hasTrees,
+            moment > background.reshaping.treesSince
+        else { return }
         equalities.note(ranges, at: moment.rawValue, link: index, replicationFactor: n)
     }
 
     mutating func tellDiffering(
         _ sums: [UInt64], _ place: ParentPlace, _ node: NodeID, _ effects: inout Effects
     ) {
-        guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
+        guard sharesRange(place.range, place.n, with: node), background.hasTrees, mayAsk(node)
+        else { return }
         var children: UInt32 = 0
         for (child, pair) in zip(sums, childSums(place)).enumerated() where pair.0 != pair.1 {
             children |= 1 << UInt32(child)
@@ -171,7 +175,7 @@ extension Node {
         var records = ByteBuffer(capacity: 256)
         var isAll = true
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
-            guard lacked.holds(hash) else { return }
+            guard isAll, lacked.holds(hash) else { return }
             let start = records.count
             records.append(integer: UInt32(0))
             appendWhole(record, into: &records)

@@ -92,7 +92,7 @@ extension Node {
     ) {
         let keyspace = location.keyspace
         let durability = catalog.active[keyspace].settings.durability
-        removeStored(intent.key, keyspace)
+        removeStored(intent.key)
         let removal = Dot(identity: identity, stamp: clock.last.next)
         _ = noteExecuted(target, removal, intent.success, &effects)
         guard durability == .fsync else {
@@ -265,19 +265,19 @@ extension Node {
         case .value(let value): (body, kind) = (value, .value)
         case .delete: (body, kind) = (UnsafeRawBufferPointer(start: nil, count: 0), .tombstone)
         }
-        let isCounted = kind == .value && dot.stamp > catalog.active[keyspace].truncatedAt
+        let tally = tally(dot.stamp, keyspace)
         let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
-        countKey(
-            keyspace, from: place.record, toValue: isCounted,
-            .plain(length: length, isTombstone: kind == .tombstone))
-        let digest = treeDigest(place.record, keyspace)
+        holdings.replace(
+            place.record, place.tally,
+            by: .plain(length: length, isTombstone: kind == .tombstone), tally, dot.stamp)
+        let before = Holdings.TreeShare(place.record, place.tally)
         store.release(place.record)
         noteCandidate(isTombstone: kind == .tombstone, expiry: intent.expiry, address)
-        let target = store.prepare(place, address, intent.key, length: length)
+        let target = store.prepare(place, address, intent.key, length: length, tally)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
         let record = Record(at: target)
-        changeTree(keyspace, address, from: digest, to: treeDigest(record, keyspace))
+        holdings.changeTree(address, from: before, to: .init(record, tally))
         return record
     }
 

@@ -9,7 +9,7 @@ extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
         if id.kind == .refill { return reachedMarker(&effects) }
-        guard id.kind == .write else { return reachedDefinitions(id, &effects) }
+        if id.kind == .definitions { return reachedChange(UInt64(id.generation), &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }
 
@@ -105,7 +105,8 @@ extension Node {
         let id = writes.insert(again)
         watch(id, at: again.head.deadline)
         let needsSync = write.tally.durableWriteQuorum > 0
-        effects.beginStep()
+        let scope = effects.beginScope()
+        defer { effects.endScope(scope) }
         bytes.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return }
             let record = Record(at: base)

@@ -51,6 +51,8 @@ public struct Node: ~Copyable {
     let ranks: [UInt8]
     /// Who the node is in this life; the epoch rises when the wall clock goes back while it runs.
     public internal(set) var identity: ReplicaIdentity
+    /// Who it was when its process started.
+    let firstIdentity: ReplicaIdentity
     var clock: HybridLogicalClock
     /// Where the clock stood when it was first found to agree with another node's; nil while none
     /// agrees.
@@ -61,12 +63,10 @@ public struct Node: ~Copyable {
 
     var catalog: KeyspaceCatalog
     var store: RecordStore
-    /// Live records of each keyspace, expired ones included, by the catalog's index.
-    var keyCounts: [Int] = []
-    /// What each keyspace's records amount to, by the same index.
-    var contents: [KeyspaceContents] = []
-    /// By n, then by key range: what replicas compare; empty where no keyspace has this n.
-    var forests: [[HashTree]] = Array(repeating: [], count: 65)
+    /// What the records amount to.
+    var holdings = Holdings()
+    /// What is left to be done with them.
+    var background = BackgroundWork()
     /// When which replica was last found equal.
     var equalities = EqualityLedger()
     /// Which deletions all replicas know of.
@@ -147,7 +147,7 @@ public struct Node: ~Copyable {
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
-    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.keyspacesMax)
+    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.definitionsMax)
     /// What `INFO` counts from.
     var statistics: InfoStatistics
     /// How stale sampled reads were, by keyspace as far as there were any.
@@ -163,7 +163,7 @@ public struct Node: ~Copyable {
     ) {
         precondition(identity.node == configuration.node, "the identity is this node's")
         self.configuration = configuration
-        self.identity = identity
+        (self.identity, firstIdentity) = (identity, identity)
         self.now = now
         random = PRNG(seed: seed)
         keys = NodeKeys(secret, cluster: configuration.clusterID)
@@ -231,7 +231,7 @@ public struct Node: ~Copyable {
         if hasWork { return 0 }
         return min(
             nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max,
-            hedges.first?.at ?? .max, nextElapsed ?? .max)
+            hedges.first?.at ?? .max, nextElapsed ?? .max, background.nextDeadline ?? .max)
     }
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
@@ -275,6 +275,8 @@ struct Link {
     /// When the next exchange begins, and how long after it the one that follows.
     var exchangeAt: Deadline = 0
     var exchangePause: UInt64 = 0
+    /// Until when something is known to have been missed over it, or likely.
+    var missesUntil: Deadline = 0
     /// Whether exchanges get anywhere.
     var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.

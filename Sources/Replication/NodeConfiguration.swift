@@ -60,6 +60,9 @@ public struct NodeConfiguration: Sendable {
     public var hintBytesPerSecond = 8 << 20
     /// Bytes that the ids and outcomes of requests may take; a request with one more id is refused.
     public var requestIDBytesMax = 64 << 20
+    /// How much of what is proportional to the records one turn does besides its requests, in units
+    /// of `WorkBudget`: a record that is looked at is 8, a slot of a table 1.
+    public var workUnitsMax = 16_384
     /// Whether `FAULT` is honoured: for experiments only.
     public var faults = false
 

@@ -56,14 +56,17 @@ struct RecordStore: ~Copyable {
 
     /// Gives room for the key's new record; the caller writes all of it at once.
     ///
-    /// - Parameter place: of this key, still valid.
+    /// - Parameters:
+    ///   - place: of this key, still valid.
+    ///   - tally: how the new record is accounted for.
     @inline(__always)
     mutating func prepare(
-        _ place: RecordTable.Place, _ address: Address, _ key: UnsafeRawBufferPointer, length: Int
+        _ place: RecordTable.Place, _ address: Address, _ key: UnsafeRawBufferPointer, length: Int,
+        _ tally: RecordTally
     ) -> UnsafeMutableRawPointer {
         let index = Int(address.range.rawValue)
         let before = (tables[index].count, tables[index].allocatedBytes)
-        let target = tables[index].prepare(place, address.hash, key, length: length)
+        let target = tables[index].prepare(place, address.hash, key, length: length, tally)
         count += tables[index].count - before.0
         tableBytes += tables[index].allocatedBytes - before.1
         return target
@@ -82,6 +85,15 @@ struct RecordStore: ~Copyable {
         let index = Int(address.range.rawValue)
         let before = tables[index].allocatedBytes
         if tables[index].remove(address.hash, key) { count -= 1 }
+        tableBytes += tables[index].allocatedBytes - before
+    }
+
+    /// Forgets the record that a walk came by.
+    mutating func remove(_ entry: RecordTable.Entry, in range: KeyRange) {
+        let index = Int(range.rawValue)
+        let before = tables[index].allocatedBytes
+        tables[index].remove(entry)
+        count -= 1
         tableBytes += tables[index].allocatedBytes - before
     }
 
@@ -109,6 +121,42 @@ struct RecordStore: ~Copyable {
             return UInt64(range) << 56 | next >> 8
         }
         return range + 1 < KeyRange.count ? UInt64(range + 1) << 56 : nil
+    }
+
+    /// Visits records from a cursor on until the budget is spent.
+    ///
+    /// - Parameters:
+    ///   - cursor: as for `visit(from:)`.
+    ///   - body: returns the bytes that it is about to move.
+    /// - Returns: the next cursor, or nil when all ranges have been visited.
+    func visit(
+        from cursor: UInt64, _ budget: inout WorkBudget,
+        _ body: (RecordTable.Entry, KeyRange) -> Int
+    ) -> UInt64? {
+        var range = Int(cursor >> 56)
+        var next: UInt64? = cursor << 8
+        while let place = next {
+            let number = KeyRange(UInt8(range))
+            next = tables[range].visitHomes(from: place, &budget) { body($0, number) }
+            if next == nil {
+                range += 1
+                guard range < KeyRange.count else { return nil }
+                next = 0
+            }
+            if budget.isSpent, let next { return UInt64(range) << 56 | next >> 8 }
+        }
+        return nil
+    }
+
+    /// Visits the records of one range from a hash on until the budget is spent.
+    ///
+    /// - Parameter body: returns the bytes that it is about to move.
+    /// - Returns: where to go on, or nil when the range has been visited.
+    func visit(
+        _ range: KeyRange, from hash: UInt64, _ budget: inout WorkBudget,
+        _ body: (RecordTable.Entry) -> Int
+    ) -> UInt64? {
+        tables[Int(range.rawValue)].visitHomes(from: hash, &budget, body)
     }
 }
 

@@ -4,10 +4,10 @@ import Causality
 /// Open addressing from a key's 64-bit hash to its record, with linear probing, for the keys of one
 /// key range.
 ///
-/// A slot is (hash, block); a block is 8 bytes of capacity and then the record's bytes, so the
-/// stored state is the very run of bytes that the journal and the replicas receive. The home slot
-/// is the hash's upper bits: growth keeps the order of homes, which lets a scan's cursor be a hash
-/// and survive it.
+/// A slot is (hash, block); a block is 4 bytes of capacity, 4 of the record's `RecordTally`, and
+/// then the record's bytes, so the stored state is the very run of bytes that the journal and the
+/// replicas receive. The home slot is the hash's upper bits: growth keeps the order of homes, which
+/// lets a scan's cursor be a hash and survive it.
 ///
 /// Invariants: at most ¾ of the slots are taken; between a key's home and its slot no slot is
 /// empty.
@@ -50,6 +50,40 @@ struct RecordTable: ~Copyable {
         @inline(__always) var record: Record? {
             block.map { Record(at: $0 + RecordTable.blockHeaderBytes) }
         }
+
+        /// How the key's record is accounted for; without one, nothing is.
+        @inline(__always) var tally: RecordTally {
+            block.map { RecordTable.tally(in: $0) } ?? RecordTally(stored: 0)
+        }
+    }
+
+    /// A record that a walk came by; valid until the record is replaced or removed.
+    struct Entry {
+        let hash: UInt64
+        fileprivate let block: UnsafeMutableRawPointer
+
+        @inline(__always) var record: Record { Record(at: block + RecordTable.blockHeaderBytes) }
+
+        /// How the record is accounted for.
+        @inline(__always) var tally: RecordTally {
+            get { RecordTable.tally(in: block) }
+            nonmutating set { RecordTable.set(newValue, in: block) }
+        }
+    }
+
+    @inline(__always)
+    fileprivate static func tally(in block: UnsafeMutableRawPointer) -> RecordTally {
+        RecordTally(stored: block.load(fromByteOffset: 4, as: UInt32.self))
+    }
+
+    @inline(__always)
+    fileprivate static func set(_ tally: RecordTally, in block: UnsafeMutableRawPointer) {
+        block.storeBytes(of: tally.stored, toByteOffset: 4, as: UInt32.self)
+    }
+
+    @inline(__always)
+    private static func capacity(of block: UnsafeMutableRawPointer) -> Int {
+        Int(block.load(as: UInt32.self))
     }
 
     @inline(__always)
@@ -61,15 +95,21 @@ struct RecordTable: ~Copyable {
     /// Gives `length` bytes to write the key's new record into: those of the old record when they
     /// suffice, new ones otherwise. The caller writes a whole record there before the next call.
     ///
-    /// - Parameter place: of this key, still valid.
+    /// - Parameters:
+    ///   - place: of this key, still valid.
+    ///   - tally: of the new record.
     @inline(__always)
     mutating func prepare(
-        _ place: Place, _ hash: UInt64, _ key: UnsafeRawBufferPointer, length: Int
+        _ place: Place, _ hash: UInt64, _ key: UnsafeRawBufferPointer, length: Int,
+        _ tally: RecordTally
     ) -> UnsafeMutableRawPointer {
         if let block = place.block, RecordTable.fits(length, in: block) {
+            RecordTable.set(tally, in: block)
             return block + RecordTable.blockHeaderBytes
         }
-        return replaceBlock(place, hash, key, length)
+        let record = replaceBlock(place, hash, key, length)
+        RecordTable.set(tally, in: record - RecordTable.blockHeaderBytes)
+        return record
     }
 
     private mutating func replaceBlock(
@@ -94,8 +134,24 @@ struct RecordTable: ~Copyable {
     ///
     /// - Returns: whether the key was present.
     mutating func remove(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Bool {
-        var gap = position(of: hash, key)
-        guard let block = slots[gap].block else { return false }
+        let index = position(of: hash, key)
+        guard slots[index].block != nil else { return false }
+        removeSlot(index)
+        return true
+    }
+
+    /// Forgets the record that a walk came by.
+    mutating func remove(_ entry: Entry) {
+        let mask = capacity - 1
+        var index = Int(entry.hash >> shift)
+        while let block = slots[index].block, block != entry.block { index = (index + 1) & mask }
+        precondition(slots[index].block == entry.block, "an entry is removed while it is there")
+        removeSlot(index)
+    }
+
+    private mutating func removeSlot(_ index: Int) {
+        var gap = index
+        guard let block = slots[gap].block else { return }
         release(block)
         count -= 1
         let mask = capacity - 1
@@ -109,7 +165,6 @@ struct RecordTable: ~Copyable {
             next = (next + 1) & mask
         }
         slots[gap] = Slot(hash: 0, block: nil)
-        return true
     }
 
     /// Visits the records whose home is `cursor`'s, and returns the cursor of the next home, or nil
@@ -127,6 +182,36 @@ struct RecordTable: ~Copyable {
             index = (index + 1) & mask
         }
         return home == mask ? nil : UInt64(home + 1) << shift
+    }
+
+    /// Visits the records of homes from `cursor`'s on until the budget is spent, of one home at
+    /// least.
+    ///
+    /// - Parameter body: returns the bytes that it is about to move.
+    /// - Returns: the cursor of the next home, or nil after the last.
+    func visitHomes(
+        from cursor: UInt64, _ budget: inout WorkBudget, _ body: (Entry) -> Int
+    ) -> UInt64? {
+        guard count > 0 else {
+            budget.look(slots: 1)
+            return nil
+        }
+        let mask = capacity - 1
+        var home = Int(cursor >> shift)
+        while true {
+            var index = home
+            budget.look(slots: 1)
+            while let block = slots[index].block {
+                if Int(slots[index].hash >> shift) == home {
+                    budget.look(records: 1)
+                    budget.move(bytes: body(Entry(hash: slots[index].hash, block: block)))
+                }
+                index = (index + 1) & mask
+            }
+            if home == mask { return nil }
+            home += 1
+            if budget.isSpent { return UInt64(home) << shift }
+        }
     }
 
     /// Visits the records whose hashes lie between two: they stand together.
@@ -157,7 +242,8 @@ struct RecordTable: ~Copyable {
         var index = Int(hash >> shift)
         while let block = slots[index].block {
             if slots[index].hash == hash,
-                bytesEqual(Record(at: block + RecordTable.blockHeaderBytes).key, key) {
+                bytesEqual(Record(at: block + RecordTable.blockHeaderBytes).key, key)
+            {
                 return index
             }
             index = (index + 1) & mask
@@ -188,21 +274,22 @@ struct RecordTable: ~Copyable {
 
     /// In place when the record fits and does not waste more than half of a large block.
     private static func fits(_ length: Int, in block: UnsafeMutableRawPointer) -> Bool {
-        let capacity = Int(block.load(as: UInt64.self))
+        let capacity = capacity(of: block)
         return length <= capacity && (capacity <= 256 || length * 2 >= capacity)
     }
 
     private mutating func allocate(_ length: Int) -> UnsafeMutableRawPointer {
         let capacity = (length + 15) & ~15
+        precondition(capacity < 1 << 32, "a record is shorter than 4 GiB")
         let block = UnsafeMutableRawPointer.allocate(
             byteCount: capacity + RecordTable.blockHeaderBytes, alignment: 8)
-        block.storeBytes(of: UInt64(capacity), as: UInt64.self)
+        block.storeBytes(of: UInt32(capacity), as: UInt32.self)
         allocatedBytes += capacity + RecordTable.blockHeaderBytes
         return block
     }
 
     private mutating func release(_ block: UnsafeMutableRawPointer) {
-        allocatedBytes -= Int(block.load(as: UInt64.self)) + RecordTable.blockHeaderBytes
+        allocatedBytes -= RecordTable.capacity(of: block) + RecordTable.blockHeaderBytes
         block.deallocate()
     }
 }

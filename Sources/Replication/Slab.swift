@@ -31,6 +31,8 @@ enum OperationKind: UInt8 {
     case claim = 8
     /// A record that this node no longer replicates; kept in `SurplusHandOver`, not in a slab.
     case surplus = 9
+    /// Not in a slab: a change of definitions on its way to the disk, by its number.
+    case definitions = 10
 }
 
 /// What a slab keeps, and how much memory that takes.

@@ -158,11 +158,12 @@ extension History {
 
     /// Whether a write that was under way with an emptying may have brought back what it united.
     private func isCarried(past emptying: Operation) -> Bool {
-        mayCarry(emptying.keyspace) && keys[emptying.key].writes.contains { index in
-            let write = operations[index]
-            return write.kind == .write && write.outcome != .failed
-                && write.invoked < emptying.completed && write.completed > emptying.invoked
-        }
+        mayCarry(emptying.keyspace)
+            && keys[emptying.key].writes.contains { index in
+                let write = operations[index]
+                return write.kind == .write && write.outcome != .failed
+                    && write.invoked < emptying.completed && write.completed > emptying.invoked
+            }
     }
 
     /// Reads definitions as the journal has them (`KeyspaceCatalog.encode`), for the stamps up to
@@ -189,7 +190,7 @@ extension History {
         let stamp = Stamp(rawValue: raw)
         let isDefault = name == Array("default".utf8)
         for (index, keyspace) in plan.keyspaces.enumerated()
-        where Array(keyspace.name.utf8) == name || isDefault && keyspace.life != .fixed {
+        where Array(keyspace.name.utf8) == name || isDefault {
             noteEmptied(index, stamp, by: change.dot)
         }
     }

@@ -62,11 +62,11 @@ struct BoundedStalenessTests {
         let cluster = cluster()
         #expect(cluster.run(a, "SET k:1 old") == "+OK\r\n")
         cluster.cut = [[a, c]]
+        cluster.lostKinds = [12]
         #expect(cluster.run(a, "SET k:1 new") == "+OK\r\n")
         cluster.pass(milliseconds: 600)
         #expect(cluster.run(c, "GET k:1") == "$3\r\nold\r\n")
         cluster.cut = []
-        cluster.lostKinds = [12]
         cluster.pass(milliseconds: 600)
         // The link is whole again, and what was lost on it is still lost.
         #expect(cluster.run(c, "GET k:1") == "$3\r\nold\r\n")

@@ -43,7 +43,7 @@ struct CompactionTests {
     private func areEqual(_ cluster: Cluster) -> Bool {
         let roots = cluster.ids.map { id in
             cluster.with(id) { node in
-                node.checkTrees()
+                node.checkHoldings()
                 var roots: [UInt64] = []
                 for range in KeyRange.all { roots.append(node.tree(3, range).root) }
                 return roots
@@ -275,11 +275,12 @@ struct CompactionTests {
         let cluster = cluster()
         #expect(
             cluster.run(a, "KEYSPACE CREATE one n=1 conflict=crdt durability=fsync") == "+OK\r\n")
-        let owner = try #require(cluster.ids.first { id in
-            cluster.with(id) { node in
-                Array("one:k".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
-            }
-        })
+        let owner = try #require(
+            cluster.ids.first { id in
+                cluster.with(id) { node in
+                    Array("one:k".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
+                }
+            })
         let other = try #require(cluster.ids.first { $0 != owner })
         #expect(cluster.run(other, "SESSION ON") == "+OK\r\n")
         #expect(cluster.run(other, "SET one:k old") == "+OK\r\n")

@@ -366,8 +366,7 @@ struct HintTests {
         for node in list[..<2] {
             cluster.with(node) { node in
                 Array("s:k".utf8).withUnsafeBytes { key in
-                    node.store.remove(node.store.address(of: key), key)
-                    node.recountKeys()
+                    node.removeStored(key)
                 }
             }
         }
@@ -391,8 +390,7 @@ struct HintTests {
                 for node in list[..<3] {
                     cluster.with(node) { node in
                         Array("s:k".utf8).withUnsafeBytes { key in
-                            node.store.remove(node.store.address(of: key), key)
-                            node.recountKeys()
+                            node.removeStored(key)
                         }
                     }
                 }

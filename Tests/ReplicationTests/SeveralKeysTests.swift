@@ -56,7 +56,10 @@ struct SeveralKeysTests {
         #expect(cluster.run(a, "MSET k0 a safe:k b").hasPrefix("-CONSISTENCY W=1 is below"))
         #expect(cluster.run(a, "DEL k0 safe:k").hasPrefix("-CONSISTENCY"))
         #expect(cluster.run(a, "CONSISTENCY RESET") == "+OK\r\n")
-        _ = cluster.with(a) { node in node.fence(Array("safe".utf8), for: NodeID(2)) }
+        _ = cluster.with(a) { node in
+            node.beginSurvey(
+                Array("safe".utf8), for: NodeID(2), .other(number: 1))
+        }
         let fenced = cluster.run(a, "MSET k0 a safe:k b")
         #expect(fenced.hasPrefix("-UNAVAILABLE the keyspace is being changed"))
         cluster.with(a) { node in node.liftFence(Array("safe".utf8), of: NodeID(2)) }

@@ -95,7 +95,8 @@ final class Siege {
             "FLUSHALL",
         ]
         // Changes of keyspaces take seconds: two connections are for them.
-        let line = index < 2
+        let line =
+            index < 2
             ? changes[random.below(changes.count)] : lines[random.below(lines.count)]
         let before = numbers(.write) + numbers(.forward)
         cluster.replies[node]?[connection(index)] = []
@@ -109,7 +110,8 @@ final class Siege {
             return target == silent ? .never : .forwarded(number)
         }
         if ["KEYSPACE", "FLUSHALL"].contains(where: { line.hasPrefix($0) })
-            || [" W 3", " R 3"].contains(where: { line.contains($0) }) {
+            || [" W 3", " R 3"].contains(where: { line.contains($0) })
+        {
             return .never
         }
         if line.contains(" W 2") {
@@ -133,12 +135,13 @@ final class Siege {
                 continue
             }
             acknowledged += 1
-            let isTrue = switch request.condition {
-            case .never: false
-            case .replicated(let numbers): numbers.contains { replicated.contains($0) }
-            case .forwarded(let number): answered.contains(number)
-            case .any: true
-            }
+            let isTrue =
+                switch request.condition {
+                case .never: false
+                case .replicated(let numbers): numbers.contains { replicated.contains($0) }
+                case .forwarded(let number): answered.contains(number)
+                case .any: true
+                }
             if !isTrue { problems.append("false: \(request.line) was told \(reply)") }
         }
     }
@@ -211,7 +214,8 @@ final class Siege {
         replicated.remove(old)
         for index in waiting.indices {
             if let request = waiting[index], case .replicated(let numbers) = request.condition,
-                numbers.contains(old) {
+                numbers.contains(old)
+            {
                 waiting[index] = (request.line, .replicated(numbers + new))
             }
         }
@@ -226,7 +230,7 @@ final class Siege {
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
             case .claim: node.requestIDs.claims.numbers
-            case .refill, .hint, .surplus: []
+            case .refill, .hint, .surplus, .definitions: []
             }
         }
     }

@@ -190,4 +190,30 @@ import Testing
         heal(cluster)
         #expect(everywhere(cluster, "GET s:n") == "$1\r\n7\r\n")
     }
+
+    @Test("a command that waits while its keyspace gets another n runs by what holds then")
+    func alteredMeanwhile() {
+        for wishes in ["CONSISTENCY RESET", "CONSISTENCY W 2"] {
+            for key in 0..<6 {
+                let cluster = cluster()
+                #expect(
+                    cluster.run(one, "KEYSPACE CREATE k conflict=crdt r=2 w=2") == "+OK\r\n")
+                #expect(cluster.run(one, wishes) == "+OK\r\n")
+                cluster.lostKinds = [4]
+                #expect(cluster.run(one, "SADD k:\(key) x") == "")
+                cluster.open(two, ConnectionID(1))
+                cluster.send(
+                    two, ConnectionID(1), Array("KEYSPACE ALTER k n=1 r=1 w=1\r\n".utf8))
+                cluster.settle()
+                #expect(cluster.reply(two, ConnectionID(1)) == "+OK\r\n")
+                cluster.lostKinds = []
+                cluster.pass(milliseconds: 2_000)
+                let reply = cluster.reply(one)
+                #expect(reply == ":1\r\n" || reply.hasPrefix("-"), "\(reply)")
+                for node in [one, two, three] {
+                    cluster.with(node) { $0.checkInvariants(recounting: true) }
+                }
+            }
+        }
+    }
 }

@@ -8,6 +8,8 @@ enum Bans {
         var offences = leftovers(file)
         if let floor = Rooms.floor(of: file.target), floor <= highestPureFloor {
             offences += impurities(file)
+            if file.target != "Storage" { offences += countersRead(file) }
+            offences += liftedGates(file)
             if file.path != "Sources/Base/Table.swift" { offences += hashContainers(file) }
         }
         return offences
@@ -16,6 +18,35 @@ enum Bans {
     private static func sleeps(_ file: SourceFile) -> [Offence] {
         file.calls(of: ["sleep", "usleep", "nanosleep"]).map {
             file.offence($0.line, "a test that sleeps is slow or flaky; wait for the event itself")
+        }
+    }
+}
+
+// Counters
+extension Bans {
+    /// A counter says what happened; what is decided by is state with a name of its own. All of
+    /// them together (`counters.named`) are exported.
+    private static func countersRead(_ file: SourceFile) -> [Offence] {
+        let tokens = file.tokens
+        return tokens.indices.compactMap { index in
+            guard tokens[index].isWord("counters"), index + 2 < tokens.count,
+                tokens[index + 1].isSymbol("."), tokens[index + 2].kind == .word,
+                tokens[index + 2].text != "named"
+            else { return nil }
+            let next = index + 3 < tokens.count ? tokens[index + 3].text : ""
+            guard !["+=", "-=", "&+="].contains(next) else { return nil }
+            return file.offence(
+                tokens[index].line,
+                "`counters.\(tokens[index + 2].text)` is read; decide by state, and only count here"
+            )
+        }
+    }
+
+    /// What is gated ends with a step, and within one with a scope.
+    private static func liftedGates(_ file: SourceFile) -> [Offence] {
+        guard file.path != "Sources/Replication/Node.swift" else { return [] }
+        return file.calls(of: ["beginStep"]).map {
+            file.offence($0.line, "`beginStep` within a step lifts its gate; use a scope")
         }
     }
 }

@@ -140,6 +140,23 @@ struct BanTests {
         ])
     func pure(_ text: String) { #expect(offences(text) == 0, "\(text)") }
 
+    @Test("counters are counted, and decide nothing")
+    func counters() {
+        for text in ["let a = counters.reads", "if counters.b > before { }", "f(counters.c)"] {
+            #expect(offences(text) == 1, "\(text)")
+        }
+        for text in ["counters.a += 1", "counters.a -= f(b)", "counters.named.map { $0 }"] {
+            #expect(offences(text) == 0, "\(text)")
+        }
+    }
+
+    @Test("a gate is lifted by the next step, or by the end of its scope")
+    func gates() {
+        let text = "effects.beginStep()"
+        #expect(Bans.offences(SourceFile(text, in: "Replication", name: "Node")).isEmpty)
+        #expect(Bans.offences(SourceFile(text, in: "Replication", name: "Node+Read")).count == 1)
+    }
+
     @Test("only Table holds a dictionary")
     func table() {
         let text = "var storage: [Key: Value] = [:]"
