@@ -23,6 +23,7 @@ extension CRDTState {
         endedThrough stamp: Stamp = Stamp(rawValue: .max)
     ) -> Bool {
         guard context.entries.count > 1, let newest = context.newest else { return false }
+        let before = contents
         contents.hash.forget(through: stamp)
         contents.sortedSet.tidy { $0.forget(through: stamp) }
         var kept = VersionVector(newest)
@@ -31,7 +32,10 @@ extension CRDTState {
             let stamp = context.stamp(of: identity)
             if stamp.rawValue > 0 { kept.insert(Dot(identity: identity, stamp: stamp)) }
         }
-        guard kept.entries.count < context.entries.count else { return false }
+        guard kept.entries.count < context.entries.count else {
+            contents = before
+            return false
+        }
         for entry in context.entries where !kept.contains(entry) {
             contents.counter.forget(entry.identity)
         }

@@ -124,8 +124,9 @@ extension Node {
         guard let stored = store.find(location.address, key) else { return }
         if stored.isMergeable {
             var held = restoredState(location, key)
-            let stable = stable(location.address.range, location.keyspace)
-            guard held.state.compact(endedThrough: stable) else { return putBack(held) }
+            // All of the state is settled, so what has ended in it is: what is left is the same on
+            // every replica, whenever it compacts.
+            guard held.state.compact() else { return putBack(held) }
             putState(held, grownBy: 0, location, key)
         } else {
             var set = SiblingSet(valid: stored)

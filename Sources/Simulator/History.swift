@@ -210,9 +210,12 @@ struct History {
             valuesOfSibling[sibling.dot] = values
             guard values.count == 1 else { continue }
             siblingDots[value, default: []].append(sibling.dot)
-            // Of too many values these make one, under the dot of the write that was one too many.
-            let isMade = [.union, .max].contains(plan.keyspaces[keys[key].keyspace].overflow)
-            if !isMade, !plan.mayJumpClocks, let first = siblingDots[value]?.first, first != sibling.dot {
+            // Of too many values these make one, under the dot of the write that was one too many;
+            // the only replica of a key gives a value another expiry under a new dot.
+            let keyspace = plan.keyspaces[keys[key].keyspace]
+            let isMade = keyspace.overflow == .union || keyspace.overflow == .max || keyspace.n == 1
+            if !isMade, !plan.mayJumpClocks, let first = siblingDots[value]?.first,
+                first != sibling.dot {
                 return "\(describe(value)) stands as \(first) and as \(sibling.dot)"
             }
         }

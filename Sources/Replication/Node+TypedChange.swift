@@ -1,0 +1,174 @@
+import Base
+import CRDT
+import Causality
+import Coding
+import Quorum
+import RESP
+import Ring
+
+// Commands on crdt keyspaces that change a state: what they may not, what they are named, and how
+// what they did is kept and sent.
+extension Node {
+    mutating func mayChange(
+        _ command: TypedCommand, _ key: UnsafeRawBufferPointer, _ writes: WriteLevels,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        counters.writes += 1
+        let (keyspace, address) = (command.location.keyspace, command.location.address)
+        let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
+        guard key.count <= keyBytesMax else {
+            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+            return false
+        }
+        let isRemoval = command.name.isRemoval
+        let change = isRemoval ? WriteIntent.Change.delete : .value(key)
+        let intent = WriteIntent(key: key, change: change, levels: writes, success: .ok)
+        guard mayWrite(intent, keyspace, address, target, &effects) else { return false }
+        guard self.writes.room(for: keyspace) > 0 else {
+            overload(.write, keyspace, target, &effects)
+            return false
+        }
+        return true
+    }
+
+    /// Behind `mintDot`.
+    mutating func boundedCounterContext(
+        _ location: KeyLocation
+    ) -> BoundedCounterContext {
+        var identities = links.compactMap(\.identity)
+        identities.append(identity)
+        identities.sort()
+        let settings = catalog.active[location.keyspace].settings
+        return BoundedCounterContext(
+            identities: identities,
+            spareDot: Dot(identity: identity, stamp: tick()),
+            inheritsRights: settings.durability == .fsync)
+    }
+
+    /// Names what a command is about to do: a dot later than all that the state has seen.
+    mutating func mintDot(
+        _ held: HeldState, _ location: KeyLocation
+    ) throws(TypedRefusal) -> Dot {
+        if let newest = held.state.context.newest,
+            !clock.observe(newest.stamp, wallMilliseconds: now.wallMilliseconds)
+        {
+            throw .text(
+                "CLOCK the key was written by a clock far ahead of this node's; nothing is written")
+        }
+        let truncatedAt = catalog.active[location.keyspace].truncatedAt
+        guard clock.observe(truncatedAt, wallMilliseconds: now.wallMilliseconds) else {
+            throw .text("CLOCK the keyspace was emptied by a clock far ahead of this node's")
+        }
+        return Dot(identity: identity, stamp: tick())
+    }
+
+    /// Up to here a command may bring a state. Each replica fills what is left on its own side of
+    /// a partition, and what all of them added still has to fit into one record.
+    private func stateBytesMax(_ keyspace: Int) -> Int {
+        configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
+    }
+
+    /// What the request can add to a state, bytes: each argument at most itself, its length, a
+    /// dot, and a place in a list; and once a context entry, what its type needs, and the path of
+    /// those places, which is longer than this only where replicas have pushed in turn while one
+    /// was away.
+    private func growthMax(_ name: CommandName) -> Int {
+        let each = CommandTable.description(of: name).group == .list ? 48 : 24
+        return (1..<max(1, request.count)).reduce(512) { $0 + request[$1].count + each }
+    }
+
+    /// A state must fit into one record, with all that the request may add to it.
+    mutating func checkSize(
+        _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
+    ) throws(TypedRefusal) {
+        guard command.writes != nil, !command.name.isRemoval else { return }
+        for index in 1..<max(1, request.count) {
+            guard request[index].count <= catalog.active[location.keyspace].settings.valueBytesMax
+            else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
+        }
+        let n = catalog.active[location.keyspace].n
+        guard held.state.mayGrow(by: identity, replicas: n) else {
+            throw .text("ERR too many lives of nodes have written what is left of the key")
+        }
+        let room = stateBytesMax(location.keyspace) - growthMax(command.name)
+        guard held.bytes > room else { return }
+        let bytes = held.place.map { store.expanded.measure($0, held.state) } ?? held.bytes
+        guard bytes + Record.headerBytes + request[1].count <= room else {
+            throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
+        }
+    }
+
+    /// Answers a write that is done, because nobody else has the key and no disk.
+    private mutating func finishAlone(
+        _ bytes: [UInt8], _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        ledger.answeredNow(keyspace, .write)
+        guard !client.wantsReceipt else { return reply(.encoded(bytes), target, &effects) }
+        let start = effects.bytes.count
+        effects.bytes.append(bytes)
+        deliver(target, from: start, &effects)
+    }
+
+    /// Stores and keeps what a command did, and sends it to the other replicas.
+    mutating func finish(
+        _ command: TypedCommand, _ execution: borrowing TypedExecution, _ delta: Delta,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let key = request[execution.keyIndex]
+        guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
+        let (keyspace, address) = (command.location.keyspace, command.location.address)
+        let n = catalog.active[keyspace].n
+        let durability = catalog.active[keyspace].settings.durability
+        let isAlone = n == 1 && durability == .memory
+        var record = ByteBuffer(capacity: isAlone ? 1 : 256)
+        if !isAlone { DeltaRecord.encode(delta, of: key, into: &record) }
+        let context = seenBySession(execution.held.state)
+        let growth = isAlone ? growthMax(command.name) : Delta.growth(record.count)
+        putState(execution.held, grownBy: growth, command.location, key)
+        let reply = execution.wholeReply
+        if isAlone {
+            noteLocalWrite(delta.dot, context, command.location, target)
+            _ = noteExecuted(target, delta.dot, .encoded(reply), &effects)
+            return finishAlone(reply, keyspace, target, &effects)
+        }
+        let id = startWrite(command, writes, delta.dot, reply, target)
+        self.writes[id]?.context = context
+        if n > 1 { self.writes[id]?.typedKey = Array(key) }
+        let executed = noteExecuted(target, delta.dot, .encoded(reply), &effects)
+        let needsSync = writes.durableWriteQuorum > 0 || executed != nil
+        // The next life of this node takes over the rights that its journal has left, so nobody
+        // may acknowledge that some were used before the journal says so.
+        let isKeptFirst = command.name == .qbound || executed != nil
+        let bytes = record.bytes
+        if isKeptFirst { keepDelta(bytes, durability, synced: needsSync, token: id, &effects) }
+        sendDelta(bytes, id, address.range, needsSync, &effects)
+        if n > 1 { refuseUnreachable(id, address.range, n, &effects) }
+        if let executed { announce(executed, &effects) }
+        if !isKeptFirst { keepDelta(bytes, durability, synced: needsSync, token: id, &effects) }
+    }
+
+    /// Begins to count the replicas that acknowledge a command.
+    private mutating func startWrite(
+        _ command: TypedCommand, _ writes: WriteLevels, _ dot: Dot, _ reply: [UInt8],
+        _ target: ReplyTarget
+    ) -> OperationID {
+        let keyspace = command.location.keyspace
+        let n = catalog.active[keyspace].n
+        let timeout = UInt64(writes.timeoutMilliseconds)
+        let head = OperationHead(
+            target: outlasting(target), client: client,
+            deadline: now.monotonic + .nanoseconds(milliseconds: timeout),
+            begunAt: now.monotonic)
+        let id = self.writes.insert(
+            WriteOperation(
+                head: head, keyspace: keyspace, range: command.location.address.range, dot: dot,
+                success: .encoded(reply),
+                tally: WriteTally(
+                    replicaCount: n, writeQuorum: writes.writeQuorum,
+                    primaryWriteQuorum: writes.primaryWriteQuorum,
+                    durableWriteQuorum: writes.durableWriteQuorum),
+                primaries: n, hash: command.location.address.hash))
+        watch(id, at: head.deadline)
+        return id
+    }
+}
