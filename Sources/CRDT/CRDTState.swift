@@ -17,6 +17,35 @@ import Coding
 /// them, or until what hid them is removed. A mutation for another type than the visible one is
 /// refused.
 ///
+/// **Observed means observed**: whatever two sides of a cut do, what one of them removed or
+/// replaced is gone as far as that side had seen it, and nothing else is.
+///
+///     type         on A                  on B                     together
+///     any          DEL                   anything new             what B added, without the rest
+///     any          one type              another type             the one written last is seen
+///     string       SET 7                 SET 8                    the newer one
+///     string       SET 7, APPEND, GETSET INCR of 10               8: the 10 were seen
+///     string       DEL, GETDEL           INCR of 10               1
+///     string       INCR                  INCR of 10               12
+///     flag         ENABLE                DISABLE                  enabled
+///     set          SADD m                SREM m, SPOP, SADD m     m
+///     set          SREM m                SREM m, SPOP             no m
+///     hash         HSET f 0              HINCRBY f 1 of 10        1
+///     hash         HDEL f                HINCRBY f 1 of 10        1
+///     hash         HDEL f                HSET f v                 v
+///     hash         HSET f v              HSET f w                 the newer one
+///     hash         HSET f word           HINCRBY f 1              word; the increment is hidden
+///     sorted set   ZADD, ZREM, ZPOP…     ZINCRBY, ZADD            as the fields of a hash
+///     sorted set   ZINCRBY m inf         ZINCRBY m -inf           0
+///     list         a push or insert      a push or insert         each side's together, in order
+///     list         LPOP, LREM, LTRIM     LSET of the same         gone
+///     list         LSET                  LSET of the same         the newer one
+///     list         LPOP                  LPOP                     gone, once
+///     bounded      INCR, DECR, GRANT     INCR, DECR, GRANT        all count, never below the bound
+///     bounded      DEL                   INCR, DECR               gone
+///
+/// With three sides the same holds for each two of them. `PairTests` tries all of it.
+///
 /// **Deletes**: `delete` removes what it has seen, of every type; the context stays, and a state
 /// without live entries is the tombstone.
 ///
