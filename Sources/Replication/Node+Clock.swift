@@ -2,93 +2,63 @@ import Base
 import Causality
 import Coding
 
-// Clocks that are wrong: this node's own, and what it wrote by it.
+// Clocks that are wrong: what `ClusterClock` decides, and what becomes of what was stamped by one.
 //
-// A stamp further ahead of a clock than the bound was written by a wrong clock, or is read by one.
-// Which of the two? One node alone cannot tell, and to guess is to lose a write: a node whose clock
-// went back an hour would take everything it holds for the future's and put its own late stamps in
-// their place. So a stored state is only doubted while the clock of another node agrees with this
-// one's; until then the key takes no writes here. What is doubted was refused by every other node.
-// It is not thrown away either, because this node has acknowledged earlier writes that the state
-// covers: it is stamped anew, at the moment from which the clocks agree, later than all that it
-// covers and earlier than what comes next.
+// `now` is the cluster's time in every step. Where this node's reach fell, because a majority
+// proved it wrong, the node goes on under a new identity, and everything it holds that was stamped
+// by the wrong clock is stamped anew, where it belongs (`ClockCorrection`): before a key is looked
+// at, and all others in a pass that goes on in the steps that follow.
 extension Node {
-    /// Notices that the wall clock went back, before anything else happens in a step.
-    @inline(__always)
-    mutating func keepTime() {
-        if isAhead(clock.last) { renewIdentity() }
+    /// Records that one step of the pass looks at.
+    private static let correctedAtOnceMax = 4_096
+
+    func isAhead(_ stamp: Stamp) -> Bool { !clock.permits(stamp) }
+
+    /// Compares clocks with a node that says what its own read.
+    mutating func heardClock(
+        _ reading: ClockReading, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node) else { return }
+        clock.mayRetreat = identity.epoch < lastEpoch
+        let hasRetreated = clock.receive(reading, link: index)
+        now = Instant(monotonic: now.monotonic, wallMilliseconds: clock.time)
+        if hasRetreated { retreat(&effects) }
+        if reading.echo == 0 { sendHeartbeat(to: index, &effects) }
     }
 
-    /// Goes on from where the wall clock stands, under a name of its own: stamps may repeat now,
-    /// dots must not.
+    /// Goes on where the others are, under a name of its own: stamps may repeat now, dots must not.
     ///
-    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`). A
-    /// machine that needs more has no clock; the process ends and its next start claims anew.
-    mutating func renewIdentity() {
-        precondition(
-            counters.identitiesRenewed < 1_023, "the wall clock went back a thousand times")
+    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`).
+    private mutating func retreat(_ effects: inout Effects) {
+        let limit = max(clock.correctionLimit, Stamp(rawValue: collection.latestPromise).next)
+        let correction = ClockCorrection(
+            retired: identity, limit: limit,
+            bound: clock.reach + configuration.clockDriftMax)
         identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
-        clock.restart(wallMilliseconds: now.wallMilliseconds)
-        _ = clock.observe(newestTaken, wallMilliseconds: now.wallMilliseconds)
-        rightSince = links.count == 1 ? clock.last : nil
+        _ = clock.observe(limit)
+        self.correction = correction
         equalities.forgetAll()
         counters.identitiesRenewed += 1
-    }
-
-    func isAhead(_ stamp: Stamp) -> Bool {
-        stamp.milliseconds > now.wallMilliseconds + configuration.clockDriftMax
-    }
-
-    /// Whether a stamp is ahead of this node's clock although another node's agrees with it. Twice
-    /// the bound, because the two may differ by the bound.
-    func isDoubted(_ stamp: Stamp) -> Bool {
-        rightSince != nil
-            && stamp.milliseconds > now.wallMilliseconds + 2 * configuration.clockDriftMax
-    }
-
-    /// Whether this node's clock and that of a linked node differ by less than the bound now.
-    var agreesWithAnother: Bool {
-        let bound = Int64(configuration.clockDriftMax)
-        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        return links.contains { link in
-            guard link.isUp, let base = link.wallBase else { return false }
-            return abs(base - own) <= bound
+        effects.persist {
+            $0.append(JournalKind.correction.rawValue)
+            correction.encode(into: &$0)
         }
+        correct(&effects)
     }
 
-    /// What another node's wall clock shows now, as far as it was heard since it was linked.
-    func clockReading(of index: Int) -> Stamp? {
-        links[index].wallBase.map { base in
-            Stamp(milliseconds: UInt64(max(0, base + Int64(now.monotonic / 1_000_000))))
-        }
+    /// Whether a stored state or a hint was stamped by a clock that was proved wrong.
+    @inline(__always)
+    func isDoubted(_ dot: Dot) -> Bool {
+        guard let correction, !isCorrectionLate else { return false }
+        return correction.concerns(dot) || isAhead(dot.stamp)
     }
 
-    /// Whether no linked node's clock is anywhere near this node's. What is stamped now all others
-    /// would refuse, and once the clock is right again nobody could tell where it belongs; so this
-    /// node stamps nothing. Twice the bound, because a node's word may be ahead of its clock by it.
-    var isContradicted: Bool {
-        let bound = 2 * Int64(configuration.clockDriftMax)
-        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        var isHeard = false
-        for link in links where link.isUp {
-            guard let base = link.wallBase else { continue }
-            if abs(base - own) <= bound { return false }
-            isHeard = true
-        }
-        return isHeard
-    }
+    /// The pass over everything that is held goes on.
+    var isCorrecting: Bool { correction != nil && !isCorrectionLate }
 
-    /// Compares clocks with a node that says what its own reads.
-    mutating func noteClock(_ stamp: Stamp, of node: NodeID) {
-        guard let index = linkIndex(of: node) else { return }
-        let elapsed = Int64(now.monotonic / 1_000_000)
-        links[index].wallBase = Int64(stamp.milliseconds) - elapsed
-        let agrees = agreesWithAnother
-        guard agrees != (rightSince != nil) else { return }
-        for taken in [Stamp(milliseconds: now.wallMilliseconds), stamp, newestTaken] {
-            _ = clock.observe(taken, wallMilliseconds: now.wallMilliseconds)
-        }
-        rightSince = agrees ? clock.last : nil
+    private var isCorrectionLate: Bool {
+        configuration.plantedBug == .restampedWins
+            && clock.wallAheadMilliseconds.magnitude > configuration.clockDriftMax
     }
 
     /// The stored state of a key after whatever is doubted in it was stamped anew.
@@ -98,8 +68,8 @@ extension Node {
         _ effects: inout Effects
     ) -> Record? {
         guard let stored = liveState(address, key, keyspace) else { return nil }
-        guard isDoubted(stored.dot.stamp), let rightSince else { return stored }
-        restampDoubted(stored, at: rightSince, address, keyspace, &effects)
+        guard correction != nil, isDoubted(stored.dot) else { return stored }
+        restampDoubted(stored, address, keyspace, &effects)
         return liveState(address, key, keyspace)
     }
 
@@ -113,15 +83,15 @@ extension Node {
     }
 
     private mutating func restampDoubted(
-        _ stored: Record, at rightSince: Stamp, _ address: RecordStore.Address, _ keyspace: Int,
+        _ stored: Record, _ address: RecordStore.Address, _ keyspace: Int,
         _ effects: inout Effects
     ) {
         let key = Array(stored.key)
         if isTyped(keyspace) {
             let location = KeyLocation(keyspace: keyspace, address: address)
-            return restampState(stored, key, at: rightSince, location, &effects)
+            return restampState(stored, key, location, &effects)
         }
-        let range = stampAnew(stored, at: rightSince, keyspace)
+        let range = stampAnew(stored, keyspace)
         replaceStored(merged[range], keyspace, address)
         key.withUnsafeBytes { forget($0, keyspace, &effects) }
         keepRestamped(range, keyspace, &effects)
@@ -132,43 +102,48 @@ extension Node {
     /// - Parameter isHint: the record is kept for another node.
     /// - Returns: where the new record stands in `merged`.
     mutating func stampAnew(
-        _ stored: Record, at rightSince: Stamp, _ keyspace: Int, inHint isHint: Bool = false
+        _ stored: Record, _ keyspace: Int, inHint isHint: Bool = false
     ) -> Range<Int> {
         counters.overruledAhead += 1
         merged.removeAll()
-        let rightSince = max(rightSince, Stamp(rawValue: collection.latestPromise).next)
+        var names = CorrectedNames(after: correctedStamp, of: identity, inHint: isHint)
         if catalog.active[keyspace].settings.conflict == .lww, !stored.isSiblingSet {
             var bytes = Array(stored.bytes)
-            bytes.withUnsafeMutableBytes {
-                Record.stamp($0, Dot(identity: identity, stamp: rightSince))
-            }
+            let dot = names.next()
+            bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
             merged.append(bytes)
             return 0..<bytes.count
         }
         var set = SiblingSet(valid: stored)
-        for entry in set.context.entries
-        where entry.identity.node == identity.node && isAhead(entry.stamp) {
-            set.restamp(retired: entry.identity, after: rightSince) {
-                nextDot(inHint: isHint)
-            }
+        for entry in set.context.entries where isDoubted(entry) {
+            set.restamp(retired: entry.identity, after: correctionBound) { names.next() }
         }
+        _ = clock.observe(names.last)
         return set.encodeRecord(key: stored.key, into: &merged)
     }
 
-    private mutating func nextDot(inHint isHint: Bool) -> Dot {
-        let stamp = tick()
-        let name = isHint
-            ? StandInChain(life: identity, stamp: stamp.rawValue).identity : identity
-        return Dot(identity: name, stamp: stamp)
+    private var correctedStamp: Stamp {
+        if configuration.plantedBug == .restampedWins { return clock.latest }
+        return correction?.limit ?? clock.latest
+    }
+
+    private var correctionBound: Stamp {
+        Stamp(milliseconds: correction?.bound ?? clock.reach, logical: .max)
     }
 
     private mutating func restampState(
-        _ stored: Record, _ key: [UInt8], at limit: Stamp, _ location: KeyLocation,
-        _ effects: inout Effects
+        _ stored: Record, _ key: [UInt8], _ location: KeyLocation, _ effects: inout Effects
     ) {
-        let limit = max(limit, Stamp(rawValue: collection.latestPromise).next)
-        let held = restampedState(stored, after: limit)
+        counters.overruledAhead += 1
+        var names = CorrectedNames(after: correctedStamp, of: identity, inHint: false)
         key.withUnsafeBytes { key in
+            var held = restoredState(location, key)
+            for entry in held.state.context.entries where isDoubted(entry) {
+                held.state.restamp(retired: entry.identity, after: correctionBound) {
+                    names.next()
+                }
+            }
+            _ = clock.observe(names.last)
             putState(held, grownBy: 0, location, key)
             forget(key, location.keyspace, &effects)
             guard let stored = store.find(location.address, key) else { return }
@@ -182,6 +157,70 @@ extension Node {
         effects.append {
             $0.append(JournalKind.record.rawValue)
             $0.append(merged[range])
+        }
+    }
+}
+
+/// Names for what is brought to an earlier moment: the first is that moment's, each is later than
+/// the one before. They need only differ within a key.
+private struct CorrectedNames {
+    private(set) var last: Stamp
+    private let identity: ReplicaIdentity
+    private let isHint: Bool
+    private var count = 0
+
+    init(after stamp: Stamp, of identity: ReplicaIdentity, inHint isHint: Bool) {
+        (last, self.identity, self.isHint) = (stamp, identity, isHint)
+    }
+
+    mutating func next() -> Dot {
+        if count > 0 { last = last.next }
+        count += 1
+        guard isHint else { return Dot(identity: identity, stamp: last) }
+        let name = StandInChain(life: identity, stamp: last.rawValue).identity
+        return Dot(identity: name, stamp: last)
+    }
+}
+
+// The pass over everything that is held.
+extension Node {
+    /// Looks at what comes next.
+    mutating func correct(_ effects: inout Effects) {
+        guard let correction, isCorrecting else { return }
+        var (doubted, seen): ([[UInt8]], Int) = ([], 0)
+        var next: UInt64? = correction.cursor
+        while let place = next, seen < Node.correctedAtOnceMax {
+            next = store.visit(from: place) { record in
+                seen += 1
+                if isDoubted(record.dot) { doubted.append(Array(record.key)) }
+            }
+        }
+        restampDoubted(doubted, &effects)
+        self.correction?.cursor = next ?? 0
+        guard next == nil else { return }
+        _ = latestHintStamp(&effects)
+        self.correction = nil
+        effects.append { $0.append(JournalKind.correctionOver.rawValue) }
+    }
+
+    /// What the journal says: whatever it has said of such stamps so far is not how far this node
+    /// had come.
+    mutating func restoreCorrection(_ reader: inout ByteReader) throws(DecodeError) {
+        let correction = try ClockCorrection(decoding: &reader)
+        try reader.end()
+        self.correction = correction
+        clock.disown(beyond: correction.bound)
+    }
+
+    /// Takes what was stored for how far this node had come.
+    func isOfWrongClock(_ dot: Dot) -> Bool { correction?.concerns(dot) ?? false }
+
+    /// Appends what a checkpoint says, as `exportState` writes it.
+    func exportCorrection(into buffer: inout ByteBuffer) {
+        guard let correction else { return }
+        buffer.appendSized {
+            $0.append(JournalKind.correction.rawValue)
+            correction.encode(into: &$0)
         }
     }
 }

@@ -160,7 +160,9 @@ extension Node {
             ]),
             ("Persistence", [("loading", "0"), ("disk_full", diskRoom.isFull ? "1" : "0")]),
         ]
-        sections += [("Refill", refillFields), ("Collection", collectionFields)]
+        sections += [
+            ("Clock", clockFields), ("Refill", refillFields), ("Collection", collectionFields),
+        ]
         sections.append(("Stats", counters.named.map { ($0.name, "\($0.value)") }))
         let total = keyCounts.reduce(0, +)
         var keys = [("records", "\(store.count)")]

@@ -17,8 +17,9 @@ import Ring
 //                 stamp is known already and ignored.
 //
 // A node knows what it stamped; that the others hold it follows from hash trees that were equal
-// with theirs (`EqualityLedger`), at moments later than P. From then on it stamps nothing up to P
-// (`isOutrun`). P is on disk before anybody hears of it, and behind it everything it speaks of. No
+// with theirs (`EqualityLedger`), at moments later than P. From then on it stamps nothing up to P,
+// as its stamps rise. P is on disk before anybody hears of it, and behind it everything it speaks
+// of. No
 // clock has to be right for this. Clocks only have a say where something was stamped by a node that
 // is no replica: hints. P therefore stays behind the moments by `collectionGraceMilliseconds`, and
 // where fallbacks take writes by the age at which hints are given up as well.
@@ -54,9 +55,6 @@ extension Node {
         }
         collectDue(&effects)
     }
-
-    /// This node's clock shows a time about which it has promised to stamp nothing any more.
-    var isOutrun: Bool { latestBegun.rawValue <= collection.latestPromise }
 
     /// Up to when everything of a key range is settled here: known in whatever state it ended up.
     @inline(__always)
@@ -98,13 +96,13 @@ extension Node {
     /// replica that was removed does not count. No later than what any of their clocks shows, so
     /// that a clock that is ahead for a while binds nobody for long.
     func equalSince(_ range: KeyRange, _ n: Int) -> UInt64 {
-        var least = latestBegun.rawValue
+        var least = clock.latest.rawValue
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {
             guard let index = linkIndex(of: node) else { continue }
             let moment = equalities.last(
                 link: index, replicationFactor: n, range: range.rawValue)
-            least = min(least, moment, clockReading(of: index)?.rawValue ?? 0)
+            least = min(least, moment, clock.reach(of: index)?.rawValue ?? 0)
         }
         return least
     }
@@ -124,7 +122,7 @@ extension Node {
     /// What is settled where there is one replica.
     var settledAlone: Stamp {
         let grace = configuration.collectionGraceMilliseconds
-        return Stamp(rawValue: settling(latestBegun.rawValue, after: grace))
+        return Stamp(rawValue: settling(clock.latest.rawValue, after: grace))
     }
 
     /// How long a promise stays behind, milliseconds.
@@ -209,6 +207,8 @@ extension Node {
     /// Removes what is settled and holds no value.
     private mutating func sweep(_ range: KeyRange, _ effects: inout Effects) {
         let alone = settledAlone
+        let grace = configuration.collectionGraceMilliseconds
+        let expired = now.wallMilliseconds - min(grace, now.wallMilliseconds)
         var (oldest, isMoreLeft) = (UInt64(0), false)
         var collected = (tombstones: 0, expired: 0, emptied: 0)
         let gone = removeRecords(range) { node, record, keyspace in
@@ -221,7 +221,7 @@ extension Node {
             let limit = active.n > 1
                 ? node.settledHere(range, keyspace) : alone
             let ended = max(record.dot.stamp, Stamp(milliseconds: record.expiry))
-            guard ended > limit else {
+            guard ended > limit || !record.isTombstone && record.expiry > expired else {
                 collected.tombstones += record.isTombstone ? 1 : 0
                 collected.expired += record.isTombstone ? 0 : 1
                 return true
@@ -285,6 +285,7 @@ extension Node {
                 collection.collect(part.collected[number], part.n, number)
             }
         }
+        clock.resume(after: Stamp(rawValue: collection.latestPromise))
     }
 
     /// Appends what a checkpoint says, as `exportState` writes it.

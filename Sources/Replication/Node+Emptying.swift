@@ -55,10 +55,10 @@ extension Node {
     /// The latest stamp that this node minted, learned of or holds; what a wrong clock put further
     /// ahead is brought back to the present first.
     private mutating func latestStamp(_ effects: inout Effects) -> Stamp {
-        var latest = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
+        var latest = clock.latest
         var doubted: [[UInt8]] = []
         store.visitAll { record in
-            if isDoubted(record.dot.stamp) {
+            if isDoubted(record.dot) {
                 doubted.append(Array(record.key))
             } else {
                 latest = max(latest, record.dot.stamp)
@@ -77,9 +77,9 @@ extension Node {
         let wait = .nanoseconds(milliseconds: Node.administrationMilliseconds)
             - (operation.head.deadline - min(now.monotonic, operation.head.deadline))
         let isBehind = stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
-            < now.wallMilliseconds
+            < clock.reach
         if configuration.plantedBug == .emptiedByOwnClock { return strike(id, index, &effects) }
-        guard !isBehind, clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+        guard !isBehind, clock.observe(stamp) else {
             administrations.remove(id)
             client = operation.head.client
             return fail(
@@ -116,7 +116,7 @@ extension Node {
             for index in catalog.definitions.indices where !catalog.active[index].isDropped {
                 guard let dot = nextChange(target, &effects) else { return }
                 let settings = catalog.active[index].settings
-                try changed.change(index, to: settings, dot: dot, emptied: tick())
+                try changed.change(index, to: settings, dot: dot, emptied: clock.tick())
             }
         } catch {
             preconditionFailure("settings in force can be encoded and read")

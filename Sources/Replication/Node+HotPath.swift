@@ -60,9 +60,9 @@ extension Node {
         guard isReplica(of: address.range, keyspace) else { return false }
         let place = store.locate(address, key)
         if let stored = place.record {
-            _ = clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds)
+            _ = clock.observe(stored.dot.stamp)
         }
-        let dot = Dot(identity: identity, stamp: tick())
+        let dot = Dot(identity: identity, stamp: clock.tick())
         let length = Record.length(keyBytes: key.count, bodyBytes: value.count)
         countKey(
             keyspace, from: place.record, toValue: true,

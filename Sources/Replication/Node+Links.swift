@@ -52,6 +52,7 @@ extension Node {
             equalities.forget(link: index)
             refill.beginAnew(with: index)
         }
+        clock.forget(link: index)
         links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false
@@ -72,7 +73,7 @@ extension Node {
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
-        links[index].wallBase = nil
+        clock.forget(link: index)
         links[index].owed = []
         relieve(index, &effects)
         breakHandOff(index)
@@ -206,7 +207,9 @@ extension Node {
         case .definitionsLearned(let number):
             definitionsLearned(OperationID(rawValue: number), by: node, &effects)
         case .membership(let message): stepMembership(.received(message, from: node), &effects)
-        case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
+        case .heartbeat(let stamp, let digest, let reading):
+            heardClock(reading, from: node, &effects)
+            heard(stamp, digest, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
@@ -231,6 +234,7 @@ extension Node {
 
     mutating func passTime(_ effects: inout Effects) {
         if now.monotonic >= nextHeartbeat { beat(&effects) }
+        if correction != nil { correct(&effects) }
         tendMembership(&effects)
         pruneHedges()
         expireDue(&effects)
@@ -243,6 +247,7 @@ extension Node {
             if let fault = links[index].fault, now.monotonic >= fault.until {
                 links[index].fault = nil
             }
+            clock.setVoter(!isRemoved(links[index].node), link: index)
             tendHints(index, &effects)
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
@@ -256,20 +261,19 @@ extension Node {
         if isRefilling { tendRefill(&effects) }
     }
 
-    private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
-        let reading = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
-        withUnsafeBytes(of: catalog.digest.littleEndian) {
-            send(
-                to: links[index].node, kind: 9, number: reading.rawValue, $0, &effects)
+    func sendHeartbeat(to index: Int, _ effects: inout Effects) {
+        let frame = effects.bytes.appendMessage(kind: 9, number: clock.latest.rawValue) {
+            $0.append(integer: catalog.digest)
+            clock.reading(for: index).encode(into: &$0)
         }
+        send(frame, to: links[index].node, &effects)
     }
 
     private mutating func heard(
         _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
     ) {
-        noteClock(stamp, of: node)
         noteLife(of: node)
-        if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
+        if !clock.observe(stamp) {
             counters.refusedAhead += 1
         }
         noteDefinitions(digest, of: node)
@@ -349,7 +353,7 @@ extension Node {
 
     /// Whether some request goes on in a step of its own.
     var hasWork: Bool {
-        !work.isEmpty || store.expanded.hasRemains || hasOwedAnswers
+        !work.isEmpty || store.expanded.hasRemains || hasOwedAnswers || isCorrecting
     }
 
     /// Goes on with what takes several steps, a step of each at most.

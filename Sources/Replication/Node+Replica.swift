@@ -80,7 +80,6 @@ extension Node {
             return .acknowledged
         }
         guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
-        newestTaken = max(newestTaken, incoming.dot.stamp)
         if active.settings.conflict == .crdt || incoming.isMergeable {
             return mergeState(incoming, keyspace, &effects)
         }
@@ -117,7 +116,7 @@ extension Node {
             !isDelete || store.find(store.address(of: key), key) == nil {
             return .overloaded
         }
-        guard clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(stamp) else {
             counters.refusedAhead += 1
             return .clockAhead
         }
@@ -265,6 +264,10 @@ enum JournalKind: UInt8 {
     case dropped = 10
     /// A claim or the outcome of a request with an id, as `Node+RequestIDs` writes them.
     case request = 11
+    /// What a wrong clock stamped is brought to an earlier moment: a `ClockCorrection`.
+    case correction = 12
+    /// All of it was.
+    case correctionOver = 13
 }
 
 // Recovery and checkpoints.
@@ -283,10 +286,14 @@ extension Node {
         case .record:
             let record = try Record(validating: rest)
             if record.isMergeable { _ = try CRDTState(record) }
+            if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
             restore(record)
             if configuration.plantedBug == .refillForgotten { isRefilling = false }
         case .members: try restoreMembers(rest)
-        case .delta: restore(try DeltaRecord(decoding: rest))
+        case .delta:
+            let delta = try DeltaRecord(decoding: rest)
+            if !isOfWrongClock(delta.delta.dot) { clock.resume(after: delta.delta.dot.stamp) }
+            restore(delta)
         case .removal:
             removeStored(rest, catalog.index(of: rest))
         case .definitions:
@@ -304,6 +311,10 @@ extension Node {
         case .dropped:
             var dropped = ByteReader(rest)
             try restoreDropped(&dropped)
+        case .correction:
+            var marker = ByteReader(rest)
+            try restoreCorrection(&marker)
+        case .correctionOver: correction = nil
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
         case .request: return try restoreRequest(rest)
@@ -348,6 +359,7 @@ extension Node {
             if !keptMembers.isEmpty {
                 buffer.appendSized { appendMembers(into: &$0) }
             }
+            exportCorrection(into: &buffer)
             exportWholeness(into: &buffer)
             exportCollection(into: &buffer)
         }

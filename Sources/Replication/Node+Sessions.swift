@@ -105,7 +105,7 @@ extension Node {
     /// - Returns: false, and an error reply, when that is too far ahead to be believed.
     mutating func followSession(_ target: ReplyTarget, _ effects: inout Effects) -> Bool {
         guard !client.guarantees.isEmpty, let history = history(of: target) else { return true }
-        if clock.observe(history.order, wallMilliseconds: now.wallMilliseconds) { return true }
+        if clock.observe(history.order) { return true }
         fail(
             target,
             "CLOCK the session has seen a write far ahead of this node's clock; nothing is written",

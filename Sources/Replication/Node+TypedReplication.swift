@@ -110,7 +110,6 @@ extension Node {
             counters.deltasUngrounded += 1
             return configuration.plantedBug == .groundlessAcknowledged ? .durable : .needsState
         case .applied:
-            newestTaken = max(newestTaken, stamp)
             putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
             return .acknowledged
         }

@@ -196,18 +196,6 @@ extension Node {
             }
         }
     }
-
-    /// Names anew what this node wrote under a wrong clock.
-    mutating func restampedState(_ stored: Record, after limit: Stamp) -> HeldState {
-        var held = takeState(stored)
-        for entry in held.state.context.entries
-        where entry.identity.node == identity.node && isAhead(entry.stamp) {
-            held.state.restamp(retired: entry.identity, after: limit) {
-                Dot(identity: identity, stamp: tick())
-            }
-        }
-        return held
-    }
 }
 
 extension CRDTState {

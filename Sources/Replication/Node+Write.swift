@@ -153,17 +153,10 @@ extension Node {
     private mutating func mayStamp(
         _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        let refusal: StaticString
-        if isContradicted {
-            refusal = "CLOCK this node's clock is far from all others; nothing was written"
-        } else if isOutrun {
-            refusal = "CLOCK this node's clock shows a time that is settled; nothing was written"
-        } else {
-            return true
-        }
+        guard clock.isUndecided else { return true }
         counters.unavailable += 1
         ledger.failed(keyspace, .write, .refused)
-        fail(target, refusal, &effects)
+        fail(target, text: "CLOCK \(clockTrouble ?? ""); nothing was written", &effects)
         return false
     }
 
@@ -189,11 +182,11 @@ extension Node {
             // All others hold what is no later than the promise, so nothing comes between.
             let stamp = max(from.stamp, Stamp(rawValue: collection.latestPromise)).next
             // The clock must not give this stamp to another write.
-            _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
+            _ = clock.observe(stamp)
             return Dot(identity: identity, stamp: stamp)
         }
         guard followSession(target, &effects) else { return nil }
-        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
+        if let stored, !clock.observe(stored.dot.stamp) {
             fail(
                 target,
                 "CLOCK the key was written by a clock far ahead of this node's; nothing is written",
@@ -201,28 +194,18 @@ extension Node {
             return nil
         }
         let truncatedAt = catalog.active[keyspace].truncatedAt
-        guard clock.observe(truncatedAt, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(truncatedAt) else {
             fail(
                 target, "CLOCK the keyspace was emptied by a clock far ahead of this node's",
                 &effects)
             return nil
         }
         if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
+            !clock.observe(seen.stamp) {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }
-        return Dot(identity: identity, stamp: tick())
-    }
-
-    /// The next stamp; when the wall clock went back beyond the bound, under a new identity.
-    mutating func tick() -> Stamp {
-        while true {
-            switch clock.tick(wallMilliseconds: now.wallMilliseconds) {
-            case .stamp(let stamp): return stamp
-            case .wentBack: renewIdentity()
-            }
-        }
+        return Dot(identity: identity, stamp: clock.tick())
     }
 
     /// Merges the write into this replica's own state.

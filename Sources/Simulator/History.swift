@@ -174,6 +174,7 @@ struct History {
             return "\(dot) names \(describe(known.value)) as well as \(describe(value))"
         }
         keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
+        bringBack(key, to: dot)
         if let value {
             name(value, dot, expiry: record.expiry)
         } else if let delete = keys[key].openDelete {
@@ -206,7 +207,6 @@ struct History {
     private mutating func name(_ write: Int, _ dot: Dot, expiry: UInt64) {
         if operations[write].dot == nil { operations[write].expiry = expiry }
         if let first = operations[write].dot, dot < first {
-            // A clock that was ahead went back: what it wrote is brought back to the present.
             operations[write].dot = dot
             return
         }
@@ -214,6 +214,17 @@ struct History {
             return
         }
         operations[write].dot = max(operations[write].dot ?? dot, dot)
+    }
+
+    /// A later life of a node stamps a key earlier: what its former lives wrote by a wrong clock
+    /// has been brought to where it met the others.
+    private mutating func bringBack(_ key: Int, to dot: Dot) {
+        for write in keys[key].writes {
+            guard let former = operations[write].dot, dot.stamp < former.stamp,
+                former.identity.node == dot.identity.node, former.identity < dot.identity
+            else { continue }
+            operations[write].dot = dot
+        }
     }
 
     /// - Parameter delete: has its answer, or never will.

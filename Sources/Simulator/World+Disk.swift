@@ -240,6 +240,7 @@ extension World {
         case .unknownToldAsFailed: .unknownToldAsFailed
         case .refusalCountsAsAnswer: .refusalCountsAsAnswer
         case .emptiedByOwnClock: .emptiedByOwnClock
+        case .restampedWins: .restampedWins
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
         case .emptiedAnswersAtOnce: .emptiedAnswersAtOnce

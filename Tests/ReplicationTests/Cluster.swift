@@ -120,6 +120,30 @@ final class Cluster {
         settle()
     }
 
+    /// Ends a node's process and starts it again, linked with nobody, its wall clock ahead.
+    func restartAlone(
+        _ id: NodeID, epoch: UInt64, ahead milliseconds: UInt64 = 0
+    ) throws {
+        for other in ids where other != id { step(other, .unlinked(id)) }
+        wall[id, default: 0] += milliseconds
+        start(id, epoch: epoch)
+        replies[id] = nil
+        for payload in journals[id, default: []] {
+            try payload.withUnsafeBytes { bytes in
+                try with(id) { node in try node.restore(bytes) }
+            }
+        }
+    }
+
+    /// Links a node with all others.
+    func meet(_ id: NodeID) {
+        for other in ids where other != id {
+            link(id, other)
+            link(other, id)
+        }
+        settle()
+    }
+
     func counters(_ id: NodeID) -> NodeCounters { seats[id]?.node.counters ?? NodeCounters() }
 
     func with<R>(_ id: NodeID, _ body: (inout Node) throws -> R) rethrows -> R {

@@ -33,6 +33,7 @@ import Testing
     /// Not found by the seeds 1 to 900 of this plan, which other plans found sooner.
     private static let rare: Set<PlantedBug> = [
         .standInWithoutHistory, .collectedBeforeHints, .hintForgottenWhenSent, .requestIDForgotten,
+        .restampedWins,
     ]
 
     @Test("a planted bug is found at its seed", arguments: found)
@@ -79,7 +80,7 @@ import Testing
             "sessions_moved", "reads_bound_by_a_session", "reads_with_a_bound",
             "held_reads", "session_refusals", "stale_refusals", "bounded_reads_here",
             "bounded_reads_elsewhere", "overflows_refused", "overflows_dropped",
-            "overflows_merged",
+            "overflows_merged", "clocks_stepped", "lives_in_the_future", "overruled_ahead",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }
