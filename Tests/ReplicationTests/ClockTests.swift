@@ -152,7 +152,7 @@ struct ClockTests {
             ("RPUSH t:list p q", ":2"), ("HSET t:hash f v", ":1"),
         ] { #expect(cluster.run(a, line) == reply + "\r\n") }
         cluster.meet(a)
-        cluster.pass(milliseconds: 3_000, by: 50)
+        cluster.pass(milliseconds: 20_000, by: 50)
         for node in cluster.ids {
             #expect(cluster.run(node, "SISMEMBER t:set x") == ":0\r\n")
             #expect(cluster.run(node, "SCARD t:set") == ":2\r\n")
