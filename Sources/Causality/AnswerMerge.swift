@@ -59,12 +59,12 @@ public struct AnswerMerge: Equatable, Sendable {
         for (index, answer) in answers.enumerated() {
             guard let answer else { continue }
             guard let best = newest?.record else {
-                if answer.isSiblingSet { return nil }
+                if answer.isSiblingSet || answer.isLayered { return nil }
                 newest = (index, answer)
                 continue
             }
             let isOrdered = policy == .lww || answer.dot.identity == best.dot.identity
-            guard isOrdered, !answer.isSiblingSet else { return nil }
+            guard isOrdered, !answer.isSiblingSet, !answer.isLayered else { return nil }
             if answer.supersedes(best) { newest = (index, answer) }
         }
         return newest?.index

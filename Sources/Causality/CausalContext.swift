@@ -65,10 +65,7 @@ extension VersionVector {
 
     /// Appends the entries, 16 bytes each.
     func encodeEntries(into buffer: inout ByteBuffer) {
-        for dot in entries {
-            buffer.append(integer: dot.identity.rawValue)
-            buffer.append(integer: dot.stamp.rawValue)
-        }
+        for dot in entries { dot.encode(into: &buffer) }
     }
 
     /// - Throws: `truncated`, or `invalid` for too many entries or entries out of order.
@@ -89,6 +86,11 @@ extension VersionVector {
 }
 
 extension Dot {
+    func encode(into buffer: inout ByteBuffer) {
+        buffer.append(integer: identity.rawValue)
+        buffer.append(integer: stamp.rawValue)
+    }
+
     init(decoding reader: inout ByteReader) throws(DecodeError) {
         identity = ReplicaIdentity(rawValue: try reader.integer())
         stamp = Stamp(rawValue: try reader.integer())

@@ -12,6 +12,13 @@ public struct Stamp: Hashable, Comparable, Sendable {
         rawValue = milliseconds << 16 | UInt64(logical)
     }
 
+    /// Of a wall-clock time that may be later than any stamp: then the last one.
+    ///
+    /// - Parameter milliseconds: since 1970.
+    public init(atMost milliseconds: UInt64) {
+        rawValue = milliseconds >> 48 == 0 ? milliseconds << 16 : .max
+    }
+
     @inlinable public var milliseconds: UInt64 { rawValue >> 16 }
     /// The one right behind it.
     public var next: Stamp { Stamp(rawValue: rawValue + 1) }

@@ -12,10 +12,12 @@ extension Record {
 
     /// A short stand-in for the record in comparisons between nodes: equal states have equal
     /// digests, different ones different digests but for 1 in 2³². The dot enters by itself, so
-    /// that no choice of value hides a newer write.
+    /// that no choice of value hides a newer write. Of a plain value that expires only the dots
+    /// enter, which name it: replicas let go of its bytes at different moments.
     ///
     /// - Complexity: O(length).
     public var digest: UInt64 {
+        if expiry != 0, !isSiblingSet, !isMergeable { return digestOfDots }
         let header = stride(from: 0, to: Record.headerBytes, by: 8).reduce(UInt64(0)) {
             finalMix($0 ^ base.loadUnaligned(fromByteOffset: $1, as: UInt64.self))
         }
@@ -23,16 +25,48 @@ extension Record {
         return finalMix(header ^ UInt64(CRC32C.checksum(rest)))
     }
 
-    /// Whether this plain record wins over another plain record of its key: the later dot does. One
-    /// dot with two contents is the mark of a broken disk or node; then the tombstone wins, or the
-    /// later expiry, or the larger value, as in `SiblingSet.join`.
+    private var digestOfDots: UInt64 {
+        var sum = UInt64(CRC32C.checksum(key))
+        for dot in [dot, written, expiryDot] {
+            sum = finalMix(finalMix(sum ^ dot.identity.rawValue) ^ dot.stamp.rawValue)
+        }
+        return finalMix(sum ^ expiry)
+    }
+
+    /// Whether this plain record wins over another plain record of its key: the later write does,
+    /// and of one write the state with the expiry that was given later, as in `SiblingSet.join`.
+    /// Beyond that, one dot with two contents is the mark of a broken disk or node; then the
+    /// deletion wins, or the later expiry, or the larger value.
     @inlinable public func supersedes(_ other: Record) -> Bool {
-        dot == other.dot ? breaksTie(with: other) : other.dot < dot
+        let (own, others) = (written, other.written)
+        return own == others ? breaksTie(with: other) : others < own
     }
 
     @usableFromInline func breaksTie(with other: Record) -> Bool {
+        let (isDeletion, isOther) = (
+            isTombstone && expiry == 0, other.isTombstone && other.expiry == 0
+        )
+        if isDeletion != isOther { return isDeletion }
+        if expiryDot != other.expiryDot { return other.expiryDot < expiryDot }
         if isTombstone != other.isTombstone { return isTombstone }
         if expiry != other.expiry { return other.expiry < expiry }
         return other.body.lexicographicallyPrecedes(body)
+    }
+
+    /// Appends a plain record's version as it is once this dot was seen as well, which is later
+    /// than all that the record has seen.
+    func encode(seeing dot: Dot, into buffer: inout ByteBuffer) -> Range<Int> {
+        let start = buffer.count
+        let length = bodyBytes + Record.layerBytes + Record.headerBytes + keyBytes
+        let kind = isTombstone ? RecordKind.layeredTombstone : .layeredValue
+        Record.write(
+            to: buffer.reserve(length), kind: kind, dot: dot, expiry: expiry, key: key,
+            body: UnsafeRawBufferPointer(start: nil, count: 0))
+        buffer.advance(Record.headerBytes + keyBytes)
+        written.encode(into: &buffer)
+        expiryDot.encode(into: &buffer)
+        buffer.append(body)
+        buffer.store(UInt32(length), at: start)
+        return start..<buffer.count
     }
 }

@@ -26,10 +26,16 @@ public enum MergeOutcome: Equatable, Sendable {
 /// The algebra of causality on encoded records: what a replica does with a record that arrives.
 ///
 /// `lww` and `siblings` are merged here. Both are commutative, associative and idempotent over
-/// every mix of forms. `lww` reduces what it merges to the newest event, also where that is a
-/// delete:
-/// sibling sets that a mode change left behind end as if last-writer-wins had ruled all along, and
-/// what was deleted stays deleted.
+/// every mix of forms. `lww` reduces what it merges to the newest write, also where that is a
+/// deletion: sibling sets that a mode change left behind end as if last-writer-wins had ruled all
+/// along, and what was deleted stays deleted.
+///
+/// A change of an expiry is no such write: it never wins over a value that it has not seen, however
+/// late it came. Two records of one write are ordered by who gave the expiry last (see
+/// `SiblingSet`), so that a record is ordered by two dots, first the write's, then the expiry's;
+/// the newest dot that was seen of the key is carried along beside them, for clocks and for what is
+/// settled. Example: A sets v at 5, B lets it expire at 20, C sets w at 15, and B's record reaches
+/// C: w stays, and has seen 20.
 ///
 /// Merging takes a record's history as it stands in the bytes. Whether a stamp may be believed is
 /// decided before, by `HybridLogicalClock.observe`.
@@ -58,6 +64,11 @@ public struct RecordMerge: Equatable, Sendable {
             return isExact ? RecordMerge(.takeIncoming) : join(nil, incoming, policy, &buffer)
         }
         if arePlain(stored, incoming), let newer = newer(stored, incoming, policy) {
+            let winner = newer == 0 ? stored : incoming
+            let newest = max(stored.dot, incoming.dot)
+            guard winner.dot == newest else {
+                return RecordMerge(.merged(winner.encode(seeing: newest, into: &buffer)))
+            }
             return RecordMerge(newer == 0 ? .keepStored : .takeIncoming)
         }
         if policy == .siblings && stored.isEqual(to: incoming) { return RecordMerge(.keepStored) }
@@ -70,7 +81,8 @@ public struct RecordMerge: Equatable, Sendable {
 
     /// Which of two plain records, 0 or 1, is the whole of the two; nil when they are concurrent.
     private static func newer(_ a: Record, _ b: Record, _ policy: ConflictPolicy) -> Int? {
-        guard policy == .lww || a.dot.identity == b.dot.identity else { return nil }
+        let isOrdered = a.dot.identity == b.dot.identity && !a.isLayered && !b.isLayered
+        guard policy == .lww || isOrdered else { return nil }
         return b.supersedes(a) ? 1 : 0
     }
 
@@ -100,14 +112,18 @@ extension SiblingSet {
         }
     }
 
-    /// Reduces the set to its newest event, as last-writer-wins sees it.
+    /// Reduces the set to its newest write, as last-writer-wins sees it.
     ///
     /// - Returns: how many values that dropped.
-    mutating func keepNewest() -> Int {
-        guard let newest = context.newest else { return 0 }
-        let before = siblings.count
-        siblings.removeAll { $0.dot != newest }
-        context = CausalContext(newest)
-        return before - siblings.count
+    @discardableResult
+    public mutating func keepNewest() -> Int {
+        guard let written = context.newest, let newest else { return 0 }
+        let before = siblings.reduce(0) { $0 + ($1.isSpent ? 0 : 1) }
+        siblings.removeAll { $0.dot != written }
+        context = CausalContext(written)
+        expiries = VersionVector()
+        if written < newest { expiries.insert(newest) }
+        dropCoveredExpiries()
+        return before - siblings.reduce(0) { $0 + ($1.isSpent ? 0 : 1) }
     }
 }

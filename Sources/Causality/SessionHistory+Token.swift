@@ -4,14 +4,15 @@ import Coding
 // The history as bytes, and as the opaque token that one client hands to another.
 //
 // Layout, little-endian: `format (1) | cluster (8) | order (8) | floor (8) | keys (2)`, then for
-// each key, ascending, `hash (8) | floor (8) | whole (1) | dots (2) | (identity (8), stamp (8)) …`,
-// then `CRC32C (4)` of all that. Clients see it as base64url without padding. The checksum finds
-// typing errors, not forgers: a token can demand what does not exist, which ends in an error after
-// the request's time, and stamps from far ahead are refused where the token comes in.
+// each key, ascending, `hash (8) | floor (8) | expiry (8) | whole (1) | dots (2) | (identity (8),
+// stamp (8)) …`, then `CRC32C (4)` of all that. Clients see it as base64url without padding. The
+// checksum finds typing errors, not forgers: a token can demand what does not exist, which ends in
+// an error after the request's time, and stamps from far ahead are refused where the token comes
+// in.
 extension SessionHistory {
-    private static let format: UInt8 = 1
+    private static let format: UInt8 = 2
     private static let headBytes = 27
-    private static let keyBytes = 19
+    private static let keyBytes = 27
     private static let checksumBytes = 4
 
     /// How many characters a token may have.
@@ -28,6 +29,7 @@ extension SessionHistory {
         for (key, entry) in entries {
             buffer.append(integer: key)
             buffer.append(integer: entry.floor.rawValue)
+            buffer.append(integer: entry.expiry.rawValue)
             buffer.append(entry.isWhole ? 1 : 0)
             buffer.append(integer: UInt16(entry.seen.entries.count))
             entry.seen.encodeEntries(into: &buffer)
@@ -106,6 +108,7 @@ extension SessionHistory {
 extension SessionHistory.Entry {
     fileprivate init(decoding reader: inout ByteReader) throws(DecodeError) {
         floor = Stamp(rawValue: try reader.integer())
+        expiry = Stamp(rawValue: try reader.integer())
         let flag: UInt8 = try reader.integer()
         guard flag < 2 else { throw .invalid("session token has unknown flags") }
         isWhole = flag == 1

@@ -33,6 +33,11 @@ public struct SessionHistory: Equatable, Sendable {
         var floor: Stamp
         /// All that `seen` covers was read or replaced, so a write may replace it.
         var isWhole: Bool
+        /// Under last-writer-wins, the newest change of an expiry that was seen beside `seen`.
+        var expiry = Stamp(rawValue: 0)
+
+        /// The latest stamp in it.
+        var newest: Stamp { max(floor, expiry, seen.newest?.stamp ?? floor) }
     }
 
     /// A key that is not in the table may have been touched up to this stamp.
@@ -62,7 +67,7 @@ public struct SessionHistory: Equatable, Sendable {
     /// - Complexity: O(dots).
     public var newest: Stamp {
         entries.values.reduce(max(floor, order)) {
-            max($0, $1.floor, $1.seen.newest?.stamp ?? floor)
+            max($0, $1.newest)
         }
     }
 
@@ -73,7 +78,7 @@ public struct SessionHistory: Equatable, Sendable {
         guard let entry = entries[key] else {
             return SessionRequirement(seen: VersionVector(), floor: floor)
         }
-        return SessionRequirement(seen: entry.seen, floor: entry.floor)
+        return SessionRequirement(seen: entry.seen, floor: entry.floor, expiry: entry.expiry)
     }
 
     /// What a write of the session may replace because the session has seen all of it; nil when it
@@ -87,29 +92,49 @@ public struct SessionHistory: Equatable, Sendable {
 
     /// A state of the key was read that covers what is required of it.
     ///
+    /// - Parameter context: all that the state has seen.
+    public mutating func read(_ key: UInt64, _ context: VersionVector) {
+        if context.isEmpty { return }
+        put(key, Entry(seen: context, floor: Stamp(rawValue: 0), isWhole: true))
+    }
+
+    /// The same under last-writer-wins, where a later write covers all earlier ones.
+    ///
     /// - Parameters:
-    ///   - context: all that the state has seen.
-    ///   - keepsNewest: only the latest dot counts, as under last-writer-wins.
-    public mutating func read(_ key: UInt64, _ context: VersionVector, keepsNewest: Bool) {
-        guard let newest = context.newest else { return }
-        let seen = keepsNewest ? VersionVector(newest) : context
-        put(key, Entry(seen: seen, floor: Stamp(rawValue: 0), isWhole: true))
+    ///   - written: the write that was read.
+    ///   - expiry: the newest change of an expiry that was seen beside it; or the write. It does
+    ///     not order values: a state covers it that has this write or a later one and has seen a
+    ///     change as late.
+    public mutating func read(_ key: UInt64, _ written: Dot, expiry: Dot) {
+        var entry = Entry(
+            seen: VersionVector(written), floor: Stamp(rawValue: 0), isWhole: true)
+        if written < expiry { entry.expiry = expiry.stamp }
+        put(key, entry)
     }
 
     /// A write of the key was acknowledged.
     ///
-    /// - Parameters:
-    ///   - replaces: the write replaced all that its replica held.
-    ///   - keepsNewest: as for `read`.
-    public mutating func wrote(_ key: UInt64, _ dot: Dot, replaces: Bool, keepsNewest: Bool) {
-        var entry = entries[key]
+    /// - Parameter replaces: the write replaced all that its replica held.
+    public mutating func wrote(_ key: UInt64, _ dot: Dot, replaces: Bool) {
+        var entry =
+            entries[key]
             ?? Entry(seen: VersionVector(), floor: floor, isWhole: true)
-        if keepsNewest {
-            entry.seen = VersionVector(max(entry.seen.newest ?? dot, dot))
-        } else {
-            entry.seen.insert(dot)
-        }
+        entry.seen.insert(dot)
         entry.isWhole = entry.isWhole && replaces
+        put(key, entry)
+    }
+
+    /// The same under last-writer-wins.
+    ///
+    /// - Parameters:
+    ///   - written: the write, or the one whose expiry was changed.
+    ///   - expiry: the write, or the change.
+    public mutating func wrote(_ key: UInt64, _ written: Dot, expiry: Dot) {
+        var entry =
+            entries[key]
+            ?? Entry(seen: VersionVector(), floor: floor, isWhole: true)
+        entry.seen = VersionVector(max(entry.seen.newest ?? written, written))
+        if written < expiry { entry.expiry = max(entry.expiry, expiry.stamp) }
         put(key, entry)
     }
 
@@ -120,6 +145,7 @@ public struct SessionHistory: Equatable, Sendable {
             if let ours = entries[key] {
                 entry.seen.join(ours.seen)
                 entry.floor = max(ours.floor, theirs.floor)
+                entry.expiry = max(ours.expiry, theirs.expiry)
                 entry.isWhole = ours.isWhole && theirs.isWhole
             } else {
                 entry.floor = max(floor, theirs.floor)
@@ -167,9 +193,4 @@ public struct SessionHistory: Equatable, Sendable {
             floor = max(floor, stamp)
         }
     }
-}
-
-extension SessionHistory.Entry {
-    /// The latest stamp that the key was touched at, as far as the session has seen.
-    fileprivate var newest: Stamp { max(floor, seen.newest?.stamp ?? floor) }
 }

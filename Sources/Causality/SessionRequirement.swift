@@ -6,10 +6,16 @@ public struct SessionRequirement: Equatable, Sendable {
     public var seen: VersionVector
     /// Whatever was seen besides is not later than this; zero for nothing.
     public var floor: Stamp
+    /// Under last-writer-wins, the newest change of an expiry that the answer must have seen; zero
+    /// for none.
+    public var expiry: Stamp
 
-    public init(seen: VersionVector, floor: Stamp) {
+    public init(
+        seen: VersionVector, floor: Stamp, expiry: Stamp = Stamp(rawValue: 0)
+    ) {
         self.seen = seen
         self.floor = floor
+        self.expiry = expiry
     }
 
     /// Requires nothing.
@@ -17,7 +23,7 @@ public struct SessionRequirement: Equatable, Sendable {
         SessionRequirement(seen: VersionVector(), floor: Stamp(rawValue: 0))
     }
 
-    public var isNone: Bool { seen.isEmpty && floor.rawValue == 0 }
+    public var isNone: Bool { seen.isEmpty && floor.rawValue == 0 && expiry.rawValue == 0 }
 
     /// What is left when everything up to a stamp was emptied away.
     public func after(_ emptied: Stamp) -> SessionRequirement {
@@ -25,6 +31,7 @@ public struct SessionRequirement: Equatable, Sendable {
         var left = SessionRequirement.none
         for dot in seen.entries where dot.stamp > emptied { left.seen.insert(dot) }
         if floor > emptied { left.floor = floor }
+        if expiry > emptied { left.expiry = expiry }
         return left
     }
 }

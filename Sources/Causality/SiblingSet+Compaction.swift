@@ -10,12 +10,17 @@ extension SiblingSet {
     ///
     /// - Returns: whether there was anything to drop.
     public mutating func compact() -> Bool {
-        guard context.entries.count > 1, let newest = context.newest else { return false }
+        guard context.entries.count + expiries.entries.count > 1,
+            let written = context.newest, let newest
+        else { return false }
         let kept = context.entries.filter { entry in
-            entry == newest || siblings.contains { $0.dot.identity == entry.identity }
+            entry == written || siblings.contains { $0.dot.identity == entry.identity }
         }
-        guard kept.count < context.entries.count else { return false }
+        let keptExpiries = expiries.entries.filter { $0 == newest }
+        guard kept.count + keptExpiries.count < context.entries.count + expiries.entries.count
+        else { return false }
         context.entries = kept
+        expiries.entries = keptExpiries
         return true
     }
 }

@@ -60,11 +60,16 @@ extension SiblingSet {
             && bytes(of: limits.share.node) <= limits.share.bytesMax
     }
 
-    /// What the live values that a node wrote take in the encoding.
+    /// What the live values that a node wrote take in the encoding, at most: whoever gives them
+    /// another expiry makes them larger.
     private func bytes(of node: NodeID) -> Int {
         siblings.reduce(0) {
-            $0 + ($1.dot.identity.node == node ? SiblingSet.encodedBytes(of: $1) : 0)
+            $0 + ($1.dot.identity.node == node ? SiblingSet.bytesMax(of: $1) : 0)
         }
+    }
+
+    private static func bytesMax(of sibling: Sibling) -> Int {
+        siblingHeadBytes + sibling.value.count
     }
 
     /// Removes values that no reader sees any more, such as those that have expired.
@@ -82,7 +87,7 @@ extension SiblingSet {
     public mutating func bringWithin(
         _ limits: SiblingLimits, _ policy: OverflowPolicy
     ) -> SiblingOverflow? {
-        precondition(siblings.last?.dot == context.newest, "the newest value was just written")
+        precondition(siblings.last?.dot == newest, "the newest value was just written")
         if keeps(limits) { return SiblingOverflow.none }
         switch policy {
         case .refuse: return nil
@@ -102,7 +107,9 @@ extension SiblingSet {
         {
             let gone = SiblingSet.encodedBytes(of: siblings[dropped])
             bytes -= gone
-            if siblings[dropped].dot.identity.node == limits.share.node { own -= gone }
+            if siblings[dropped].dot.identity.node == limits.share.node {
+                own -= SiblingSet.bytesMax(of: siblings[dropped])
+            }
             dropped += 1
         }
         siblings.removeFirst(dropped)

@@ -17,19 +17,28 @@ extension SiblingSet {
         retired: ReplicaIdentity, after limit: Stamp, mint: () -> Dot
     ) {
         let bound = Dot(identity: retired, stamp: limit)
-        guard let index = context.entries.firstIndex(where: { $0.identity == retired }),
-            limit < context.entries[index].stamp
-        else { return }
-        context.entries[index] = bound
+        func isLate(_ dot: Dot) -> Bool { dot.identity == retired && limit < dot.stamp }
+        let isWritten = context.entries.contains(where: isLate)
+        guard isWritten || expiries.entries.contains(where: isLate) else { return }
+        context.entries = context.entries.map { isLate($0) ? bound : $0 }
+        expiries.entries = expiries.entries.map { isLate($0) ? bound : $0 }
         var isRenamed = false
         for index in siblings.indices {
             let old = siblings[index]
-            guard old.dot.identity == retired, limit < old.dot.stamp else { continue }
-            siblings[index] = Sibling(dot: mint(), expiry: old.expiry, value: old.value)
-            context.insert(siblings[index].dot)
+            let isGiven = old.hasOwnExpiryDot && isLate(old.expiryDot)
+            guard isLate(old.dot) || isGiven else { continue }
+            let dot = isLate(old.dot) ? mint() : old.dot
+            let expiryDot = isGiven ? mint() : max(dot, old.expiryDot)
+            siblings[index] = Sibling(
+                dot: dot, expiry: old.expiry,
+                expiryDot: old.hasOwnExpiryDot ? expiryDot : dot, isSpent: old.isSpent,
+                value: old.value)
+            if isLate(old.dot) { context.insert(dot) }
+            if isGiven { expiries.insert(expiryDot) }
             isRenamed = true
         }
-        if !isRenamed { context.insert(mint()) }
+        if !isRenamed { isWritten ? context.insert(mint()) : expiries.insert(mint()) }
         siblings.sort { $0.dot < $1.dot }
+        dropCoveredExpiries()
     }
 }

@@ -6,18 +6,36 @@ public struct Sibling: Equatable, Sendable {
     public let dot: Dot
     /// Wall-clock milliseconds since 1970, 0 for never.
     public let expiry: UInt64
+    /// The write that gave the expiry: the value's own, or a later EXPIRE or PERSIST.
+    public let expiryDot: Dot
+    /// The expiry has elapsed, and the value's bytes were let go.
+    public let isSpent: Bool
     public let value: [UInt8]
 
-    public init(dot: Dot, expiry: UInt64, value: [UInt8]) {
+    /// - Parameter expiryDot: nil for the value's own dot.
+    public init(
+        dot: Dot, expiry: UInt64, expiryDot: Dot? = nil, isSpent: Bool = false, value: [UInt8]
+    ) {
+        precondition(!isSpent || value.isEmpty && expiry > 0, "what is spent had an expiry")
         self.dot = dot
         self.expiry = expiry
+        self.expiryDot = expiryDot ?? dot
+        self.isSpent = isSpent
         self.value = value
     }
 
-    /// A fixed choice between two siblings under one dot, which only a broken disk or node can
-    /// bring about.
+    /// Whether a reader sees the value.
+    ///
+    /// - Parameter now: wall-clock milliseconds since 1970.
+    public func isLive(at now: UInt64) -> Bool { !isSpent && (expiry == 0 || now < expiry) }
+
+    /// Which of two states of one value counts: the one whose expiry was given later, and of one
+    /// expiry the one that has elapsed. Beyond that it is a fixed choice between two contents under
+    /// one dot, which only a broken disk or node can bring about.
     func wins(over other: Sibling) -> Bool {
-        expiry == other.expiry
+        if expiryDot != other.expiryDot { return other.expiryDot < expiryDot }
+        if isSpent != other.isSpent { return isSpent }
+        return expiry == other.expiry
             ? other.value.lexicographicallyPrecedes(value) : other.expiry < expiry
     }
 }
@@ -31,6 +49,19 @@ public struct Sibling: Equatable, Sendable {
 ///
 ///     join(a, b) = siblings in both, or in one and not seen by the other; contexts joined
 ///
+/// **Expiry** is a part of its own. Each value has one, and beside it the dot of the write that
+/// gave it. EXPIRE and PERSIST give another one under a dot of theirs to the values that they have
+/// seen, and touch nothing else: joining two states of one value takes the later given expiry, so
+/// that they neither bring back a value that was replaced nor make a second one of it. Example: A
+/// and B hold v. At A a client sets w, at B another one lets v expire; A receives v with an expiry,
+/// sees that v was replaced, and keeps w alone.
+///
+/// An expiry that has elapsed is a removal of that one value, by time instead of by a dot. A
+/// replica may let go of the bytes then (`spend`); what is left wins over the value under the same
+/// expiry, and loses to the value under a later given one, from a replica where a client extended
+/// its life in time. The dots of such commands are in `expiries`, not in `context`, because the
+/// newest entry of that is the newest write (`keepNewest`).
+///
 /// The type holds the algebra only. It mints no dots (`HybridLogicalClock`), counts no replicas
 /// (`Quorum`), and does not know the key (`Record`). Reading order: `Dot`, `VersionVector`,
 /// `CausalContext`, this, `SiblingSet+Encoding`, `Record`, `RecordMerge`.
@@ -38,6 +69,8 @@ public struct Sibling: Equatable, Sendable {
 /// Invariants:
 /// - `siblings` is strictly ascending by dot;
 /// - every sibling's dot is in `context`;
+/// - `expiries` has no entry that `context` covers;
+/// - no `expiryDot` is later than `newest`, none earlier than its value;
 /// - every identity in `context` minted its dot there on top of this set's history (see
 ///   `VersionVector`).
 ///
@@ -49,9 +82,11 @@ public struct SiblingSet: Equatable, Sendable {
     /// each keeps to a keyspace's limit, which is at most 1,000.
     public static let siblingsMax = 1 << 16
 
-    /// Every dot that was ever seen for the key.
+    /// Every write and deletion that was ever seen for the key.
     public internal(set) var context: CausalContext
-    /// The live values, ascending by dot.
+    /// The changes of an expiry that were seen beyond that.
+    public internal(set) var expiries = VersionVector()
+    /// The live values, and what is left of elapsed ones, ascending by dot.
     public internal(set) var siblings: [Sibling]
 
     /// Nothing was ever written.
@@ -68,8 +103,21 @@ public struct SiblingSet: Equatable, Sendable {
         self.siblings = siblings
     }
 
-    /// Nothing is live: never written, or deleted.
-    public var isTombstone: Bool { siblings.isEmpty }
+    /// Nothing is live: never written, deleted, or spent.
+    public var isTombstone: Bool { siblings.allSatisfy(\.isSpent) }
+
+    /// Everything that was ever seen for the key: what a reader hands back as its context.
+    public var seen: CausalContext {
+        var seen = context
+        seen.join(expiries)
+        return seen
+    }
+
+    /// The latest dot that was seen; nil when nothing was.
+    public var newest: Dot? {
+        guard let written = context.newest else { return nil }
+        return expiries.newest.map { max($0, written) } ?? written
+    }
 
     /// When the last sibling expires: wall-clock milliseconds since 1970, 0 for never.
     public var expiry: UInt64 {
@@ -101,11 +149,52 @@ public struct SiblingSet: Equatable, Sendable {
     ///   - dot: as for `update`.
     ///   - context: as for `update`.
     public mutating func delete(dot: Dot, context seen: CausalContext) {
-        precondition(context.newest.map { $0 < dot } ?? true, "a dot is later than the set")
+        precondition(newest.map { $0 < dot } ?? true, "a dot is later than the set")
         precondition(seen.newest.map { $0 < dot } ?? true, "a dot is later than its context")
         siblings.removeAll { seen.contains($0.dot) }
         context.join(seen)
         context.insert(dot)
+        dropCoveredExpiries()
+    }
+
+    /// Gives an expiry to the values that a command has seen, if they are still here.
+    ///
+    /// - Parameters:
+    ///   - milliseconds: wall-clock milliseconds since 1970, 0 for never.
+    ///   - dots: of the values.
+    ///   - dot: later than every dot of this set.
+    public mutating func expire(at milliseconds: UInt64, _ dots: [Dot], dot: Dot) {
+        precondition(newest.map { $0 < dot } ?? true, "a dot is later than the set")
+        for (index, sibling) in siblings.enumerated() where dots.contains(sibling.dot) {
+            if sibling.isSpent { continue }
+            siblings[index] = Sibling(
+                dot: sibling.dot, expiry: milliseconds, expiryDot: dot, value: sibling.value)
+        }
+        expiries.insert(dot)
+    }
+
+    /// Lets go of the bytes of values that have expired. Without a dot: what is left follows from
+    /// the value's own state, and is the same on every replica.
+    ///
+    /// - Parameter time: wall-clock milliseconds since 1970 that every replica's clock has passed.
+    /// - Returns: whether there were any.
+    public mutating func spend(before time: UInt64) -> Bool {
+        var isChanged = false
+        for (index, sibling) in siblings.enumerated() where !sibling.isLive(at: time) {
+            if sibling.isSpent { continue }
+            siblings[index] = Sibling(
+                dot: sibling.dot, expiry: sibling.expiry, expiryDot: sibling.expiryDot,
+                isSpent: true, value: [])
+            isChanged = true
+        }
+        return isChanged
+    }
+
+    /// Keeps one form for one state: what `context` covers says nothing in `expiries`.
+    mutating func dropCoveredExpiries() {
+        if expiries.isEmpty { return }
+        let left = expiries.entries.filter { !context.contains($0) }
+        if left.count < expiries.entries.count { expiries.entries = left }
     }
 
     /// Adds everything that `other` knows. Commutative, associative and idempotent.
@@ -133,6 +222,8 @@ public struct SiblingSet: Equatable, Sendable {
         joined += right.filter { !context.contains($0.dot) }
         siblings = joined
         context.join(other.context)
+        expiries.join(other.expiries)
+        dropCoveredExpiries()
     }
 
     /// Traps unless the type's invariants hold.
@@ -142,9 +233,14 @@ public struct SiblingSet: Equatable, Sendable {
         }
         for sibling in siblings {
             precondition(context.contains(sibling.dot), "a sibling's dot is in the context")
+            precondition(sibling.dot <= sibling.expiryDot, "an expiry is given to what is there")
+            precondition(newest.map { sibling.expiryDot <= $0 } ?? false, "an expiry was seen")
         }
         for (a, b) in zip(context.entries, context.entries.dropFirst()) {
             precondition(a.identity < b.identity, "a context ascends by identity")
+        }
+        for dot in expiries.entries {
+            precondition(!context.contains(dot), "a covered change of an expiry is not listed")
         }
     }
 }

@@ -19,16 +19,17 @@ public struct ExpireOptions: Equatable, Sendable {
     }
 
     public var conditions: Conditions = []
-    /// Milliseconds from now, or since 1970 when `isAbsolute`; what lies in the past deletes the
-    /// key.
+    /// Since 1970; what lies in the past deletes the key.
     public var milliseconds: Int64
-    public var isAbsolute: Bool
 
-    /// - Parameter name: `expire`, `pexpire`, `expireat` or `pexpireat`.
-    /// - Throws: `notAnInteger`, `invalidExpireTime` beyond ±`Expiry.millisecondsMax`,
+    /// - Parameters:
+    ///   - name: `expire`, `pexpire`, `expireat` or `pexpireat`.
+    ///   - now: wall-clock milliseconds since 1970.
+    /// - Throws: `notAnInteger`, `invalidExpireTime` beyond `Expiry.millisecondsMax`,
     ///   `unsupportedOption`, `absentBesideOthers`, `greaterBesideLess`.
-    public init(_ arguments: borrowing Arguments, _ name: CommandName) throws(CommandError) {
-        isAbsolute = name == .expireat || name == .pexpireat
+    public init(
+        _ arguments: borrowing Arguments, _ name: CommandName, now: UInt64
+    ) throws(CommandError) {
         milliseconds = 0
         for index in 3..<max(arguments.count, 3) { try take(arguments, index) }
         guard conditions == .absent || !conditions.contains(.absent) else {
@@ -37,10 +38,11 @@ public struct ExpireOptions: Equatable, Sendable {
         guard !conditions.isSuperset(of: [.later, .earlier]) else { throw .greaterBesideLess }
         let scale: Int64 = name == .expire || name == .expireat ? 1000 : 1
         let amount = try arguments.integer(2)
-        guard amount.magnitude <= Expiry.millisecondsMax / UInt64(scale) else {
-            throw .invalidExpireTime(name)
-        }
-        milliseconds = amount * scale
+        let base = name == .expire || name == .pexpire ? Int64(clamping: now) : 0
+        let (scaled, isTooLarge) = amount.multipliedReportingOverflow(by: scale)
+        let (time, isTooLate) = scaled.addingReportingOverflow(base)
+        guard !isTooLarge, !isTooLate else { throw .invalidExpireTime(name) }
+        milliseconds = time
     }
 
     private mutating func take(

@@ -11,23 +11,42 @@ public enum Expiry: Equatable, Sendable {
     /// At a wall-clock time in milliseconds since 1970, at least 1; possibly in the past.
     case at(milliseconds: UInt64)
 
-    /// The latest time there is: a stamp's 48 bits of milliseconds, some 8,900 years from 1970.
-    public static let millisecondsMax: UInt64 = 1 << 48 - 1
+    /// The latest time there is, as in Redis.
+    public static let millisecondsMax = UInt64(Int64.max)
 
     /// One of the options that give a time: `EX`, `PX`, `EXAT`, `PXAT`.
     enum Unit { case seconds, milliseconds, secondsAt, millisecondsAt }
 
+    /// When a value that is written now expires: milliseconds since 1970; nil for `unset` and
+    /// `keep`.
+    ///
+    /// - Parameter now: wall-clock milliseconds since 1970.
+    /// - Throws: `invalidExpireTime` for what is later than `millisecondsMax`.
+    public func time(now: UInt64, of name: CommandName) throws(CommandError) -> UInt64? {
+        switch self {
+        case .unset, .keep: return nil
+        case .at(let milliseconds): return milliseconds
+        case .after(let milliseconds):
+            guard now <= Expiry.millisecondsMax,
+                milliseconds <= Expiry.millisecondsMax - now
+            else { throw .invalidExpireTime(name) }
+            return now + milliseconds
+        }
+    }
+
     /// - Throws: `notAnInteger`, or `invalidExpireTime` for zero, less, or more than
     ///   `millisecondsMax`.
     init(_ arguments: borrowing Arguments, _ index: Int, _ unit: Unit, of name: CommandName)
-        throws(CommandError) {
+        throws(CommandError)
+    {
         let amount = try arguments.integer(index)
         let scale: Int64 = unit == .seconds || unit == .secondsAt ? 1000 : 1
         guard amount > 0, amount <= Int64(Expiry.millisecondsMax) / scale else {
             throw .invalidExpireTime(name)
         }
         let milliseconds = UInt64(amount * scale)
-        self = unit == .seconds || unit == .milliseconds
+        self =
+            unit == .seconds || unit == .milliseconds
             ? .after(milliseconds: milliseconds) : .at(milliseconds: milliseconds)
     }
 }

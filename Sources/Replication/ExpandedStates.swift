@@ -137,13 +137,11 @@ extension Record {
     var contextDigest: UInt64 {
         if isExpanded { return expandedDigest }
         if isMergeable { return Record.contextDigest(key, CRDTState.contextBytes(in: body)) }
-        guard isSiblingSet else {
+        guard isSiblingSet || isLayered else {
             let dot = UnsafeRawBufferPointer(start: base + 8, count: 16)
             return Record.contextDigest(key, dot)
         }
-        let identities = Int(body.loadUnaligned(as: UInt32.self))
-        let context = UnsafeRawBufferPointer(rebasing: body[8..<8 + identities * 16])
-        return Record.contextDigest(key, context)
+        return Record.contextDigest(key, SiblingSet(valid: self).seen)
     }
 
     /// - Parameter context: identity (8) and stamp (8) of each entry.

@@ -4,7 +4,7 @@ import Coding
 import RESP
 import Ring
 
-// Commands that read and write in one step, and changes of a value's expiry.
+// Commands that read and write in one step.
 //
 // A leaderless quorum cannot make a read and a write one step, so with more than one replica the
 // atomic ones are refused by name. Where a keyspace has one replica that replica's thread is the
@@ -24,7 +24,7 @@ extension Node {
         }
         guard isReplica(of: spot) else {
             forwardRequest(
-            to: spot, timeoutMilliseconds: timeoutMilliseconds, target, &effects)
+                to: spot, timeoutMilliseconds: timeoutMilliseconds, target, &effects)
             return false
         }
         return true
@@ -38,31 +38,37 @@ extension Node {
             return nil
         }
         guard record.isSiblingSet else { return (Array(record.body), record.expiry) }
-        return SiblingSet(valid: record).siblings.last.map { ($0.value, $0.expiry) }
+        return liveSiblings(SiblingSet(valid: record), spot.keyspace).last
+            .map { ($0.value, $0.expiry) }
     }
 
     mutating func setAtomically(
         _ options: SetOptions, _ spot: KeyLocation,
         _ levels: WriteLevels, _ target: ReplyTarget, _ effects: inout Effects
-    ) throws(CommandError) {
+    ) {
         let timeout = levels.timeoutMilliseconds
         guard decidesAlone(spot, "SET with NX, XX, GET or KEEPTTL", timeout, target, &effects)
         else { return }
         let isSetnx = CommandName(request[0]) == .setnx
         let before = current(spot, request[1])
         let previous: WriteReply = before.map { .bulk($0.value) } ?? .null
-        let isMet = switch options.condition {
-        case .always: true
-        case .ifAbsent: before == nil
-        case .ifPresent: before != nil
-        }
+        let isMet =
+            switch options.condition {
+            case .always: true
+            case .ifAbsent: before == nil
+            case .ifPresent: before != nil
+            }
         guard isMet else {
             let unmet: WriteReply = options.returnsPrevious ? previous : .null
             return reply(isSetnx ? .integer(0) : unmet, target, &effects)
         }
         let met: WriteReply = options.returnsPrevious ? previous : .ok
-        let expiry = options.expiry == .keep
-            ? before?.expiry ?? 0 : absolute(options.expiry, spot.keyspace)
+        let expiry: UInt64 =
+            switch options.expiry {
+            case .at(let milliseconds): milliseconds
+            case .keep: before?.expiry ?? 0
+            case .unset, .after: 0
+            }
         let intent = WriteIntent(
             key: request[1], change: .value(request[options.value]), expiry: expiry,
             levels: levels, success: isSetnx ? .integer(1) : met)
@@ -99,107 +105,5 @@ extension Node {
         let intent = WriteIntent(
             key: request[1], change: .delete, levels: levels, success: .bulk(before.value))
         write(intent, at: spot, target, &effects)
-    }
-
-    mutating func getExpire(
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) throws(CommandError) {
-        let options = try GetExpiryOptions(request)
-        guard options.expiry != .keep else { return try get(target, &effects) }
-        let spot = place(of: request[1])
-        guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
-            decidesAlone(spot, "GETEX", levels.timeoutMilliseconds, target, &effects)
-        else { return }
-        guard let before = current(spot, request[1]) else { return reply(.null, target, &effects) }
-        let expiry = options.expiry == .unset ? 0 : absolute(options.expiry, spot.keyspace)
-        before.value.withUnsafeBytes { bytes in
-            let intent = WriteIntent(
-                key: request[1], change: .value(bytes), expiry: expiry, levels: levels,
-                success: .bulk(before.value))
-            write(intent, at: spot, target, &effects)
-        }
-    }
-
-    mutating func expire(
-        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
-    ) throws(CommandError) {
-        let options = try ExpireOptions(request, name)
-        try changeExpiry(target, &effects) { .expire(options, $0) }
-    }
-
-    mutating func persist(
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) throws(CommandError) {
-        try changeExpiry(target, &effects) { .persist($0) }
-    }
-
-    /// Reads the key, and writes it again with another expiry right behind the version that was
-    /// read.
-    private mutating func changeExpiry(
-        _ target: ReplyTarget, _ effects: inout Effects,
-        _ purpose: (WriteLevels) -> ReadPurpose
-    ) throws(CommandError) {
-        let key = request[1]
-        let spot = place(of: key)
-        guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
-            let readLevels = readLevels(.none, spot.keyspace, target, &effects)
-        else { return }
-        guard isReplica(of: spot) else {
-            return forwardRequest(
-            to: spot, timeoutMilliseconds: levels.timeoutMilliseconds, target, &effects)
-        }
-        read(key, keyspace: spot.keyspace, readLevels, purpose(levels), target, &effects)
-    }
-
-    /// The expiry that the command asks for, nil when its conditions forbid it; 1 deletes.
-    func newExpiry(_ sibling: Sibling, _ options: ExpireOptions) -> UInt64? {
-        options.expiry(present: sibling.expiry, now: now.wallMilliseconds)
-    }
-
-    /// Writes a value that was read with another expiry; nothing when there is none or the expiry
-    /// is nil.
-    mutating func rewrite(
-        _ view: KeyView, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ change: ExpiryChange,
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) {
-        guard let sibling = view.siblings.first, let expiry = change.expiry else {
-            return reply(.integer(0), target, &effects)
-        }
-        let isSiblings = catalog.active[keyspace].settings.conflict == .siblings
-        let isPast = expiry != 0 && expiry <= now.wallMilliseconds
-        sibling.value.withUnsafeBytes { bytes in
-            var intent = WriteIntent(
-                key: key, change: isPast ? .delete : .value(bytes), expiry: isPast ? 0 : expiry,
-                levels: change.levels, success: .integer(1))
-            if isSiblings {
-                intent.context = view.context
-            } else {
-                intent.derivedFrom = sibling.dot
-            }
-            let place = place(of: key)
-            guard isReplica(of: place),
-                change.levels.writeQuorum <= catalog.active[keyspace].n
-            else { return fail(target, "UNAVAILABLE the keyspace changed meanwhile", &effects) }
-            effects.beginStep()
-            write(intent, at: place, target, &effects)
-        }
-    }
-}
-
-extension ExpireOptions {
-    /// The expiry that the command asks for: wall-clock milliseconds since 1970; nil when its
-    /// conditions forbid it.
-    ///
-    /// - Parameters:
-    ///   - present: of the value as it is, 0 for never.
-    ///   - now: wall-clock milliseconds since 1970.
-    func expiry(present: UInt64, now: UInt64) -> UInt64? {
-        let base = isAbsolute ? 0 : Int64(now)
-        let wanted = UInt64(max(1, base + milliseconds))
-        if conditions.contains(.absent) && present != 0 { return nil }
-        if conditions.contains(.present) && present == 0 { return nil }
-        if conditions.contains(.later) && (present == 0 || wanted <= present) { return nil }
-        if conditions.contains(.earlier) && present != 0 && wanted >= present { return nil }
-        return wanted
     }
 }

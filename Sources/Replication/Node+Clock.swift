@@ -137,7 +137,8 @@ extension Node {
         counters.overruledAhead += 1
         merged.removeAll()
         let rightSince = max(rightSince, Stamp(rawValue: collection.latestPromise).next)
-        if catalog.active[keyspace].settings.conflict == .lww, !stored.isSiblingSet {
+        let isOrdered = catalog.active[keyspace].settings.conflict == .lww
+        if isOrdered, !stored.isSiblingSet, !stored.isLayered {
             var bytes = Array(stored.bytes)
             bytes.withUnsafeMutableBytes {
                 Record.stamp($0, Dot(identity: identity, stamp: rightSince))
@@ -146,18 +147,20 @@ extension Node {
             return 0..<bytes.count
         }
         var set = SiblingSet(valid: stored)
-        for entry in set.context.entries
+        for entry in set.seen.entries
         where entry.identity.node == identity.node && isAhead(entry.stamp) {
             set.restamp(retired: entry.identity, after: rightSince) {
                 nextDot(inHint: isHint)
             }
         }
+        if isOrdered { set.keepNewest() }
         return set.encodeRecord(key: stored.key, into: &merged)
     }
 
     private mutating func nextDot(inHint isHint: Bool) -> Dot {
         let stamp = tick()
-        let name = isHint
+        let name =
+            isHint
             ? StandInChain(life: identity, stamp: stamp.rawValue).identity : identity
         return Dot(identity: name, stamp: stamp)
     }

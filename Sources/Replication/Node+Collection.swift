@@ -91,7 +91,7 @@ extension Node {
         let settled = settledAnywhere(range, catalog.index(of: record.key))
         return record.dot.stamp <= settled
             && (record.isTombstone
-                || record.expiry != 0 && Stamp(milliseconds: record.expiry) <= settled)
+                || record.expiry != 0 && Stamp(atMost: record.expiry) <= settled)
     }
 
     /// The least moment at which one of the other replicas of a range was last equal to this one; a
@@ -213,17 +213,18 @@ extension Node {
         var collected = (tombstones: 0, expired: 0, emptied: 0)
         let gone = removeRecords(range) { node, record, keyspace in
             let active = node.catalog.active[keyspace]
-            guard record.dot.stamp > active.truncatedAt else {
+            guard record.written.stamp > active.truncatedAt else {
                 collected.emptied += 1
                 return true
             }
             guard record.isTombstone || record.expiry != 0 else { return false }
-            let limit = active.n > 1
+            let limit =
+                active.n > 1
                 ? node.settledHere(range, keyspace) : alone
-            let ended = max(record.dot.stamp, Stamp(milliseconds: record.expiry))
+            let ended = max(record.dot.stamp, Stamp(atMost: record.expiry))
             guard ended > limit else {
-                collected.tombstones += record.isTombstone ? 1 : 0
-                collected.expired += record.isTombstone ? 0 : 1
+                collected.tombstones += record.expiry == 0 ? 1 : 0
+                collected.expired += record.expiry == 0 ? 0 : 1
                 return true
             }
             isMoreLeft = true
@@ -263,12 +264,6 @@ extension Node {
         changeTree(keyspace, address, from: treeDigest(stored, keyspace), to: 0)
         store.release(stored)
         store.remove(address, key)
-    }
-
-    /// A record is about to be stored: whether it is one that goes one day.
-    @inline(__always)
-    mutating func noteCandidate(isTombstone: Bool, expiry: UInt64, _ range: KeyRange) {
-        if isTombstone || expiry != 0 { collection.candidates.insert(range.rawValue) }
     }
 }
 

@@ -35,7 +35,7 @@ extension Node {
         var isMoreLeft = false
         store.visit(range, .min ... .max) { _, record in
             let keyspace = catalog.index(of: record.key)
-            guard record.dot.stamp > catalog.active[keyspace].truncatedAt,
+            guard record.written.stamp > catalog.active[keyspace].truncatedAt,
                 isCompactible(record, keyspace)
             else { return }
             guard record.dot.stamp <= limits[keyspace] else {

@@ -28,7 +28,7 @@ extension Node {
     @inline(__always)
     func treeDigest(_ record: Record?, _ keyspace: Int) -> UInt64 {
         guard catalog.active[keyspace].n > 1, let record else { return 0 }
-        guard record.dot.stamp > catalog.active[keyspace].truncatedAt else { return 0 }
+        guard record.written.stamp > catalog.active[keyspace].truncatedAt else { return 0 }
         return isTyped(keyspace) ? record.contextDigest : record.digest
     }
 
@@ -269,9 +269,11 @@ extension Node {
             here: states(place), there: theirs,
             fresh: onTheirWay.rawValue...latest.rawValue)
         if let index = linkIndex(of: node) {
-            links[index].exchange.hasSent = !comparison.lackedThere.isEmpty
+            links[index].exchange.hasSent =
+                !comparison.lackedThere.isEmpty
                 || links[index].exchange.hasSent
-            links[index].exchange.hasAsked = !comparison.lackedHere.isEmpty
+            links[index].exchange.hasAsked =
+                !comparison.lackedHere.isEmpty
                 || links[index].exchange.hasAsked
         }
         sendRecords(comparison.lackedThere, place, to: node, &effects)
@@ -291,7 +293,8 @@ extension Node {
             let digest = treeDigest(record, keyspace)
             guard digest != 0, catalog.active[keyspace].n == place.n else { return }
             if configuration.plantedBug == .exchangeSkipsTombstones, record.isTombstone { return }
-            let merges = record.isSiblingSet
+            let merges =
+                record.isSiblingSet || record.isLayered
                 || catalog.active[keyspace].settings.conflict != .lww
             states.append(
                 KeyState(

@@ -24,13 +24,14 @@ extension Node {
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         var levels = wish.levels
-        if wish.purpose.isChange { levels.stalenessMilliseconds = nil }
+        if wish.purpose.changesExpiry { levels.stalenessMilliseconds = nil }
         let bound = levels.staleness
         guard bound == nil || !catalog.active[keyspace].settings.isSloppy else {
             return fail(wish.target, "MODE STALENESS is not for sloppy=on", &effects)
         }
         if isReplica(of: location), isWhole(address.range, keyspace), maySayAlone(levels, keyspace),
-            bound.map({ isFresh(address.range, keyspace, $0) }) ?? true {
+            bound.map({ isFresh(address.range, keyspace, $0) }) ?? true
+        {
             let own = believableState(address, key, keyspace, &effects)
             let required = requirement(of: key, wish.target)
             let proof = CoverageProof(keyspace: keyspace, range: address.range, includesOwn: true)
@@ -107,16 +108,6 @@ extension ReadLevels {
     /// Nanoseconds.
     var staleness: UInt64? {
         stalenessMilliseconds.map { .nanoseconds(milliseconds: UInt64($0)) }
-    }
-}
-
-extension ReadPurpose {
-    /// Whether something is written because of it.
-    fileprivate var isChange: Bool {
-        switch self {
-        case .expire, .persist: true
-        case .get, .exists, .strlen, .type, .timeToLive, .siblings, .compare, .typed: false
-        }
     }
 }
 
@@ -299,14 +290,18 @@ extension Node {
         if active.n == 1 {
             return hasSeen(record, required.seen, proof) || coversAlone(required, proof)
         }
-        let isOrdered = active.settings.conflict == .lww
         guard hasSeen(record, required.seen, proof) else { return false }
-        if required.floor.rawValue == 0 { return true }
-        if isOrdered, let record, record.dot.stamp > required.floor { return true }
+        var left = max(required.floor, required.expiry)
+        if active.settings.conflict == .lww, let record {
+            if required.floor < record.written.stamp { left = required.expiry }
+            if left == required.expiry, left <= record.dot.stamp { return true }
+        }
+        if left.rawValue == 0 { return true }
         // What a fallback keeps, no replica has to have.
         guard !active.settings.isSloppy else { return false }
-        return proof.isComplete || proof.includesOwn
-            && closed(proof.range, active.n).stamp > required.floor
+        return proof.isComplete
+            || proof.includesOwn
+                && closed(proof.range, active.n).stamp > left
     }
 
     private func hasSeen(
@@ -320,9 +315,11 @@ extension Node {
             return context.dominates(seen)
         }
         guard let record else { return false }
-        if conflict == .lww { return newest <= record.dot }
-        guard record.isSiblingSet else { return CausalContext(record.dot).dominates(seen) }
-        return SiblingSet(valid: record).context.dominates(seen)
+        if conflict == .lww { return newest <= record.written }
+        guard record.isSiblingSet || record.isLayered else {
+            return CausalContext(record.dot).dominates(seen)
+        }
+        return SiblingSet(valid: record).seen.dominates(seen)
     }
 
     /// With one replica what is not there was deleted, and leaves no trace; unless the replica's
@@ -331,7 +328,8 @@ extension Node {
         if catalog.active[proof.keyspace].settings.durability == .fsync { return true }
         let replicas = ring.primaries(of: proof.range, replicationFactor: 1)
         guard let node = replicas.first else { return false }
-        let process = node == configuration.node
+        let process =
+            node == configuration.node
             ? firstIdentity : linkIndex(of: node).map { freshness[$0].process }
         guard let process else { return false }
         return required.seen.entries.allSatisfy {
@@ -367,7 +365,8 @@ extension Node {
         let active = catalog.active[read.keyspace]
         let way: StaticString = read.retries > 0 || read.isHeldBack ? "waited" : "replicas"
         if !active.settings.isSloppy,
-            read.answers.count + active.writes.writeQuorum > active.n {
+            read.answers.count + active.writes.writeQuorum > active.n
+        {
             return AnswerProof(way: way, age: 0)
         }
         let rank = Int(ranks[Int(read.range.rawValue)])

@@ -68,7 +68,7 @@ extension Node {
         }
         let since = min(since, record.dot.stamp.milliseconds, now.wallMilliseconds)
         if let refusal = refusal(ofHint: record, since: since, keyspace) { return refusal }
-        guard record.dot.stamp > active.truncatedAt else { return .acknowledged }
+        guard record.written.stamp > active.truncatedAt else { return .acknowledged }
         newestTaken = max(newestTaken, record.dot.stamp)
         if let number = hints[index].number(of: Array(record.key)) {
             let former = believeHint(number, index, &effects)
@@ -122,6 +122,9 @@ extension Node {
         }
         let stored = former.withRecord { $0.dot.stamp }
         if isAhead(stored) && !isAhead(stamp) { return .clockAhead }
+        let isOvertaken =
+            policy == .lww
+            && hint.withRecord { new in former.withRecord { new.written < $0.written } }
         let chain = hint.chain ?? former.chain
         merged.removeAll()
         let merge = former.withRecord { stored in
@@ -130,7 +133,7 @@ extension Node {
             }
         }
         switch merge.outcome {
-        case .keepStored: return policy == .lww && stamp < stored ? .superseded : .acknowledged
+        case .keepStored: return isOvertaken ? .superseded : .acknowledged
         case .takeIncoming:
             hints[index].put(
                 Hint(record: hint.record, since: hint.since, chain: chain), key: key)
@@ -329,7 +332,7 @@ extension Node {
         let since: UInt64 = try reader.integer()
         let record = try Record(validating: reader.rest())
         let active = catalog.active[catalog.index(of: record.key)]
-        guard let index = linkIndex(of: target), record.dot.stamp > active.truncatedAt else {
+        guard let index = linkIndex(of: target), record.written.stamp > active.truncatedAt else {
             return
         }
         let hint = Hint(record: Array(record.bytes), since: since)

@@ -26,7 +26,7 @@ extension Node {
         let start = effects.bytes.count
         if let record = store.find(address, key) {
             guard !record.isSiblingSet else { return false }
-            if isLive(record), record.dot.stamp > catalog.active[keyspace].truncatedAt {
+            if isLive(record), record.written.stamp > catalog.active[keyspace].truncatedAt {
                 effects.bytes.writeBulk(record.body)
             } else {
                 effects.bytes.writeNull(client.dialect)

@@ -51,8 +51,9 @@ extension Node {
                 "MODE WAIT belongs to replicas of Redis; use SET key value W n")
         case .cluster: try cluster(&effects)
         case .scan: try scan(&effects)
-        case .keys: effects.bytes.writeError(
-            "ERR KEYS blocks a node for as long as it runs; use SCAN")
+        case .keys:
+            effects.bytes.writeError(
+                "ERR KEYS blocks a node for as long as it runs; use SCAN")
         default: throw .unknownCommand
         }
     }
@@ -292,6 +293,6 @@ extension Node {
 
     private func isSeen(_ record: Record) -> Bool {
         isLive(record)
-            && record.dot.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
+            && record.written.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
     }
 }

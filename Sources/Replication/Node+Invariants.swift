@@ -136,7 +136,7 @@ extension Node {
         store.visitAll { record in
             let index = catalog.index(of: record.key)
             sums[index].replace(.none, by: .init(record))
-            if !record.isTombstone, record.dot.stamp > catalog.active[index].truncatedAt {
+            if !record.isTombstone, record.written.stamp > catalog.active[index].truncatedAt {
                 counts[index] += 1
             }
         }

@@ -233,6 +233,7 @@ extension Node {
         if now.monotonic >= nextHeartbeat { beat(&effects) }
         tendMembership(&effects)
         pruneHedges()
+        if let due = nextElapsed, due <= now.monotonic { tendExpiries(&effects) }
         expireDue(&effects)
     }
 
@@ -249,6 +250,7 @@ extension Node {
             sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
+        tendExpiries(&effects)
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)

@@ -26,10 +26,10 @@ extension Node {
             return set.keeps(limits.allowing(set.siblings.count))
                 || refuseOverflow(active.settings.overflow, target, &effects)
         }
-        let newest = set.context.newest
+        let newest = set.newest
         set.removeSiblings {
             $0.dot.stamp <= active.truncatedAt
-                || $0.expiry != 0 && $0.expiry <= now.wallMilliseconds && $0.dot != newest
+                || !$0.isLive(at: now.wallMilliseconds) && $0.dot != newest
         }
         let policy = active.settings.overflow
         var allowed = policy == .refuse ? limits.allowing(before) : limits

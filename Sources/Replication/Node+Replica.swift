@@ -12,7 +12,7 @@ extension Node {
         _ address: RecordStore.Address, _ key: UnsafeRawBufferPointer, _ keyspace: Int
     ) -> Record? {
         guard let record = store.find(address, key) else { return nil }
-        return record.dot.stamp > catalog.active[keyspace].truncatedAt ? record : nil
+        return record.written.stamp > catalog.active[keyspace].truncatedAt ? record : nil
     }
 
     /// Up to which stamp a key of which nothing is here has no value anywhere.
@@ -74,8 +74,8 @@ extension Node {
         if let refusal { return refusal }
         let active = catalog.active[keyspace]
         let address = store.address(of: incoming.key)
-        guard incoming.dot.stamp > active.truncatedAt else { return .acknowledged }
-        guard incoming.dot.stamp > settled(address.range, keyspace) else {
+        guard incoming.written.stamp > active.truncatedAt else { return .acknowledged }
+        guard isNews(incoming, address, keyspace) else {
             counters.ignoredSettled += 1
             return .acknowledged
         }
@@ -92,8 +92,9 @@ extension Node {
         counters.droppedValues += merge.droppedValues
         switch merge.outcome {
         case .keepStored:
-            let isOvertaken = active.settings.conflict == .lww
-                && stored.map { incoming.dot < $0.dot } ?? false
+            let isOvertaken =
+                active.settings.conflict == .lww
+                && stored.map { incoming.written < $0.written } ?? false
             return isOvertaken ? .superseded : .acknowledged
         case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
         case .merged where configuration.plantedBug == .mergeKeepsStored: break
@@ -103,6 +104,17 @@ extension Node {
         case .refused: return .tooManySiblings
         }
         return .acknowledged
+    }
+
+    /// Whether a record is later than what is settled here; and if it gives another expiry to a
+    /// value from before, whether that is still here.
+    private func isNews(
+        _ incoming: Record, _ address: RecordStore.Address, _ keyspace: Int
+    ) -> Bool {
+        let settled = settled(address.range, keyspace)
+        guard incoming.dot.stamp > settled else { return false }
+        return !incoming.isLayered || incoming.written.stamp > settled
+            || liveState(address, incoming.key, keyspace) != nil
     }
 
     /// Why this node takes nothing with such a stamp for a key now; nil when it does.
@@ -149,12 +161,12 @@ extension Node {
         guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
         let place = store.locate(address, record.key)
-        let isCounted = !record.isTombstone
-            && record.dot.stamp > catalog.active[keyspace].truncatedAt
+        let isCounted =
+            !record.isTombstone
+            && record.written.stamp > catalog.active[keyspace].truncatedAt
         countKey(keyspace, from: place.record, toValue: isCounted, .init(record))
         let digest = treeDigest(place.record, keyspace)
-        noteCandidate(
-            isTombstone: record.isTombstone, expiry: record.expiry, address.range)
+        noteCandidate(isTombstone: record.isTombstone, expiry: record.expiry, address)
         noteCompactible(record, keyspace, address.range)
         store.release(place.record, for: record)
         store.prepare(place, address, record.key, length: bytes.count)
@@ -171,8 +183,9 @@ extension Node {
         contents[keyspace].replace(before.map { .init($0) } ?? .none, by: after)
         var wasValue = false
         if let before {
-            wasValue = !before.isTombstone
-                && before.dot.stamp > catalog.active[keyspace].truncatedAt
+            wasValue =
+                !before.isTombstone
+                && before.written.stamp > catalog.active[keyspace].truncatedAt
         }
         if wasValue != toValue { keyCounts[keyspace] += toValue ? 1 : -1 }
     }
@@ -316,7 +329,7 @@ extension Node {
     private mutating func restore(_ record: Record) {
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
-        guard record.dot.stamp > active.truncatedAt else { return }
+        guard record.written.stamp > active.truncatedAt else { return }
         if active.settings.conflict == .crdt { return restoreState(record, keyspace) }
         let address = store.address(of: record.key)
         merged.removeAll()
@@ -361,13 +374,14 @@ extension Node {
                 next = exportHint(from: place, into: &buffer)
                 continue
             }
-            next = store.visit(from: place) { record in
-                guard isKeptOnDisk(record) else { return }
-                buffer.appendSized {
-                    $0.append(JournalKind.record.rawValue)
-                    appendWhole(record, into: &$0)
-                }
-            } ?? Node.firstHintCursor
+            next =
+                store.visit(from: place) { record in
+                    guard isKeptOnDisk(record) else { return }
+                    buffer.appendSized {
+                        $0.append(JournalKind.record.rawValue)
+                        appendWhole(record, into: &$0)
+                    }
+                } ?? Node.firstHintCursor
         }
         return next
     }

@@ -246,10 +246,10 @@ extension Node {
     ) -> Bool {
         guard let stored = liveState(location.address, key, location.keyspace) else { return false }
         if catalog.active[location.keyspace].settings.conflict == .lww, !stored.isMergeable {
-            return dot <= stored.dot
+            return dot <= stored.written || dot == stored.dot || dot == stored.expiryDot
         }
         if stored.isMergeable { return context(of: stored).contains(dot) }
-        return SiblingSet(valid: stored).context.contains(dot)
+        return SiblingSet(valid: stored).seen.contains(dot)
     }
 
     /// A link is down: what was asked over it is not answered.

@@ -67,17 +67,21 @@ extension Node {
             sessions[index].history.follow(record.dot.stamp)
         }
         guard guarantees.contains(.monotonicReads) else { return }
-        let isOrdered = catalog.active[keyspace].settings.conflict == .lww
-        let context = record.isSiblingSet && !isOrdered
-            ? SiblingSet(valid: record).context : CausalContext(record.dot)
-        sessions[index].history.read(
-            store.address(of: key).hash, context, keepsNewest: isOrdered)
+        let hash = store.address(of: key).hash
+        if catalog.active[keyspace].settings.conflict == .lww {
+            return sessions[index].history.read(hash, record.written, expiry: record.dot)
+        }
+        let isPlain = !record.isSiblingSet && !record.isLayered
+        let context = isPlain ? CausalContext(record.dot) : SiblingSet(valid: record).seen
+        sessions[index].history.read(hash, context)
     }
 
     /// A session's write was acknowledged.
     mutating func noteWritten(_ written: SessionWrite, _ target: ReplyTarget) {
         if case .node = target {
-            learned = SessionNews(written: written.dot, seen: learned?.seen ?? VersionVector())
+            learned = SessionNews(
+                written: written.dot, expiryOf: written.expiryOf,
+                seen: learned?.seen ?? VersionVector())
             return
         }
         guard let index = sessionIndex(of: target) else { return }
@@ -86,9 +90,12 @@ extension Node {
             sessions[index].history.follow(written.dot.stamp)
         }
         guard guarantees.contains(.readYourWrites) else { return }
-        let isOrdered = catalog.active[written.keyspace].settings.conflict == .lww
+        guard catalog.active[written.keyspace].settings.conflict == .lww else {
+            return sessions[index].history.wrote(
+                written.hash, written.dot, replaces: written.replaces)
+        }
         sessions[index].history.wrote(
-            written.hash, written.dot, replaces: written.replaces, keepsNewest: isOrdered)
+            written.hash, written.expiryOf ?? written.dot, expiry: written.dot)
     }
 
     /// A session's write ended without a known outcome: nobody may require it, but what the session
@@ -125,6 +132,8 @@ struct SessionWrite {
     let hash: UInt64
     let keyspace: Int
     let dot: Dot
+    /// Of a change of an expiry, the write whose expiry it is.
+    var expiryOf: Dot?
     /// Of siblings: it replaced all that its replica held.
     let replaces: Bool
 }
@@ -132,7 +141,8 @@ struct SessionWrite {
 extension SessionWrite {
     init(_ write: WriteOperation) {
         self.init(
-            hash: write.hash, keyspace: write.keyspace, dot: write.dot, replaces: write.replaces)
+            hash: write.hash, keyspace: write.keyspace, dot: write.dot, expiryOf: write.written,
+            replaces: write.replaces)
     }
 }
 
@@ -298,7 +308,8 @@ extension Node {
                 noteWritten(
                     SessionWrite(
                         hash: forward.hash, keyspace: forward.keyspace, dot: dot,
-                        replaces: forward.replaces),
+                        expiryOf: news.expiryOf,
+                        replaces: forward.replaces && news.expiryOf == nil),
                     forward.head.target)
             }
         }

@@ -176,24 +176,27 @@ extension Node {
         _ intent: WriteIntent, _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) -> (Dot, [UInt8])? {
         let hinted = hintedState(Array(intent.key), keyspace, &effects)
-        let minted = if let hinted {
-            hinted.withRecord { mint(intent, keyspace, $0, target, &effects) }
-        } else {
-            mint(intent, keyspace, nil, target, &effects)
-        }
+        let minted =
+            if let hinted {
+                hinted.withRecord { mint(intent, keyspace, $0, target, &effects) }
+            } else {
+                mint(intent, keyspace, nil, target, &effects)
+            }
         guard let dot = minted else { return nil }
         guard catalog.active[keyspace].settings.conflict == .siblings else {
             return (dot, plainRecord(intent, dot))
         }
-        let name = standing(of: Array(intent.key)).chain
+        let name =
+            standing(of: Array(intent.key)).chain
             ?? StandInChain(life: identity, stamp: dot.stamp.rawValue)
         let named = Dot(identity: name.identity, stamp: dot.stamp)
         var set = hinted?.withRecord { SiblingSet(valid: $0) } ?? SiblingSet()
         if configuration.plantedBug == .standInWithoutHistory { set = SiblingSet() }
         let before = set.siblings.count
-        var context = intent.context ?? set.context
+        var context = intent.context ?? set.seen
         if intent.context == nil,
-            let seen = seenBySession(store.address(of: intent.key).hash, target) {
+            let seen = seenBySession(store.address(of: intent.key).hash, target)
+        {
             context.join(seen)
         }
         switch intent.change {
@@ -228,7 +231,8 @@ extension Node {
         let durability = catalog.active[write.keyspace].settings.durability
         let isSynced = durability == .fsync || write.tally.durableWriteQuorum > 0
         let (_, since, others) = standing(of: Array(record.key))
-        let chain = record.isSiblingSet
+        let chain =
+            record.isSiblingSet
             ? StandInChain(named: write.dot.identity, life: identity) : nil
         let own = keepers(of: write.range, write.primaries, write.tally.replicaCount)
             .filter { $0.fallback == configuration.node }.map(\.target)

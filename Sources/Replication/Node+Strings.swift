@@ -64,7 +64,7 @@ extension Node {
         if !client.guarantees.isEmpty { noteRead(key, keyspace, record, target) }
         guard let record, record.isSiblingSet else {
             let truncatedAt = catalog.active[keyspace].truncatedAt
-            let live = record.flatMap { isLive($0) && $0.dot.stamp > truncatedAt ? $0 : nil }
+            let live = record.flatMap { isLive($0) && $0.written.stamp > truncatedAt ? $0 : nil }
             if case .get = purpose, !client.wantsReceipt {
                 let start = effects.bytes.count
                 if let live {
@@ -74,19 +74,20 @@ extension Node {
                 }
                 return deliver(target, from: start, &effects)
             }
-            let sibling = live.map {
-                Sibling(dot: $0.dot, expiry: $0.expiry, value: Array($0.body))
-            }
-            let context = record.map { CausalContext($0.dot) } ?? CausalContext()
-            let view = KeyView(siblings: sibling.map { [$0] } ?? [], context: context)
-            return finish(purpose, key, keyspace, view, target, &effects)
+            return finishSlowly(purpose, key, record, target, &effects)
         }
-        let set = SiblingSet(valid: record)
-        let live = set.siblings.filter {
-            $0.dot.stamp > catalog.active[keyspace].truncatedAt
-                && ($0.expiry == 0 || $0.expiry > now.wallMilliseconds)
-        }
-        let view = KeyView(siblings: live.withoutRepeats(), context: set.context)
+        finishSlowly(purpose, key, record, target, &effects)
+    }
+
+    private mutating func finishSlowly(
+        _ purpose: ReadPurpose, _ key: UnsafeRawBufferPointer, _ record: Record?,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        if purpose.changesExpiry { return changeExpiry(purpose, key, record, target, &effects) }
+        let keyspace = catalog.index(of: key)
+        let set = record.map { SiblingSet(valid: $0) } ?? SiblingSet()
+        let live = liveSiblings(set, keyspace)
+        let view = KeyView(siblings: live.withoutRepeats(), context: set.seen)
         finish(purpose, key, keyspace, view, target, &effects)
     }
 
@@ -103,29 +104,25 @@ extension Node {
             let start = effects.bytes.count
             effects.bytes.writeSimple(siblings.isEmpty ? "none" : "string")
             return deliver(target, from: start, &effects)
-        case .get, .strlen, .timeToLive, .expire, .persist, .typed: break
+        case .get, .strlen, .timeToLive, .expire, .persist, .getExpire, .typed: break
         }
-        guard siblings.count < 2 else {
-            return fail(
-                target,
-                text: "SIBLINGS \(siblings.count) concurrent values; "
-                    + "read them with QGET and write with its context", &effects)
-        }
+        guard siblings.count < 2 else { return failAmbiguous(siblings.count, target, &effects) }
         switch purpose {
         case .get: tell(siblings.first, context, target, &effects)
         case .strlen: tell(integer: siblings.first?.value.count ?? 0, context, target, &effects)
         case .timeToLive(let form):
             tell(integer: timeToLive(siblings.first, form), context, target, &effects)
-        case .expire(let options, let levels):
-            let change = ExpiryChange(
-                expiry: siblings.first.flatMap { newExpiry($0, options) }, levels: levels)
-            rewrite(view, key, keyspace, change, target, &effects)
-        case .persist(let levels):
-            let change = ExpiryChange(
-                expiry: siblings.first.flatMap { $0.expiry == 0 ? nil : 0 }, levels: levels)
-            rewrite(view, key, keyspace, change, target, &effects)
-        case .compare, .siblings, .exists, .type, .typed: break
+        case .compare, .siblings, .exists, .type, .typed, .expire, .persist, .getExpire: break
         }
+    }
+
+    mutating func failAmbiguous(
+        _ count: Int, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        fail(
+            target,
+            text: "SIBLINGS \(count) concurrent values; "
+                + "read them with QGET and write with its context", &effects)
     }
 
     private mutating func tell(
@@ -180,45 +177,27 @@ extension Node {
     }
 }
 
-extension [Sibling] {
-    /// Of equal values the one that lives longest: a write that was sent again is one value to
-    /// whoever reads.
-    fileprivate func withoutRepeats() -> [Sibling] {
-        guard count > 1 else { return self }
-        var places = Table<[UInt8], Int>()
-        var distinct: [Sibling] = []
-        for sibling in self {
-            guard let place = places[sibling.value] else {
-                places[sibling.value] = distinct.count
-                distinct.append(sibling)
-                continue
-            }
-            let kept = distinct[place].expiry
-            if kept != 0, sibling.expiry == 0 || sibling.expiry > kept { distinct[place] = sibling }
-        }
-        return distinct
-    }
-}
-
 // Writing strings.
 extension Node {
     mutating func set(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        let options = try SetOptions(request, name)
+        var options = try SetOptions(request, name)
         let key = request[1]
         let place = place(of: key)
         guard isWithinLimits(key, request[options.value], place.keyspace, target, &effects) else {
             return
         }
+        let expiry = try expiry(options.expiry, place.keyspace, name)
         let levels = writeLevels(options.consistency, place.keyspace, target, &effects)
         guard let levels else { return }
         if options.condition != .always || options.returnsPrevious || options.expiry == .keep {
-            return try setAtomically(options, place, levels, target, &effects)
+            if options.expiry != .keep, expiry > 0 { options.expiry = .at(milliseconds: expiry) }
+            return setAtomically(options, place, levels, target, &effects)
         }
         var intent = WriteIntent(
             key: key, change: .value(request[options.value]),
-            expiry: absolute(options.expiry, place.keyspace), levels: levels, success: .ok)
+            expiry: expiry, levels: levels, success: .ok)
         if let index = options.context {
             guard let context = context(at: index, target, &effects) else { return }
             intent.context = context
@@ -273,14 +252,16 @@ extension Node {
     }
 
     /// When a value that is written now expires.
-    func absolute(_ expiry: Expiry, _ keyspace: Int) -> UInt64 {
-        switch expiry {
-        case .at(let milliseconds): return milliseconds
-        case .after(let milliseconds): return now.wallMilliseconds + milliseconds
-        case .unset, .keep:
-            let ttl = catalog.active[keyspace].settings.ttlMilliseconds
-            return ttl == 0 ? 0 : now.wallMilliseconds + ttl
-        }
+    private func expiry(
+        _ expiry: Expiry, _ keyspace: Int, _ name: CommandName
+    ) throws(CommandError) -> UInt64 {
+        try expiry.time(now: now.wallMilliseconds, of: name) ?? defaultExpiry(keyspace)
+    }
+
+    /// The same where the command does not say.
+    private func defaultExpiry(_ keyspace: Int) -> UInt64 {
+        let ttl = catalog.active[keyspace].settings.ttlMilliseconds
+        return ttl == 0 ? 0 : now.wallMilliseconds + ttl
     }
 
     mutating func setMany(
@@ -301,7 +282,7 @@ extension Node {
         effects.beginStep()
         writeOrForward(
             WriteIntent(
-                key: key, change: .value(value), expiry: absolute(.unset, spot.keyspace),
+                key: key, change: .value(value), expiry: defaultExpiry(spot.keyspace),
                 levels: levels, success: .ok), spot, place, &effects)
     }
 
@@ -366,7 +347,7 @@ extension Node {
         guard let context, catalog.active[keyspace].settings.conflict == .siblings else {
             return true
         }
-        guard record.isSiblingSet else { return context.contains(record.dot) }
+        guard record.isSiblingSet else { return context.contains(record.written) }
         return SiblingSet(valid: record).siblings.allSatisfy { context.contains($0.dot) }
     }
 

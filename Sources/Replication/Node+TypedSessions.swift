@@ -80,7 +80,7 @@ extension Node {
         // Two parts of one request may have seen the key differently.
         var seen = context
         seen.join(sessions[index].history.requirement(of: hash).seen)
-        sessions[index].history.read(hash, seen, keepsNewest: false)
+        sessions[index].history.read(hash, seen)
     }
 
     /// A write that nobody else has to acknowledge belongs to a session.

@@ -102,7 +102,8 @@ extension Node {
 
     /// Whether a record holds the type that an argument names.
     func hasType(_ record: Record, at index: Int) -> Bool {
-        let state = record.isExpanded
+        let state =
+            record.isExpanded
             ? store.expanded[record.expandedPlace] : CRDTState(valid: record)
         guard let name = state.type?.text else { return false }
         let text = UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
@@ -112,7 +113,7 @@ extension Node {
     /// What a stored record's state has seen.
     func context(of record: Record) -> VersionVector {
         if record.isExpanded { return store.expanded[record.expandedPlace].context }
-        guard record.isMergeable else { return SiblingSet(valid: record).context }
+        guard record.isMergeable else { return SiblingSet(valid: record).seen }
         var context = VersionVector()
         let bytes = CRDTState.contextBytes(in: record.body)
         for offset in stride(from: 0, to: bytes.count, by: 16) {
@@ -165,7 +166,8 @@ extension Node {
         }
         if held.bytes + incoming.length > configuration.recordBytesMax,
             joined.state.encodedBytes + Record.headerBytes + incoming.keyBytes
-                > configuration.recordBytesMax {
+                > configuration.recordBytesMax
+        {
             putBack(held)
             return .tooManySiblings
         }
@@ -227,7 +229,7 @@ extension CRDTState {
         guard record.isMergeable else {
             let set = try SiblingSet(record: record)
             let values = set.siblings.map { ($0.dot, Bytes($0.value), $0.expiry) }
-            self.init(plain: values, context: set.context)
+            self.init(plain: values, context: set.seen)
             return
         }
         try self.init(decoding: record.body)

@@ -18,9 +18,6 @@ struct WriteIntent {
     var expiry: UInt64 = 0
     /// What the writer had read; nil for what this replica has.
     var context: CausalContext?
-    /// The version that the change was derived from, under `lww`: the new one comes right behind
-    /// it, so that it never wins over a write that it did not see.
-    var derivedFrom: Dot?
     let levels: WriteLevels
     let success: WriteReply
 
@@ -66,16 +63,17 @@ extension Node {
         let id = startWrite(intent, dot, location, n, target)
         let executed = noteExecuted(target, dot, intent.success, &effects)
         if executed != nil { keep(record, durability, synced: true, token: id, &effects) }
-        spread(record, id, mayRestamp: intent.derivedFrom == nil, &effects)
+        spread(record, id, isRestamped: true, &effects)
         if let executed { return announce(executed, &effects) }
         keep(record, durability, synced: needsSync, token: id, &effects)
     }
 
-    private mutating func spread(
-        _ record: Record, _ id: OperationID, mayRestamp: Bool, _ effects: inout Effects
+    /// - Parameter isRestamped: it is stamped anew where a replica has a later write.
+    mutating func spread(
+        _ record: Record, _ id: OperationID, isRestamped: Bool, _ effects: inout Effects
     ) {
         guard let write = writes[id], write.primaries > 1 else { return }
-        if mayRestamp, catalog.active[write.keyspace].settings.conflict == .lww {
+        if isRestamped, catalog.active[write.keyspace].settings.conflict == .lww {
             writes[id]?.record = Array(record.bytes)
         }
         let needsSync = write.tally.durableWriteQuorum > 0
@@ -185,13 +183,6 @@ extension Node {
         _ intent: WriteIntent, _ keyspace: Int, _ stored: Record?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Dot? {
-        if let from = intent.derivedFrom {
-            // All others hold what is no later than the promise, so nothing comes between.
-            let stamp = max(from.stamp, Stamp(rawValue: collection.latestPromise)).next
-            // The clock must not give this stamp to another write.
-            _ = clock.observe(stamp, wallMilliseconds: now.wallMilliseconds)
-            return Dot(identity: identity, stamp: stamp)
-        }
         guard followSession(target, &effects) else { return nil }
         if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
             fail(
@@ -208,7 +199,8 @@ extension Node {
             return nil
         }
         if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds) {
+            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds)
+        {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }
@@ -237,8 +229,6 @@ extension Node {
             guard addSibling(intent, dot, location, target, &effects) else { return nil }
             return store.find(address, intent.key)
         }
-        // A later write, or another one that derives from the same, came between.
-        if intent.derivedFrom != nil, let stored = place.record, dot <= stored.dot { return stored }
         return storePlain(intent, dot, keyspace, address, place)
     }
 
@@ -250,7 +240,7 @@ extension Node {
         let stored = liveState(address, intent.key, keyspace)
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
         let before = set.siblings.count
-        var context = intent.context ?? set.context
+        var context = intent.context ?? set.seen
         if intent.context == nil, let seen = seenBySession(address.hash, target) {
             context.join(seen)
         }
@@ -276,7 +266,6 @@ extension Node {
         case .value(let value): (body, kind) = (value, .value)
         case .delete: (body, kind) = (UnsafeRawBufferPointer(start: nil, count: 0), .tombstone)
         }
-        // A change derived from what was emptied away meanwhile is gone with it.
         let isCounted = kind == .value && dot.stamp > catalog.active[keyspace].truncatedAt
         let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
         countKey(
@@ -284,8 +273,7 @@ extension Node {
             .plain(length: length, isTombstone: kind == .tombstone))
         let digest = treeDigest(place.record, keyspace)
         store.release(place.record)
-        noteCandidate(
-            isTombstone: kind == .tombstone, expiry: intent.expiry, address.range)
+        noteCandidate(isTombstone: kind == .tombstone, expiry: intent.expiry, address)
         let target = store.prepare(place, address, intent.key, length: length)
         Record.write(
             to: target, kind: kind, dot: dot, expiry: intent.expiry, key: intent.key, body: body)
@@ -299,7 +287,8 @@ extension Node {
         _ target: ReplyTarget
     ) -> OperationID {
         let address = location.address
-        let deadline = now.monotonic
+        let deadline =
+            now.monotonic
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
         let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(
@@ -321,7 +310,7 @@ extension Node {
     }
 
     /// A write that nobody else has to acknowledge belongs to a session.
-    private mutating func noteLocalWrite(
+    mutating func noteLocalWrite(
         _ intent: WriteIntent, _ dot: Dot, _ location: KeyLocation, _ target: ReplyTarget
     ) {
         guard !client.guarantees.isEmpty else { return }

@@ -67,6 +67,8 @@ public struct Node: ~Copyable {
     var equalities = EqualityLedger()
     /// Which deletions all replicas know of.
     var collection = Collection()
+    /// When what expires.
+    var expiries = ExpiryQueue()
     /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
     public internal(set) var isRefilling: Bool
     var refill = Refill()
@@ -119,6 +121,8 @@ public struct Node: ~Copyable {
     /// When this step happens.
     var now: Instant
     var nextHeartbeat: Deadline = 0
+    /// When to go on with what has expired; nil for the next heartbeat.
+    var nextElapsed: Deadline?
     /// Where merged records are put together.
     var merged = ByteBuffer(capacity: 1_024)
     /// Where a state that leaves the node is encoded.
@@ -215,7 +219,7 @@ public struct Node: ~Copyable {
         if hasWork { return 0 }
         return min(
             nextHeartbeat, deadlines.first?.at ?? .max, membership.nextDeadline ?? .max,
-            hedges.first?.at ?? .max)
+            hedges.first?.at ?? .max, nextElapsed ?? .max)
     }
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
@@ -225,7 +229,7 @@ public struct Node: ~Copyable {
 
     /// Whether a record still counts: it was not emptied away.
     public func counts(_ record: Record) -> Bool {
-        record.dot.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
+        record.written.stamp > catalog.active[catalog.index(of: record.key)].truncatedAt
     }
 }
 

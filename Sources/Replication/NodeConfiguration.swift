@@ -124,6 +124,7 @@ public struct NodeConfiguration: Sendable {
         case requestIDForgotten
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
+        case expiryCarriesValue
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

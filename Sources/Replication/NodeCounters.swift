@@ -93,6 +93,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var sessionTokensRefused = 0
     /// Tombstones forgotten because every replica knows of the deletion.
     public var tombstonesCollected = 0
+    /// Expired values that gave their bytes back.
+    public var expiredSpent = 0
     /// Expired values forgotten likewise.
     public var expiredCollected = 0
     /// Records forgotten that had been emptied away with their keyspace.
@@ -180,6 +182,7 @@ public struct NodeCounters: Equatable, Sendable {
         ("bounded_reads_elsewhere", \.boundedReadsElsewhere),
         ("session_tokens_refused", \.sessionTokensRefused),
         ("tombstones_collected", \.tombstonesCollected),
+        ("expired_spent", \.expiredSpent),
         ("expired_collected", \.expiredCollected),
         ("emptied_collected", \.emptiedCollected),
         ("ignored_settled", \.ignoredSettled),

@@ -33,6 +33,8 @@ struct WriteOperation {
     /// Of its key, and whether it replaced all that this replica held: what a session remembers.
     var hash: UInt64 = 0
     var replaces = true
+    /// Of a change of an expiry, the write whose expiry it is; nil for a write of its own.
+    var written: Dot?
     /// What it made of concurrent values beyond the keyspace's limits.
     var overflow = SiblingOverflow.none
     /// What the answer to a session reflects, in a crdt keyspace; empty otherwise.
@@ -103,9 +105,11 @@ enum ReadPurpose {
     case timeToLive(TimeToLive)
     /// All siblings with their causal context.
     case siblings
-    /// Write the value again with another expiry.
+    /// Give the value another expiry.
     case expire(ExpireOptions, WriteLevels)
     case persist(WriteLevels)
+    /// At this time, 0 for never; and tell the value.
+    case getExpire(UInt64, WriteLevels)
     /// A command on the key's state, once that is as new as what R replicas have.
     case typed(TypedCommand)
     /// Read for a background comparison only.
@@ -186,13 +190,6 @@ struct KeyView {
     /// Live values only.
     let siblings: [Sibling]
     let context: CausalContext
-}
-
-/// A value is to be written again with another expiry.
-struct ExpiryChange {
-    /// Wall-clock milliseconds since 1970, 0 for never; nil when nothing is to change.
-    let expiry: UInt64?
-    let levels: WriteLevels
 }
 
 // What operations take in memory.

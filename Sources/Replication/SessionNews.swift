@@ -6,6 +6,8 @@ import Coding
 struct SessionNews {
     /// What was written and acknowledged; nil for nothing.
     var written: Dot?
+    /// Of a change of an expiry, the write whose expiry it is.
+    var expiryOf: Dot?
     /// What the answer reflects, where the key is in a crdt keyspace; empty otherwise.
     var seen = VersionVector()
 }
@@ -14,16 +16,27 @@ extension SessionNews {
     /// - Throws: `truncated` or `invalid` for anything that `encode` does not write.
     init(decoding reader: inout ByteReader, hasWritten: Bool) throws(DecodeError) {
         if hasWritten {
-            let identity = ReplicaIdentity(rawValue: try reader.integer())
-            written = Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
+            let dot = try SessionNews.dot(&reader)
+            let other = try SessionNews.dot(&reader)
+            written = dot
+            expiryOf = other == dot ? nil : other
         }
         let count = Int(try reader.integer(UInt16.self))
         seen = try VersionVector(decoding: &reader, count: count)
     }
 
-    /// Appends `dot (16) if one was written | entries (2) | entry (16) …`.
+    private static func dot(_ reader: inout ByteReader) throws(DecodeError) -> Dot {
+        let identity = ReplicaIdentity(rawValue: try reader.integer())
+        return Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
+    }
+
+    /// Appends `dot (16) and the dot of the write (16) if there is one | entries (2) | entry (16)
+    /// …`.
     func encode(into buffer: inout ByteBuffer) {
-        for dot in written.map({ [$0] }) ?? [] { SessionNews.append(dot, into: &buffer) }
+        if let written {
+            SessionNews.append(written, into: &buffer)
+            SessionNews.append(expiryOf ?? written, into: &buffer)
+        }
         buffer.append(integer: UInt16(seen.entries.count))
         for dot in seen.entries { SessionNews.append(dot, into: &buffer) }
     }

@@ -38,10 +38,13 @@ extension TypedExecution {
     mutating func expire(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        let options = try parsed { () throws(CommandError) in try ExpireOptions(request, name) }
+        let now = now
+        let options = try parsed { () throws(CommandError) in
+            try ExpireOptions(request, name, now: now)
+        }
         if !options.conditions.isEmpty { try checkAlone() }
         guard type != nil,
-            let wanted = options.expiry(present: held.state.effectiveExpiry, now: now)
+            let wanted = options.expiry(present: held.state.effectiveExpiry)
         else { return reply.writeInteger(0) }
         setExpiry(wanted)
         reply.writeInteger(1)
@@ -56,7 +59,8 @@ extension TypedExecution {
     /// - Parameter milliseconds: wall-clock milliseconds since 1970, 0 for never; what is past
     ///   deletes the key.
     mutating func setExpiry(_ milliseconds: UInt64) {
-        delta = milliseconds != 0 && milliseconds <= now
+        delta =
+            milliseconds != 0 && milliseconds <= now
             ? held.state.delete(dot: dot)
             : held.state.expire(at: milliseconds, dot: dot, now: now)
     }

@@ -35,17 +35,18 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try SetOptions(request, name) }
+        let expiry = try absolute(options.expiry, name)
         if options.condition != .always { try checkAlone() }
         if options.returnsPrevious { try check(.string) }
         let previous = options.returnsPrevious ? held.state.string(now: now) : nil
-        let isMet = switch options.condition {
-        case .always: true
-        case .ifAbsent: type == nil
-        case .ifPresent: type != nil
-        }
+        let isMet =
+            switch options.condition {
+            case .always: true
+            case .ifAbsent: type == nil
+            case .ifPresent: type != nil
+            }
         if isMet {
             let value = Bytes(Array(request[options.value]))
-            let expiry = absolute(options.expiry)
             delta = try change { (execution) throws(CRDTRefusal) in
                 try execution.held.state.set(value, expiry: expiry, dot: execution.dot)
             }
@@ -62,13 +63,10 @@ extension TypedExecution {
     }
 
     /// When a value that is written now expires.
-    private func absolute(_ expiry: Expiry) -> UInt64 {
-        switch expiry {
-        case .at(let milliseconds): milliseconds
-        case .after(let milliseconds): now + milliseconds
-        case .keep: type == nil ? 0 : held.state.effectiveExpiry
-        case .unset: 0
-        }
+    private func absolute(_ expiry: Expiry, _ name: CommandName) throws(TypedRefusal) -> UInt64 {
+        if expiry == .keep { return type == nil ? 0 : held.state.effectiveExpiry }
+        let now = now
+        return try parsed { () throws(CommandError) in try expiry.time(now: now, of: name) } ?? 0
     }
 
     /// Part of `MSET`.
@@ -102,9 +100,10 @@ extension TypedExecution {
     mutating func getExpire(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try GetExpiryOptions(request) }
         try check(.string)
+        let expiry = options.expiry == .keep ? 0 : try absolute(options.expiry, .getex)
         write(held.state.string(now: now))
         guard options.expiry != .keep, type != nil else { return }
-        setExpiry(options.expiry == .unset ? 0 : absolute(options.expiry))
+        setExpiry(expiry)
     }
 
     /// The causal context, then every value that no later write has seen.

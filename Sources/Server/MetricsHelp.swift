@@ -52,6 +52,7 @@ enum MetricsHelp {
         "bounded_reads_elsewhere": "Reads with a bound on staleness that asked other replicas.",
         "session_tokens_refused": "Session tokens damaged, another cluster's or far ahead.",
         "tombstones_collected": "Tombstones forgotten: every replica knows of the deletion.",
+        "expired_spent": "Expired values that gave their bytes back.",
         "expired_collected": "Expired values forgotten likewise.",
         "emptied_collected": "Records forgotten that were emptied away with their keyspace.",
         "ignored_settled": "Records of other nodes ignored: what they say is known already.",

@@ -166,11 +166,17 @@ struct History {
     }
 
     private mutating func observe(_ record: Record, of key: Int) -> String? {
-        let dot = record.dot
+        // What is left of an elapsed value says nothing new of it.
+        if record.isTombstone && record.expiry > 0 { return nil }
+        let dot = record.written
         let value = record.isTombstone ? nil : operation(of: record.body)
         if let known = keys[key].states.first(where: { $0.dot == dot }) {
+            if known.value == value {
+                noteExpiry(record.expiry, of: known, key)
+                return nil
+            }
             // Where a key has one replica nobody compares dots, and its tombstones leave no trace.
-            guard known.value != value, !isOrderedByTime(keys[key].keyspace) else { return nil }
+            guard !isOrderedByTime(keys[key].keyspace) else { return nil }
             return "\(dot) names \(describe(known.value)) as well as \(describe(value))"
         }
         keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
@@ -180,6 +186,13 @@ struct History {
             operations[delete].dot = max(operations[delete].dot ?? dot, dot)
         }
         return nil
+    }
+
+    /// A write's value was given another expiry.
+    private mutating func noteExpiry(_ expiry: UInt64, of state: State, _ key: Int) {
+        let isKnown = keys[key].states.contains { $0.dot == state.dot && $0.expiry == expiry }
+        if isKnown { return }
+        keys[key].states.append(State(dot: state.dot, value: state.value, expiry: expiry))
     }
 
     private mutating func observe(_ set: SiblingSet, of key: Int) -> String? {
@@ -195,14 +208,17 @@ struct History {
                     + "\(values.map { describe($0) })"
             }
             valuesOfSibling[sibling.dot] = values
-            if values.count == 1 { siblingDots[value, default: []].append(sibling.dot) }
+            guard values.count == 1 else { continue }
+            siblingDots[value, default: []].append(sibling.dot)
+            if !plan.mayJumpClocks, let first = siblingDots[value]?.first, first != sibling.dot {
+                return "\(describe(value)) stands as \(first) and as \(sibling.dot)"
+            }
         }
         noteDropped(set, of: key)
         return nil
     }
 
     /// A write's dot is its last one: a coordinator stamps it anew when a replica has a later one.
-    /// A change of expiry has the value too, but is another write.
     private mutating func name(_ write: Int, _ dot: Dot, expiry: UInt64) {
         if operations[write].dot == nil { operations[write].expiry = expiry }
         if let first = operations[write].dot, dot < first {

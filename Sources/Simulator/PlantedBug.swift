@@ -72,4 +72,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case requestIDForgotten = "request-id-forgotten"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
+    /// A change of an expiry writes the value again, under a dot of its own.
+    case expiryCarriesValue = "expiry-carries-value"
 }

@@ -63,7 +63,10 @@ extension World {
             else { return }
             process.checkpointStage = .begun
         }
-        guard process.journal.isCheckpointing else { return process.checkpointStage = .idle }
+        guard process.journal.isCheckpointing else {
+            process.checkpointStage = .idle
+            return
+        }
         if process.journal.checkpointHasRoom { feedCheckpoint(process) }
         if case .idle = process.checkpointStage { return }
         scheduleTurn(machine, process, after: 1_000_000)
@@ -263,6 +266,7 @@ extension World {
         case .compactedUnsettled: .compactedUnsettled
         case .requestIDForgotten: .requestIDForgotten
         case .overflowKeepsNewest: .overflowKeepsNewest
+        case .expiryCarriesValue: .expiryCarriesValue
         default: nil
         }
     }

@@ -19,6 +19,8 @@ extension World {
             makeSeveral(index)
         } else if keyspace.isTyped {
             makeTypedRequest(index, key)
+        } else if plan.changesExpiries, clients[index].random.chance(perMille: 200) {
+            prolong(index, key)
         } else if keyspace.isSiblings {
             draw < 480 ? readSiblings(index, key, level: nil) : writeSiblings(index, key)
         } else if draw < 450 {
@@ -114,6 +116,16 @@ extension World {
         ask(
             index, .expire, [],
             words("PEXPIRE") + [history.keys[key].name] + words("\(milliseconds)"))
+    }
+
+    /// Changes when a key expires, without any expiry elapsing in the run.
+    private func prolong(_ index: Int, _ key: Int) {
+        let name = history.keys[key].name
+        switch clients[index].random.below(3) {
+        case 0: ask(index, .expire, [], words("PERSIST") + [name])
+        case 1: ask(index, .expire, [], words("EXPIRE") + [name] + words("100000"))
+        default: ask(index, .expire, [], words("GETEX") + [name] + words("PX", "200000000"))
+        }
     }
 
     private func readSiblings(_ index: Int, _ key: Int, level: Int?) {
@@ -218,7 +230,8 @@ extension World {
             }
             let isCrowded = failure.hasPrefix("SIBLINGS too many")
             if isCrowded || failure.hasPrefix("OVERLOADED"),
-                let operation = request.operations.first {
+                let operation = request.operations.first
+            {
                 settle(operation, .failed)
                 let key = history.operations[operation].key
                 clients[index].script.append(key)

@@ -58,10 +58,7 @@ struct World {
     /// A write, or a delete without a value, by a client with one of the contexts.
     mutating func write(at replica: Int, reader: Int, value: Bool) {
         let (context, seen) = contexts[reader]
-        let stored = sets[replica].context.newest?.stamp.rawValue ?? 0
-        let stamp = max(lastStamp[replica], stored, context.newest?.stamp.rawValue ?? 0) + 1
-        lastStamp[replica] = stamp
-        let dot = Dot(identity: identities[replica], stamp: Stamp(rawValue: stamp))
+        let dot = mint(at: replica, after: context)
         minted.append(dot)
         let bytes = [UInt8(truncatingIfNeeded: minted.count)]
         if value {
@@ -72,9 +69,23 @@ struct World {
         histories[replica].write(dot, value ? bytes : nil, seen: seen)
     }
 
+    private mutating func mint(at replica: Int, after context: CausalContext) -> Dot {
+        let stored = sets[replica].newest?.stamp.rawValue ?? 0
+        let stamp = max(lastStamp[replica], stored, context.newest?.stamp.rawValue ?? 0) + 1
+        lastStamp[replica] = stamp
+        return Dot(identity: identities[replica], stamp: Stamp(rawValue: stamp))
+    }
+
+    /// Gives an expiry to what a replica holds; no history of writes learns of it.
+    mutating func expire(at replica: Int, _ milliseconds: UInt64) {
+        guard !sets[replica].context.isEmpty else { return }
+        let dot = mint(at: replica, after: CausalContext())
+        sets[replica].expire(at: milliseconds, sets[replica].siblings.map(\.dot), dot: dot)
+    }
+
     /// A client reads a replica and keeps the context.
     mutating func read(at replica: Int) {
-        contexts.append((sets[replica].context, histories[replica].seen))
+        contexts.append((sets[replica].seen, histories[replica].seen))
     }
 
     mutating func send(from source: Int, to target: Int) {
@@ -96,7 +107,7 @@ struct World {
         let history = histories[replica]
         set.checkInvariants()
         return set.siblings.count == history.live.count
-            && set.siblings.allSatisfy { history.live[$0.dot] == $0.value }
+            && set.siblings.allSatisfy { $0.isSpent || history.live[$0.dot] == $0.value }
             && minted.allSatisfy { set.context.contains($0) == history.seen.contains($0) }
     }
 

@@ -191,13 +191,23 @@ struct EncodingTests {
         }
     }
 
-    @Test("a tombstone with a value or an expiry is no record")
-    func tombstones() {
+    @Test("a tombstone with a value is no record, nor a deletion that was given an expiry")
+    func tombstones() throws {
         var bytes = encoded(SiblingSet(dot: dot(1, 9), value: [7]))
         bytes[4] = RecordKind.tombstone.rawValue
         #expect(throws: DecodeError.invalid("tombstone carries a value")) { try validated(bytes) }
         bytes = encoded(SiblingSet(dot: dot(1, 9), value: nil))
         bytes[24] = 1
-        #expect(throws: DecodeError.invalid("tombstone expires")) { try validated(bytes) }
+        let left = Sibling(dot: dot(1, 9), expiry: 1, isSpent: true, value: [])
+        #expect(try validated(bytes).siblings == [left])
+        var set = SiblingSet(dot: dot(1, 9), value: [7], expiry: 5)
+        set.expire(at: 6, [dot(1, 9)], dot: dot(1, 10))
+        _ = set.spend(before: 6)
+        bytes = encoded(set)
+        #expect(try validated(bytes) == set)
+        bytes[24] = 0
+        #expect(throws: DecodeError.invalid("a deletion was given an expiry")) {
+            try validated(bytes)
+        }
     }
 }

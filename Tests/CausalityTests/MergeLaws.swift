@@ -171,7 +171,9 @@ struct MergeLaws {
         var pool: [[UInt8]] = []
         for _ in 0..<25 {
             let replica = random.below(3)
-            switch random.below(5) {
+            switch random.below(7) {
+            case 5: world.expire(at: replica, UInt64(random.below(3)))
+            case 6: _ = world.sets[replica].spend(before: UInt64(random.below(4)))
             case 0, 1:
                 let reader = random.below(world.contexts.count)
                 world.write(at: replica, reader: reader, value: random.chance(perMille: 750))
@@ -192,8 +194,9 @@ struct MergeLaws {
     private func corrupted(_ set: SiblingSet, _ random: inout PRNG) -> SiblingSet {
         var result = set
         result.siblings = set.siblings.map {
-            Sibling(
-                dot: $0.dot, expiry: UInt64(random.below(2)),
+            if $0.isSpent { return $0 }
+            return Sibling(
+                dot: $0.dot, expiry: UInt64(random.below(2)), expiryDot: $0.expiryDot,
                 value: $0.value + [UInt8](repeating: 1, count: random.below(2)))
         }
         return result

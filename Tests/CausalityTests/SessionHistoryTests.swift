@@ -41,10 +41,13 @@ struct SessionHistoryTests {
             let dot = dot(UInt16(1 + random.below(4)), 1 + random.next() % 10_000)
             let key = UInt64(random.below(20))
             switch random.below(3) {
-            case 0: history.read(key, VersionVector(dot), keepsNewest: random.below(2) == 0)
+            case 0:
+                random.below(2) == 0
+                    ? history.read(key, VersionVector(dot)) : history.read(key, dot, expiry: dot)
             case 1:
-                history.wrote(
-                    key, dot, replaces: random.below(2) == 0, keepsNewest: random.below(2) == 0)
+                random.below(2) == 0
+                    ? history.wrote(key, dot, replaces: random.below(2) == 0)
+                    : history.wrote(key, dot, expiry: dot)
             default: history.follow(dot.stamp)
             }
         }
@@ -55,21 +58,35 @@ struct SessionHistoryTests {
     func requirement() {
         var history = SessionHistory(keysMax: 4)
         #expect(history.requirement(of: 1).isNone)
-        history.wrote(1, dot(1, 10), replaces: true, keepsNewest: false)
-        history.wrote(1, dot(2, 20), replaces: true, keepsNewest: false)
+        history.wrote(1, dot(1, 10), replaces: true)
+        history.wrote(1, dot(2, 20), replaces: true)
         #expect(history.requirement(of: 1).seen == vector([dot(1, 10), dot(2, 20)]))
         #expect(history.requirement(of: 2).isNone)
-        history.read(1, vector([dot(1, 30), dot(2, 20), dot(3, 5)]), keepsNewest: false)
+        history.read(1, vector([dot(1, 30), dot(2, 20), dot(3, 5)]))
         #expect(history.requirement(of: 1).seen.entries.count == 3)
-        history.wrote(1, dot(1, 40), replaces: true, keepsNewest: true)
+        history.wrote(1, dot(1, 40), expiry: dot(1, 40))
         #expect(history.requirement(of: 1).seen == VersionVector(dot(1, 40)))
+    }
+
+    @Test("a change of an expiry is required beside the write, and does not stand for one")
+    func expiry() {
+        var history = SessionHistory(keysMax: 1)
+        history.wrote(1, dot(1, 10), expiry: dot(1, 10))
+        history.wrote(1, dot(1, 10), expiry: dot(2, 30))
+        #expect(history.requirement(of: 1).seen == VersionVector(dot(1, 10)))
+        #expect(history.requirement(of: 1).expiry == Stamp(rawValue: 30))
+        history.read(1, dot(3, 20), expiry: dot(2, 30))
+        #expect(history.requirement(of: 1).seen == VersionVector(dot(3, 20)))
+        history.read(2, dot(3, 40), expiry: dot(3, 40))
+        #expect(history.requirement(of: 1).floor == Stamp(rawValue: 30))
+        #expect(history.requirement(of: 2).expiry == Stamp(rawValue: 0))
     }
 
     @Test("whatever the table has no room for is required as a floor")
     func eviction() {
         var history = SessionHistory(keysMax: 2)
         for key in 1...3 as ClosedRange<UInt64> {
-            history.read(key, VersionVector(dot(1, key * 10)), keepsNewest: true)
+            history.read(key, dot(1, key * 10), expiry: dot(1, key * 10))
         }
         #expect(history.count == 2)
         #expect(history.floor == Stamp(rawValue: 10))
@@ -78,7 +95,7 @@ struct SessionHistoryTests {
         #expect(history.requirement(of: 99).floor == Stamp(rawValue: 10))
         // A key that was read since covers what was seen before; one only written does not.
         #expect(history.requirement(of: 2).floor == Stamp(rawValue: 0))
-        history.wrote(1, dot(2, 40), replaces: true, keepsNewest: false)
+        history.wrote(1, dot(2, 40), replaces: true)
         #expect(history.requirement(of: 1).floor == Stamp(rawValue: 10))
     }
 
@@ -98,11 +115,11 @@ struct SessionHistoryTests {
                 let key = UInt64(random.below(12))
                 oracle.dots[key, default: []].append(dot)
                 if random.below(2) == 0 {
-                    history.wrote(key, dot, replaces: true, keepsNewest: false)
+                    history.wrote(key, dot, replaces: true)
                 } else {
                     // A read covers what was required of it.
                     let all = vector(oracle.dots[key] ?? [])
-                    history.read(key, all, keepsNewest: false)
+                    history.read(key, all)
                 }
                 for (key, dots) in oracle.dots {
                     let required = history.requirement(of: key)
@@ -143,12 +160,12 @@ struct SessionHistoryTests {
     func replaceable() {
         var history = SessionHistory(keysMax: 4)
         #expect(history.replaceable(of: 1) == nil)
-        history.wrote(1, dot(1, 10), replaces: true, keepsNewest: false)
+        history.wrote(1, dot(1, 10), replaces: true)
         #expect(history.replaceable(of: 1) == VersionVector(dot(1, 10)))
         // Node 1 may hold siblings with earlier dots that this write left alone.
-        history.wrote(1, dot(1, 20), replaces: false, keepsNewest: false)
+        history.wrote(1, dot(1, 20), replaces: false)
         #expect(history.replaceable(of: 1) == nil)
-        history.read(1, VersionVector(dot(1, 20)), keepsNewest: false)
+        history.read(1, VersionVector(dot(1, 20)))
         #expect(history.replaceable(of: 1) == VersionVector(dot(1, 20)))
     }
 
@@ -156,7 +173,7 @@ struct SessionHistoryTests {
     func excerpt() {
         var history = SessionHistory(keysMax: 2)
         for key in 1...4 as ClosedRange<UInt64> {
-            history.wrote(key, dot(1, key), replaces: true, keepsNewest: true)
+            history.wrote(key, dot(1, key), expiry: dot(1, key))
         }
         history.follow(Stamp(rawValue: 50))
         for key in 1...5 as ClosedRange<UInt64> {
@@ -174,10 +191,11 @@ struct SessionHistoryTests {
             let original = drawn(&random, keysMax: SessionHistory.keysMax)
             let text = token(original)
             #expect(text.count <= SessionHistory.tokenBytesMax)
-            #expect(text.allSatisfy { character in
-                (48...57).contains(character) || (65...90).contains(character)
-                    || (97...122).contains(character) || character == 45 || character == 95
-            })
+            #expect(
+                text.allSatisfy { character in
+                    (48...57).contains(character) || (65...90).contains(character)
+                        || (97...122).contains(character) || character == 45 || character == 95
+                })
             #expect(try history(text) == original)
         }
     }
@@ -230,7 +248,7 @@ struct SessionHistoryTests {
         var accepted = 0
         for _ in 0..<5_000 {
             var plain = ByteBuffer()
-            plain.append(1)
+            plain.append(2)
             plain.append(integer: SessionHistoryTests.cluster)
             plain.append(integer: random.next())
             plain.append(integer: random.next())

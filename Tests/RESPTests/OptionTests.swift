@@ -31,19 +31,23 @@ struct StalenessOptionTests {
         }
     }
 
-    @Test("milliseconds, with or without their unit, or seconds", arguments: [
-        ("500", 500), ("500ms", 500), ("500MS", 500), ("2s", 2_000), ("2S", 2_000), ("1", 1),
-        ("4294967295", UInt32.max), ("4294967s", 4_294_967_000),
-    ])
+    @Test(
+        "milliseconds, with or without their unit, or seconds",
+        arguments: [
+            ("500", 500), ("500ms", 500), ("500MS", 500), ("2s", 2_000), ("2S", 2_000), ("1", 1),
+            ("4294967295", UInt32.max), ("4294967s", 4_294_967_000),
+        ])
     func times(text: String, milliseconds: UInt32) throws {
         #expect(try options("GET k STALENESS \(text)").get().stalenessMilliseconds == milliseconds)
         #expect(try options("GET k staleness \(text) TIMEOUT 5").get().timeoutMilliseconds == 5)
     }
 
-    @Test("anything else is no time", arguments: [
-        "0", "0s", "-1", "s", "ms", "5m", "5 s", "500msx", "1.5s", "4294967296", "4294968s",
-        "99999999999999999999", "9223372036854775807s",
-    ])
+    @Test(
+        "anything else is no time",
+        arguments: [
+            "0", "0s", "-1", "s", "ms", "5m", "5 s", "500msx", "1.5s", "4294967296", "4294968s",
+            "99999999999999999999", "9223372036854775807s",
+        ])
     func none(text: String) {
         let wrong: CommandError = text.contains(" ") ? .syntax : .invalidStaleness
         #expect(options("GET k STALENESS \(text)") == .failure(wrong))
@@ -101,22 +105,27 @@ struct SetOptionsTests {
         #expect(options("PSETEX k x v") == .failure(.notAnInteger))
     }
 
-    @Test("Contradictions, repetitions and foreign words are syntax errors", arguments: [
-        "NX XX", "XX NX", "EX 1 PX 1", "EX 1 KEEPTTL", "KEEPTTL EX 1", "EX 1 EX 2", "EX", "FOO",
-        "N", "NXX", "PX", "EXAT", "W", "R 1 R 1", "CONTEXT t", "42", "TIMEOUT",
-    ])
+    @Test(
+        "Contradictions, repetitions and foreign words are syntax errors",
+        arguments: [
+            "NX XX", "XX NX", "EX 1 PX 1", "EX 1 KEEPTTL", "KEEPTTL EX 1", "EX 1 EX 2", "EX", "FOO",
+            "N", "NXX", "PX", "EXAT", "W", "R 1 R 1", "CONTEXT t", "42", "TIMEOUT",
+        ])
     func syntax(_ tail: String) {
         #expect(options("SET k v " + tail) == .failure(.syntax))
     }
 
-    @Test("Times that are none", arguments: [
-        ("EX 0", CommandError.invalidExpireTime(.set)), ("EX -1", .invalidExpireTime(.set)),
-        ("PX 0", .invalidExpireTime(.set)), ("EX 9223372036854775807", .invalidExpireTime(.set)),
-        ("EX 281474976711", .invalidExpireTime(.set)), ("EXAT 0", .invalidExpireTime(.set)),
-        ("PX 281474976710656", .invalidExpireTime(.set)), ("EX 1.5", .notAnInteger),
-        ("EX x", .notAnInteger), ("EX 9223372036854775808", .notAnInteger),
-        ("PX +1", .notAnInteger),
-    ])
+    @Test(
+        "Times that are none",
+        arguments: [
+            ("EX 0", CommandError.invalidExpireTime(.set)), ("EX -1", .invalidExpireTime(.set)),
+            ("PX 0", .invalidExpireTime(.set)),
+            ("EX 9223372036854775807", .invalidExpireTime(.set)),
+            ("EX 9223372036854776", .invalidExpireTime(.set)), ("EXAT 0", .invalidExpireTime(.set)),
+            ("EXAT 9223372036854776", .invalidExpireTime(.set)), ("EX 1.5", .notAnInteger),
+            ("EX x", .notAnInteger), ("EX 9223372036854775808", .notAnInteger),
+            ("PX +1", .notAnInteger),
+        ])
     func times(_ tail: String, _ error: CommandError) {
         #expect(options("SET k v " + tail) == .failure(error))
     }
@@ -125,6 +134,13 @@ struct SetOptionsTests {
     func latest() throws {
         let last = Expiry.millisecondsMax
         #expect(try options("SET k v PXAT \(last)").get().expiry == .at(milliseconds: last))
+        let relative = try options("SET k v PX \(last - 5)").get().expiry
+        #expect(try relative.time(now: 5, of: .set) == last)
+        #expect(throws: CommandError.invalidExpireTime(.set)) {
+            try relative.time(now: 6, of: .set)
+        }
+        let year = try options("SET k v EX 281474976710").get().expiry
+        #expect(try year.time(now: 1, of: .set) == 281_474_976_710_001)
     }
 
     @Test("QSET takes a causal context and no conditions")
@@ -180,13 +196,15 @@ struct OtherOptionsTests {
         #expect(try read("GET k TIMEOUT 4294967295").get().timeoutMilliseconds == .max)
     }
 
-    @Test("What is no level, no timeout or not for reads is refused", arguments: [
-        ("R 0", CommandError.invalidLevel), ("R -1", .invalidLevel), ("R 256", .invalidLevel),
-        ("R TWO", .invalidLevel), ("PR 01", .invalidLevel), ("TIMEOUT 0", .invalidTimeout),
-        ("TIMEOUT x", .invalidTimeout), ("TIMEOUT 4294967296", .invalidTimeout),
-        ("W 1", .syntax), ("DW 1", .syntax), ("R", .syntax), ("R 1 R 2", .syntax),
-        ("FOO", .syntax), ("TIMEOUT 1 TIMEOUT 2", .syntax),
-    ])
+    @Test(
+        "What is no level, no timeout or not for reads is refused",
+        arguments: [
+            ("R 0", CommandError.invalidLevel), ("R -1", .invalidLevel), ("R 256", .invalidLevel),
+            ("R TWO", .invalidLevel), ("PR 01", .invalidLevel), ("TIMEOUT 0", .invalidTimeout),
+            ("TIMEOUT x", .invalidTimeout), ("TIMEOUT 4294967296", .invalidTimeout),
+            ("W 1", .syntax), ("DW 1", .syntax), ("R", .syntax), ("R 1 R 2", .syntax),
+            ("FOO", .syntax), ("TIMEOUT 1 TIMEOUT 2", .syntax),
+        ])
     func refused(_ tail: String, _ error: CommandError) {
         #expect(read("GET k " + tail) == .failure(error))
     }
@@ -232,21 +250,28 @@ struct OtherOptionsTests {
 
     func expire(_ line: String) -> Result<ExpireOptions, CommandError> {
         parse(line) { arguments throws(CommandError) in
-            try ExpireOptions(arguments, try CommandName(arguments))
+            try ExpireOptions(arguments, try CommandName(arguments), now: 1_000)
         }
     }
 
     @Test("EXPIRE and its like")
     func expire() throws {
         let seconds = try expire("EXPIRE k 10 XX GT").get()
-        #expect(seconds.milliseconds == 10_000 && !seconds.isAbsolute)
+        #expect(seconds.milliseconds == 11_000)
         #expect(seconds.conditions == [.present, .later])
-        #expect(try expire("PEXPIRE k -5").get().milliseconds == -5)
-        #expect(try expire("EXPIREAT k 10 lt").get().isAbsolute)
+        #expect(try expire("PEXPIRE k -5").get().milliseconds == 995)
+        #expect(try expire("EXPIREAT k 10 lt").get().milliseconds == 10_000)
         #expect(try expire("PEXPIREAT k 10 NX").get().milliseconds == 10)
         #expect(expire("EXPIRE k x") == .failure(.notAnInteger))
         #expect(expire("EXPIRE k 9223372036854775807") == .failure(.invalidExpireTime(.expire)))
-        #expect(expire("PEXPIRE k -9223372036854775808") == .failure(.invalidExpireTime(.pexpire)))
+        #expect(
+            try expire("PEXPIREAT k 9223370399119966").get().milliseconds == 9_223_370_399_119_966)
+        #expect(try expire("PEXPIREAT k 9223372036854775807").get().milliseconds == Int64.max)
+        #expect(try expire("PEXPIRE k 9223372036854774807").get().milliseconds == Int64.max)
+        #expect(expire("PEXPIRE k 9223372036854774808") == .failure(.invalidExpireTime(.pexpire)))
+        #expect(expire("EXPIREAT k 9223372036854776") == .failure(.invalidExpireTime(.expireat)))
+        #expect(expire("EXPIRE k -9223372036854776") == .failure(.invalidExpireTime(.expire)))
+        #expect(try expire("PEXPIRE k -9223372036854775808").get().milliseconds < 0)
         #expect(expire("EXPIRE k 1 FOO") == .failure(.unsupportedOption(3)))
         for other in ["XX", "GT", "LT"] {
             #expect(expire("EXPIRE k 1 NX " + other) == .failure(.absentBesideOthers))
@@ -254,15 +279,17 @@ struct OtherOptionsTests {
         #expect(expire("EXPIRE k 1 GT LT") == .failure(.greaterBesideLess))
     }
 
-    @Test("Refusals are worded as Redis words them", arguments: [
-        (CommandError.syntax, "-ERR syntax error\r\n"),
-        (.notAnInteger, "-ERR value is not an integer or out of range\r\n"),
-        (.invalidExpireTime(.set), "-ERR invalid expire time in 'set' command\r\n"),
-        (.invalidCursor, "-ERR invalid cursor\r\n"),
-        (.unsupportedProtocol, "-NOPROTO unsupported protocol version\r\n"),
-        (.helloSyntax(1), "-ERR Syntax error in HELLO option 'a b'\r\n"),
-        (.unsupportedOption(1), "-ERR Unsupported option a b\r\n"),
-    ])
+    @Test(
+        "Refusals are worded as Redis words them",
+        arguments: [
+            (CommandError.syntax, "-ERR syntax error\r\n"),
+            (.notAnInteger, "-ERR value is not an integer or out of range\r\n"),
+            (.invalidExpireTime(.set), "-ERR invalid expire time in 'set' command\r\n"),
+            (.invalidCursor, "-ERR invalid cursor\r\n"),
+            (.unsupportedProtocol, "-NOPROTO unsupported protocol version\r\n"),
+            (.helloSyntax(1), "-ERR Syntax error in HELLO option 'a b'\r\n"),
+            (.unsupportedOption(1), "-ERR Unsupported option a b\r\n"),
+        ])
     func wording(_ error: CommandError, _ text: String) {
         let written = withArguments("x", "a\nb") { arguments in refusal(error, arguments) }
         #expect(written == text)

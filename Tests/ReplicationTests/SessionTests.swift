@@ -221,7 +221,7 @@ struct SessionTests {
         let hash = cluster.with(a) { node in
             Array("k:9".utf8).withUnsafeBytes { node.store.address(of: $0).hash }
         }
-        invented.wrote(hash, never, replaces: true, keepsNewest: true)
+        invented.wrote(hash, never, expiry: never)
         token.removeAll()
         invented.encodeToken(cluster: 7, into: &token)
         let text = String(decoding: token.bytes, as: UTF8.self)
@@ -235,8 +235,9 @@ struct SessionTests {
         var token = ByteBuffer()
         SessionHistory(keysMax: 1).encodeToken(cluster: 8, into: &token)
         let text = String(decoding: token.bytes, as: UTF8.self)
-        #expect(ask(cluster, a, "SESSION USE \(text)")
-            == "-SESSION session token is another cluster's\r\n")
+        #expect(
+            ask(cluster, a, "SESSION USE \(text)")
+                == "-SESSION session token is another cluster's\r\n")
         #expect(ask(cluster, a, "SESSION USE \(text.dropLast())").hasPrefix("-SESSION"))
         #expect(ask(cluster, a, "SESSION USE x").hasPrefix("-SESSION"))
         #expect(cluster.counters(a).sessionTokensRefused == 3)
@@ -338,11 +339,12 @@ struct SessionTests {
     func oneCopy() throws {
         let cluster = cluster("r=1 w=1 conflict=lww")
         #expect(cluster.run(a, "KEYSPACE CREATE m n=1 r=1 w=1 durability=memory") == "+OK\r\n")
-        let owner = try #require(cluster.ids.first { id in
-            cluster.with(id) { node in
-                Array("m:1".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
-            }
-        })
+        let owner = try #require(
+            cluster.ids.first { id in
+                cluster.with(id) { node in
+                    Array("m:1".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
+                }
+            })
         let other = try #require(cluster.ids.first { $0 != owner })
         #expect(ask(cluster, other, "SESSION ON") == "+OK\r\n")
         #expect(ask(cluster, other, "SET m:1 value") == "+OK\r\n")

@@ -47,10 +47,6 @@ struct Explained {
             quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/Replication/Node+Atomic.swift rewrite",
-            quantity: .parameters, size: 6,
-            reason: along),
-        Explained(
             place: "Sources/Replication/Node+Write.swift merge",
             quantity: .parameters, size: 6,
             reason: along),
@@ -64,6 +60,6 @@ struct Explained {
         Explained(
             place: "Sources/Causality/Record.swift write",
             quantity: .parameters, size: 6,
-            reason: "the fields of a record's layout, in their order")
+            reason: "the fields of a record's layout, in their order"),
     ]
 }
