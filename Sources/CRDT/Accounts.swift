@@ -87,6 +87,21 @@ struct Accounts: Equatable, Sendable {
         }
     }
 
+    /// Deletes the increments that these balances contain.
+    mutating func reset(
+        to balances: SortedMap<ReplicaIdentity, Account.Balance>, into changes: inout Accounts
+    ) {
+        for (owner, balance) in balances {
+            guard var account = accounts[owner], account.reset.stamp < balance.stamp else {
+                continue
+            }
+            account.reset.join(balance)
+            account.current.join(account.reset)
+            accounts[owner] = account
+            changes.accounts[owner] = account
+        }
+    }
+
     /// Sets an account to a stamp, above zero, that its identity has passed.
     mutating func lower(to bound: Dot) {
         guard var account = accounts[bound.identity] else { return }

@@ -46,6 +46,7 @@ extension Contents {
             return true
         }
         for (identity, account) in counter.accounts where account.isLive { body(identity) }
+        for entry in expiry[.unit] ?? [] { body(entry.payload.order.identity) }
         for entry in bounded[.unit] ?? [] {
             for (owner, row) in entry.payload.rows {
                 body(owner)

@@ -6,7 +6,7 @@ import Coding
 // the stores that follow (varint); each store's entries in order. Dots are an index into the
 // context and a stamp.
 extension CRDTState {
-    private static let format: UInt8 = 1
+    private static let format: UInt8 = 2
 
     /// Appends the state's bytes; equal states have equal bytes.
     ///
@@ -31,6 +31,9 @@ extension CRDTState {
         try decoder.reader.end()
         guard contents.allDots({ context.contains($0) }) else {
             throw .invalid("a live dot is not in the context")
+        }
+        for entry in contents.expiry[.unit] ?? [] where !context.contains(entry.payload.order) {
+            throw .invalid("an expiry was given by nobody")
         }
         self.contents = contents
     }

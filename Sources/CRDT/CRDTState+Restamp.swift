@@ -25,12 +25,17 @@ extension CRDTState {
             if dot.identity == retired, limit < dot.stamp { doubted.append(dot.stamp) }
             return true
         }
+        for entry in contents.expiry[.unit] ?? [] {
+            let order = entry.payload.order
+            if order.identity == retired, limit < order.stamp { doubted.append(order.stamp) }
+        }
         doubted.sort()
         var names = SortedMap<Stamp, Dot>()
         for stamp in doubted where names[stamp] == nil { names[stamp] = mint() }
         contents.rename(bound) { dot in
             dot.identity == retired ? names[dot.stamp] ?? dot : dot
         }
+        contents.expiry.rename({ $0 }) { $0.rename(bound, names) }
         context = context.removing(retired)
         context.insert(bound)
         for dot in names.values { context.insert(dot) }
@@ -53,6 +58,22 @@ extension Contents {
         list.rename(name)
         bounded.rename(name) { $0.lower(to: bound) }
         expiry.rename(name)
+    }
+}
+
+extension Lifetime {
+    /// - Parameter names: by stamp, of what the bound's identity did later than the bound.
+    fileprivate mutating func rename(_ bound: Dot, _ names: SortedMap<Stamp, Dot>) {
+        if order.identity == bound.identity { order = names[order.stamp] ?? order }
+        if var balance = balances[bound.identity] {
+            balance.stamp = min(balance.stamp, bound.stamp)
+            balances[bound.identity] = balance
+        }
+        let seen = covered.stamp(of: bound.identity)
+        guard bound.stamp < seen else { return }
+        covered = covered.removing(bound.identity)
+        covered.insert(bound)
+        for (stamp, dot) in names where stamp <= seen { covered.insert(dot) }
     }
 }
 

@@ -21,14 +21,19 @@ extension CRDTState {
     /// The state of a string that was written while its keyspace kept plain values.
     ///
     /// - Parameters:
-    ///   - values: those that no later write had replaced, each under its dot, ascending by dot;
-    ///     expiry in wall-clock milliseconds since 1970, 0 for never.
+    ///   - values: those that no later write had replaced, each under its dot, ascending by dot.
+    ///   - expiry: when all of them have expired, wall-clock milliseconds since 1970; 0 for never.
     ///   - context: everything that was seen of the key, the values' dots among it.
-    public init(plain values: [(dot: Dot, value: Bytes, expiry: UInt64)], context: VersionVector) {
+    public init(
+        plain values: [(dot: Dot, value: Bytes)], expiry: UInt64, context: VersionVector
+    ) {
         self.context = context
-        for (dot, value, expiry) in values {
-            let payload = RegisterValue(value: value, expiry: expiry)
-            contents.registers.insert(.unit, DotEntry(dot: dot, payload: payload))
+        for (dot, value) in values {
+            contents.registers.insert(.unit, DotEntry(dot: dot, payload: value))
         }
+        guard expiry > 0, let newest = context.newest, let file = values.last?.dot else { return }
+        let lifetime = Lifetime(
+            order: newest, milliseconds: expiry, covered: context, balances: SortedMap())
+        contents.expiry.insert(.unit, DotEntry(dot: file, payload: lifetime))
     }
 }

@@ -4,7 +4,7 @@ import Coding
 
 /// The live writes of one key, by type; most keys have one.
 struct Contents: Equatable, Sendable {
-    var registers = DotMap<Bytes, RegisterValue>()
+    var registers = DotMap<Bytes, Bytes>()
     var counter = Accounts()
     var flag = DotMap<Bytes, Presence>()
     var set = DotMap<Bytes, Presence>()
@@ -12,7 +12,7 @@ struct Contents: Equatable, Sendable {
     var sortedSet = SortedSetStore()
     var list = DotMap<Position, Bytes>()
     var bounded = DotMap<Bytes, Escrow>()
-    var expiry = DotMap<Bytes, ExpiryMark>()
+    var expiry = DotMap<Bytes, Lifetime>()
 
     /// The latest live dot of a type.
     ///
@@ -101,7 +101,7 @@ struct Contents: Equatable, Sendable {
 
 /// What a mutation did to the contents.
 struct Changes: Equatable, Sendable {
-    var registers = DotMap<Bytes, RegisterValue>.Changes()
+    var registers = DotMap<Bytes, Bytes>.Changes()
     var counter = Accounts()
     var flag = DotMap<Bytes, Presence>.Changes()
     var set = DotMap<Bytes, Presence>.Changes()
@@ -109,7 +109,7 @@ struct Changes: Equatable, Sendable {
     var sortedSet = DotMap<Bytes, ScorePart>.Changes()
     var list = DotMap<Position, Bytes>.Changes()
     var bounded = DotMap<Bytes, Escrow>.Changes()
-    var expiry = DotMap<Bytes, ExpiryMark>.Changes()
+    var expiry = DotMap<Bytes, Lifetime>.Changes()
 
     var isEmpty: Bool {
         registers.isEmpty && counter.isEmpty && flag.isEmpty && set.isEmpty && hash.isEmpty

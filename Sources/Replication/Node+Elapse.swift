@@ -1,4 +1,5 @@
 import Base
+import CRDT
 import Causality
 import Coding
 import Ring
@@ -9,6 +10,9 @@ import Ring
 // which is collected as a tombstone is. It sends nothing and names nothing, because every replica
 // does the same; and where a client gave the value a longer life in time, at a replica that could
 // not be heard, that state still wins when it comes. A value with one replica is removed.
+//
+// A typed value is removed by the first of its replicas that can be reached, as a DEL would remove it
+// that has seen no more than the command which gave the expiry.
 //
 // Whether the time has come is for clocks to say, and one clock may be wrong. So a node only acts
 // on it while the clock of another node agrees with its own, and by twice the bound later.
@@ -62,14 +66,19 @@ extension Node {
     ) {
         var keys: [[UInt8]] = []
         store.visit(range, hash...hash) { _, record in
-            guard !record.isTombstone, record.expiry != 0, record.expiry <= time else { return }
-            keys.append(Array(record.key))
+            guard !record.isTombstone else { return }
+            let isOver = record.expiry != 0 && record.expiry <= time
+            if isOver || record.isMergeable { keys.append(Array(record.key)) }
         }
         for key in keys {
             key.withUnsafeBytes { key in
                 let keyspace = catalog.index(of: key)
                 let address = store.address(of: key)
-                if !isTyped(keyspace) { spend(key, keyspace, address, before: time, &effects) }
+                guard isTyped(keyspace) else {
+                    return spend(key, keyspace, address, before: time, &effects)
+                }
+                let location = KeyLocation(keyspace: keyspace, address: address)
+                removeElapsed(key, location, before: time, &effects)
             }
         }
     }
@@ -88,5 +97,58 @@ extension Node {
         guard set.spend(before: time) else { return }
         merged.removeAll()
         replaceStored(merged[set.encodeRecord(key: key, into: &merged)], keyspace, address)
+    }
+}
+
+// Typed values.
+extension Node {
+    /// When a replica looks again whether another one has removed what expired.
+    private static let removalMilliseconds: UInt64 = 2_000
+
+    private mutating func removeElapsed(
+        _ key: UnsafeRawBufferPointer, _ location: KeyLocation, before time: UInt64,
+        _ effects: inout Effects
+    ) {
+        let (keyspace, range) = (location.keyspace, location.address.range)
+        var held = takeState(location, key, &effects)
+        guard held.state.hasElapsed(now: time) else { return putBack(held) }
+        let first = ring.primaries(of: range, replicationFactor: catalog.active[keyspace].n)
+            .first { $0 == configuration.node || isReachable($0) }
+        guard first == configuration.node, mayRemove(key, keyspace),
+            let dot = try? mintDot(held, location),
+            let delta = held.state.removeElapsed(dot: dot, now: time)
+        else {
+            putBack(held)
+            let later = now.wallMilliseconds + Node.removalMilliseconds
+            return expiries.note(later, location.address.hash, range)
+        }
+        counters.expiredSpent += 1
+        var record = ByteBuffer(capacity: 256)
+        DeltaRecord.encode(delta, of: key, into: &record)
+        putState(held, grownBy: Delta.growth(record.count), location, key)
+        send(delta, record, of: key, location, &effects)
+    }
+
+    private func mayRemove(_ key: UnsafeRawBufferPointer, _ keyspace: Int) -> Bool {
+        let isKept = catalog.active[keyspace].settings.durability != .memory
+        return !isFenced(key) && !(isDiskFull && isKept) && !writes.isFull && !isOutrun
+    }
+
+    private mutating func send(
+        _ delta: Delta, _ record: borrowing ByteBuffer, of key: UnsafeRawBufferPointer,
+        _ location: KeyLocation, _ effects: inout Effects
+    ) {
+        let active = catalog.active[location.keyspace]
+        if active.n == 1 && active.settings.durability == .memory { return }
+        client = ClientContext()
+        let levels = WriteLevels(
+            writeQuorum: 1, primaryWriteQuorum: 0, durableWriteQuorum: 0,
+            timeoutMilliseconds: UInt32(Node.removalMilliseconds))
+        let command = TypedCommand(name: .del, request: [], location: location, writes: levels)
+        let id = startWrite(command, levels, delta.dot, [], .nobody)
+        if active.n > 1 { writes[id]?.typedKey = Array(key) }
+        sendDelta(record.bytes, id, location.address.range, false, &effects)
+        if active.n > 1 { refuseUnreachable(id, location.address.range, active.n, &effects) }
+        keepDelta(record.bytes, active.settings.durability, synced: false, token: id, &effects)
     }
 }

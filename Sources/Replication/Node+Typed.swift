@@ -160,7 +160,8 @@ extension Node {
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
         let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
-        let kept = unkept == nil ? nil : execution.held
+        let isElapsing = execution.isElapsing
+        let kept = unkept == nil && !isElapsing ? nil : execution.held
         if let unkept {
             guard command.writes == nil else {
                 putBack(execution.held)
@@ -170,7 +171,15 @@ extension Node {
             execution.held.state.join(unkept)
         }
         do throws(TypedRefusal) {
-            if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
+            if command.writes == nil {
+                if execution.isElapsing { execution.hideElapsed() }
+            } else {
+                execution.dot = try mintDot(execution.held, location)
+                if isElapsing {
+                    execution.removeElapsed()
+                    execution.dot = try mintDot(execution.held, location)
+                }
+            }
             if command.name == .qbound { execution.bounded = boundedCounterContext(location) }
             try checkSize(execution.held, command, location)
             try execution.run(command.name, request)
@@ -281,7 +290,7 @@ extension Node {
     }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.
-    private mutating func mintDot(
+    mutating func mintDot(
         _ held: HeldState, _ location: KeyLocation
     ) throws(TypedRefusal) -> Dot {
         if let newest = held.state.context.newest,
@@ -374,7 +383,7 @@ extension Node {
     }
 
     /// Begins to count the replicas that acknowledge a command.
-    private mutating func startWrite(
+    mutating func startWrite(
         _ command: TypedCommand, _ writes: WriteLevels, _ dot: Dot, _ reply: [UInt8],
         _ target: ReplyTarget
     ) -> OperationID {

@@ -60,6 +60,10 @@ extension Node {
         _ key: UnsafeRawBufferPointer
     ) {
         merged.removeAll()
+        if held.state.nextExpiry > 0 {
+            let address = location.address
+            expiries.note(held.state.nextExpiry, address.hash, address.range)
+        }
         if let place = held.place, !held.state.isTombstone {
             store.expanded.put(held.state, at: place, grownBy: bytes)
             return putStub(held.state, at: place, location, key)
@@ -228,8 +232,8 @@ extension CRDTState {
     init(_ record: Record) throws(DecodeError) {
         guard record.isMergeable else {
             let set = try SiblingSet(record: record)
-            let values = set.siblings.map { ($0.dot, Bytes($0.value), $0.expiry) }
-            self.init(plain: values, context: set.seen)
+            let values = set.siblings.filter { !$0.isSpent }.map { ($0.dot, Bytes($0.value)) }
+            self.init(plain: values, expiry: set.expiry, context: set.seen)
             return
         }
         try self.init(decoding: record.body)

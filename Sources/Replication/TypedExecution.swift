@@ -55,6 +55,8 @@ struct TypedExecution: ~Copyable {
     var writtenBytesMax = 16 << 10
     /// What was done; nil for nothing.
     var delta: Delta?
+    /// What was removed before, because it had expired.
+    private var removal: Delta?
 
     init(
         _ held: consuming HeldState, keyIndex: Int, isAlone: Bool, now: UInt64, random: PRNG
@@ -66,7 +68,22 @@ struct TypedExecution: ~Copyable {
         self.random = random
     }
 
+    /// Runs a command. What it adds to a key that expires as a whole expires with it.
     mutating func run(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let covers = held.state.coversAdditions(now: now)
+        try execute(name, request)
+        guard var done = delta else { return delta = removal }
+        if covers { held.state.cover(&done) }
+        guard var first = removal else { return delta = done }
+        guard first.append(done) else {
+            throw .text("UNAVAILABLE the key has two types, and a part of it has expired; DEL it")
+        }
+        delta = first
+    }
+
+    private mutating func execute(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         switch CommandTable.description(of: name).group {
@@ -91,6 +108,15 @@ struct TypedExecution: ~Copyable {
 extension TypedExecution {
     /// The visible type; nil for an absent key.
     var type: CRDTType? { held.state.type(now: now) }
+
+    /// Whether a part of the key has expired, and another has not.
+    var isElapsing: Bool { held.state.hasElapsed(now: now) && type != nil }
+
+    /// Leaves out what has expired, for a query.
+    mutating func hideElapsed() { held.state = held.state.withoutElapsed(now: now) }
+
+    /// Removes what has expired before a command changes anything.
+    mutating func removeElapsed() { removal = held.state.removeElapsed(dot: dot, now: now) }
 
     /// - Throws: `wrongType` when the key holds another type.
     func check(_ expected: CRDTType) throws(TypedRefusal) {
