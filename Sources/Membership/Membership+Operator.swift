@@ -43,12 +43,12 @@ extension Membership {
             .filter { $0.state == .removed || $0.admission > 0 }
     }
 
-    /// This node was let in again after its removal. This life stays over; the next one takes part.
+    /// The next life of this node takes part; this one is over.
     public mutating func beginAgain(admission: UInt16) {
         removal = nil
         own.admission = max(own.admission, admission)
         announceSelf()
-        end = .readmitted
+        end = .reborn
     }
 
     /// Takes records of an earlier life back, before the first step.
@@ -77,7 +77,7 @@ extension Membership {
 
     func refuseWhenEnded(_ input: MembershipInput, _ effects: inout [MembershipEffect]) {
         switch input {
-        case .tick, .received, .learned: break
+        case .tick, .received, .learned, .superseded: break
         case .join, .leave, .remove, .readmit: effects.append(.refused(.ended))
         }
     }

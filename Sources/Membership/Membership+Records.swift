@@ -106,7 +106,7 @@ extension Membership {
         if isChanged { effects.append(.memberChanged(record.identity, record.state)) }
     }
 
-    /// Others' word about this node: refuted, or the end.
+    /// Others' word about this node: refuted, the end, or for the driver to judge.
     private mutating func hearOfSelf(
         _ record: MemberRecord, _ effects: inout [MembershipEffect]
     ) {
@@ -119,15 +119,15 @@ extension Membership {
             if record.state.isReachable {
                 reportConflict(own.identity, record.identity, &effects)
             }
-            return finish(.superseded(by: record.identity), &effects)
+            return effects.append(.outlived(by: record.identity))
         }
         if record.identity == own.identity {
             if record.state == .left {
                 beginAgain(admission: record.admission)
-                return finish(.readmitted, &effects)
+                return finish(.reborn, &effects)
             }
             guard record.incarnation < .max else {
-                return finish(.superseded(by: own.identity), &effects)
+                return effects.append(.outlived(by: own.identity))
             }
             own.incarnation = record.incarnation + 1
             counters.refutations += 1

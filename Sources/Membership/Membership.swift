@@ -100,6 +100,7 @@ public struct Membership: Sendable {
         case .tick: passTime(&effects)
         case .received(let message, let node): receive(message, from: node, &effects)
         case .learned(let record): learn([record], &effects)
+        case .superseded(let identity): finish(.superseded(by: identity), &effects)
         case .join(let seeds): join(seeds, &effects)
         case .leave: leave(&effects)
         case .remove(let node): remove(node, &effects)

@@ -8,6 +8,10 @@ public enum MembershipEffect: Equatable, Sendable {
     case memberChanged(ReplicaIdentity, MemberState)
     /// Two identities speak under one number: a cloned disk or a second process. Told once.
     case conflict(older: ReplicaIdentity, newer: ReplicaIdentity)
+    /// The members know of a life of this node that this one cannot outrank. Whether that life
+    /// still runs the driver has to find out: if it does, `.superseded` ends this one; if not,
+    /// another life has to begin above it. Told each time that it is heard.
+    case outlived(by: ReplicaIdentity)
     /// The members have been learned from a seed.
     case joined
     /// An operator's order was not carried out.
@@ -32,8 +36,9 @@ public enum MembershipRefusal: Equatable, Sendable {
 public enum MembershipEnd: Equatable, Sendable {
     case left
     case removed
-    /// An operator let this node in again after its removal, in its next life.
-    case readmitted
-    /// A later life of this node has been seen, or this one cannot refute any more.
+    /// The next life of this node takes part: an operator let it in again after its removal, or
+    /// the members know of a later life, which does not run.
+    case reborn
+    /// A later life of this node takes part.
     case superseded(by: ReplicaIdentity)
 }

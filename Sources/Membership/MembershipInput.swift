@@ -8,6 +8,8 @@ public enum MembershipInput: Sendable {
     case received(MembershipMessage, from: NodeID)
     /// A record that another node's greeting on a link has shown.
     case learned(MemberRecord)
+    /// A later life of this node takes part: this one is over.
+    case superseded(by: ReplicaIdentity)
     /// Learn the members from these nodes, one after the other until one answers.
     case join(seeds: [NodeID])
     /// Say good-bye and end.

@@ -13,7 +13,7 @@ import Coding
 public struct Hello: Equatable, Sendable {
     public static let magic: [UInt8] = [0x51, 0x52, 0x54, 0x31]
     /// What this build speaks.
-    public static let protocolVersion: UInt32 = 4
+    public static let protocolVersion: UInt32 = 5
     /// Bytes of the whole greeting.
     public static let encodedBytes = 4 + Frame.headerBytes + 75
     /// Bytes of a greeting of whatever version.
@@ -82,7 +82,9 @@ public struct Hello: Equatable, Sendable {
         buffer.append(integer: recipient.rawValue)
         buffer.append(integer: ringDigest)
         buffer.append(integer: sender.admission)
-        buffer.append((sender.isRemoved ? 1 : 0) | (standing.isRemoved ? 2 : 0))
+        buffer.append(
+            (sender.isRemoved ? 1 : 0) | (standing.isRemoved ? 2 : 0)
+                | standing.presence.rawValue << 2)
         buffer.append(integer: standing.highest.rawValue)
         buffer.append(integer: standing.admission)
         for word in nonce.words { buffer.append(integer: word) }
@@ -121,11 +123,14 @@ public struct Hello: Equatable, Sendable {
         ringDigest = try reader.integer()
         let admission: UInt16 = try reader.integer()
         let flags: UInt8 = try reader.integer()
-        guard flags < 4 else { throw .invalid("greeting has unknown flags") }
+        guard let presence = Standing.Presence(rawValue: flags >> 2) else {
+            throw .invalid("greeting has unknown flags")
+        }
         sender = Standing(highest: identity, admission: admission, isRemoved: flags & 1 == 1)
         let highest = ReplicaIdentity(rawValue: try reader.integer())
         standing = Standing(
-            highest: highest, admission: try reader.integer(), isRemoved: flags & 2 == 2)
+            highest: highest, admission: try reader.integer(), isRemoved: flags & 2 == 2,
+            presence: presence)
         nonce = Nonce(
             try reader.integer(), try reader.integer(), try reader.integer(),
             try reader.integer())
@@ -144,14 +149,26 @@ public struct Standing: Equatable, Sendable {
     public let admission: UInt16
     /// An operator took it out.
     public let isRemoved: Bool
+    /// Whether the highest life runs.
+    public let presence: Presence
+
+    public enum Presence: UInt8, Sendable {
+        /// Declared dead, or never heard of as a member since this node started.
+        case absent = 0
+        /// The members have not declared it dead.
+        case reachable = 1
+        /// It has a link to this node.
+        case linked = 2
+    }
 
     public init(
         highest: ReplicaIdentity = ReplicaIdentity(rawValue: 0), admission: UInt16 = 0,
-        isRemoved: Bool = false
+        isRemoved: Bool = false, presence: Presence = .absent
     ) {
         self.highest = highest
         self.admission = admission
         self.isRemoved = isRemoved
+        self.presence = presence
     }
 }
 

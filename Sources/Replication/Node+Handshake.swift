@@ -170,7 +170,18 @@ extension Node {
         let record = membership.member(node)?.record
         return Standing(
             highest: highestLife(of: index), admission: record?.admission ?? 0,
-            isRemoved: record?.state == .removed)
+            isRemoved: record?.state == .removed, presence: presence(of: index))
+    }
+
+    /// What this node knows of whether the highest life of a member runs.
+    private func presence(of index: Int) -> Standing.Presence {
+        let highest = highestLife(of: index)
+        if links[index].identity == highest { return .linked }
+        let record = membership.member(links[index].node)?.record
+        guard let record, record.identity == highest, record.state.isReachable else {
+            return .absent
+        }
+        return .reachable
     }
 
     /// The highest life of a member that this node has admitted or heard of.
@@ -249,29 +260,34 @@ extension Node {
             stepMembership(
                 .learned(MemberRecord(identity, .removed, admission: standing.admission)),
                 &effects)
-        case .readmittedHere: beginAgain(standing, &effects)
-        case .outlived: giveWay(to: standing.highest, &effects)
+        case .readmittedHere:
+            membership.beginAgain(admission: standing.admission)
+            beginLife(above: max(standing.highest, identity), &effects)
+        case .outlived: giveWay(to: standing, &effects)
         default: break
         }
     }
 
-    /// An operator let this node in again: this life stays over, the next one is welcome.
-    private mutating func beginAgain(_ standing: Standing, _ effects: inout Effects) {
-        membership.beginAgain(admission: standing.admission)
-        beginLife(above: max(standing.highest, identity), &effects)
+    /// There was, or is, a later life of this node. If it runs, this one is the older of two
+    /// processes; whether it does, the members find out within seconds. If it does not, what is on
+    /// this disk is not all that this node ever acknowledged. A process without a link so far
+    /// has only now found out who it is, and is the younger one.
+    private mutating func giveWay(to standing: Standing, _ effects: inout Effects) {
+        switch standing.presence {
+        case .linked where wasLinked:
+            stepMembership(.superseded(by: standing.highest), &effects)
+        case .reachable where wasLinked: break
+        case .linked, .reachable, .absent: beginAgain(above: standing.highest, &effects)
+        }
     }
 
-    /// There was, or is, a later life of this node. If this process has had no link yet, it has
-    /// only now found out who it is, and what is on its disk is not all that it ever acknowledged;
-    /// otherwise it is the older one of two.
-    private mutating func giveWay(to later: ReplicaIdentity, _ effects: inout Effects) {
-        guard !wasLinked else {
-            return stepMembership(.learned(MemberRecord(later)), &effects)
-        }
+    /// Begins a life above one that this disk does not hold.
+    mutating func beginAgain(above later: ReplicaIdentity, _ effects: inout Effects) {
         distrustMemory()
         effects.persist {
             WholenessMarker(ringDigest: ring.digest, isOver: false, parts: []).encode(into: &$0)
         }
+        membership.beginAgain(admission: membership.ownRecord.admission)
         beginLife(above: later, &effects)
     }
 

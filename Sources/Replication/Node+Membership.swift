@@ -88,9 +88,21 @@ extension Node {
             if state == .dead { counters.membersLost += 1 }
             keepMembers(&effects)
         case .conflict: counters.memberConflicts += 1
+        case .outlived(let identity): proveAnew(identity, &effects)
         case .ended(let end): tookNoPart(end, &effects)
         case .joined, .refused: break
         }
+    }
+
+    /// The members know of another life of this node. Whether that one runs is told where links
+    /// begin (`told`), so they begin anew.
+    private mutating func proveAnew(_ other: ReplicaIdentity, _ effects: inout Effects) {
+        guard other != identity else { return beginAgain(above: identity, &effects) }
+        disconnectAll(&effects)
+    }
+
+    private func disconnectAll(_ effects: inout Effects) {
+        for link in links where link.isUp { effects.add(.disconnect(link.node)) }
     }
 
     /// This life is over. Who was taken out keeps that, and lets go of its links; who was let in
@@ -100,8 +112,8 @@ extension Node {
         case .left: break
         case .removed, .superseded:
             keepMembers(&effects)
-            for link in links where link.isUp { effects.add(.disconnect(link.node)) }
-        case .readmitted: beginLife(above: identity, &effects)
+            disconnectAll(&effects)
+        case .reborn: beginLife(above: identity, &effects)
         }
     }
 
@@ -195,7 +207,7 @@ extension Node {
         switch membership.end {
         case .superseded:
             text = "REMOVED a later process runs under this node's number; ask another node"
-        case .readmitted: text = "LOADING this node begins a new life; try again"
+        case .reborn: text = "LOADING this node begins a new life; try again"
         case .removed, .left, nil:
             text = "REMOVED this node was taken out of the cluster; ask another one"
         }

@@ -38,10 +38,10 @@ extension Server {
         let number = node.identity.node.rawValue
         switch end {
         case .left: break
-        case .readmitted:
+        case .reborn:
             log.warning(
-                "CLUSTER READMIT \(number) was said: this node begins a new life and is let in "
-                    + "again")
+                "this node begins a new life: CLUSTER READMIT \(number) was said, or the members "
+                    + "know of a life later than \(node.identity), which does not run")
         case .removed:
             log.error(
                 "this node was taken out of the cluster by CLUSTER FORGET \(number): clients are "

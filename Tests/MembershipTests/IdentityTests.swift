@@ -142,15 +142,23 @@ struct IdentityTests {
         #expect(subject.membership.member(NodeID(2))?.rival == identity(2))
     }
 
-    @Test("a life that hears of a later one ends and says who it is")
+    @Test("a life that hears of a later one says who it is, and ends when that one is found to run")
     func superseded() {
         var subject = Subject(others: 2...2)
         let later = identity(1, epoch: 8)
         #expect(
             subject.receive(.records([MemberRecord(later)]), from: alive(2))
-                == [
-                    .conflict(older: identity(1), newer: later), .ended(.superseded(by: later)),
-                ])
+                == [.conflict(older: identity(1), newer: later), .outlived(by: later)])
+        #expect(subject.membership.end == nil)
+        #expect(subject.step(.superseded(by: later)) == [.ended(.superseded(by: later))])
+    }
+
+    @Test("an accusation that nothing outranks calls for another life, not for the end")
+    func beyondRefuting() {
+        var subject = Subject(others: 2...2)
+        let worst = MemberRecord(identity(1), .suspect, incarnation: .max)
+        #expect(
+            subject.receive(.records([worst]), from: alive(2)) == [.outlived(by: identity(1))])
     }
 
     @Test("a message that came over another's link is not believed")

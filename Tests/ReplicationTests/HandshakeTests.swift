@@ -241,11 +241,51 @@ struct StandingTests {
         // The process that had links, stopped and goes on later; a newer one was admitted.
         let newer = ReplicaIdentity(node: c, epoch: 50)
         cluster.step(a, .linked(c, newer))
-        cluster.step(a, .unlinked(c))
         let greeting = cluster.greet(c, a)
         #expect(greeting.caller == .refused(.outlived(seen: newer, by: a), isProven: true))
         #expect(cluster.rebirths[c] == nil)
         #expect(answer(cluster, c).hasPrefix("-REMOVED a later process"))
         #expect(!cluster.with(c) { $0.seeksLinks })
+    }
+
+    @Test("a running node begins anew above a life that the members have declared dead, not before")
+    func laterLifeIsDead() throws {
+        let cluster = Cluster(3)
+        cluster.unlink(a, c)
+        cluster.unlink(b, c)
+        let later = ReplicaIdentity(node: c, epoch: 50)
+        cluster.step(a, .linked(c, later))
+        cluster.with(a) { node in
+            var effects = Effects()
+            effects.beginStep()
+            node.stepMembership(.learned(MemberRecord(later)), &effects)
+        }
+        cluster.step(a, .unlinked(c))
+        #expect(
+            cluster.greet(c, a).caller
+                == .refused(.outlived(seen: later, by: a), isProven: true))
+        #expect(cluster.rebirths[c] == nil && !answer(cluster, c).hasPrefix("-REMOVED"))
+        for _ in 0..<30 where cluster.rebirths[c] == nil {
+            cluster.pass(milliseconds: 1_000)
+            _ = cluster.greet(c, a)
+        }
+        #expect(cluster.rebirths[c] == 50)
+        #expect(answer(cluster, c).hasPrefix("-LOADING"))
+        try cluster.restartAlone(c, epoch: 2_000)
+        #expect(cluster.greet(c, a).isLinked && cluster.greet(c, b).isLinked)
+    }
+
+    @Test("who hears of a later life of its own in gossip lets go of its links, and asks anew")
+    func laterLifeInGossip() {
+        let cluster = Cluster(3)
+        let later = ReplicaIdentity(node: c, epoch: 50)
+        cluster.with(c) { node in
+            var effects = Effects()
+            effects.beginStep()
+            node.stepMembership(.learned(MemberRecord(later)), &effects)
+            let asked = effects.entries.map(\.effect)
+            #expect(asked.contains(.disconnect(a)) && asked.contains(.disconnect(b)))
+            #expect(node.membershipEnd == nil)
+        }
     }
 }
