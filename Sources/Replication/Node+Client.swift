@@ -80,7 +80,7 @@ extension Node {
             refuse(error, index, connection, &effects)
             return false
         case .complete:
-            if let wait = waitOf(index) {
+            if let wait = waitOf(index, &effects) {
                 sessions[index].wait = wait
                 effects.stalled = true
                 return false
@@ -117,11 +117,12 @@ extension Node {
     ///
     /// Requests of one connection run side by side unless a later one could overtake a write of its
     /// own key, or they are many or large.
-    private mutating func waitOf(_ index: Int) -> RequestWait? {
+    private mutating func waitOf(_ index: Int, _ effects: inout Effects) -> RequestWait? {
         if busyLinks > 0, waitsForLinks() {
             waitingForLinks.append((ConnectionID(UInt32(index)), sessions[index].serial))
             return .links
         }
+        if waitsForAnswers(index, &effects) { return .answers }
         guard sessions[index].owesReplies else { return nil }
         guard sessions[index].guarantees.isEmpty, sessions[index].unbegun == 0, request.count > 1,
             let name = CommandName(request[0])
@@ -167,12 +168,14 @@ extension Node {
     /// Whether what a connection's next request waited for has come.
     private mutating func mayGoOn(_ index: Int) -> Bool {
         guard let wait = sessions[index].wait else { return true }
+        // Who was called says so when its request is looked at.
+        if case .called = wait { return true }
         let isOver =
             switch wait {
             case .allReplies: !sessions[index].owesReplies
             case .write(let hash): !sessions[index].outstanding.isWriting(hash)
             case .room(let keyspace): !sessions[index].owesReplies || hasRoom(index, keyspace)
-            case .links: false
+            case .links, .answers, .called: false
             }
         if isOver { sessions[index].wait = nil }
         return isOver

@@ -51,6 +51,7 @@ extension Node {
             isWhole: kind.isWrite && parts <= Node.partsAtOnce || isInTransaction(target))
         while step.begun < parts, mayBegin(id, step, effects) {
             let index = arguments.lowerBound + step.begun * kind.words
+            guard step.isWhole || mayAsk(id, kind, at: index) else { break }
             gathers[id]?.beginPart()
             beginPart(kind, at: index, .gather(id, step.begun), &effects)
             step.begun += 1
@@ -142,6 +143,7 @@ extension Node {
             answerBytes: gathers[id]?.byteCount ?? 0, effectBytes: effects.bytes.count,
             isWhole: false)
         while 1 + step.begun * kind.words < request.count, mayBegin(id, step, effects) {
+            guard mayAsk(id, kind, at: 1 + step.begun * kind.words) else { break }
             guard let part = gathers[id]?.rest?.part else { break }
             gathers[id]?.rest?.removeFirst()
             if gathers[id]?.rest?.parts == 0 { forgetRest(id) }

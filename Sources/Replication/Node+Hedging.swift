@@ -29,7 +29,8 @@ extension Node {
     /// When a read is first looked at that has not been answered.
     func firstRetry(_ levels: ReadLevels) -> Deadline {
         let quarter = UInt64(levels.timeoutMilliseconds) * 250_000
-        let pause = levels.stalenessMilliseconds == nil
+        let pause =
+            levels.stalenessMilliseconds == nil
             ? min(quarter, .nanoseconds(milliseconds: Node.silenceMilliseconds))
             : .nanoseconds(milliseconds: Node.freshnessMilliseconds)
         return now.monotonic + pause
@@ -87,7 +88,7 @@ extension Node {
             read.everAsked & 1 << UInt64(rank) == 0 && isResponsive(node)
         }
         guard mayAsk else { return }
-        guard hedging[read.keyspace].budget.spend() else {
+        guard !isAnswerWaitedFor, hedging[read.keyspace].budget.spend() else {
             counters.hedgesDenied += 1
             return
         }
@@ -108,8 +109,15 @@ extension Node {
             reads[id]?.retryAt = half
             return
         }
-        askMore(id, read.tally.replicaCount, &effects)
-        if reads[id]?.everAsked != read.everAsked { counters.retriedReads += 1 }
+        askMore(id, read.tally.replicaCount, sparing: true, &effects)
+        if reads[id]?.everAsked != read.everAsked {
+            counters.retriedReads += 1
+        } else {
+            reads[id]?.retryAt =
+                now.monotonic
+                + .nanoseconds(
+                    milliseconds: Node.silenceMilliseconds)
+        }
     }
 
     /// Notes which replicas a read waits for that have said nothing since it began.

@@ -134,7 +134,9 @@ extension Node {
         let retryAt = now.monotonic + .nanoseconds(milliseconds: Node.retryMilliseconds)
         reads[id]?.retryAt = retryAt
         watch(id, at: retryAt)
-        if case .satisfied = decision { askMore(id, read.tally.replicaCount, &effects) }
+        if case .satisfied = decision {
+            askMore(id, read.tally.replicaCount, sparing: true, &effects)
+        }
         return true
     }
 
@@ -166,7 +168,7 @@ extension Node {
         if read.asked == 0 || read.retries % 4 == 3 {
             askAnew(id, read, &effects)
         } else {
-            askMore(id, read.tally.replicaCount, &effects)
+            askMore(id, read.tally.replicaCount, sparing: true, &effects)
         }
         return true
     }
@@ -185,6 +187,7 @@ extension Node {
             let proof = CoverageProof(
                 keyspace: read.keyspace, range: read.range, includesOwn: true)
             guard covers(read.required, own, proof) else { return false }
+            endAll(.unwanted, of: id, &effects)
             reads.remove(id)
             client = read.head.client
             client.evidence.proof = proofHere(location)
@@ -199,6 +202,7 @@ extension Node {
     private mutating func askAnew(
         _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
     ) {
+        endAll(.unwanted, of: id, &effects)
         guard var again = reads[id] else { return }
         again.isHeldBack = false
         again.tally = ReadTally(
@@ -220,6 +224,7 @@ extension Node {
         guard let read = reads[id], read.isDemanding,
             read.isHeldBack || read.stalenessMax != nil && read.tally.decision == nil
         else { return false }
+        endAll(.tooLate, of: id, &effects)
         reads.remove(id)
         client = read.head.client
         count(read, .unavailable)

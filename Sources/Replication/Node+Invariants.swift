@@ -53,6 +53,7 @@ extension Node {
         reads.checkInvariants()
         precondition(hedges.count <= 2 * reads.capacity + 65, "hedges are bounded")
         precondition(deadlines.count <= 11 * reads.capacity + 4_096, "deadlines are bounded")
+        checkAnswerWindows()
         precondition(busyLinks == links.count { $0.isBusy }, "links that are behind are counted")
         gathers.checkInvariants()
         forwards.checkInvariants()

@@ -44,6 +44,7 @@ extension Node {
         links[index].identity = nil
         links[index].wallBase = nil
         links[index].owed = []
+        links[index].answers.forgetOverdue()
         relieve(index, &effects)
         breakHandOff(index)
         forgetAnswerTimes(link: index)
@@ -228,6 +229,7 @@ extension Node {
         tendCollection(&effects)
         recountMemory()
         wakeWaiting(&effects)
+        tendAnswers(&effects)
         requestIDs.ledger.forgetOld(now: now.wallMilliseconds, atMost: 2_000)
         if isRefilling { tendRefill(&effects) }
     }

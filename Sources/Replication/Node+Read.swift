@@ -70,6 +70,8 @@ extension Node {
         watch(id, at: operation.head.deadline)
         watch(id, at: operation.retryAt)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
+        let expected = expectedBytes(isTyped(keyspace) ? nil : store.find(address, key)?.length)
+        reads[id]?.expectedBytes = expected
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
         beginHedging(id)
@@ -87,7 +89,9 @@ extension Node {
         _ location: KeyLocation, _ levels: ReadLevels, _ purpose: ReadPurpose,
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        if purpose.isComparison { return reads.room(for: location.keyspace) > reads.capacity / 4 }
+        if purpose.isComparison {
+            return !isAnswerWaitedFor && reads.room(for: location.keyspace) > reads.capacity / 4
+        }
         guard reads.room(for: location.keyspace) > 0 else {
             overload(.read, location.keyspace, target, &effects)
             return false
@@ -132,8 +136,10 @@ extension Node {
     }
 
     /// Asks reachable replicas until so many have answered or may still answer.
+    ///
+    /// - Parameter sparing: nobody is asked who owes much already.
     mutating func askMore(
-        _ id: OperationID, _ wanted: Int, _ effects: inout Effects
+        _ id: OperationID, _ wanted: Int, sparing: Bool = false, _ effects: inout Effects
     ) {
         guard let read = reads[id] else { return }
         var open = read.tally.answered + read.asked.nonzeroBitCount
@@ -144,19 +150,18 @@ extension Node {
                 ? effects.bytes.appendMessage(kind: 3, number: id.rawValue, key)
                 : askState(id, key, isAnswered: read.toldAnswers != nil, &effects)
         }
-        // Nodes that were not heard lately come last; among the others the first one asked goes
-        // round.
+        // Nodes that owe much come behind others, nodes that were not heard lately last; among the
+        // others the first one asked goes round.
         let first = Int(id.generation) + id.index
-        for step in 0..<2 * replicas.count where open < wanted {
+        for step in 0..<3 * replicas.count where open < wanted {
             let replica = (first + step) % replicas.count
             let node = replicas[replicas.startIndex + replica]
-            let isFirstRound = step < replicas.count
             let asked = reads[id]?.everAsked ?? 0
             guard asked & 1 << UInt64(replica) == 0,
-                isFirstRound ? isHeard(node) : isReachable(node)
+                isWorthAsking(node, round: step / replicas.count),
+                !sparing || !owesMuch(node)
             else { continue }
-            reads[id]?.asked |= 1 << UInt64(replica)
-            reads[id]?.everAsked |= 1 << UInt64(replica)
+            noteAsked(id, replica, node)
             send(frame, to: node, &effects)
             open += 1
         }
@@ -172,7 +177,7 @@ extension Node {
         guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
             replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
         else {
-            counters.lateAnswers += 1
+            noteLate(from: node, &effects)
             return
         }
         if read.typed != nil {
@@ -208,7 +213,7 @@ extension Node {
         guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
             replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
         else {
-            counters.lateAnswers += 1
+            noteLate(from: node, &effects)
             return
         }
         pass(over: replica, of: id, &effects)
@@ -218,7 +223,7 @@ extension Node {
     private mutating func pass(
         over replica: Int, of id: OperationID, _ effects: inout Effects
     ) {
-        reads[id]?.asked &= ~(1 << UInt64(replica))
+        noteEnd(.lost, from: replica, of: id, &effects)
         let decision = reads[id]?.tally.record(.refused(.unreachable), from: replica)
         settle(id, decision, &effects)
         if let read = reads[id], read.tally.decision == nil {
@@ -241,13 +246,15 @@ extension Node {
         } else {
             reads[id]?.answers.append((replica, nil))
         }
-        count(replica, of: id, &effects)
+        count(replica, of: id, bytes: record?.length ?? 0, &effects)
     }
 
-    /// Counts a replica's answer.
-    mutating func count(_ replica: Int, of id: OperationID, _ effects: inout Effects) {
+    /// Counts a replica's answer of so many bytes.
+    mutating func count(
+        _ replica: Int, of id: OperationID, bytes: Int, _ effects: inout Effects
+    ) {
         noteAnswer(from: replica, of: id)
-        reads[id]?.asked &= ~(1 << UInt64(replica))
+        noteEnd(.came(bytes: bytes), from: replica, of: id, &effects)
         let primaries = reads[id]?.primaries ?? 0
         let decision = reads[id]?.tally.record(
             .answered(primary: replica < primaries), from: replica)
@@ -258,7 +265,7 @@ extension Node {
         guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
             replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
         else { return }
-        reads[id]?.asked &= ~(1 << UInt64(replica))
+        noteEnd(.lost, from: replica, of: id, &effects)
         let decision = reads[id]?.tally.record(.lost, from: replica)
         settle(id, decision, &effects)
         if reads[id]?.tally.decision == nil { askMore(id, read.tally.readQuorum, &effects) }
@@ -267,7 +274,7 @@ extension Node {
     mutating func expireRead(_ id: OperationID, _ effects: inout Effects) {
         noteUnanswered(id)
         if giveUpHeld(id, &effects) { return }
-        reads[id]?.asked = 0
+        endAll(.tooLate, of: id, &effects)
         let decision = reads[id]?.tally.expire()
         settle(id, decision, &effects)
     }

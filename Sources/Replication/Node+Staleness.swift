@@ -28,7 +28,7 @@ extension Node {
     mutating func compareRest(_ id: OperationID, _ effects: inout Effects) {
         guard let read = reads[id], read.comparesAll else { return }
         reads[id]?.toldAnswers = read.answers.count
-        askMore(id, read.tally.replicaCount, &effects)
+        if !isAnswerWaitedFor { askMore(id, read.tally.replicaCount, &effects) }
     }
 
     /// Nobody else will answer.

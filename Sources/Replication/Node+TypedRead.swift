@@ -153,11 +153,12 @@ extension Node {
     }
 
     private mutating func countState(
-        _ digest: UInt64, from replica: Int, of id: OperationID, _ effects: inout Effects
+        _ digest: UInt64, bytes: Int = 0, from replica: Int, of id: OperationID,
+        _ effects: inout Effects
     ) {
         reads[id]?.answers.append((replica, nil))
         reads[id]?.typed?.digests.append(digest)
-        count(replica, of: id, &effects)
+        count(replica, of: id, bytes: bytes, &effects)
     }
 
     mutating func answeredState(
@@ -167,7 +168,7 @@ extension Node {
             let replica = ring.position(of: node, in: read.range),
             replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
         else {
-            counters.lateAnswers += 1
+            noteLate(from: node, &effects)
             return
         }
         switch answer {
@@ -183,7 +184,8 @@ extension Node {
                 return disbelieve(id, replica, &effects)
             }
             take(record, id, read, &effects)
-            countState(record.contextDigest, from: replica, of: id, &effects)
+            countState(
+                record.contextDigest, bytes: record.length, from: replica, of: id, &effects)
         }
     }
 

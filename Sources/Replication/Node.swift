@@ -262,6 +262,8 @@ struct Link {
     var isBusy = false
     /// Its reads that are answered when it takes more.
     var owed: [Node.OwedAnswer] = []
+    /// What it was asked for and has not sent.
+    var answers = AnswerWindow()
     /// When anything last came from it.
     var spokeAt: Deadline = 0
     /// When its last heartbeat came.

@@ -39,6 +39,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var requestsRepeated = 0
     public var malformedMessages = 0
     public var lateAnswers = 0
+    /// Requests, and parts of such with many keys, that waited because other nodes owed much.
+    public var requestsHeldBack = 0
     /// Writes stamped anew because a replica had a later one already.
     public var restamped = 0
     public var messagesReceived = 0
@@ -157,7 +159,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("identities_renewed", \.identitiesRenewed),
             ("requests_repeated", \.requestsRepeated),
             ("malformed_messages", \.malformedMessages),
-            ("late_answers", \.lateAnswers),
+            ("late_answers", \.lateAnswers), ("requests_held_back", \.requestsHeldBack),
             ("restamped", \.restamped),
             ("messages_received", \.messagesReceived),
             ("exchanges", \.exchanges),

@@ -79,6 +79,8 @@ struct ReadOperation {
     var firstAsked: UInt64 = 0
     /// The replica that was asked because the first were slow.
     var hedged: UInt64 = 0
+    /// What each replica's answer will have, roughly.
+    var expectedBytes = 0
     /// The answers' records, one behind the other.
     var bytes: [UInt8] = []
     /// Who answered, by place in the preference list, and where its record stands; nil for nothing.

@@ -183,6 +183,10 @@ enum RequestWait {
     case room(Int)
     /// Until enough links take more than they have.
     case links
+    /// Until enough nodes may be asked for more.
+    case answers
+    /// No longer: this link's node may be asked for more.
+    case called(Int)
 }
 
 /// Where a reply goes.

@@ -25,6 +25,7 @@ enum MetricsHelp {
         "identities_renewed": "Times that the wall clock went back and the identity changed.",
         "malformed_messages": "Messages of other nodes that could not be read.",
         "late_answers": "Answers to operations that had ended.",
+        "requests_held_back": "Times that a request waited because other nodes owed much.",
         "restamped": "Writes stamped anew because a replica had a later one.",
         "messages_received": "Messages of other nodes.",
         "exchanges": "Comparisons of hash trees begun here.",
