@@ -77,32 +77,6 @@ grow() { # title node count memory-max-MiB command…
         fail "$title: memory grew by $(((after - before) >> 20)) MiB, more than $4"
 }
 
-metric() { # node name
-    local line
-    exec 9<>"/dev/tcp/127.0.0.1/$((base + $1 + 4999))"
-    printf 'GET /metrics HTTP/1.0\r\n\r\n' >&9
-    line=$(grep "^quorate_$2 " <&9) || fail "no metric quorate_$2"
-    exec 9<&-
-    say "${line##* }"
-}
-
-start_case() { # count keyspace-settings
-    local node
-    free_ports 3
-    nodes=()
-    for ((node = 1; node <= $1; node++)); do
-        node_settings=", metrics: {port: $((base + node + 4999))}"
-        configure_node "$node" "$1" "$2"
-        start_node "$node"
-        nodes+=("$pid")
-    done
-    node_settings=''
-    for ((node = 1; node <= $1; node++)); do
-        await_ping $((base + node - 1)) "$work/node-$node.log"
-        await_write $((base + node - 1))
-    done
-}
-
 end_case() {
     stop_all
     rm -rf "$work"/node-*
@@ -111,7 +85,8 @@ end_case() {
 need redis-cli redis-benchmark awk
 need_release
 if ((writes > 0)); then
-    start_case 1 'timeout: 60000, durability: "fsync"'
+    free_ports 3
+    start_watched 1 'timeout: 60000, durability: "fsync"'
     grow "one key" 1 "$writes" 32 SET onlykey 1
     # All of it is read back, in bounded time, after the process was killed.
     redis-cli -p "$base" SET onlykey last >/dev/null
@@ -122,18 +97,21 @@ if ((writes > 0)); then
     end_case
 fi
 if ((deltas > 0)); then
-    start_case 1 'timeout: 60000, conflict: "crdt", durability: "fsync"'
+    free_ports 3
+    start_watched 1 'timeout: 60000, conflict: "crdt", durability: "fsync"'
     grow "typed deltas" 1 "$deltas" 32 HINCRBY hash field 1
     end_case
 fi
 if ((away > 0)); then
-    start_case 3 'timeout: 60000, r: 1, w: 1, sloppy: "on", durability: "interval(50)"'
+    free_ports 3
+    start_watched 3 'timeout: 60000, r: 1, w: 1, sloppy: "on", durability: "interval(50)"'
     kill_node 3
     grow "a replica away" 1 "$away" 64 SET onlykey 1
     end_case
 fi
 if ((ttl > 0)); then
-    start_case 1 'timeout: 60000, durability: "interval(50)"'
+    free_ports 3
+    start_watched 1 'timeout: 60000, durability: "interval(50)"'
     # A key of its own for each write: what two seconds leave, and the tables for it.
     grow "expiring keys" 1 "$ttl" 256 SET ttl:__rand_int__ value EX 2
     end_case

@@ -21,29 +21,18 @@ while (($# > 0)); do
     esac
 done
 
-
-# How often the loop turned: each turn ends in one wait for events.
-turns() { # metrics-port
-    local line
-    exec 9<>"/dev/tcp/127.0.0.1/$1" || fail "no metrics on port $1"
-    printf 'GET /metrics HTTP/1.0\r\n\r\n' >&9
-    line=$(grep '^quorate_turns_total ' <&9) || fail "no quorate_turns_total on port $1"
-    exec 9<&-
-    say "${line##* }"
-}
-
-# Lets each node rest and compares its figures with those before.
+# Each turn of a loop ends in one wait for events. Lets each node rest and compares its figures with those before.
 watch_nodes() { # title
     local node turned cpu share
     local -a turns_before cpu_before
     for ((node = 1; node <= ${#nodes[@]}; node++)); do
-        turns_before[node]=$(turns $((base + node + 4999)))
+        turns_before[node]=$(metric "$node" turns_total)
         cpu_before[node]=$(cpu_micros "${nodes[node - 1]}")
     done
     sleep "$seconds"
     for ((node = 1; node <= ${#nodes[@]}; node++)); do
         kill -0 "${nodes[node - 1]}" 2>/dev/null || fail "$1: node $node has ended"
-        turned=$((($(turns $((base + node + 4999))) - turns_before[node]) / seconds))
+        turned=$((($(metric "$node" turns_total) - turns_before[node]) / seconds))
         cpu=$(($(cpu_micros "${nodes[node - 1]}") - cpu_before[node]))
         share=$((cpu / seconds / 100))
         say "$1, node $node: $turned turns a second," \
@@ -52,23 +41,6 @@ watch_nodes() { # title
         if [[ $checks_cpu == yes ]]; then
             ((share <= 50)) || fail "$1: node $node uses more than 0.5 % of a core when idle"
         fi
-    done
-}
-
-# The configuration of `configure_node` with a metrics port, 5,000 above the client port.
-start_watched() { # count keyspace-settings
-    local node
-    nodes=()
-    for ((node = 1; node <= $1; node++)); do
-        node_settings=", metrics: {port: $((base + node + 4999))}"
-        configure_node "$node" "$1" "$2"
-        start_node "$node"
-        nodes+=("$pid")
-    done
-    node_settings=''
-    for ((node = 1; node <= $1; node++)); do
-        await_ping $((base + node - 1)) "$work/node-$node.log"
-        await_write $((base + node - 1))
     done
 }
 

@@ -149,10 +149,38 @@ start_cluster() { # count keyspace-settings
         start_node "$node"
         nodes+=("$pid")
     done
+    await_nodes "$1"
+}
+
+await_nodes() { # count
+    local node
     for ((node = 1; node <= $1; node++)); do
         await_ping $((base + node - 1)) "$work/node-$node.log"
         await_write $((base + node - 1))
     done
+}
+
+# `start_cluster` with metrics, which `metric` reads, 5,000 above the client ports.
+start_watched() { # count keyspace-settings
+    local node
+    nodes=()
+    for ((node = 1; node <= $1; node++)); do
+        node_settings=", metrics: {port: $((base + node + 4999))}"
+        configure_node "$node" "$1" "$2"
+        start_node "$node"
+        nodes+=("$pid")
+    done
+    node_settings=''
+    await_nodes "$1"
+}
+
+metric() { # node name
+    local line
+    exec 9<>"/dev/tcp/127.0.0.1/$((base + $1 + 4999))" || fail "node $1 tells no metrics"
+    printf 'GET /metrics HTTP/1.0\r\n\r\n' >&9
+    line=$(grep "^quorate_$2 " <&9) || fail "no metric quorate_$2"
+    exec 9<&-
+    say "${line##* }"
 }
 
 kill_node() { # node
