@@ -191,7 +191,7 @@ public struct Nonce: Equatable, Sendable {
 /// Why a node does not talk to another.
 public enum LinkRefusal: Error, Equatable, Sendable {
     case protocolVersion(theirs: UInt32)
-    case otherCluster
+    case otherCluster(theirs: UInt64, own: UInt64)
     /// The greeting was meant for another node: an address is wrong.
     case otherRecipient(NodeID)
     /// It places keys otherwise: it was told other members, weights or zones.
@@ -223,8 +223,9 @@ public enum LinkRefusal: Error, Equatable, Sendable {
         switch self {
         case .protocolVersion(let theirs):
             "it speaks protocol version \(theirs), this node \(Hello.protocolVersion)"
-        case .otherCluster:
-            "it belongs to another cluster; compare clusterID in both configurations"
+        case .otherCluster(let theirs, let own):
+            "it belongs to another cluster (digest \(String(theirs, radix: 16)), this node's "
+                + "\(String(own, radix: 16))); compare clusterID in both configurations"
         case .otherRecipient(let node):
             "it looks for \(node); a host or port in its configuration is wrong"
         case .otherRing(let node):

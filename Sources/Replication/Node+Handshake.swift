@@ -60,7 +60,7 @@ extension Node {
             return .refused(.protocolVersion(theirs: hello.protocolVersion), isProven: false)
         }
         guard hello.clusterID == configuration.clusterID else {
-            return .refused(.otherCluster, isProven: false)
+            return .refused(otherCluster(hello), isProven: false)
         }
         if isCalled { prove(handshake, &output) }
         return .goesOn(consumed: consumed)
@@ -204,7 +204,7 @@ extension Node {
         guard hello.protocolVersion == Hello.protocolVersion else {
             return .protocolVersion(theirs: hello.protocolVersion)
         }
-        guard hello.clusterID == configuration.clusterID else { return .otherCluster }
+        guard hello.clusterID == configuration.clusterID else { return otherCluster(hello) }
         guard node != configuration.node else { return .ownNumber }
         guard hello.recipient == configuration.node else {
             return .otherRecipient(hello.recipient)
@@ -215,6 +215,10 @@ extension Node {
         if let refusal = objection(toOwn: hello.standing, by: node) { return refusal }
         if membership.end != nil { return .ended }
         return objection(to: hello, of: node, index)
+    }
+
+    private func otherCluster(_ hello: Hello) -> LinkRefusal {
+        .otherCluster(theirs: hello.clusterID, own: configuration.clusterID)
     }
 
     /// What the other node knows of this one.

@@ -115,6 +115,29 @@ import Testing
         #expect(everywhere(cluster, "QBOUND GET c:b") == ":0\r\n")
     }
 
+    @Test("a refused change takes over no rights of an earlier life: the replicas stay alike")
+    func refusedAfterRestart() throws {
+        let cluster = cluster(["r=1", "w=3", "durability=fsync"])
+        #expect(cluster.run(one, "QBOUND CREATE c:b 10") == "+OK\r\n")
+        try cluster.restart(one, epoch: 2, on: cluster.journals[one] ?? [])
+        cluster.pass(milliseconds: 2_000)
+        // Life 2 uses rights up until one more use would pass what a row can count.
+        let (first, second) = ("4000000000000000000", "5223372036854775802")
+        for (node, order) in [
+            (one, "INCR c:b \(first)"), (one, "DECR c:b \(first)"),
+            (two, "INCR c:b \(second)"), (two, "GRANT c:b \(second) NODE 1"),
+            (one, "DECR c:b \(second)"),
+        ] {
+            let answer = cluster.run(node, "QBOUND \(order)")
+            #expect(answer.hasPrefix(":"), "\(order): \(answer)")
+        }
+        #expect(cluster.run(one, "QBOUND DECR c:b 10").hasPrefix("-ERR"))
+        #expect(everywhere(cluster, "QBOUND GET c:b") == ":10\r\n")
+        let sent = cluster.ids.map { id in cluster.with(id) { $0.counters.exchangedKeys } }
+        cluster.pass(milliseconds: 7_000)
+        #expect(cluster.ids.map { id in cluster.with(id) { $0.counters.exchangedKeys } } == sent)
+    }
+
     @Test("row 7: what was counted and added by a clock an hour ahead is kept, once")
     func clockAhead() {
         let cluster = cluster()

@@ -191,6 +191,29 @@ import Testing
         #expect(everywhere(cluster, "GET s:n") == "$1\r\n7\r\n")
     }
 
+    @Test("sampled reads of a large value that others change compare it without sending it")
+    func sampledLargeValue() {
+        let cluster = cluster(["r=1", "w=1", "readrepair=1000"])
+        let filling = String(repeating: "x", count: 100)
+        for member in 0..<300 { _ = cluster.run(one, "SADD c:s \(member)\(filling)") }
+        cluster.pass(milliseconds: 7_000)
+        let journaled = { cluster.journals.values.joined().reduce(0) { $0 + $1.count } }
+        let states = {
+            cluster.ids.reduce(0) { sum, id in sum + cluster.with(id) { $0.counters.statesSent } }
+        }
+        let before = (journaled(), states())
+        for member in 300..<340 {
+            #expect(cluster.run(one, "SADD c:s \(member)\(filling)") == ":1\r\n")
+            #expect(cluster.run(two, "SISMEMBER c:s 1\(filling)") == ":1\r\n")
+            #expect(cluster.run(three, "SCARD c:s") == ":\(member + 1)\r\n")
+        }
+        cluster.pass(milliseconds: 7_000)
+        #expect(states() == before.1)
+        // Each node keeps each delta once.
+        #expect(journaled() - before.0 < 3 * 40 * 300)
+        #expect(everywhere(cluster, "SCARD c:s") == ":340\r\n")
+    }
+
     @Test("a command that waits while its keyspace gets another n runs by what holds then")
     func alteredMeanwhile() {
         for wishes in ["CONSISTENCY RESET", "CONSISTENCY W 2"] {

@@ -254,6 +254,48 @@ import Testing
         #expect(counters.linksOpened == 2 && counters.linksRefused == 1)
     }
 
+    /// What the log of a new server of node 1 says after these have greeted it.
+    private func log(
+        until word: String, after greet: (ClusterPlan, UInt16) throws -> Void
+    ) throws -> String {
+        let plan = try ClusterPlan(nodes: 2)
+        let path = plan.directory.inner("log")
+        let server = try RunningServer(
+            plan.configuration(1), in: plan.directory, log: Log(creating: path))
+        try greet(plan, server.linkPort)
+        let deadline = SystemClock.monotonic() + 10_000_000_000
+        while !Log.text(of: path).contains(word), SystemClock.monotonic() < deadline {
+            usleep(1_000)
+        }
+        server.stop()
+        return Log.text(of: path)
+    }
+
+    @Test("why a member came to no link stands in the log, with both sides and what to do")
+    func reasonsInLog() throws {
+        let stranger = try log(until: "refused") { plan, port in
+            var member = try CallingMember(2, of: plan, clusterID: 8, port: port)
+            _ = try member.greet(1)
+        }
+        #expect(
+            stranger.contains(
+                "(digest 8, this node's 7); compare clusterID in both configurations"))
+        let liar = try log(until: "refused") { plan, port in
+            var random = PRNG(seed: 9)
+            let other = ClusterSecret(from: &random)
+            var member = try CallingMember(2, of: plan, secret: other, port: port)
+            _ = try member.greet(1)
+        }
+        #expect(liar.contains("did not prove to know this cluster's secret; give all members"))
+        let earlier = try log(until: "no link") { plan, port in
+            for epoch: UInt64 in [9, 5] {
+                var member = try CallingMember(2, epoch: epoch, of: plan, port: port)
+                _ = try member.greet(1)
+            }
+        }
+        #expect(earlier.contains("identity 2@5 is older than 2@9, seen before; it is to begin"))
+    }
+
     @Test("a malformed frame breaks the link; the node may come back")
     func malformedFrame() throws {
         let plan = try ClusterPlan(nodes: 2)

@@ -56,7 +56,9 @@ struct CallingMember: ~Copyable {
                 let more = try connection.receiveBytes()
                 guard !more.isEmpty else { return nil }
                 heard += more
-            case .linked, .refused, .malformed, .proven: return step
+            case .linked, .refused, .malformed, .proven:
+                if said.count > 0 { try connection.send(Array(said.bytes)) }
+                return step
             }
         }
     }

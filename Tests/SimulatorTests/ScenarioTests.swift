@@ -188,7 +188,7 @@ import Testing
                     clusterID: 7, identity: twin, recipient: NodeID(1), ringDigest: digest),
                 dialled: nil)
         }
-        #expect(throws: LinkRefusal.otherCluster) {
+        #expect(throws: LinkRefusal.otherCluster(theirs: 8, own: 7)) {
             try process.node.admit(
                 Hello(
                     clusterID: 8, identity: linked, recipient: NodeID(1), ringDigest: digest),
