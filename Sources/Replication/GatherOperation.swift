@@ -64,6 +64,8 @@ struct GatherOperation {
     var missing: Int
     /// What has not begun.
     var rest: GatherRest?
+    /// What follows on the client's connection waits for it.
+    var holdsBack = false
     /// It goes on in a later step.
     var isQueued = false
     /// The answers of an array, by part.

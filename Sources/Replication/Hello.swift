@@ -152,6 +152,7 @@ public struct Standing: Equatable, Sendable {
     /// Whether the highest life runs.
     public let presence: Presence
 
+    /// Whether a node's life runs, as another node knows it.
     public enum Presence: UInt8, Sendable {
         /// Declared dead, or never heard of as a member since this node started.
         case absent = 0

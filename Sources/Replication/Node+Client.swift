@@ -124,7 +124,7 @@ extension Node {
         }
         if waitsForAnswers(index, &effects) { return .answers }
         guard sessions[index].owesReplies else { return nil }
-        guard sessions[index].guarantees.isEmpty, sessions[index].unbegun == 0, request.count > 1,
+        guard sessions[index].guarantees.isEmpty, sessions[index].heldBack == 0, request.count > 1,
             let name = CommandName(request[0])
         else { return .allReplies }
         let keys = CommandTable.description(of: name).keys

@@ -6,7 +6,8 @@ import RESP
 //
 // So that nobody else waits for a long one, its first parts begin at once, as many as a step may
 // take, and the others some at a time in steps of their own; what follows on the same connection
-// waits until all have begun. A write of up to `partsAtOnce` keys begins in one step.
+// waits until all have begun, and behind a write until it is done. A write of up to `partsAtOnce`
+// keys begins in one step.
 extension Node {
     /// Parts that begin in one step.
     static let partsAtOnce = 1_024
@@ -56,13 +57,28 @@ extension Node {
             beginPart(kind, at: index, .gather(id, step.begun), &effects)
             step.begun += 1
         }
-        guard step.begun < parts, gathers.contains(id) else { return }
+        guard gathers.contains(id) else { return }
+        if kind.isWrite || step.begun < parts { holdBack(id) }
+        guard step.begun < parts else { return }
         let unbegun = arguments.dropFirst(step.begun * kind.words)
         let rest = GatherRest(
             bulks(unbegun), from: step.begun, parts: parts - step.begun, words: kind.words)
         gathers[id]?.rest = rest
-        if let index = sessionIndex(of: head.target) { sessions[index].unbegun += 1 }
         progress(id, &effects)
+    }
+
+    private mutating func holdBack(_ id: OperationID) {
+        guard let target = gathers[id]?.head.target, let index = sessionIndex(of: target) else {
+            return
+        }
+        gathers[id]?.holdsBack = true
+        sessions[index].heldBack += 1
+    }
+
+    private mutating func letGo(_ id: OperationID) {
+        guard gathers[id]?.holdsBack == true, let target = gathers[id]?.head.target else { return }
+        gathers[id]?.holdsBack = false
+        if let index = sessionIndex(of: target) { sessions[index].heldBack -= 1 }
     }
 
     /// Whether a reply is that of one of a transaction's commands, which all happen in one step.
@@ -156,10 +172,10 @@ extension Node {
 
     /// All parts have begun, or those that have not need not any more.
     private mutating func forgetRest(_ id: OperationID) {
-        guard let rest = gathers[id]?.rest, let target = gathers[id]?.head.target else { return }
+        guard let gather = gathers[id], let rest = gather.rest else { return }
         gathers[id]?.missing -= rest.parts
         gathers[id]?.rest = nil
-        if let index = sessionIndex(of: target) { sessions[index].unbegun -= 1 }
+        if !gather.kind.isWrite { letGo(id) }
     }
 
     /// A part has answered, in RESP.
@@ -203,6 +219,7 @@ extension Node {
     /// Puts sets together for one step, and answers when that is done.
     private mutating func combine(_ id: OperationID, _ effects: inout Effects) {
         if gathers[id]?.combining?.advance(Node.membersAtOnce) == false { return queue(id) }
+        letGo(id)
         guard let whole = gathers.remove(id) else { return }
         deliver(whole.reply(), to: whole.head.target, &effects)
     }

@@ -36,8 +36,9 @@ struct Session {
     var isClosing = false
     /// More of its replies is known than has been written: the driver comes back for it.
     var isDraining = false
-    /// Requests with many keys of which some have not begun: nothing may overtake them.
-    var unbegun = 0
+    /// Requests with several keys that nothing may overtake: those that write, and those of which
+    /// some parts have not begun.
+    var heldBack = 0
     /// Why the request at the front of its bytes may not run yet.
     var wait: RequestWait?
     private(set) var outstanding = ReplyQueue()

@@ -110,6 +110,40 @@ struct SeveralKeysTests {
         }
     }
 
+    /// Sends commands in one piece, as a driver does that offers again what was not taken.
+    private func pipeline(_ cluster: Cluster, _ node: NodeID, _ commands: String...) -> String {
+        let socket = ConnectionID(7)
+        cluster.open(node, socket)
+        defer {
+            cluster.step(node, .closed(socket))
+            cluster.replies[node]?[socket] = nil
+        }
+        var bytes = Array(commands.map { $0 + "\r\n" }.joined().utf8)
+        for _ in 0..<20 where !bytes.isEmpty {
+            bytes.removeFirst(cluster.send(node, socket, bytes))
+            cluster.settle()
+        }
+        return cluster.reply(node, socket)
+    }
+
+    @Test("a read that follows a write of several keys on its connection sees it, on any node")
+    func pipelined() {
+        let cluster = Cluster(5)
+        #expect(cluster.run(NodeID(1), "KEYSPACE CREATE two n=2 r=1 w=2") == "+OK\r\n")
+        cluster.pass(milliseconds: 2_000)
+        for node in cluster.ids {
+            for round in 0..<20 {
+                let (x, y) = ("two:x\(round)", "two:y\(round)")
+                let value = "\(node.rawValue)"
+                #expect(
+                    pipeline(
+                        cluster, node, "MSET \(x) \(value) \(y) \(value)", "GET \(y)", "GET \(x)")
+                        == "+OK\r\n$1\r\n\(value)\r\n$1\r\n\(value)\r\n")
+                #expect(pipeline(cluster, node, "DEL \(x) \(y)", "EXISTS \(y)") == ":2\r\n:0\r\n")
+            }
+        }
+    }
+
     @Test("a request may have more than 65,535 arguments")
     func arguments() {
         let cluster = Cluster(1)

@@ -264,8 +264,9 @@ import Testing
             plan.configuration(1), in: plan.directory, log: Log(creating: path))
         try greet(plan, server.linkPort)
         let deadline = SystemClock.monotonic() + 10_000_000_000
+        var client = try TestClient(port: server.clientPort)
         while !Log.text(of: path).contains(word), SystemClock.monotonic() < deadline {
-            usleep(1_000)
+            try client.expect("+PONG\r\n", to: "PING\r\n")
         }
         server.stop()
         return Log.text(of: path)
