@@ -20,8 +20,8 @@ public struct Stamp: Hashable, Comparable, Sendable {
     }
 
     @inlinable public var milliseconds: UInt64 { rawValue >> 16 }
-    /// The one right behind it.
-    public var next: Stamp { Stamp(rawValue: rawValue + 1) }
+    /// The one right behind it; the last one stays the last.
+    public var next: Stamp { Stamp(rawValue: rawValue == .max ? .max : rawValue + 1) }
 
     @inlinable public static func < (a: Stamp, b: Stamp) -> Bool { a.rawValue < b.rawValue }
 }

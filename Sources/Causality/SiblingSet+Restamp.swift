@@ -1,18 +1,15 @@
 import Base
 
 extension SiblingSet {
-    /// Brings back to the present what this node wrote while its clock was ahead.
+    /// Names anew what this node wrote by a clock that was proved wrong (`ClockCorrection`).
     ///
-    /// Other nodes refuse those writes, and here they would win over everything until their time
-    /// has come. So once the clock went back (`Tick.wentBack`), each of them is named anew by the
-    /// new identity: live values stay, deletes stay deletes. The old identity mints nothing any
-    /// more, so its context entry may stand at the limit, and still covers all that it wrote in
-    /// time.
+    /// Live values stay, deletes stay deletes. The old identity mints nothing any more, so its
+    /// context entry may stand at `limit`, and still covers all that it wrote in time.
     ///
     /// - Parameters:
-    ///   - retired: the identity that this process had before its clock went back.
-    ///   - limit: the latest stamp that other nodes can have accepted.
-    ///   - mint: dots of the new identity, each later than the one before and than `limit`.
+    ///   - retired: the identity that wrote by the wrong clock.
+    ///   - limit: the latest stamp of it that other nodes can have accepted.
+    ///   - mint: dots of another identity, each later than the one before.
     public mutating func restamp(
         retired: ReplicaIdentity, after limit: Stamp, mint: () -> Dot
     ) {
@@ -39,6 +36,27 @@ extension SiblingSet {
         }
         if !isRenamed { isWritten ? context.insert(mint()) : expiries.insert(mint()) }
         siblings.sort { $0.dot < $1.dot }
+        dropCoveredExpiries()
+    }
+
+    /// The same where only the newest write counts (`keepNewest`): nothing has to cover what the
+    /// old identity wrote before.
+    ///
+    /// - Parameter isDoubted: whether a dot is to be replaced.
+    public mutating func restampNewest(where isDoubted: (Dot) -> Bool, mint: () -> Dot) {
+        func name(_ dot: Dot) -> Dot { isDoubted(dot) ? mint() : dot }
+        guard let old = context.newest else { return }
+        let written = name(old)
+        let given = expiries.newest.map(name)
+        siblings = siblings.filter { $0.dot == old }.map { sibling in
+            Sibling(
+                dot: written, expiry: sibling.expiry,
+                expiryDot: sibling.hasOwnExpiryDot ? max(written, given ?? written) : written,
+                isSpent: sibling.isSpent, value: sibling.value)
+        }
+        context = CausalContext(written)
+        expiries = VersionVector()
+        if let given { expiries.insert(given) }
         dropCoveredExpiries()
     }
 }

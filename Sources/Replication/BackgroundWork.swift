@@ -21,7 +21,7 @@ struct BackgroundWork {
     var reshaping = Reshaping()
     /// What is held under a name is counted.
     var surveys: [Survey] = []
-    /// The latest stamp is looked for, and what is doubted stamped anew.
+    /// What a wrong clock stamped is stamped anew.
     var audit = StampAudit()
     /// What may have been deleted meanwhile is dropped.
     var catchUp = CatchUp()

@@ -67,8 +67,8 @@ enum Message {
     /// Keyspace definitions; with a number other than 0 an acknowledgement is wanted.
     case definitions(UInt64, UnsafeRawBufferPointer)
     case definitionsLearned(UInt64)
-    /// The sender's clock reading and what its definitions hash to.
-    case heartbeat(Stamp, digest: UInt64)
+    /// The latest stamp that the sender knows of, what its definitions hash to, and its clocks.
+    case heartbeat(Stamp, digest: UInt64, ClockReading)
     /// How many keys do you hold in the keyspace of this name?
     case survey(UInt64, name: UnsafeRawBufferPointer)
     /// Nothing comes of the survey of this name.
@@ -185,7 +185,10 @@ enum Message {
         switch kind {
         case 7: return .definitions(number, reader.rest())
         case 8: message = .definitionsLearned(number)
-        case 9: message = .heartbeat(Stamp(rawValue: number), digest: try reader.integer())
+        case 9:
+            let digest: UInt64 = try reader.integer()
+            message = .heartbeat(
+                Stamp(rawValue: number), digest: digest, try ClockReading(decoding: &reader))
         case 10: return try survey(number, flag, name: reader.rest())
         default:
             guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }

@@ -1,95 +1,82 @@
 import Base
 import Causality
 import Coding
+import Storage
 
-// Clocks that are wrong: this node's own, and what it wrote by it.
+// Clocks that are wrong: what `ClusterClock` decides, and what becomes of what was stamped by one.
 //
-// A stamp further ahead of a clock than the bound was written by a wrong clock, or is read by one.
-// Which of the two? One node alone cannot tell, and to guess is to lose a write: a node whose clock
-// went back an hour would take everything it holds for the future's and put its own late stamps in
-// their place. So a stored state is only doubted while the clock of another node agrees with this
-// one's; until then the key takes no writes here. What is doubted was refused by every other node.
-// It is not thrown away either, because this node has acknowledged earlier writes that the state
-// covers: it is stamped anew, at the moment from which the clocks agree, later than all that it
-// covers and earlier than what comes next.
+// `now` is the cluster's time in every step. Where this node's reach fell, because a majority
+// proved it wrong, the node goes on under a new identity, and everything it holds that was stamped
+// by the wrong clock is stamped anew, where it belongs (`ClockCorrection`): before a key is looked
+// at, and all others by and by (`StampAudit`).
 extension Node {
-    /// Notices that the wall clock went back, before anything else happens in a step.
-    @inline(__always)
-    mutating func keepTime() {
-        if isAhead(clock.last) { renewIdentity() }
-    }
+    func isAhead(_ stamp: Stamp) -> Bool { !clock.permits(stamp) }
 
-    /// Goes on from where the wall clock stands, under a name of its own: stamps may repeat now,
-    /// dots must not.
-    ///
-    /// An epoch claimed at the start reserves the 1,023 behind it for this (see `IdentityFile`). A
-    /// machine that needs more has no clock; the process ends and its next start claims anew.
-    mutating func renewIdentity() {
-        precondition(
-            identity.epoch - firstIdentity.epoch < 1_023,
-            "the wall clock went back a thousand times")
-        identity = ReplicaIdentity(node: identity.node, epoch: identity.epoch + 1)
-        clock.restart(wallMilliseconds: now.wallMilliseconds)
-        _ = clock.observe(newestTaken, wallMilliseconds: now.wallMilliseconds)
-        rightSince = links.count == 1 ? clock.last : nil
-        equalities.forgetAll()
-        counters.identitiesRenewed += 1
-    }
-
-    func isAhead(_ stamp: Stamp) -> Bool {
-        stamp.milliseconds > now.wallMilliseconds + configuration.clockDriftMax
-    }
-
-    /// Whether a stamp is ahead of this node's clock although another node's agrees with it. Twice
-    /// the bound, because the two may differ by the bound.
-    func isDoubted(_ stamp: Stamp) -> Bool {
-        rightSince != nil
-            && stamp.milliseconds > now.wallMilliseconds + 2 * configuration.clockDriftMax
-    }
-
-    /// Whether this node's clock and that of a linked node differ by less than the bound now.
-    var agreesWithAnother: Bool {
-        let bound = Int64(configuration.clockDriftMax)
-        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        return links.contains { link in
-            guard link.isUp, let base = link.wallBase else { return false }
-            return abs(base - own) <= bound
-        }
-    }
-
-    /// What another node's wall clock shows now, as far as it was heard since it was linked.
-    func clockReading(of index: Int) -> Stamp? {
-        links[index].wallBase.map { base in
-            Stamp(milliseconds: UInt64(max(0, base + Int64(now.monotonic / 1_000_000))))
-        }
-    }
-
-    /// Whether no linked node's clock is anywhere near this node's. What is stamped now all others
-    /// would refuse, and once the clock is right again nobody could tell where it belongs; so this
-    /// node stamps nothing. Twice the bound, because a node's word may be ahead of its clock by it.
-    var isContradicted: Bool {
-        let bound = 2 * Int64(configuration.clockDriftMax)
-        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
-        var isHeard = false
-        for link in links where link.isUp {
-            guard let base = link.wallBase else { continue }
-            if abs(base - own) <= bound { return false }
-            isHeard = true
-        }
-        return isHeard
-    }
-
-    /// Compares clocks with a node that says what its own reads.
-    mutating func noteClock(_ stamp: Stamp, of node: NodeID) {
+    /// Compares clocks with a node that says what its own read.
+    mutating func heardClock(
+        _ reading: ClockReading, from node: NodeID, _ effects: inout Effects
+    ) {
         guard let index = linkIndex(of: node) else { return }
-        let elapsed = Int64(now.monotonic / 1_000_000)
-        links[index].wallBase = Int64(stamp.milliseconds) - elapsed
-        let agrees = agreesWithAnother
-        guard agrees != (rightSince != nil) else { return }
-        for taken in [Stamp(milliseconds: now.wallMilliseconds), stamp, newestTaken] {
-            _ = clock.observe(taken, wallMilliseconds: now.wallMilliseconds)
+        // What the last life has left of its correction has a place of its own.
+        clock.retreat =
+            identity.epoch >= lastEpoch ? .impossible : correction == nil ? .possible : .later
+        let hasRetreated = clock.receive(reading, link: index)
+        now = Instant(monotonic: now.monotonic, wallMilliseconds: clock.time)
+        if hasRetreated { retreat(&effects) }
+        if reading.timing.echo == 0 { sendHeartbeat(to: index, &effects) }
+    }
+
+    /// The last epoch that this life may take: one that is claimed at the start reserves those
+    /// behind it (see `IdentityFile`).
+    private var lastEpoch: UInt64 { firstIdentity.epoch + IdentityFile.epochsPerStart - 1 }
+
+    /// Goes on where the others are, under a name of its own: stamps may repeat now, dots must not.
+    private mutating func retreat(_ effects: inout Effects) {
+        let limit = max(clock.correctionLimit, Stamp(rawValue: collection.latestPromise).next)
+        let correction = ClockCorrection(
+            retired: identity, limit: limit,
+            bound: clock.reach + configuration.clockDriftMax)
+        identity = correction.successor
+        _ = clock.observe(limit)
+        self.correction = correction
+        equalities.forgetAll()
+        background.reshaping.bringBack(to: limit)
+        for index in sessions.indices where sessions[index].isOpen {
+            sessions[index].history.correct(correction)
         }
-        rightSince = agrees ? clock.last : nil
+        counters.identitiesRenewed += 1
+        effects.persist {
+            $0.append(JournalKind.correction.rawValue)
+            correction.encode(into: &$0)
+        }
+        tendCorrection(&effects)
+    }
+
+    /// What is left to be corrected is looked for, unless it is already.
+    mutating func tendCorrection(_ effects: inout Effects) {
+        guard correction != nil, !isCorrectionLate, background.audit.isIdle else { return }
+        background.audit.begin()
+        holdings.forgetLatest()
+        for index in hints.indices { hints[index].forgetLatest() }
+        workInBackground(&effects)
+    }
+
+    /// All that was to be corrected is.
+    mutating func endCorrection(_ effects: inout Effects) {
+        correction = nil
+        effects.append { $0.append(JournalKind.correctionOver.rawValue) }
+    }
+
+    /// Whether a stored state or a hint was stamped by a clock that was proved wrong.
+    @inline(__always)
+    func isDoubted(_ dot: Dot) -> Bool {
+        guard let correction, !isCorrectionLate else { return false }
+        return correction.concerns(dot) || isAhead(dot.stamp)
+    }
+
+    private var isCorrectionLate: Bool {
+        configuration.plantedBug == .restampedWins
+            && clock.wallAheadMilliseconds.magnitude > configuration.clockDriftMax
     }
 
     /// The stored state of a key after whatever is doubted in it was stamped anew.
@@ -99,8 +86,8 @@ extension Node {
         _ effects: inout Effects
     ) -> Record? {
         guard let stored = liveState(address, key, keyspace) else { return nil }
-        guard isDoubted(stored.dot.stamp), let rightSince else { return stored }
-        restampDoubted(stored, at: rightSince, address, keyspace, &effects)
+        guard correction != nil, isDoubted(stored.dot) else { return stored }
+        restampDoubted(stored, address, keyspace, &effects)
         return liveState(address, key, keyspace)
     }
 
@@ -114,18 +101,18 @@ extension Node {
     }
 
     private mutating func restampDoubted(
-        _ stored: Record, at rightSince: Stamp, _ address: RecordStore.Address, _ keyspace: Int,
+        _ stored: Record, _ address: RecordStore.Address, _ keyspace: Int,
         _ effects: inout Effects
     ) {
-        let key = Array(stored.key)
         if isTyped(keyspace) {
             let location = KeyLocation(keyspace: keyspace, address: address)
-            return restampState(stored, key, at: rightSince, location, &effects)
+            return restampState(stored, location, &effects)
         }
-        let range = stampAnew(stored, at: rightSince, keyspace)
+        let range = stampAnew(stored, keyspace)
         replaceStored(merged[range], keyspace, address)
-        key.withUnsafeBytes { forget($0, keyspace, &effects) }
-        keepRestamped(range, keyspace, &effects)
+        if let base = merged[range].baseAddress {
+            keepCorrected(Record(at: base), keyspace, &effects)
+        }
     }
 
     /// Writes what is doubted in a record under new stamps.
@@ -133,59 +120,131 @@ extension Node {
     /// - Parameter isHint: the record is kept for another node.
     /// - Returns: where the new record stands in `merged`.
     mutating func stampAnew(
-        _ stored: Record, at rightSince: Stamp, _ keyspace: Int, inHint isHint: Bool = false
+        _ stored: Record, _ keyspace: Int, inHint isHint: Bool = false
     ) -> Range<Int> {
         counters.overruledAhead += 1
         merged.removeAll()
-        let rightSince = max(rightSince, Stamp(rawValue: collection.latestPromise).next)
+        var names = CorrectedNames(after: correctedStamp, of: correctedIdentity, inHint: isHint)
+        defer { _ = clock.observe(names.last) }
         let isOrdered = catalog.active[keyspace].settings.conflict == .lww
         if isOrdered, !stored.isSiblingSet, !stored.isLayered {
             var bytes = Array(stored.bytes)
-            bytes.withUnsafeMutableBytes {
-                Record.stamp($0, Dot(identity: identity, stamp: rightSince))
-            }
+            let dot = names.next()
+            bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
             merged.append(bytes)
             return 0..<bytes.count
         }
         var set = SiblingSet(valid: stored)
-        for entry in set.seen.entries
-        where entry.identity.node == identity.node && isAhead(entry.stamp) {
-            set.restamp(retired: entry.identity, after: rightSince) {
-                nextDot(inHint: isHint)
-            }
+        if isOrdered {
+            set.keepNewest()
+            set.restampNewest(where: { isDoubted($0) }, mint: { names.next() })
+            return set.encodeRecord(key: stored.key, into: &merged)
         }
-        if isOrdered { set.keepNewest() }
+        for entry in set.seen.entries where isDoubted(entry) {
+            set.restamp(retired: entry.identity, after: correctionBound) { names.next() }
+        }
         return set.encodeRecord(key: stored.key, into: &merged)
     }
 
-    private mutating func nextDot(inHint isHint: Bool) -> Dot {
-        let stamp = tick()
-        let name =
-            isHint
-            ? StandInChain(life: identity, stamp: stamp.rawValue).identity : identity
-        return Dot(identity: name, stamp: stamp)
+    private var correctedStamp: Stamp {
+        if configuration.plantedBug == .restampedWins { return clock.latest }
+        return correction?.limit ?? clock.latest
+    }
+
+    /// The same in the next life, should the crash of this one undo it: one value is never two.
+    private var correctedIdentity: ReplicaIdentity { correction?.successor ?? identity }
+
+    private var correctionBound: Stamp {
+        Stamp(milliseconds: correction?.bound ?? clock.reach, logical: .max)
     }
 
     private mutating func restampState(
-        _ stored: Record, _ key: [UInt8], at limit: Stamp, _ location: KeyLocation,
-        _ effects: inout Effects
+        _ stored: Record, _ location: KeyLocation, _ effects: inout Effects
     ) {
-        let limit = max(limit, Stamp(rawValue: collection.latestPromise).next)
-        let held = restampedState(stored, after: limit)
+        counters.overruledAhead += 1
+        let key = Array(stored.key)
+        var names = CorrectedNames(after: correctedStamp, of: correctedIdentity, inHint: false)
         key.withUnsafeBytes { key in
+            var held = takeState(stored)
+            for entry in held.state.context.entries where isDoubted(entry) {
+                held.state.restamp(retired: entry.identity, after: correctionBound) {
+                    names.next()
+                }
+            }
+            _ = clock.observe(names.last)
             putState(held, grownBy: 0, location, key)
-            forget(key, location.keyspace, &effects)
             guard let stored = store.find(location.address, key) else { return }
-            let durability = catalog.active[location.keyspace].settings.durability
-            keep(whole(stored), durability, synced: false, token: nil, &effects)
+            keepCorrected(whole(stored), location.keyspace, &effects)
         }
     }
 
-    private func keepRestamped(_ range: Range<Int>, _ keyspace: Int, _ effects: inout Effects) {
+    private func keepCorrected(_ record: Record, _ keyspace: Int, _ effects: inout Effects) {
         guard catalog.active[keyspace].settings.durability != .memory else { return }
         effects.append {
-            $0.append(JournalKind.record.rawValue)
-            $0.append(merged[range])
+            $0.append(JournalKind.corrected.rawValue)
+            $0.append(record.bytes)
         }
+    }
+}
+
+/// Names for what is brought to an earlier moment: the first is that moment's, each is later than
+/// the one before. They need only differ within a key.
+private struct CorrectedNames {
+    private(set) var last: Stamp
+    private let identity: ReplicaIdentity
+    private let isHint: Bool
+    private var count = 0
+
+    init(after stamp: Stamp, of identity: ReplicaIdentity, inHint isHint: Bool) {
+        (last, self.identity, self.isHint) = (stamp, identity, isHint)
+    }
+
+    mutating func next() -> Dot {
+        if count > 0 { last = last.next }
+        count += 1
+        guard isHint else { return Dot(identity: identity, stamp: last) }
+        let name = StandInChain(life: identity, stamp: last.rawValue).identity
+        return Dot(identity: name, stamp: last)
+    }
+}
+
+// The journal.
+extension Node {
+    /// What the journal says of a key after it was corrected, in place of what it has said so far.
+    mutating func restoreCorrected(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        let record = try Node.validRecord(payload)
+        removeStored(record.key)
+        restore(record)
+    }
+
+    /// What the journal says: whatever it has said of such stamps so far is not how far this node
+    /// had come.
+    mutating func restoreCorrection(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        let correction = try ClockCorrection(decoding: &reader)
+        try reader.end()
+        self.correction = correction
+        clock.disown(beyond: correction.bound)
+    }
+
+    /// Takes what was stored for how far this node had come.
+    func isOfWrongClock(_ dot: Dot) -> Bool { correction?.concerns(dot) ?? false }
+
+    /// Appends what a checkpoint says, as `exportState` writes it.
+    func exportCorrection(into buffer: inout ByteBuffer) {
+        guard let correction else { return }
+        buffer.appendSized {
+            $0.append(JournalKind.correction.rawValue)
+            correction.encode(into: &$0)
+        }
+    }
+}
+
+extension ClusterClock {
+    init(_ configuration: NodeConfiguration, now: Instant) {
+        let nodes = configuration.members.map(\.member.node)
+        self.init(
+            nodes: nodes.count, own: nodes.firstIndex(of: configuration.node) ?? 0, now: now,
+            forwardDriftMax: configuration.clockDriftMax)
     }
 }

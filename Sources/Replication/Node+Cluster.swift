@@ -196,7 +196,9 @@ extension Node {
             ]),
             ("Persistence", [("loading", "0"), ("disk_full", diskRoom.isFull ? "1" : "0")]),
         ]
-        sections += [("Refill", refillFields), ("Collection", collectionFields)]
+        sections += [
+            ("Clock", clockFields), ("Refill", refillFields), ("Collection", collectionFields),
+        ]
         sections.append(("Stats", statistics.fields(counters)))
         let total = holdings.keys
         var keys = [("records", "\(store.count)")]

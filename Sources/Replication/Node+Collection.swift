@@ -17,11 +17,13 @@ import Ring
 //                 stamp is known already and ignored.
 //
 // A node knows what it stamped; that the others hold it follows from hash trees that were equal
-// with theirs (`EqualityLedger`), at moments later than P. From then on it stamps nothing up to P
-// (`isOutrun`). P is on disk before anybody hears of it, and behind it everything it speaks of. No
-// clock has to be right for this. Clocks only have a say where something was stamped by a node that
-// is no replica: hints. P therefore stays behind the moments by `collectionGraceMilliseconds`, and
-// where fallbacks take writes by the age at which hints are given up as well.
+// with theirs (`EqualityLedger`), at moments later than P. From then on it stamps nothing up to P,
+// as its stamps rise. P is on disk before anybody hears of it, and behind it everything it speaks
+// of. No clock has to be right for this. Clocks only have a say where something was stamped by a
+// node that is no replica: hints. P therefore stays behind the moments by
+// `collectionGraceMilliseconds`, and where fallbacks take writes by the age at which hints are
+// given up as well. What expires does so by the time, which stamps may be ahead of: both have to
+// have passed.
 //
 // A replica that is away promises nothing, so what was deleted meanwhile waits for it, and it is
 // named (`collectionFigures`). Once an operator forgets it (`CLUSTER FORGET`) the others go on.
@@ -55,9 +57,6 @@ extension Node {
         collectDue(&effects)
     }
 
-    /// This node's clock shows a time about which it has promised to stamp nothing any more.
-    var isOutrun: Bool { latestBegun.rawValue <= collection.latestPromise }
-
     /// Up to when everything of a key range is settled here: known in whatever state it ended up.
     @inline(__always)
     func settled(_ range: KeyRange, _ keyspace: Int) -> Stamp {
@@ -85,8 +84,7 @@ extension Node {
 
     /// A stamp that no clock has passed by now, as far as clocks may be apart.
     private var unpassed: UInt64 {
-        let latest = max(clock.last.milliseconds, now.wallMilliseconds)
-        return Stamp(milliseconds: latest + 1_000).rawValue
+        Stamp(milliseconds: clock.latest.milliseconds + 1_000).rawValue
     }
 
     func collectedHere(_ range: KeyRange, _ n: Int) -> Stamp {
@@ -108,20 +106,21 @@ extension Node {
         let settled = settledAnywhere(range, catalog.index(of: record.key))
         return record.dot.stamp <= settled
             && (record.isTombstone
-                || record.expiry != 0 && Stamp(atMost: record.expiry) <= settled)
+                || record.expiry != 0 && record.expiry <= now.wallMilliseconds
+                    && Stamp(atMost: record.expiry) <= settled)
     }
 
     /// The least moment at which one of the other replicas of a range was last equal to this one; a
     /// replica that was removed does not count. No later than what any of their clocks shows, so
     /// that a clock that is ahead for a while binds nobody for long.
     func equalSince(_ range: KeyRange, _ n: Int) -> UInt64 {
-        var least = latestBegun.rawValue
+        var least = clock.latest.rawValue
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {
             guard let index = linkIndex(of: node) else { continue }
             let moment = equalities.last(
                 link: index, replicationFactor: n, range: range.rawValue)
-            least = min(least, moment, clockReading(of: index)?.rawValue ?? 0)
+            least = min(least, moment, clock.reach(of: index)?.rawValue ?? 0)
         }
         return least
     }
@@ -141,7 +140,7 @@ extension Node {
     /// What is settled where there is one replica.
     var settledAlone: Stamp {
         let grace = configuration.collectionGraceMilliseconds
-        return Stamp(rawValue: settling(latestBegun.rawValue, after: grace))
+        return Stamp(rawValue: settling(clock.latest.rawValue, after: grace))
     }
 
     /// How long a promise stays behind, milliseconds.
@@ -242,6 +241,8 @@ extension Node {
         _ effects: inout Effects
     ) -> UInt64? {
         let alone = settledAlone
+        let grace = configuration.collectionGraceMilliseconds
+        let expired = now.wallMilliseconds - min(grace, now.wallMilliseconds)
         var gone: [RecordTable.Entry] = []
         var oldest = background.sweep.oldest
         var isMoreLeft = false
@@ -251,8 +252,10 @@ extension Node {
             let keyspace = catalog.index(of: record.key)
             let active = catalog.active[keyspace]
             let limit = active.n > 1 ? settledHere(range, keyspace) : alone
-            let ended = max(record.dot.stamp, Stamp(atMost: record.expiry))
-            guard ended > limit, record.written.stamp > active.truncatedAt else {
+            let isLeft =
+                max(record.dot.stamp, Stamp(atMost: record.expiry)) > limit
+                || !record.isTombstone && record.expiry > expired
+            guard isLeft, record.written.stamp > active.truncatedAt else {
                 gone.append(entry)
                 return 0
             }
@@ -316,6 +319,7 @@ extension Node {
                 collection.collect(part.collected[number], part.n, number)
             }
         }
+        clock.resume(after: Stamp(rawValue: collection.latestPromise))
     }
 
     /// Appends what a checkpoint says, as `exportState` writes it.

@@ -11,7 +11,7 @@ import Ring
 // not be heard, that state still wins when it comes. A value with one replica is removed.
 //
 // Whether the time has come is for clocks to say, and one clock may be wrong. So a node only acts
-// on it while the clock of another node agrees with its own, and by twice the bound later.
+// on a time that a majority has confirmed, and by twice the bound later.
 extension Node {
     /// Expired values that are looked at in one step, and after how many milliseconds it goes on.
     private static let elapsedMax = 512
@@ -27,16 +27,11 @@ extension Node {
         if !isTombstone { expiries.note(expiry, address.hash, address.range) }
     }
 
-    /// Whether this node's clock may be believed when it says that something is over.
-    private var mayJudgeTime: Bool {
-        links.count == 1 || rightSince != nil && !isContradicted
-    }
-
     /// At a heartbeat, and when there was too much for one step.
     mutating func tendExpiries(_ effects: inout Effects) {
         nextElapsed = nil
         if let crowded = expiries.crowded { gatherExpiries(crowded) }
-        guard expiries.earliest <= now.wallMilliseconds, mayJudgeTime else { return }
+        guard expiries.earliest <= now.wallMilliseconds, clock.isConfirmed else { return }
         let margin = links.count == 1 ? 0 : 2 * configuration.clockDriftMax
         guard now.wallMilliseconds > margin else { return }
         let time = now.wallMilliseconds - margin
@@ -79,7 +74,7 @@ extension Node {
         _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ address: RecordStore.Address,
         before time: UInt64, _ effects: inout Effects
     ) {
-        guard let stored = store.find(address, key), !isDoubted(stored.dot.stamp) else { return }
+        guard let stored = store.find(address, key), !isDoubted(stored.dot) else { return }
         counters.expiredSpent += 1
         if catalog.active[keyspace].n == 1 {
             removeStored(key)

@@ -43,13 +43,13 @@ extension Node {
         else { return }
         let frame = effects.bytes.appendMessage(kind: 10, flag: 2, number: id.rawValue)
         for link in links where link.isUp { send(frame, to: link.node, &effects) }
-        guard let latest = latestStamp() else { return beginAudit(for: .own(id), &effects) }
+        guard let latest = latestStamp() else { return background.audit.note(.own(id)) }
         toldTime(id, latest, by: configuration.node, &effects)
     }
 
     mutating func tellTime(_ number: UInt64, to node: NodeID, _ effects: inout Effects) {
         guard let latest = latestStamp() else {
-            return beginAudit(for: .other(node, number: number), &effects)
+            return background.audit.note(.other(node, number: number))
         }
         tellTime(latest, number, to: node, &effects)
     }
@@ -73,9 +73,9 @@ extension Node {
             - (operation.head.deadline - min(now.monotonic, operation.head.deadline))
         let isBehind =
             stamp.milliseconds + configuration.clockDriftMax + wait / 1_000_000
-            < now.wallMilliseconds
+            < clock.reach
         if configuration.plantedBug == .emptiedByOwnClock { return strike(id, index, &effects) }
-        guard !isBehind, clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+        guard !isBehind, clock.observe(stamp) else {
             administrations.remove(id)
             client = operation.head.client
             return fail(
@@ -112,7 +112,7 @@ extension Node {
         var changed = catalog
         do throws(DecodeError) {
             let settings = catalog.active[0].settings
-            try changed.change(0, to: settings, dot: dot, emptied: tick())
+            try changed.change(0, to: settings, dot: dot, emptied: clock.tick())
         } catch {
             return fail(
                 target, text: "ERR the keyspaces cannot be changed any more: \(error)", &effects)

@@ -117,7 +117,7 @@ extension Node {
     ) {
         var roots: (moment: Stamp, sum: UInt64)?
         if case .roots = message {
-            roots = (latestBegun, linkIndex(of: node).map { freshness[$0].sent } ?? 0)
+            roots = (clock.latest, linkIndex(of: node).map { freshness[$0].sent } ?? 0)
         }
         let frame = effects.bytes.appendMessage(
             kind: Message.exchangeKind, flag: UInt8(n), number: roots?.moment.rawValue ?? 0
@@ -240,11 +240,11 @@ extension Node {
     private mutating func compareKeys(
         _ theirs: [KeyState], _ place: LeafPlace, _ node: NodeID, _ effects: inout Effects
     ) {
-        let wall = now.wallMilliseconds
+        let reach = clock.reach
         let isMissing = linkIndex(of: node).map { now.monotonic < links[$0].missesUntil } ?? false
         let age = isMissing ? Node.missedWriteMilliseconds : Node.writeMilliseconds
-        let onTheirWay = Stamp(milliseconds: wall - min(wall, age))
-        let latest = Stamp(milliseconds: wall + configuration.clockDriftMax)
+        let onTheirWay = Stamp(milliseconds: reach - min(reach, age))
+        let latest = Stamp(milliseconds: reach + configuration.clockDriftMax)
         let comparison = LeafComparison(
             here: states(place), there: theirs,
             fresh: onTheirWay.rawValue...latest.rawValue)
@@ -291,9 +291,10 @@ extension Node {
     mutating func settleDoubts(
         _ hashes: [UInt64], _ place: LeafPlace, _ effects: inout Effects
     ) {
+        guard correction != nil else { return }
         var doubted: [[UInt8]] = []
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
-            guard isDoubted(record.dot.stamp), hashes.holds(hash) else { return }
+            guard isDoubted(record.dot), hashes.holds(hash) else { return }
             doubted.append(Array(record.key))
         }
         restampDoubted(doubted, &effects)

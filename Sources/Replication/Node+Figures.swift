@@ -31,8 +31,8 @@ public struct LinkFigures: Equatable, Sendable {
     public let isHeard: Bool
     /// Whether the members believe the node to be alive, or suspect it at most.
     public let isBelievedAlive: Bool
-    /// Milliseconds that its wall clock is ahead of this node's, as last heard and with the way of
-    /// the message in it; nil while nothing has been heard.
+    /// Milliseconds that its wall clock is ahead of this node's, as last heard; nil while nothing
+    /// has been heard.
     public let clockAheadMilliseconds: Int64?
     /// Hints that this node keeps for it.
     public let hints: Int
@@ -70,13 +70,12 @@ extension Node {
 
     /// Every other node, ascending.
     public var linkFigures: [LinkFigures] {
-        let own = Int64(now.wallMilliseconds) - Int64(now.monotonic / 1_000_000)
         return links.indices.filter { links[$0].node != configuration.node }.map { index in
             let link = links[index]
             return LinkFigures(
                 node: link.node, isUp: link.isUp, isHeard: isHeard(index),
                 isBelievedAlive: membership.isReachable(link.node),
-                clockAheadMilliseconds: link.wallBase.map { $0 - own },
+                clockAheadMilliseconds: clock.aheadMilliseconds(of: index),
                 hints: hints[index].count, hintBytes: hints[index].byteCount,
                 oldestHintMilliseconds: oldestHintMilliseconds(index))
         }
@@ -92,8 +91,6 @@ extension Node {
     public var hintBytesMax: Int { configuration.hintBytesMax }
     /// Reads, writes and forwarded commands under way.
     public var operationsUnderWay: Int { writes.count + reads.count + forwards.count }
-    /// Whether no linked node's clock is near this node's, so that it writes nothing.
-    public var isClockContradicted: Bool { links.count > 1 && isContradicted }
 
     /// Whether `endTurn` is owed.
     public var hasEndings: Bool { ledger.hasEndings }

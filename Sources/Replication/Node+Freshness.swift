@@ -79,7 +79,7 @@ extension Node {
             rest.append(integer: number)
         }
         let frame = effects.bytes.appendMessage(
-            kind: SessionMessage.reportKind, flag: asks ? 1 : 0, number: latestBegun.rawValue,
+            kind: SessionMessage.reportKind, flag: asks ? 1 : 0, number: clock.latest.rawValue,
             rest.bytes)
         send(frame, to: links[index].node, &effects)
     }

@@ -13,8 +13,8 @@ import Ring
 //
 // Hints are as durable as their keyspace. They are limited by bytes, beyond which the write has to
 // do without this fallback, and by age (`hintMillisecondsMax`): a hint that is too old is neither
-// told nor handed off. It is thrown away only while another node's clock agrees with this one's, so
-// that a clock that is wrong costs nothing.
+// told nor handed off. It is thrown away only by a time that a majority has confirmed, so that a
+// clock that is wrong costs nothing.
 extension Node {
     /// Whether a hint may no longer be used.
     func isPast(_ hint: Hint) -> Bool { isPast(hint.since) }
@@ -69,11 +69,10 @@ extension Node {
         let since = min(since, record.dot.stamp.milliseconds, now.wallMilliseconds)
         if let refusal = refusal(ofHint: record, since: since, keyspace) { return refusal }
         guard record.written.stamp > active.truncatedAt else { return .acknowledged }
-        newestTaken = max(newestTaken, record.dot.stamp)
         if let number = hints[index].number(of: Array(record.key)) {
             let former = believeHint(number, index, &effects)
             if let hint = hints[index][former], isPast(hint) {
-                guard agreesWithAnother else { return .overloaded }
+                guard clock.isConfirmed else { return .overloaded }
                 counters.hintsDropped += 1
                 removeHint(former, index, &effects)
             }
@@ -93,7 +92,7 @@ extension Node {
         {
             return refusal
         }
-        guard clock.observe(record.dot.stamp, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(record.dot.stamp) else {
             counters.refusedAhead += 1
             return .clockAhead
         }
@@ -249,12 +248,12 @@ extension Node {
     mutating func believeHint(
         _ number: UInt64, _ index: Int, _ effects: inout Effects
     ) -> UInt64 {
-        guard let rightSince, let hint = hints[index][number] else { return number }
+        guard correction != nil, let hint = hints[index][number] else { return number }
         return hint.withRecord { record in
-            guard isDoubted(record.dot.stamp) else { return number }
+            guard isDoubted(record.dot) else { return number }
             let keyspace = catalog.index(of: record.key)
             let key = Array(record.key)
-            let range = stampAnew(record, at: rightSince, keyspace, inHint: true)
+            let range = stampAnew(record, keyspace, inHint: true)
             let since = min(hint.since, now.wallMilliseconds)
             let believed = Hint(record: Array(merged[range]), since: since)
             removeHint(number, index, &effects)
@@ -321,7 +320,7 @@ extension Node {
     mutating func dropHints(_ index: Int, _ effects: inout Effects) {
         for _ in 0..<Node.lookedAtMax {
             guard let (number, hint) = hints[index].first(from: 0),
-                isPast(hint) && agreesWithAnother || !counts(hint)
+                isPast(hint) && clock.isConfirmed || !counts(hint)
             else { return }
             counters.hintsDropped += 1
             removeHint(number, index, &effects)
@@ -340,6 +339,7 @@ extension Node {
         guard let index = linkIndex(of: target), record.written.stamp > active.truncatedAt else {
             return
         }
+        if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
         let hint = Hint(record: Array(record.bytes), since: since)
         _ = putHint(hint, index, active.settings.conflict)
     }

@@ -62,9 +62,9 @@ extension Node {
         let tally = catalog.active[keyspace].tally
         if let stored = place.record {
             guard place.tally == tally else { return false }
-            _ = clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds)
+            _ = clock.observe(stored.dot.stamp)
         }
-        let dot = Dot(identity: identity, stamp: tick())
+        let dot = Dot(identity: identity, stamp: clock.tick())
         let length = Record.length(keyBytes: key.count, bodyBytes: value.count)
         holdings.replace(
             place.record, tally, by: .plain(length: length, isTombstone: false), tally, dot.stamp)

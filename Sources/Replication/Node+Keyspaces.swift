@@ -151,7 +151,7 @@ extension Node {
         var changed = catalog
         do throws(DecodeError) {
             if let index = catalog.position(named: name) {
-                let emptied = settings == nil ? tick() : nil
+                let emptied = settings == nil ? clock.tick() : nil
                 try changed.change(index, to: settings, dot: dot, emptied: emptied)
             } else {
                 let value = KeyspaceChange(
@@ -186,7 +186,7 @@ extension Node {
             fail(target, "CLOCK the keyspaces were changed at the end of time", &effects)
             return nil
         }
-        return Dot(identity: identity, stamp: max(tick(), Stamp(rawValue: next)))
+        return Dot(identity: identity, stamp: max(clock.tick(), Stamp(rawValue: next)))
     }
 
     /// Sends what was changed here to every node, and waits for all.
@@ -282,7 +282,7 @@ extension Node {
         let definitions = try KeyspaceCatalog.definitions(decoding: &reader)
         // Who empties a keyspace for the time to come would have this node lose later writes.
         let emptied = definitions.lazy.map(\.truncatedAt).max() ?? Stamp(rawValue: 0)
-        guard clock.observe(emptied, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(emptied) else {
             counters.refusedAhead += 1
             return
         }

@@ -20,6 +20,7 @@ extension Node {
             equalities.forget(link: index)
             refill.beginAnew(with: index)
         }
+        clock.forget(link: index)
         links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false
@@ -42,7 +43,7 @@ extension Node {
     mutating func unlinked(_ node: NodeID, _ effects: inout Effects) {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
-        links[index].wallBase = nil
+        clock.forget(link: index)
         links[index].owed = []
         links[index].answers.forgetOverdue()
         relieve(index, &effects)
@@ -177,7 +178,9 @@ extension Node {
         case .membership(let message):
             let known = message.restricted { linkIndex(of: $0) != nil }
             stepMembership(.received(known, from: node), &effects)
-        case .heartbeat(let stamp, let digest): heard(stamp, digest, from: node, &effects)
+        case .heartbeat(let stamp, let digest, let reading):
+            heardClock(reading, from: node, &effects)
+            heard(stamp, digest, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
@@ -218,12 +221,14 @@ extension Node {
             if let fault = links[index].fault, now.monotonic >= fault.until {
                 links[index].fault = nil
             }
+            clock.setVoter(!isRemoved(links[index].node), link: index)
             tendHints(index, &effects)
             guard links[index].isUp else { continue }
             sendHeartbeat(to: index, &effects)
             sendReport(to: index, &effects)
             tendExchange(index, &effects)
         }
+        tendCorrection(&effects)
         tendExpiries(&effects)
         tendSurplus(&effects)
         tendCollection(&effects)
@@ -234,20 +239,19 @@ extension Node {
         if isRefilling { tendRefill(&effects) }
     }
 
-    private func sendHeartbeat(to index: Int, _ effects: inout Effects) {
-        let reading = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
-        withUnsafeBytes(of: catalog.digest.littleEndian) {
-            send(
-                to: links[index].node, kind: 9, number: reading.rawValue, $0, &effects)
+    func sendHeartbeat(to index: Int, _ effects: inout Effects) {
+        let frame = effects.bytes.appendMessage(kind: 9, number: clock.latest.rawValue) {
+            $0.append(integer: catalog.digest)
+            clock.reading(for: index).encode(into: &$0)
         }
+        send(frame, to: links[index].node, &effects)
     }
 
     private mutating func heard(
         _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
     ) {
-        noteClock(stamp, of: node)
         noteLife(of: node)
-        if !clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) {
+        if !clock.observe(stamp) {
             counters.refusedAhead += 1
         }
         noteDefinitions(digest, of: node)

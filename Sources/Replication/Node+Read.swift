@@ -61,7 +61,7 @@ extension Node {
                     + .nanoseconds(milliseconds: UInt64(levels.timeoutMilliseconds)),
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
-            comparesAll: isSampled && !purpose.isComparison && length == n, begun: latestBegun,
+            comparesAll: isSampled && !purpose.isComparison && length == n, begun: clock.latest,
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, retryAt: firstRetry(levels),
             tally: levels.tally(of: length), primaries: n)

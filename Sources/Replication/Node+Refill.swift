@@ -144,7 +144,7 @@ extension Node {
                 roots.append(.init(range: range.rawValue, root: tree(n, range).root))
             }
             guard !roots.isEmpty else { continue }
-            sendRefill(.inquiry(moment: latestBegun.rawValue, roots), n, to: node, &effects)
+            sendRefill(.inquiry(moment: clock.latest.rawValue, roots), n, to: node, &effects)
         }
     }
 

@@ -35,7 +35,7 @@ extension Node {
         guard !record.isSiblingSet else { return }
         merged.removeAll()
         merged.append(record.bytes)
-        Record.stamp(merged.mutableBytes, Dot(identity: identity, stamp: tick()))
+        Record.stamp(merged.mutableBytes, Dot(identity: identity, stamp: clock.tick()))
         if let base = merged.bytes.baseAddress { record = Record(at: base) }
     }
 

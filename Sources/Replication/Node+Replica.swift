@@ -80,7 +80,6 @@ extension Node {
             return .acknowledged
         }
         guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
-        newestTaken = max(newestTaken, incoming.dot.stamp)
         if active.settings.conflict == .crdt || incoming.isMergeable {
             return mergeState(incoming, keyspace, &effects)
         }
@@ -130,7 +129,7 @@ extension Node {
         {
             return .overloaded
         }
-        guard clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(stamp) else {
             counters.refusedAhead += 1
             return .clockAhead
         }
@@ -238,32 +237,6 @@ extension Node {
     }
 }
 
-/// The first byte of a journal payload.
-enum JournalKind: UInt8 {
-    /// A key's `Record`.
-    case record = 1
-    /// A key that was removed from its only replica.
-    case removal = 2
-    /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
-    case definitions = 3
-    /// What a command did to a key's state: a `DeltaRecord`.
-    case delta = 4
-    /// Who was taken out of the cluster, and admitted again.
-    case members = 5
-    /// What of this node is whole, as `WholenessMarker.encode` writes it.
-    case wholeness = 6
-    /// A `Hint`: for whom (2), since when (8), its record.
-    case hint = 7
-    /// A hint is over: for whom it was (2), its key.
-    case hintOver = 8
-    /// What was promised and collected, as `CollectionMarker.encode` writes it.
-    case collection = 9
-    /// A `DroppedPiece`: everything in it was dropped.
-    case dropped = 10
-    /// A claim or the outcome of a request with an id, as `Node+RequestIDs` writes them.
-    case request = 11
-}
-
 // Recovery and checkpoints.
 extension Node {
     /// Takes one journal payload back, before the first step; the order between payloads is the
@@ -278,20 +251,12 @@ extension Node {
         let rest = reader.rest()
         switch kind {
         case .record:
-            let record = try Record(validating: rest)
-            if record.isMergeable { _ = try CRDTState(record) }
-            restore(record)
+            restore(try Node.validRecord(rest))
             if configuration.plantedBug == .refillForgotten { isRefilling = false }
         case .members: try restoreMembers(rest)
         case .delta: restore(try DeltaRecord(decoding: rest))
-        case .removal:
-            removeStored(rest)
-        case .definitions:
-            var definitions = ByteReader(rest)
-            let before = catalog
-            try catalog.restore(decoding: &definitions)
-            reshape(from: before)
-            collection.reconsider()
+        case .removal: removeStored(rest)
+        case .definitions: try restoreDefinitions(rest)
         case .wholeness:
             var marker = ByteReader(rest)
             adopt(try WholenessMarker(&marker))
@@ -301,6 +266,9 @@ extension Node {
         case .dropped:
             var dropped = ByteReader(rest)
             restoreDropped(try DroppedPiece(&dropped))
+        case .correction: try restoreCorrection(rest)
+        case .correctionOver: correction = nil
+        case .corrected: try restoreCorrected(rest)
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
         case .request: return try restoreRequest(rest)
@@ -308,9 +276,28 @@ extension Node {
         restoredEffect()
     }
 
+    private mutating func restoreDefinitions(
+        _ payload: UnsafeRawBufferPointer
+    ) throws(DecodeError) {
+        var definitions = ByteReader(payload)
+        let before = catalog
+        try catalog.restore(decoding: &definitions)
+        reshape(from: before)
+        collection.reconsider()
+    }
+
+    static func validRecord(
+        _ payload: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> Record {
+        let record = try Record(validating: payload)
+        if record.isMergeable { _ = try CRDTState(record) }
+        return record
+    }
+
     /// Merges without asking the clock: what this node wrote under a wrong clock is still its
     /// state.
-    private mutating func restore(_ record: Record) {
+    mutating func restore(_ record: Record) {
+        if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
         guard record.written.stamp > active.truncatedAt else { return }
@@ -345,6 +332,7 @@ extension Node {
             if !keptMembers.isEmpty {
                 buffer.appendSized { appendMembers(into: &$0) }
             }
+            exportCorrection(into: &buffer)
             exportWholeness(into: &buffer)
             exportCollection(into: &buffer)
         }

@@ -256,7 +256,7 @@ extension Node {
     ) {
         counters.requestsRepeated += 1
         let (keyspace, range) = (location.keyspace, location.address.range)
-        guard let stored = liveState(location.address, key, keyspace) else {
+        guard let stored = believableState(location.address, key, keyspace, &effects) else {
             return reply(.encoded(outcome.reply), target, &effects)
         }
         guard writes.room(for: keyspace) > 0 else {

@@ -35,7 +35,7 @@ extension Node {
         }
         isExact = isExact || holdings.keyspaces.allSatisfy { $0.counted == 0 }
         background.reshaping.begin(
-            mixing: mixing, isExact: isExact, trees: changesTrees ? latestBegun : nil)
+            mixing: mixing, isExact: isExact, trees: changesTrees ? clock.latest : nil)
     }
 
     /// What it takes to encode a record, in the bytes of a `WorkBudget`: a state that is kept as a

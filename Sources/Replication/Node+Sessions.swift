@@ -118,7 +118,7 @@ extension Node {
         guard !client.guarantees.isEmpty, let history = history(of: target) else { return true }
         let seen = history.requirement(of: store.address(of: key).hash).seen.newest?.stamp
         let latest = max(history.order, seen ?? history.order)
-        if clock.observe(latest, wallMilliseconds: now.wallMilliseconds) { return true }
+        if clock.observe(latest) { return true }
         fail(
             target,
             "CLOCK the session has seen a write far ahead of this node's clock; nothing is written",

@@ -21,9 +21,6 @@ import Coding
 //
 // Source: Bailis et al., "Probabilistically Bounded Staleness" (2012), t- and k-staleness.
 extension Node {
-    /// The latest stamp that a write acknowledged by now can have, as far as this node knows.
-    var latestBegun: Stamp { max(clock.last, Stamp(milliseconds: now.wallMilliseconds)) }
-
     /// A client has been told what the answers so far add up to; a sampled read asks the rest.
     mutating func compareRest(_ id: OperationID, _ effects: inout Effects) {
         guard let read = reads[id], read.comparesAll else { return }
@@ -72,7 +69,8 @@ extension Node {
         for dot in others.sorted() where !told.contains(dot) && newer.last != dot {
             // What is not ordered after the answer was written beside it, and was not told either.
             if catalog.active[read.keyspace].settings.conflict == .siblings
-                || answer.map({ $0.dot < dot }) ?? true {
+                || answer.map({ $0.dot < dot }) ?? true
+            {
                 newer.append(dot)
             }
         }

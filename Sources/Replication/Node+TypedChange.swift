@@ -41,7 +41,7 @@ extension Node {
         let settings = catalog.active[location.keyspace].settings
         return BoundedCounterContext(
             identities: identities,
-            spareDot: Dot(identity: identity, stamp: tick()),
+            spareDot: Dot(identity: identity, stamp: clock.tick()),
             inheritsRights: settings.durability == .fsync)
     }
 
@@ -50,16 +50,16 @@ extension Node {
         _ held: HeldState, _ location: KeyLocation
     ) throws(TypedRefusal) -> Dot {
         if let newest = held.state.context.newest,
-            !clock.observe(newest.stamp, wallMilliseconds: now.wallMilliseconds)
+            !clock.observe(newest.stamp)
         {
             throw .text(
                 "CLOCK the key was written by a clock far ahead of this node's; nothing is written")
         }
         let truncatedAt = catalog.active[location.keyspace].truncatedAt
-        guard clock.observe(truncatedAt, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(truncatedAt) else {
             throw .text("CLOCK the keyspace was emptied by a clock far ahead of this node's")
         }
-        return Dot(identity: identity, stamp: tick())
+        return Dot(identity: identity, stamp: clock.tick())
     }
 
     /// Up to here a command may bring a state. Each replica fills what is left on its own side of

@@ -330,7 +330,7 @@ extension Node {
     /// Whether a state was written so lately that who lacks that is about to get the delta: to send
     /// the whole state would cost a key under load its size with each read.
     private func isOnItsWay(_ stamp: Stamp) -> Bool {
-        now.wallMilliseconds < stamp.milliseconds + 500
+        clock.reach < stamp.milliseconds + 500
     }
 
     private mutating func noteStaleness(of read: ReadOperation, _ typed: TypedAnswers) {

@@ -36,8 +36,10 @@ extension Node {
             return
         }
         write.typedKey.withUnsafeBytes { key in
-            let stored = liveState(store.address(of: key), key, write.keyspace)
-            guard let stored else { return }
+            let address = store.address(of: key)
+            guard let stored = believableState(address, key, write.keyspace, &effects) else {
+                return
+            }
             counters.statesSent += 1
             let flag: UInt8 = write.tally.durableWriteQuorum > 0 ? 1 : 0
             sendWhole(stored, flag: flag, number: id.rawValue, to: node, &effects)
@@ -111,7 +113,6 @@ extension Node {
                 putBack(before)
                 return .tooManySiblings
             }
-            newestTaken = max(newestTaken, stamp)
             putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
             return .acknowledged
         }
@@ -146,6 +147,7 @@ extension Node {
     /// Takes a delta back from the journal. One that does not fit stands upon what was lost from
     /// it; exchanges bring that back.
     mutating func restore(_ record: DeltaRecord) {
+        if !isOfWrongClock(record.delta.dot) { clock.resume(after: record.delta.dot.stamp) }
         let keyspace = catalog.index(of: record.key)
         guard isTyped(keyspace),
             record.delta.dot.stamp > catalog.active[keyspace].truncatedAt

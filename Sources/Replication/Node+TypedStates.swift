@@ -57,7 +57,7 @@ extension Node {
         takeState(liveState(location.address, key, location.keyspace))
     }
 
-    private mutating func takeState(_ stored: Record?) -> HeldState {
+    mutating func takeState(_ stored: Record?) -> HeldState {
         guard let stored else { return HeldState(state: CRDTState(), place: nil, bytes: 0) }
         guard stored.isExpanded else {
             return HeldState(state: CRDTState(valid: stored), place: nil, bytes: stored.length)
@@ -220,18 +220,6 @@ extension Node {
         }
         putState(joined, grownBy: incoming.length, location, incoming.key)
         return .acknowledged
-    }
-
-    /// Names anew what this node wrote under a wrong clock.
-    mutating func restampedState(_ stored: Record, after limit: Stamp) -> HeldState {
-        var held = takeState(stored)
-        for entry in held.state.context.entries
-        where entry.identity.node == identity.node && isAhead(entry.stamp) {
-            held.state.restamp(retired: entry.identity, after: limit) {
-                Dot(identity: identity, stamp: tick())
-            }
-        }
-        return held
     }
 }
 

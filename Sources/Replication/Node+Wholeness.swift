@@ -134,7 +134,7 @@ extension Node {
             if tree(n, range).root == root.root { equal.insert(root.range) }
             if isRefilled(range, n) { whole.insert(root.range) }
         }
-        if links[index].agrees { noteEqual(equal, latestBegun, n, index) }
+        if links[index].agrees { noteEqual(equal, clock.latest, n, index) }
         sendRefill(
             .same(moment: moment.rawValue, equal: equal, whole: whole), n, to: node, &effects)
     }
@@ -142,7 +142,7 @@ extension Node {
     /// - Parameter moment: by this node's clock; one that it has not reached is from before the
     ///   clock went back.
     mutating func noteEqual(_ ranges: RangeSet, _ moment: Stamp, _ n: Int, _ index: Int) {
-        guard moment <= latestBegun, background.hasTrees,
+        guard moment <= clock.latest, background.hasTrees,
             moment > background.reshaping.treesSince
         else { return }
         equalities.note(ranges, at: moment.rawValue, link: index, replicationFactor: n)

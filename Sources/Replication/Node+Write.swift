@@ -44,7 +44,7 @@ extension Node {
             return remove(intent, location, target, &effects)
         }
         var place = store.locate(address, intent.key)
-        if let stored = place.record, isAhead(stored.dot.stamp) {
+        if correction != nil, place.record != nil {
             _ = believableState(address, intent.key, keyspace, &effects)
             place = store.locate(address, intent.key)
         }
@@ -150,17 +150,10 @@ extension Node {
     private mutating func mayStamp(
         _ keyspace: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        let refusal: StaticString
-        if isContradicted {
-            refusal = "CLOCK this node's clock is far from all others; nothing was written"
-        } else if isOutrun {
-            refusal = "CLOCK this node's clock shows a time that is settled; nothing was written"
-        } else {
-            return true
-        }
+        guard clock.isUndecided else { return true }
         counters.unavailable += 1
         ledger.failed(keyspace, .write, .refused)
-        fail(target, refusal, &effects)
+        fail(target, text: "CLOCK \(clockTrouble ?? ""); nothing was written", &effects)
         return false
     }
 
@@ -183,7 +176,7 @@ extension Node {
         _ effects: inout Effects
     ) -> Dot? {
         guard followSession(intent.key, target, &effects) else { return nil }
-        if let stored, !clock.observe(stored.dot.stamp, wallMilliseconds: now.wallMilliseconds) {
+        if let stored, !clock.observe(stored.dot.stamp) {
             fail(
                 target,
                 "CLOCK the key was written by a clock far ahead of this node's; nothing is written",
@@ -191,29 +184,19 @@ extension Node {
             return nil
         }
         let truncatedAt = catalog.active[keyspace].truncatedAt
-        guard clock.observe(truncatedAt, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(truncatedAt) else {
             fail(
                 target, "CLOCK the keyspace was emptied by a clock far ahead of this node's",
                 &effects)
             return nil
         }
         if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp, wallMilliseconds: now.wallMilliseconds)
+            !clock.observe(seen.stamp)
         {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }
-        return Dot(identity: identity, stamp: tick())
-    }
-
-    /// The next stamp; when the wall clock went back beyond the bound, under a new identity.
-    mutating func tick() -> Stamp {
-        while true {
-            switch clock.tick(wallMilliseconds: now.wallMilliseconds) {
-            case .stamp(let stamp): return stamp
-            case .wentBack: renewIdentity()
-            }
-        }
+        return Dot(identity: identity, stamp: clock.tick())
     }
 
     /// Merges the write into this replica's own state.

@@ -73,7 +73,7 @@ extension Node {
         }
         // What is that late by a clock that is wrong gives way one day, and then this write is
         // missing there.
-        guard clock.observe(stamp, wallMilliseconds: now.wallMilliseconds) else {
+        guard clock.observe(stamp) else {
             return replicated(id, .clockAhead, from: node, &effects)
         }
         guard write.tally.decision == nil, !write.record.isEmpty,
@@ -87,7 +87,7 @@ extension Node {
     private static let stampingsMax = 4
 
     private mutating func restamp(_ write: WriteOperation, _ effects: inout Effects) {
-        let dot = Dot(identity: identity, stamp: tick())
+        let dot = Dot(identity: identity, stamp: clock.tick())
         var bytes = write.record
         bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
         var again = WriteOperation(

@@ -49,16 +49,13 @@ public struct Node: ~Copyable {
     let ring: Ring
     /// This node's place in each range's preference list.
     let ranks: [UInt8]
-    /// Who the node is in this life; the epoch rises when the wall clock goes back while it runs.
+    /// Who the node is in this life; the epoch rises when its clock was proved wrong.
     public internal(set) var identity: ReplicaIdentity
     /// Who it was when its process started.
     let firstIdentity: ReplicaIdentity
-    var clock: HybridLogicalClock
-    /// Where the clock stood when it was first found to agree with another node's; nil while none
-    /// agrees.
-    var rightSince: Stamp?
-    /// The latest stamp that another node's record brought.
-    var newestTaken = Stamp(rawValue: 0)
+    var clock: ClusterClock
+    /// What was stamped by a wrong clock is being brought to where it belongs; nil when nothing is.
+    var correction: ClockCorrection?
     var random: PRNG
 
     var catalog: KeyspaceCatalog
@@ -171,9 +168,7 @@ public struct Node: ~Copyable {
         let ring = Ring(members: configuration.members.map(\.member), epoch: 1)
         self.ring = ring
         ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
-        clock = HybridLogicalClock(
-            wallMilliseconds: now.wallMilliseconds, forwardDriftMax: configuration.clockDriftMax)
-        rightSince = configuration.members.count == 1 ? clock.last : nil
+        clock = ClusterClock(configuration, now: now)
         catalog = KeyspaceCatalog(hashKey: keys.keyspaces)
         store = RecordStore(hashKey: keys.tables)
         parser = RequestParser(limits: configuration.requestLimits)
@@ -200,9 +195,8 @@ public struct Node: ~Copyable {
 
     /// Takes one input; everything it leads to is appended to `effects`.
     public mutating func step(_ input: NodeInput, now: Instant, into effects: inout Effects) {
-        self.now = now
+        self.now = clock.advance(to: now)
         effects.beginStep()
-        keepTime()
         countMemory()
         stepWork = 0
         switch input {
@@ -255,9 +249,6 @@ struct Link {
     /// It left a read waiting for so long that others were to be asked, and nothing came from it
     /// since the read began.
     var isSilent = false
-    /// What the other node's wall clock shows when this node's monotonic one shows 0, in
-    /// milliseconds, as last heard.
-    var wallBase: Int64?
     /// More waits for it than its connection takes.
     var isBusy = false
     /// Its reads that are answered when it takes more.

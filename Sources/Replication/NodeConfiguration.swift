@@ -81,6 +81,8 @@ public struct NodeConfiguration: Sendable {
         case refusalCountsAsAnswer
         /// Who empties a keyspace heeds no clock but its own.
         case emptiedByOwnClock
+        /// What a wrong clock stamped is stamped anew once that clock is right, as of then.
+        case restampedWins
         /// An exchange lists no tombstones.
         case exchangeSkipsTombstones
         /// An exchange asks for nothing.

@@ -28,12 +28,11 @@ public struct NodeCounters: Equatable, Sendable {
     public var retriedReads = 0
     /// Concurrent values that `lww` or `overflow=lww` dropped, as far as that can be told.
     public var droppedValues = 0
-    /// Records refused because their stamp was too far ahead of the wall clock.
+    /// Records refused because their stamp was too far ahead of the cluster's time.
     public var refusedAhead = 0
-    /// Stored records that lost to an earlier stamp because theirs was too far ahead of the wall
-    /// clock.
+    /// Stored records stamped anew because theirs was a wrong clock's.
     public var overruledAhead = 0
-    /// Times that the wall clock went back and the node took a new identity.
+    /// Times that a majority proved this node's clock wrong and it took a new identity.
     public var identitiesRenewed = 0
     /// Requests with an id that were answered by the outcome of an earlier time.
     public var requestsRepeated = 0

@@ -54,7 +54,7 @@ struct RequestLedger {
     private struct Kept {
         var entry: Entry
         /// Wall-clock milliseconds since 1970.
-        let since: UInt64
+        var since: UInt64
     }
 
     let bytesMax: Int
@@ -106,7 +106,12 @@ struct RequestLedger {
     /// Forgets entries whose time is over, the oldest first.
     mutating func forgetOld(now: UInt64, atMost count: Int) {
         var left = count
-        while left > 0, head < queue.count, let kept = entries[queue[head]], isOver(kept, now) {
+        while left > 0, head < queue.count, let kept = entries[queue[head]] {
+            guard isOver(kept, now) else {
+                // A clock was ahead when it came: it is as old as can be proved.
+                if kept.since > now { entries[queue[head]]?.since = now }
+                break
+            }
             byteCount -= bytes(of: queue[head], kept)
             entries[queue[head]] = nil
             head += 1

@@ -56,6 +56,9 @@ struct Reshaping {
     /// Whether something of a keyspace may be older than what it was emptied up to.
     func isMixed(_ keyspace: Int) -> Bool { mixed.contains(keyspace) }
 
+    /// This node's stamps go on from an earlier moment than that of its trees.
+    mutating func bringBack(to moment: Stamp) { treesSince = min(treesSince, moment) }
+
     /// Definitions changed: every record is to be visited again.
     ///
     /// - Parameters:

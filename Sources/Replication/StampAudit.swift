@@ -1,12 +1,12 @@
 import Base
 import Causality
 
-/// The search for the latest stamp that a node holds, after a stamp was found that its clock and
-/// another node's do not believe.
+/// The search for what a wrong clock stamped (`ClockCorrection`), which is stamped anew, and for
+/// the latest stamp of all else.
 ///
 /// What is latest is known otherwise: no stamp is stored without being noted. But one from a clock
-/// that was far ahead says nothing about those below it, and it is stamped anew before anything is
-/// emptied. So all records and hints are looked at, some a step.
+/// that was far ahead says nothing about those below it. So all records and hints are looked at,
+/// some a step, and whoever asks for the latest stamp meanwhile waits (`Node+Emptying`).
 struct StampAudit {
     enum Place {
         case records(cursor: UInt64)
@@ -25,14 +25,11 @@ struct StampAudit {
 
     var isIdle: Bool { place == nil }
 
+    mutating func begin() { place = .records(cursor: 0) }
+
     /// Somebody waits for the latest stamp.
-    ///
-    /// - Returns: whether the search begins only now.
-    mutating func begin(for asker: Asker) -> Bool {
+    mutating func note(_ asker: Asker) {
         if askers.count < StampAudit.askersMax { askers.append(asker) }
-        guard place == nil else { return false }
-        place = .records(cursor: 0)
-        return true
     }
 
     mutating func advance(to place: Place?) { self.place = place }
@@ -44,23 +41,11 @@ struct StampAudit {
 }
 
 extension Node {
-    /// The latest stamp that this node minted, learned of or holds; nil while it is being looked
-    /// for, as what a wrong clock put further ahead is brought back to the present first.
+    /// The latest stamp that this node minted, learned of or holds; nil while what a wrong clock
+    /// put further ahead is brought to where it belongs.
     func latestStamp() -> Stamp? {
-        guard background.audit.isIdle else { return nil }
-        var latest = max(clock.last, Stamp(milliseconds: now.wallMilliseconds))
-        for queue in hints { latest = max(latest, queue.latest) }
-        latest = max(latest, holdings.latest)
-        return isDoubted(latest) ? nil : latest
-    }
-
-    /// Begins to look for the latest stamp.
-    mutating func beginAudit(for asker: StampAudit.Asker, _ effects: inout Effects) {
-        if background.audit.begin(for: asker) {
-            holdings.forgetLatest()
-            for index in hints.indices { hints[index].forgetLatest() }
-        }
-        workInBackground(&effects)
+        guard correction == nil else { return nil }
+        return hints.reduce(max(clock.latest, holdings.latest)) { max($0, $1.latest) }
     }
 
     mutating func audit(_ budget: inout WorkBudget, _ effects: inout Effects) {
@@ -70,7 +55,7 @@ extension Node {
             var latest: [(Stamp, RecordTally)] = []
             let next = store.visit(from: cursor, &budget) { entry, _ in
                 let record = entry.record
-                if isDoubted(record.dot.stamp) {
+                if isDoubted(record.dot) {
                     doubted.append(Array(record.key))
                 } else {
                     latest.append((record.dot.stamp, entry.tally))
@@ -93,8 +78,8 @@ extension Node {
 
     private mutating func endAudit(_ effects: inout Effects) {
         background.audit.advance(to: nil)
-        // What was stored ahead meanwhile is refused by whoever asked.
-        let latest = latestStamp() ?? max(clock.last, holdings.latest)
+        endCorrection(&effects)
+        let latest = latestStamp() ?? clock.latest
         for asker in background.audit.takeAskers() {
             switch asker {
             case .own(let id): toldTime(id, latest, by: configuration.node, &effects)

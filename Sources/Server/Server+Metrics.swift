@@ -127,10 +127,14 @@ extension Server {
             ("records", "Records on this node.", { $0.contents.records }),
             ("tombstones", "Records that hold no value any more.", { $0.contents.tombstones }),
             ("siblings", "Values beyond the first of their key.", { $0.contents.siblings }),
-            ("siblings_max", "Most values of one key, if more than one.",
-                { $0.contents.siblingsMax }),
-            ("crowded_keys", "Keys with at least half as many values as they may have, and two.",
-                { $0.crowdedKeys }),
+            (
+                "siblings_max", "Most values of one key, if more than one.",
+                { $0.contents.siblingsMax }
+            ),
+            (
+                "crowded_keys", "Keys with at least half as many values as they may have, and two.",
+                { $0.crowdedKeys }
+            ),
             ("record_bytes", "Headers, keys and values of records.", { $0.contents.bytes }),
         ]
         for family in families {
@@ -161,8 +165,7 @@ extension Server {
         for link in figures { text.sample(link.isBelievedAlive ? 1 : 0, label(link)) }
         text.family(
             "quorate_link_clock_ahead_seconds", .gauge,
-            "How far a node's wall clock is ahead of this one's, the way of its last message "
-                + "included.")
+            "How far a node's wall clock is ahead of this one's.")
         for link in figures {
             guard let ahead = link.clockAheadMilliseconds else { continue }
             text.sample(milliseconds: ahead, label(link))
@@ -170,9 +173,22 @@ extension Server {
         text.family("quorate_link_backlog_bytes", .gauge, "Messages that wait for a node.")
         for link in figures { text.sample(backlogBytes(of: link), label(link)) }
         writeHints(figures, &text)
+        writeClock(&text)
+    }
+
+    private func writeClock(_ text: inout MetricsText) {
+        let figures = node.clockFigures
         text.single(
-            "quorate_clock_contradicted", .gauge, node.isClockContradicted ? 1 : 0,
-            "Whether no linked node's clock is near this one's, so that nothing is written here.")
+            "quorate_clock_undecided", .gauge, figures.isUndecided ? 1 : 0,
+            "Whether no majority agrees with this node's clock, so that nothing is written here.")
+        text.family(
+            "quorate_clock_wall_ahead_seconds", .gauge,
+            "How far this node's wall clock is ahead of the majority's time, which it goes by.")
+        text.sample(milliseconds: figures.wallAheadMilliseconds)
+        text.family(
+            "quorate_clock_stamps_ahead_seconds", .gauge,
+            "How far stamps are ahead of the time, because a majority's clocks once were.")
+        text.sample(milliseconds: Int64(clamping: figures.stampsAheadMilliseconds))
     }
 
     private func writeRefill(_ text: inout MetricsText) {

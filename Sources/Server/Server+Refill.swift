@@ -7,31 +7,25 @@ extension Server {
     /// Between two lines about a refill that goes on, nanoseconds.
     private static let reminder: UInt64 = 30_000_000_000
 
-    /// What the log was told last.
-    struct RefillNotes {
-        var beganAt: UInt64?
-        var remindsAt: UInt64 = 0
-    }
-
     /// Called at the end of each turn.
     mutating func tellRefill() {
         guard node.isRefilling else {
-            guard let beganAt = refillNotes.beganAt else { return }
-            refillNotes.beganAt = nil
+            guard let beganAt = notes.refill.beganAt else { return }
+            notes.refill.beganAt = nil
             let milliseconds = (now.monotonic - beganAt) / 1_000_000
             return log.info(
                 "whole after \(milliseconds) ms and \(node.counters.refilledKeys) keys asked for; "
                     + "reads of every key range are answered here")
         }
-        guard let beganAt = refillNotes.beganAt else {
-            refillNotes = RefillNotes(
+        guard let beganAt = notes.refill.beganAt else {
+            notes.refill = LogNotes.Refill(
                 beganAt: now.monotonic, remindsAt: now.monotonic + Server.reminder)
             return log.info(
                 "this data directory is new, or it lost what it held: reads of a key range go to "
                     + "other nodes until the range is whole here")
         }
-        guard refillNotes.remindsAt <= now.monotonic else { return }
-        refillNotes.remindsAt = now.monotonic + Server.reminder
+        guard notes.refill.remindsAt <= now.monotonic else { return }
+        notes.refill.remindsAt = now.monotonic + Server.reminder
         log.warning(
             "\(node.refillFigures.text), for \((now.monotonic - beganAt) / 1_000_000_000) s; "
                 + "CLUSTER REFILL WITHOUT NODE goes on without one that never returns")

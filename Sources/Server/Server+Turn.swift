@@ -44,6 +44,7 @@ extension Server {
         if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
         tellRefill()
         tellTroubles()
+        tellClock()
         endJournalTurn()
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
         try tendStop()

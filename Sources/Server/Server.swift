@@ -40,8 +40,8 @@ public struct Server: ~Copyable {
     var node: Node
     var effects = Effects()
     var now: Instant
+    var notes = LogNotes()
     /// When it began, milliseconds since 1970.
-    var refillNotes = RefillNotes()
     var troubleNotes = TroubleNotes()
     let startedAt: UInt64
     var random: PRNG

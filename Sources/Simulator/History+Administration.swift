@@ -111,8 +111,7 @@ extension History {
         for write in keys[emptying.key].writes where operations[write].kind != .emptying {
             guard operations[write].outcome == .acknowledged, !isAnythingLost,
                 operations[write].completed < emptying.invoked,
-                let writeDot = operations[write].dot, dot < writeDot,
-                !isAhead(writeDot, of: operations[write])
+                let writeDot = operations[write].dot, dot < writeDot
             else { continue }
             return "\(describe(index)) at \(dot) leaves \(describe(write)) at \(writeDot), which "
                 + "was acknowledged before"

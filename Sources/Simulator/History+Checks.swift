@@ -10,9 +10,8 @@ import Causality
 //    in `fsync` keyspaces always; in `interval` ones unless a replica stops before the interval and
 //    a sync are over; in `memory` ones until the first process stops. Rot takes the promise
 //    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
-//    and recovery has said so. A write that only a clock far ahead acknowledged (w = 1) is left
-//    out: what it wrote is brought back to the present once the clock is right again, behind what
-//    others wrote meanwhile.
+//    and recovery has said so. What a clock far ahead wrote alone counts from the moment at which
+//    its node met the others: the stamp that it was given then is its place.
 //    An emptied disk takes back what one replica alone acknowledged (w = 1), and nothing else:
 //    no other disk is emptied before the node is whole again.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
@@ -96,9 +95,7 @@ extension History {
     private func floor(of read: Operation) -> (dot: Dot, write: Int)? {
         var floor: (dot: Dot, write: Int)?
         for index in keys[read.key].writes {
-            guard let dot = operations[index].dot, binds(operations[index], read),
-                !isAhead(dot, of: operations[index])
-            else { continue }
+            guard let dot = operations[index].dot, binds(operations[index], read) else { continue }
             if floor.map({ $0.dot < dot }) ?? true { floor = (dot, index) }
         }
         return floor
@@ -109,11 +106,6 @@ extension History {
         let key = keys[operations[write].key]
         return plan.keyspaces[key.keyspace].durability == .memory
             && !key.states.contains { $0.value == write }
-    }
-
-    /// Whether a write was stamped so far ahead of its own time that its stamp is doubted.
-    func isAhead(_ dot: Dot, of write: Operation) -> Bool {
-        dot.stamp.milliseconds > Machine.wallBase + write.completed / 1_000_000 + 1_000
     }
 
     private mutating func checkOrigin(_ value: Int, of read: Operation) -> String? {
@@ -150,11 +142,13 @@ extension History {
     /// Whether a delete or an expiry explains that a value is not there.
     private func mayBeGone(_ write: Int) -> Bool {
         let key = keys[operations[write].key]
-        return key.mayExpire || isEmptiedAway(operations[write]) || key.writes.contains { index in
-            let delete = operations[index]
-            guard delete.kind == .delete, delete.outcome != .failed else { return false }
-            return delete.outcome != .acknowledged || operations[write].invoked < delete.completed
-        }
+        return key.mayExpire || isEmptiedAway(operations[write])
+            || key.writes.contains { index in
+                let delete = operations[index]
+                guard delete.kind == .delete, delete.outcome != .failed else { return false }
+                return delete.outcome != .acknowledged
+                    || operations[write].invoked < delete.completed
+            }
     }
 
     /// - Parameter values: the operations whose values were read.
@@ -165,6 +159,9 @@ extension History {
         counters.readsChecked += 1
         if values.count > 1 { counters.siblingReads += 1 }
         let operation = operations[read]
+        if Set(values).count < values.count {
+            return "\(describe(operation)) returned one value twice: \(values.map { describe($0) })"
+        }
         for value in values {
             if let problem = checkOrigin(value, of: operation) { return problem }
             if let problem = checkIsNotEmptied(value, operation) { return problem }

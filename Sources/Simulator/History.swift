@@ -148,8 +148,9 @@ struct History {
     mutating func observe(journalPayload payload: UnsafeRawBufferPointer) -> String? {
         guard payload.count > 1 else { return nil }
         if payload[0] == 3 { return observe(definitions: payload) }
-        guard payload[0] == 1 || payload[0] == 7 else { return nil }
-        let start = payload[0] == 1 ? 1 : 11
+        // A record, a hint, a record that was corrected.
+        let starts: [UInt8: Int] = [1: 1, 7: 11, 14: 1]
+        guard let start = starts[payload[0]] else { return nil }
         return observe(record: UnsafeRawBufferPointer(rebasing: payload[start...]))
     }
 
@@ -180,6 +181,7 @@ struct History {
             return "\(dot) names \(describe(known.value)) as well as \(describe(value))"
         }
         keys[key].states.append(State(dot: dot, value: value, expiry: record.expiry))
+        bringBack(key, to: dot)
         if let value {
             name(value, dot, expiry: record.expiry)
         } else if let delete = keys[key].openDelete {
@@ -215,7 +217,8 @@ struct History {
             let keyspace = plan.keyspaces[keys[key].keyspace]
             let isMade = keyspace.overflow == .union || keyspace.overflow == .max || keyspace.n == 1
             if !isMade, !plan.mayJumpClocks, let first = siblingDots[value]?.first,
-                first != sibling.dot {
+                first != sibling.dot
+            {
                 return "\(describe(value)) stands as \(first) and as \(sibling.dot)"
             }
         }
@@ -227,7 +230,6 @@ struct History {
     private mutating func name(_ write: Int, _ dot: Dot, expiry: UInt64) {
         if operations[write].dot == nil { operations[write].expiry = expiry }
         if let first = operations[write].dot, dot < first {
-            // A clock that was ahead went back: what it wrote is brought back to the present.
             operations[write].dot = dot
             return
         }
@@ -235,6 +237,17 @@ struct History {
             return
         }
         operations[write].dot = max(operations[write].dot ?? dot, dot)
+    }
+
+    /// A later life of a node stamps a key earlier: what its former lives wrote by a wrong clock
+    /// has been brought to where it met the others.
+    private mutating func bringBack(_ key: Int, to dot: Dot) {
+        for write in keys[key].writes {
+            guard let former = operations[write].dot, dot.stamp < former.stamp,
+                former.identity.node == dot.identity.node, former.identity < dot.identity
+            else { continue }
+            operations[write].dot = dot
+        }
     }
 
     /// - Parameter delete: has its answer, or never will.

@@ -10,6 +10,9 @@ struct Plan {
     var requestsPerClient: Int
     var keyspaces: [PlannedKeyspace]
     var safetyNanoseconds: UInt64
+    /// Nanoseconds after which everything has to work again: less where only clocks were wrong.
+    var healing = Plan.healingMax
+    static let healingMax: UInt64 = 8_000_000_000
     /// Messages are datagrams that get lost, doubled and overtaken; otherwise links behave like
     /// TCP.
     var isDatagram: Bool
@@ -60,7 +63,9 @@ struct Plan {
         sharedTurnPerMille = random.chance(perMille: 500) ? random.below(300) : 0
         segmentBytes = 4_096 * (16 + random.below(32))
         faultMeans = FaultKind.allCases.map { kind in
-            guard kind != .wipe, random.chance(perMille: kind.seedsPerMille) else { return nil }
+            guard !kind.isDrawnApart, random.chance(perMille: kind.seedsPerMille) else {
+                return nil
+            }
             return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
@@ -71,10 +76,24 @@ struct Plan {
         drawTyped(seed)
         drawAdministration(seed)
         drawWipes(seed)
+        drawClocks(seed)
         drawSessions(seed)
         drawCollection(seed)
         drawOverflows(seed)
         drawHedges(seed)
+    }
+
+    /// Clocks that step all together, and lives that begin in the future.
+    private mutating func drawClocks(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x43_4C_4B_53)
+        for kind in FaultKind.allCases
+        where kind.isOfClocks && random.chance(perMille: kind.seedsPerMille) {
+            faultMeans[kind.rawValue] = .nanoseconds(
+                milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
+        }
+        guard mayMisleadClocks, random.chance(perMille: 400) else { return }
+        for kind in FaultKind.allCases where !kind.isOfClocks { faultMeans[kind.rawValue] = nil }
+        (isDatagram, dropPerMille, healing) = (false, 0, 2_000_000_000)
     }
 
     private mutating func drawCollection(_ seed: UInt64) {
@@ -229,47 +248,14 @@ struct Plan {
         return hasRelic || losses.contains { mean(of: $0) != nil }
     }
 
-    var mayJumpClocks: Bool { mean(of: .clockJump) != nil }
+    /// Whether a node may write by a clock that the others do not have.
+    var mayJumpClocks: Bool { mean(of: .clockJump) != nil || mean(of: .futureLife) != nil }
+    /// Whether clocks may be wrong by more than nodes tolerate.
+    var mayMisleadClocks: Bool {
+        FaultKind.allCases.contains { $0.isOfClocks && mean(of: $0) != nil }
+    }
 
     func mean(of kind: FaultKind) -> UInt64? { faultMeans[kind.rawValue] }
-}
-
-/// What can go wrong.
-enum FaultKind: Int, CaseIterable {
-    case powerCut, kill, killAll, oneWayCut, partition, linkBreak, syncFailure, diskFull, slowDisk
-    case clockJump, pause, clientBreak, rot, restore, wipe
-
-    /// Out of a thousand seeds, in how many it happens at all.
-    var seedsPerMille: Int {
-        switch self {
-        case .powerCut, .kill, .oneWayCut, .partition, .linkBreak: 500
-        case .killAll, .syncFailure, .diskFull, .slowDisk, .pause, .clientBreak: 300
-        case .clockJump: 250
-        case .rot: 250
-        case .restore: 100
-        case .wipe: 400
-        }
-    }
-
-    /// Milliseconds between two of a kind, about.
-    var meanMilliseconds: Int {
-        switch self {
-        case .killAll: 3_000
-        case .clockJump, .diskFull, .rot, .restore, .wipe: 2_000
-        case .powerCut, .kill, .oneWayCut, .partition, .linkBreak, .syncFailure, .slowDisk, .pause,
-            .clientBreak:
-            1_000
-        }
-    }
-}
-
-/// What ends a fault that lasts.
-enum Mend {
-    case cut(from: Int, to: Int)
-    case partition
-    case diskRoom(machine: Int)
-    case diskSpeed(machine: Int)
-    case clock(machine: Int)
 }
 
 /// The parts of a run.

@@ -26,6 +26,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case intervalForgotten = "interval-forgotten"
     /// A keyspace is emptied up to what the clock of the node that was asked reads.
     case emptiedByOwnClock = "emptied-by-own-clock"
+    /// What a wrong clock stamped is stamped anew once that clock is right, as of then.
+    case restampedWins = "restamped-write-wins"
     /// An exchange lists no tombstones: to the other side deleted keys look forgotten.
     case exchangeSkipsTombstones = "exchange-skips-tombstones"
     /// An exchange sends what the other side lacks and asks for nothing.

@@ -246,6 +246,7 @@ extension World {
         case .unknownToldAsFailed: .unknownToldAsFailed
         case .refusalCountsAsAnswer: .refusalCountsAsAnswer
         case .emptiedByOwnClock: .emptiedByOwnClock
+        case .restampedWins: .restampedWins
         case .exchangeSkipsTombstones: .exchangeSkipsTombstones
         case .exchangeAsksNothing: .exchangeAsksNothing
         case .emptiedAnswersAtOnce: .emptiedAnswersAtOnce

@@ -33,8 +33,12 @@ extension World {
         relic.backup = nil
         schedule(
             .phase(.end),
-            after: .nanoseconds(milliseconds: World.haunting + UInt64(delay)))
+            after: .nanoseconds(milliseconds: World.haunting + UInt64(delay)) + belated)
     }
+
+    /// Where stamps are ahead of the time, a restart of all takes them back to what is stored, and
+    /// what waits for its age by them waits again.
+    private var belated: UInt64 { plan.mayMisleadClocks ? plan.collectionEnd : 0 }
 
     /// Nothing that was deleted is anywhere. With one replica the old disk is all there is.
     func checkBuried() {

@@ -69,6 +69,9 @@ extension World {
                 + String(decoding: rest[2...], as: UTF8.self)
         case 9: return "what it promised and collected"
         case 10: return "what it dropped"
+        case 12: return "that its clock was proved wrong"
+        case 13: return "that all is corrected"
+        case 14: return "corrected \(describe(record: rest))"
         default: return "definitions"
         }
     }

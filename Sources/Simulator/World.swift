@@ -233,6 +233,8 @@ struct WorldCounters {
     var typedBinding = 0
     var pauses = 0
     var clockJumps = 0
+    var clocksStepped = 0
+    var futureLives = 0
     var restores = 0
     var wipes = 0
     var relapses = 0
@@ -258,7 +260,8 @@ struct WorldCounters {
             ("reads_of_several_siblings", siblingReads), ("typed_reads_checked", typedReadsChecked),
             ("requests_repeated", requestsRepeated),
             ("typed_elements_bound", typedBinding), ("pauses", pauses),
-            ("clock_jumps", clockJumps), ("disks_restored", restores),
+            ("clock_jumps", clockJumps), ("clocks_stepped", clocksStepped),
+            ("lives_in_the_future", futureLives), ("disks_restored", restores),
             ("disks_emptied", wipes),
             ("deaths_while_refilling", relapses), ("lives_begun_anew", rebirths),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),

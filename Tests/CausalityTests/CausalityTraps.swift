@@ -68,40 +68,26 @@ struct CausalityTraps {
     @Test("7: what a clock an hour ahead stamps is refused elsewhere and restamped at home")
     func clockAnHourAhead() {
         let now: UInt64 = 1_700_000_000_000
-        var ahead = HybridLogicalClock(wallMilliseconds: now)
-        guard case .stamp(let future) = ahead.tick(wallMilliseconds: now + 3_600_000) else {
-            Issue.record("a clock that runs ahead is not told by itself")
-            return
-        }
+        var ahead = HybridLogicalClock(milliseconds: now)
+        let future = ahead.tick(now + 3_600_000)
         var stored = SiblingSet(dot: Dot(identity: identity(1), stamp: future), value: nil)
 
-        var other = HybridLogicalClock(wallMilliseconds: now)
-        #expect(other.observe(future, wallMilliseconds: now) == false)
-        guard case .stamp(let present) = other.tick(wallMilliseconds: now) else { return }
-        let write = SiblingSet(dot: Dot(identity: identity(2), stamp: present), value: [1])
+        var other = HybridLogicalClock(milliseconds: now)
+        #expect(other.observe(future, now) == false)
+        let write = SiblingSet(dot: Dot(identity: identity(2), stamp: other.tick(now)), value: [1])
         #expect(merged(encoded(stored), encoded(write), .lww).bytes != encoded(write))
 
-        #expect(ahead.tick(wallMilliseconds: now) == .wentBack)
-        ahead.restart(wallMilliseconds: now)
+        ahead.restart(now)
         let limit = Stamp(milliseconds: now + ahead.forwardDriftMax)
-        #expect(ahead.observe(limit, wallMilliseconds: now) == true)
-        stored.restamp(retired: identity(1), after: limit) { mint(&ahead, now) }
+        #expect(ahead.observe(limit, now) == true)
+        stored.restamp(retired: identity(1), after: limit) {
+            Dot(identity: identity(1, 2), stamp: ahead.tick(now))
+        }
         stored.checkInvariants()
         #expect(stored.isTombstone)
-        for entry in stored.context.entries {
-            #expect(other.observe(entry.stamp, wallMilliseconds: now) == true)
-        }
-        guard case .stamp(let later) = other.tick(wallMilliseconds: now) else { return }
-        let next = SiblingSet(dot: Dot(identity: identity(2), stamp: later), value: [2])
+        for entry in stored.context.entries { #expect(other.observe(entry.stamp, now) == true) }
+        let next = SiblingSet(dot: Dot(identity: identity(2), stamp: other.tick(now)), value: [2])
         #expect(merged(encoded(stored), encoded(next), .lww).bytes == encoded(next))
-    }
-
-    private func mint(_ clock: inout HybridLogicalClock, _ wall: UInt64) -> Dot {
-        guard case .stamp(let stamp) = clock.tick(wallMilliseconds: wall) else {
-            Issue.record("the clock went back again")
-            return dot(1, 0, epoch: 2)
-        }
-        return Dot(identity: identity(1, 2), stamp: stamp)
     }
 
     @Test("7: restamping renames what is ahead, keeps the rest, and resurrects nothing")
@@ -121,9 +107,10 @@ struct CausalityTraps {
             return dot(1, next, epoch: 2)
         }
         set.checkInvariants()
-        #expect(set.siblings.map(\.dot) == [
-            dot(2, 20), dot(1, 101, epoch: 2), dot(1, 102, epoch: 2),
-        ])
+        #expect(
+            set.siblings.map(\.dot) == [
+                dot(2, 20), dot(1, 101, epoch: 2), dot(1, 102, epoch: 2),
+            ])
         #expect(set.siblings.map(\.expiry) == [3, 4, 5])
         #expect(set.context.newest == dot(1, 102, epoch: 2))
         var healed = set
@@ -158,5 +145,74 @@ struct CausalityTraps {
         var replacing = set
         replacing.update(dot: dot(4, 4), value: [4], expiry: 0, context: set.context)
         #expect(merged(encoded(set), encoded(replacing), .lww).droppedValues == 0)
+    }
+
+    @Test("7: where the newest write counts, restamping keeps the value and its expiry, renamed")
+    func restampNewest() {
+        let late = dot(1, 900)
+        for (written, given) in [(late, dot(1, 950)), (dot(2, 50), late), (late, nil)] {
+            for value in [[1], nil] as [[UInt8]?] {
+                var set = SiblingSet(dot: written, value: value, expiry: given == nil ? 5 : 0)
+                if let given { set.expire(at: 7, [written], dot: given) }
+                let before = set
+                var minted: UInt64 = 100
+                set.restampNewest(
+                    where: { $0.identity == identity(1) && $0.stamp > Stamp(rawValue: 500) },
+                    mint: {
+                        minted += 1
+                        return dot(1, minted, epoch: 2)
+                    })
+                set.checkInvariants()
+                #expect(set.siblings.map(\.value) == before.siblings.map(\.value))
+                #expect(set.expiry == before.expiry)
+                #expect(set.newest.map { $0.stamp < Stamp(rawValue: 500) } == true)
+                #expect(set.seen.entries.allSatisfy { $0.stamp < Stamp(rawValue: 500) })
+                #expect(set.siblings.allSatisfy { $0.dot == set.context.newest })
+            }
+        }
+    }
+
+    @Test("7: a session's history follows a correction, and demands nothing that no state covers")
+    func correctedHistory() {
+        let correction = ClockCorrection(
+            retired: identity(1), limit: Stamp(milliseconds: 90), bound: 100)
+        let late = Dot(identity: identity(1), stamp: Stamp(milliseconds: 900))
+        let other = Dot(identity: identity(2), stamp: Stamp(milliseconds: 80))
+        var history = SessionHistory(keysMax: 4)
+        history.wrote(1, late, replaces: true)
+        history.read(2, VersionVector(other))
+        history.read(3, other, expiry: late)
+        history.follow(late.stamp)
+        history.correct(correction)
+        #expect(history.newest == correction.limit)
+        #expect(history.order == correction.limit)
+        let name = Dot(identity: correction.successor, stamp: correction.limit)
+        #expect(history.requirement(of: 1).seen == VersionVector(name))
+        #expect(history.requirement(of: 2).seen == VersionVector(other))
+        #expect(history.requirement(of: 3).expiry == correction.limit)
+        let once = history
+        history.correct(correction)
+        #expect(history == once)
+    }
+
+    @Test("7: the last stamp has no next one, and a clock that stands there does not trap")
+    func lastStamp() {
+        let last = Stamp(rawValue: .max)
+        #expect(last.next == last)
+        var clock = HybridLogicalClock(milliseconds: 1 << 48 - 1)
+        for _ in 0..<(1 << 17) { _ = clock.tick(0) }
+        #expect(clock.last == last)
+        for wall in [0, 1 << 47, 1 << 48, 1 << 62, UInt64.max] {
+            var clock = ClusterClock(
+                nodes: 3, own: 0, now: Instant(monotonic: 0, wallMilliseconds: wall))
+            for other in [UInt64.max, 0, 5, UInt64.max] {
+                _ = clock.advance(to: Instant(monotonic: 1_000_000, wallMilliseconds: other))
+                clock.resume(after: last)
+                _ = clock.observe(last)
+                #expect(clock.tick() <= clock.last)
+                _ = clock.reading(for: 1)
+                _ = clock.correctionLimit
+            }
+        }
     }
 }

@@ -205,8 +205,12 @@ final class Cluster {
         settle()
     }
 
-    /// Starts a node's process again on its whole journal, without any link.
-    func restartAlone(_ id: NodeID, epoch: UInt64) throws {
+    /// Ends a node's process and starts it again on its whole journal, without any link.
+    ///
+    /// - Parameter milliseconds: by which its wall clock is set ahead meanwhile.
+    func restartAlone(_ id: NodeID, epoch: UInt64, ahead milliseconds: UInt64 = 0) throws {
+        for other in ids where other != id { step(other, .unlinked(id)) }
+        wall[id, default: 0] += milliseconds
         start(id, epoch: epoch)
         replies[id] = nil
         closed[id] = nil
@@ -216,6 +220,15 @@ final class Cluster {
                 try seat.node.restore(payload)
             }
         }
+    }
+
+    /// Links a node with all others.
+    func meet(_ id: NodeID) {
+        for other in ids where other != id {
+            link(id, other)
+            link(other, id)
+        }
+        settle()
     }
 
     func counters(_ id: NodeID) -> NodeCounters { seats[id]?.node.counters ?? NodeCounters() }

@@ -190,8 +190,17 @@ final class Siege {
     /// Malformed by the layout of messages alone.
     private func isMalformed(_ message: [UInt8]) -> Bool {
         guard message.count >= 10, 1...18 ~= message[0] else { return true }
-        return [2, 9, 11].contains(message[0]) && message.count != 18
+        if message[0] == 9 { return isMalformedHeartbeat(message) }
+        return [2, 11].contains(message[0]) && message.count != 18
             || [8, 18].contains(message[0]) && message.count != 10
+    }
+
+    /// The sender's clocks are six times before the year 6429, and a flag.
+    private func isMalformedHeartbeat(_ message: [UInt8]) -> Bool {
+        guard message.count == 67, message[66] < 2 else { return true }
+        return stride(from: 18, to: 66, by: 8).contains { start in
+            message[start + 5] >= 0x80 || message[start + 6] > 0 || message[start + 7] > 0
+        }
     }
 
     /// Remembers what the attacker has acknowledged, by a decoder of the test's own.

@@ -38,36 +38,6 @@ import Testing
         #expect(scenario.converges())
     }
 
-    @Test("row 7: clock +1 h on one node under LWW, then back; later writes win after contact")
-    func clockAhead() {
-        let scenario = Scenario()
-        scenario.world.machines[0].jumpMilliseconds = 3_600_000
-        scenario.pass(1_000)
-        let refused = scenario.text(0, "SET", "k:0", "ahead") ?? ""
-        #expect(refused.hasPrefix("-"), "nobody else takes a stamp an hour ahead: \(refused)")
-        scenario.world.machines[0].jumpMilliseconds = 0
-        scenario.pass(1_000)
-        #expect(scenario.text(1, "SET", "k:0", "later") == "+OK")
-        #expect(scenario.text(0, "GET", "k:0") == "later")
-        #expect(scenario.text(0, "SET", "k:0", "last") == "+OK")
-        #expect(scenario.text(2, "GET", "k:0") == "last")
-        #expect(scenario.converges())
-    }
-
-    @Test("row 7: a future tombstone does not swallow writes")
-    func futureTombstone() {
-        let scenario = Scenario()
-        _ = scenario.ask(1, "SET", "k:0", "value")
-        scenario.world.machines[0].jumpMilliseconds = 3_600_000
-        scenario.pass(1_000)
-        _ = scenario.ask(0, "QDEL", "k:0", "W", "1")
-        scenario.world.machines[0].jumpMilliseconds = 0
-        scenario.pass(1_000)
-        #expect(scenario.text(0, "SET", "k:0", "after") == "+OK")
-        #expect(scenario.text(1, "GET", "k:0", "R", "3") == "after")
-        #expect(scenario.converges())
-    }
-
     @Test("row 8: of writes with equal stamps the same one wins in every merge order")
     func equalStamps() {
         let scenario = Scenario()

@@ -21,8 +21,11 @@ import Testing
         .uncoveredReadAnswers, .collectedUnheard, .overflowKeepsNewest, .partialChange,
     ]
 
-    /// Found for certain by a scenario or law of their own: `TopologyTests`, `ExpiryTests`.
-    private static let foundByScenario: Set<PlantedBug> = [.topologyStale, .expiryCarriesValue]
+    /// Found for certain by a scenario or law of their own: `TopologyTests`, `ExpiryTests`,
+    /// `ClockScenarioTests`.
+    private static let foundByScenario: Set<PlantedBug> = [
+        .topologyStale, .expiryCarriesValue, .restampedWins,
+    ]
 
     /// Takes more seeds than a test can run: `bench/planted.sh` says how many.
     private static let rare: Set<PlantedBug> = [
@@ -85,7 +88,7 @@ import Testing
             "sessions_moved", "reads_bound_by_a_session", "reads_with_a_bound",
             "held_reads", "session_refusals", "stale_refusals", "bounded_reads_here",
             "bounded_reads_elsewhere", "overflows_refused", "overflows_dropped",
-            "overflows_merged",
+            "overflows_merged", "clocks_stepped", "lives_in_the_future", "overruled_ahead",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
     }
 }

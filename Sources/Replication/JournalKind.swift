@@ -1,0 +1,31 @@
+/// The first byte of a journal payload.
+enum JournalKind: UInt8 {
+    /// A key's `Record`.
+    case record = 1
+    /// A key that was removed from its only replica.
+    case removal = 2
+    /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
+    case definitions = 3
+    /// What a command did to a key's state: a `DeltaRecord`.
+    case delta = 4
+    /// Who was taken out of the cluster, and admitted again.
+    case members = 5
+    /// What of this node is whole, as `WholenessMarker.encode` writes it.
+    case wholeness = 6
+    /// A `Hint`: for whom (2), since when (8), its record.
+    case hint = 7
+    /// A hint is over: for whom it was (2), its key.
+    case hintOver = 8
+    /// What was promised and collected, as `CollectionMarker.encode` writes it.
+    case collection = 9
+    /// A `DroppedPiece`: everything in it was dropped.
+    case dropped = 10
+    /// A claim or the outcome of a request with an id, as `Node+RequestIDs` writes them.
+    case request = 11
+    /// What a wrong clock stamped is brought to an earlier moment: a `ClockCorrection`.
+    case correction = 12
+    /// All of it was.
+    case correctionOver = 13
+    /// A key's `Record` after that, in place of all that was said of the key before.
+    case corrected = 14
+}
