@@ -116,13 +116,19 @@ extension Node {
     func equalSince(_ range: KeyRange, _ n: Int) -> UInt64 {
         var least = clock.latest.rawValue
         for node in ring.primaries(of: range, replicationFactor: n)
-        where node != configuration.node && !isRemoved(node) {
+        where node != configuration.node && isWaitedFor(node) {
             guard let index = linkIndex(of: node) else { continue }
             let moment = equalities.last(
                 link: index, replicationFactor: n, range: range.rawValue)
             least = min(least, moment, clock.reach(of: index)?.rawValue ?? 0)
         }
         return least
+    }
+
+    /// Whether nothing is forgotten that a replica may not know to be deleted.
+    private func isWaitedFor(_ node: NodeID) -> Bool {
+        if configuration.plantedBug == .collectedUnheard, !isHeard(node) { return false }
+        return !isRemoved(node)
     }
 
     func isRemoved(_ node: NodeID) -> Bool {
@@ -212,9 +218,8 @@ extension Node {
     private func leastPromise(_ range: KeyRange, _ n: Int) -> UInt64 {
         guard let part = collection.parts[n] else { return 0 }
         var least = part.promised[range.rawValue]
-        if configuration.plantedBug == .collectedUnheard { return least }
         for node in ring.primaries(of: range, replicationFactor: n)
-        where node != configuration.node && !isRemoved(node) {
+        where node != configuration.node && isWaitedFor(node) {
             guard let index = linkIndex(of: node) else { continue }
             least = min(least, part.others[index][range.rawValue])
         }

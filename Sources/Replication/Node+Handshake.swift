@@ -260,7 +260,7 @@ extension Node {
             stepMembership(.learned(record), &effects)
         }
         switch objection(toOwn: standing, by: node) {
-        case .removedHere:
+        case .removedHere where configuration.plantedBug != .forgottenUnaware:
             stepMembership(
                 .learned(MemberRecord(identity, .removed, admission: standing.admission)),
                 &effects)

@@ -93,7 +93,7 @@ public struct NodeConfiguration: Sendable {
         case refillForgotten
         /// A node that is being refilled asks one other replica only.
         case refillFromOne
-        /// Tombstones are collected without hearing the other replicas.
+        /// Tombstones are collected without waiting for replicas that are away.
         case collectedUnheard
         /// Tombstones are collected while hints may still bring back what they deleted.
         case collectedBeforeHints
@@ -137,6 +137,8 @@ public struct NodeConfiguration: Sendable {
         case partialChange
         /// Clients are told of nodes that are down.
         case topologyStale
+        /// A node that is told in a handshake that it was taken out does not heed it.
+        case forgottenUnaware
     }
 
     public init(node: NodeID, clusterID: UInt64, members: [ClusterMember]) {

@@ -48,6 +48,9 @@ struct EventQueue {
     private var heap: [Entry] = []
     private var nextSequence: UInt64 = 0
 
+    /// When the next thing happens.
+    var nextTime: UInt64? { heap.first?.time }
+
     mutating func insert(_ event: Event, at time: UInt64) {
         insert(Entry(time: time, sequence: nextSequence, event: event))
         nextSequence += 1

@@ -290,10 +290,10 @@ struct PlannedKeyspace {
     let n: Int
     let r: Int
     let w: Int
-    let durability: Durability
+    var durability: Durability
     let isSiblings: Bool
     let keys: Int
-    let readRepairPerMille: Int
+    var readRepairPerMille: Int
     let timeoutMilliseconds: Int
     var life = Life.fixed
     /// No request may ask for less than r and w.

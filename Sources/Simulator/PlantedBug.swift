@@ -60,7 +60,7 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case coveredBlindly = "covered-blindly"
     /// Emptying a keyspace spares states that were written to afterwards.
     case statesNotTruncated = "mixed-states-not-truncated"
-    /// A replica collects tombstones that others have not promised to know.
+    /// Tombstones are collected although a replica that is away has not promised to know them.
     case collectedUnheard = "tombstones-collected-unheard"
     /// Tombstones are collected although hints may bring what is older.
     case collectedBeforeHints = "tombstones-collected-before-hints"
@@ -82,4 +82,6 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case partialChange = "partial-mset"
     /// Cluster clients are sent to nodes that are down.
     case topologyStale = "topology-stale"
+    /// A node that learns where a link begins that it was forgotten goes on as a member.
+    case forgottenUnaware = "forgotten-node-unaware"
 }

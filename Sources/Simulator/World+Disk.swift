@@ -271,6 +271,7 @@ extension World {
         case .requestIDForgotten: .requestIDForgotten
         case .partialChange: .partialChange
         case .topologyStale: .topologyStale
+        case .forgottenUnaware: .forgottenUnaware
         case .overflowKeepsNewest: .overflowKeepsNewest
         case .incrementsComeBack: .incrementsComeBack
         case .expiryCarriesValue: .expiryCarriesValue

@@ -27,6 +27,8 @@ struct Network {
     private var wires: [Wire]
     private var ends: [End]
     var nextGeneration = 1
+    /// Kinds of messages that are lost wherever they go, in a scenario.
+    var lostKinds: [UInt8] = []
 
     init(count: Int, random: PRNG) {
         self.count = count
@@ -54,14 +56,14 @@ extension World {
     /// Queues a framed message; without a link it is lost, as the node was told.
     func send(_ from: Int, _ to: Int, _ frame: [UInt8]) {
         let end = network.end(from, to)
-        guard end.isOpen else { return }
+        let kind = frame.count > Frame.headerBytes ? frame[Frame.headerBytes] : 0
+        guard end.isOpen, !network.lostKinds.contains(kind) else { return }
         let event = Event.frame(from: from, to: to, generation: end.generation, frame)
         guard plan.isDatagram, phase == .safety else { return carry(event, from, to) }
         if network[from, to].isCut || network.random.chance(perMille: plan.dropPerMille) { return }
         schedule(event, after: delay())
         // A command that arrives twice would run twice: whatever carries frames must not double
         // these.
-        let kind = frame.count > Frame.headerBytes ? frame[Frame.headerBytes] : 0
         let isCommand = kind == 5 || kind == 22
         if !isCommand, network.random.chance(perMille: plan.duplicatePerMille) {
             schedule(event, after: delay())

@@ -165,40 +165,4 @@ import Testing
                 dialled: nil)
         }
     }
-
-    @Test("row 9's twin: a write of unknown outcome is told as failed, and turns up")
-    func unknownTwin() {
-        let scenario = Scenario(plant: .unknownToldAsFailed)
-        for other in [1, 2] {
-            scenario.world.network[0, other].isCut = true
-            scenario.world.network[other, 0].isCut = true
-        }
-        let answer = scenario.text(0, "SET", "k:0", "perhaps") ?? ""
-        #expect(answer.contains("nothing was written"), "was: \(answer)")
-        for other in [1, 2] {
-            scenario.world.mend(0, other)
-            scenario.world.mend(other, 0)
-        }
-        scenario.pass(3_000)
-        #expect(scenario.text(2, "GET", "k:0", "R", "3") == "perhaps")
-    }
-
-    @Test("row 11's twin: a sync that is tried again is believed")
-    func failedSyncTwin() {
-        let scenario = Scenario(plant: .syncRetried)
-        scenario.world.machines[0].disk.failNextSync = true
-        #expect(scenario.text(0, "SET", "k:0", "value") == "+OK")
-        #expect(scenario.isUp(0))
-    }
-
-    @Test("row 4's twin: an identity that is kept gives one dot to two events")
-    func oldBackupTwin() {
-        let scenario = Scenario(conflictSiblings: true, plant: .identityReused)
-        _ = scenario.ask(0, "QSET", "k:0", "value")
-        let before = scenario.world.machines[0].lastIdentity
-        scenario.crash(0)
-        scenario.pass(4_000)
-        #expect(scenario.isUp(0))
-        #expect(scenario.world.machines[0].lastIdentity == before)
-    }
 }

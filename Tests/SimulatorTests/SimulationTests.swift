@@ -14,47 +14,6 @@ import Testing
         #expect(Simulation.run(seed: 1).digest != Simulation.run(seed: 2).digest)
     }
 
-    /// Found again and again, whatever else changes: no seed is named, because seeds rot.
-    private static let frequent: [PlantedBug] = [
-        .writeQuorumOffByOne, .identityReused, .lastWriterWinsForSiblings, .mergeKeepsStored,
-        .tombstonesDropped, .unknownToldAsFailed, .emptiedByOwnClock, .exchangeSkipsTombstones,
-        .uncoveredReadAnswers, .collectedUnheard, .overflowKeepsNewest, .partialChange,
-    ]
-
-    /// Found for certain by a scenario or law of their own: `TopologyTests`, `ExpiryTests`,
-    /// `ClockScenarioTests`.
-    private static let foundByScenario: Set<PlantedBug> = [
-        .topologyStale, .expiryCarriesValue, .restampedWins,
-    ]
-
-    /// Takes more seeds than a test can run: `bench/planted.sh` says how many.
-    private static let rare: Set<PlantedBug> = [
-        .acknowledgeBeforeSync, .repairWithFreshStamp, .syncRetried, .sessionForgetsEvicted,
-        .deltasNotKept, .collectionForgotten, .behindKeepsAll, .requestIDForgotten,
-        .rotAccepted, .refusalCountsAsAnswer, .intervalForgotten, .refillForgotten,
-        .refillFromOne, .hintForAnyone, .closedAcrossBrokenLink, .groundlessAcknowledged,
-        .removesUnheard, .coveredBlindly, .statesNotTruncated, .compactedUnsettled,
-        .standInWithoutHistory, .collectedBeforeHints, .hintForgottenWhenSent,
-        .incrementsComeBack, .exchangeAsksNothing, .emptiedAnswersAtOnce,
-    ]
-
-    @Test("a planted bug is found by one of the first seeds", arguments: frequent)
-    func planted(bug: PlantedBug) {
-        let isFound = (1...20).contains {
-            Simulation.run(seed: $0, plant: bug).violation != nil
-        }
-        #expect(isFound)
-    }
-
-    @Test("every planted bug is looked for")
-    func complete() {
-        let lists = [
-            Set(SimulationTests.frequent), SimulationTests.foundByScenario, SimulationTests.rare,
-        ]
-        #expect(lists.reduce(0) { $0 + $1.count } == PlantedBug.allCases.count)
-        #expect(lists.reduce(into: Set()) { $0.formUnion($1) } == Set(PlantedBug.allCases))
-    }
-
     @Test("a broken promise is told with its configuration, its last events and how to replay it")
     func report() {
         var lines: [String] = []

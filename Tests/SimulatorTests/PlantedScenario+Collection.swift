@@ -1,0 +1,71 @@
+import Base
+
+@testable import Simulator
+
+// What is deleted stays deleted, and is forgotten in the end.
+extension PlantedScenario {
+    static let collection = [
+        PlantedScenario(
+            .collectedUnheard, "a replica that was away is not taken for one with an old disk",
+            isBroken: writtenWhileAway),
+        PlantedScenario(
+            .collectedBeforeHints, "a write that only a fallback has is not taken for forgotten",
+            isBroken: lateHint),
+        PlantedScenario(
+            .collectionForgotten, "nodes that restart know what they forgot"
+        ) { bug in
+            oldDisk(bug).contains("deleted")
+        },
+        PlantedScenario(
+            .behindKeepsAll, "an old disk brings nothing back that was deleted since"
+        ) { bug in
+            oldDisk(bug).contains("deleted")
+        },
+    ]
+
+    private static func writtenWhileAway(_ bug: PlantedBug?) -> Bool {
+        let scenario = Scenario(forgetful: [.scripted()], plant: bug)
+        scenario.isolate(2)
+        scenario.make(2, "SET", "k:0", "written there", "W", "1")
+        // In the same key range there is something to forget.
+        scenario.make(0, "SET", "k:{k:0}", "deleted")
+        scenario.make(0, "DEL", "k:{k:0}")
+        scenario.pass(5_000)
+        scenario.mend()
+        scenario.pass(4_000)
+        return scenario.text(0, "GET", "k:0", "R", "3") != "written there"
+    }
+
+    /// A fallback that was cut off for long brings what it took meanwhile.
+    private static func lateHint(_ bug: PlantedBug?) -> Bool {
+        let scenario = Scenario(forgetful: [sloppy()], plant: bug)
+        let replica = scenario.replicas()[0]
+        let fallback = 3 - replica - scenario.replicas()[1]
+        // In the same key range there is something to forget one day.
+        scenario.make(replica, "SET", "k:{k:0}", "other", "PX", "600000", "W", "2")
+        scenario.isolate(fallback)
+        scenario.pass(2_000)
+        scenario.make(fallback, "SET", "k:0", "value", "W", "1")
+        scenario.pass(12_000)
+        scenario.mend()
+        scenario.pass(5_000)
+        return scenario.text(replica, "GET", "k:0") != "value"
+    }
+
+    /// Node 3 returns on a copy of its disk from before a deletion that all had forgotten, and the
+    /// others on what is on their disks.
+    private static func oldDisk(_ bug: PlantedBug?) -> [String] {
+        let scenario = Scenario(forgetful: [.scripted(keys: 2)], plant: bug)
+        scenario.make(0, "SET", "k:0", "deleted", "W", "3")
+        scenario.pass(1_000)
+        let backup = scenario.world.machines[2].disk.copy(prng: PRNG(seed: 2))
+        scenario.make(0, "DEL", "k:0")
+        scenario.pass(6_000)
+        // So that all that came before is on the disks.
+        scenario.make(0, "SET", "k:1", "later", "W", "3")
+        for node in 0..<3 { scenario.kill(node) }
+        scenario.world.machines[2].disk = backup
+        scenario.pass(6_000)
+        return scenario.copies()
+    }
+}
