@@ -110,7 +110,7 @@ extension CommandError {
         case .invalidCursor: "ERR invalid cursor"
         case .invalidSlot: "ERR Invalid slot"
         case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 255 replicas"
-        case .invalidTimeout: "ERR timeout is not an integer or out of range"
+        case .invalidTimeout: "ERR timeout must be 1 to 600000 ms"
         case .invalidStaleness: "ERR staleness is not a time such as 500ms or 2s"
         case .unsupportedProtocol: "NOPROTO unsupported protocol version"
         case .protocolNotAnInteger: "ERR Protocol version is not an integer or out of range"

@@ -28,6 +28,8 @@ public struct ConsistencyOptions: Equatable, Sendable {
     public var dw: Level?
     /// Milliseconds until the answer is given up, at least 1.
     public var timeoutMilliseconds: UInt32?
+    /// Ten minutes, as for a keyspace.
+    static let timeoutMillisecondsMax: Int64 = 600_000
     /// How many milliseconds old what a read reflects may be, at least 1.
     public var stalenessMilliseconds: UInt32?
 
@@ -138,10 +140,10 @@ extension ConsistencyOptions {
         _ arguments: borrowing Arguments, _ index: inout Int
     ) throws(CommandError) {
         guard timeoutMilliseconds == nil, index + 1 < arguments.count else { throw .syntax }
-        guard let value = Int64(decimal: arguments[index + 1]), value > 0,
-            let timeout = UInt32(exactly: value)
+        guard let value = Int64(decimal: arguments[index + 1]),
+            1...ConsistencyOptions.timeoutMillisecondsMax ~= value
         else { throw .invalidTimeout }
-        timeoutMilliseconds = timeout
+        timeoutMilliseconds = UInt32(value)
         index += 2
     }
 }

@@ -206,7 +206,9 @@ extension Node {
         }
     }
 
-    /// Starts an operation that waits for every node that is up, and for this node's own disk.
+    /// Starts an operation that waits for every node that is up, and for this node's own disk. What
+    /// spreads is not waited for where the members have declared a node dead: it hears of it when
+    /// it is back.
     mutating func administer(
         _ stage: AdministrationOperation.Stage, _ target: ReplyTarget, _ effects: inout Effects
     ) -> OperationID? {
@@ -214,9 +216,12 @@ extension Node {
             overload(target, &effects)
             return nil
         }
+        var mayPassOver = false
+        if case .spreading = stage { mayPassOver = true }
         var waiting: UInt64 = 0
-        for index in links.indices
-        where links[index].isUp || links[index].node == configuration.node {
+        for index in links.indices {
+            let isWaitedFor = links[index].isUp && !(mayPassOver && isLost(index))
+            guard isWaitedFor || links[index].node == configuration.node else { continue }
             waiting |= 1 << UInt64(index)
         }
         let deadline = now.monotonic + .nanoseconds(milliseconds: Node.administrationMilliseconds)

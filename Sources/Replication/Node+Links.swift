@@ -49,6 +49,17 @@ extension Node {
         relieve(index, &effects)
         breakHandOff(index)
         forgetAnswerTimes(link: index)
+        giveUpWaiting(for: node, index, &effects)
+        for slot in 0..<administrations.indexEnd {
+            if let id = administrations.id(at: slot) { administrationLost(id, index, &effects) }
+        }
+        claimsLost(node, &effects)
+    }
+
+    /// Ends what waits for a node that will not answer.
+    private mutating func giveUpWaiting(
+        for node: NodeID, _ index: Int, _ effects: inout Effects
+    ) {
         for slot in 0..<writes.indexEnd {
             if let id = writes.id(at: slot) { replicaLost(id, node, &effects) }
         }
@@ -58,10 +69,13 @@ extension Node {
         for slot in 0..<forwards.indexEnd {
             if let id = forwards.id(at: slot) { forwardLost(id, node, &effects) }
         }
-        for slot in 0..<administrations.indexEnd {
-            if let id = administrations.id(at: slot) { administrationLost(id, index, &effects) }
-        }
-        claimsLost(node, &effects)
+    }
+
+    /// The members have declared a node dead. If nothing comes from it here either, what waits for
+    /// it waits no longer, although the link has not broken.
+    mutating func declaredDead(_ node: NodeID, _ effects: inout Effects) {
+        guard let index = linkIndex(of: node), links[index].isUp, isLost(index) else { return }
+        giveUpWaiting(for: node, index, &effects)
     }
 
     /// Whether requests can go to a node right now. A cut that is silent counts once the members

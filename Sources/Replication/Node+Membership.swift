@@ -84,8 +84,11 @@ extension Node {
                 message.encode(into: &$0)
             }
             send(frame, to: node, &effects)
-        case .memberChanged(_, let state):
-            if state == .dead { counters.membersLost += 1 }
+        case .memberChanged(let life, let state):
+            if state == .dead {
+                counters.membersLost += 1
+                declaredDead(life.node, &effects)
+            }
             keepMembers(&effects)
         case .conflict: counters.memberConflicts += 1
         case .outlived(let identity): proveAnew(identity, &effects)

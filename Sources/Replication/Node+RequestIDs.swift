@@ -151,6 +151,11 @@ extension Node {
         }
         let known = requestIDs.ledger.entry(of: name, now: now.wallMilliseconds)
         if case .done(let outcome) = known {
+            guard outcome.checksum == Node.checksum(of: command) else {
+                return fail(
+                    target, "ERR this request id was used for another command on this key",
+                    &effects)
+            }
             return repeatOutcome(outcome, key, location, target, &effects)
         }
         guard requestIDs.claims.room(for: location.keyspace) > 0 else {
@@ -165,6 +170,29 @@ extension Node {
         watch(claim, at: deadline)
         beginRound(claim, over: nil, &effects)
     }
+
+    /// Of a command in RESP; the letters of its name may be of either case.
+    private static func checksum(of command: [UInt8]) -> UInt32 {
+        // The name is the first bulk string: `*count`, `$length` and then it.
+        var folded = command
+        let lines = command.indices.filter { command[$0] == 10 }.prefix(3)
+        guard let start = lines.dropFirst().first, let end = lines.last else { return 0 }
+        for index in start..<end { folded[index] |= 0x20 }
+        return folded.withUnsafeBytes { CRC32C.checksum($0) }
+    }
+
+    func isWithID(_ target: ReplyTarget) -> Bool {
+        if case .request = target { true } else { false }
+    }
+
+    /// Whether a reply can be told again; if not, the request is refused before it takes effect.
+    func mayTellAgain(_ byteCount: Int, _ target: ReplyTarget) -> Bool {
+        guard isWithID(target) else { return true }
+        return byteCount <= RequestLedger.Outcome.replyBytesMax
+    }
+
+    static let tooLargeToTellAgain: StaticString =
+        "ERR a reply of more than 64 KB is not kept for a request id; nothing was changed"
 
     func wholeCommand(_ name: RequestName, _ command: [UInt8]) -> [UInt8] {
         var buffer = ByteBuffer(capacity: command.count + 128)
@@ -216,11 +244,8 @@ extension Node {
         guard case .request(let id) = target, let claim = requestIDs.claims[id] else { return nil }
         var reply = ByteBuffer(capacity: 64)
         reply.write(success, .resp2)
-        if reply.count > RequestLedger.Outcome.replyBytesMax {
-            reply.removeAll()
-            reply.writeError("ERR the request took effect; its reply is too large to tell again")
-        }
-        let outcome = RequestLedger.Outcome(dot: dot, reply: Array(reply.bytes))
+        let outcome = RequestLedger.Outcome(
+            dot: dot, reply: Array(reply.bytes), checksum: Node.checksum(of: claim.command))
         let since = now.wallMilliseconds
         requestIDs.ledger.finish(claim.name, outcome, since: since)
         let executed = ExecutedRequest(

@@ -173,7 +173,7 @@ extension Node {
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
         let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
-        let kept = unkept == nil ? nil : execution.held
+        let kept = unkept == nil && !isWithID(target) ? nil : execution.held
         if let unkept {
             guard command.writes == nil else {
                 putBack(execution.held)
@@ -182,12 +182,7 @@ extension Node {
             }
             execution.held.state.join(unkept)
         }
-        do throws(TypedRefusal) {
-            if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
-            equip(&execution, for: command)
-            try checkSize(execution.held, command, location)
-            try execution.run(command.name, request)
-        } catch {
+        do throws(TypedRefusal) { try run(command, &execution, target) } catch {
             putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
         }
@@ -199,6 +194,19 @@ extension Node {
         }
         tidy(&execution.held, &delta, command)
         finish(command, execution, delta, target, &effects)
+    }
+
+    private mutating func run(
+        _ command: TypedCommand, _ execution: inout TypedExecution, _ target: ReplyTarget
+    ) throws(TypedRefusal) {
+        let location = command.location
+        if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
+        equip(&execution, for: command)
+        try checkSize(execution.held, command, location)
+        try execution.run(command.name, request)
+        if isWithID(target), !mayTellAgain(execution.wholeReply.count, target) {
+            throw .text(Node.tooLargeToTellAgain)
+        }
     }
 
     /// Encoded bytes of a value that a command walks over in about a microsecond.

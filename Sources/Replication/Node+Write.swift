@@ -133,6 +133,10 @@ extension Node {
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
         }
+        if case .bulk(let bytes) = intent.success, !mayTellAgain(bytes.count + 16, target) {
+            fail(target, Node.tooLargeToTellAgain, &effects)
+            return false
+        }
         guard n > 1 else { return true }
         guard mayStamp(keyspace, target, &effects) else { return false }
         let location = KeyLocation(keyspace: keyspace, address: address)

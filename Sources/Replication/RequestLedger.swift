@@ -34,6 +34,8 @@ struct RequestLedger {
         let dot: Dot
         /// In RESP; what the client is told whenever it asks again.
         let reply: [UInt8]
+        /// Of the command: an id is for one.
+        let checksum: UInt32
     }
 
     enum Entry: Equatable {

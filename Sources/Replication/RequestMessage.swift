@@ -137,10 +137,11 @@ extension RequestLedger.Outcome {
     /// Replies beyond this are not kept.
     static let replyBytesMax = 64 << 10
 
-    /// `identity (8) | stamp (8) | length (4) | reply`.
+    /// `identity (8) | stamp (8) | checksum (4) | length (4) | reply`.
     init(decoding reader: inout ByteReader) throws(DecodeError) {
         let identity = ReplicaIdentity(rawValue: try reader.integer())
         dot = Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
+        checksum = try reader.integer()
         let length = Int(try reader.integer(UInt32.self))
         guard length <= RequestLedger.Outcome.replyBytesMax else {
             throw .invalid("a reply that is kept is short")
@@ -153,6 +154,7 @@ extension RequestLedger.Outcome {
     func encode(into buffer: inout ByteBuffer) {
         buffer.append(integer: dot.identity.rawValue)
         buffer.append(integer: dot.stamp.rawValue)
+        buffer.append(integer: checksum)
         buffer.append(integer: UInt32(reply.count))
         buffer.append(reply)
     }

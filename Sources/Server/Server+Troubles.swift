@@ -2,12 +2,15 @@ import Base
 import Reactor
 import Replication
 
-// Tells the log about this node's being taken out, once when it begins.
+// Tells the log about this node's being taken out, and about its being alone, once when it begins.
 extension Server {
     /// What the log was told last.
     struct TroubleNotes {
         var looksAt: Deadline = 0
         var isOut = false
+        /// Since when there has been no link; nil while there is one.
+        var aloneSince: Deadline?
+        var isAlone = false
 
         /// - Returns: whether it is time to look again, about once a second.
         mutating func isDue(at now: UInt64) -> Bool {
@@ -21,7 +24,35 @@ extension Server {
     mutating func tellTroubles() {
         guard troubleNotes.isDue(at: now.monotonic) else { return }
         tellEnd()
+        tellAlone()
     }
+
+    /// A copy of a data directory that was started as a second process answers too, and nobody
+    /// calls it.
+    private mutating func tellAlone() {
+        let others = configuration.node.members.count - 1
+        guard others > 0, node.linksUp == 0 else {
+            if troubleNotes.isAlone { log.info("there is a link to another member again") }
+            troubleNotes.isAlone = false
+            troubleNotes.aloneSince = nil
+            return
+        }
+        let since = troubleNotes.aloneSince ?? now.monotonic
+        troubleNotes.aloneSince = since
+        guard !troubleNotes.isAlone, stopsBy == nil,
+            now.monotonic - since >= Server.aloneNanoseconds
+        else { return }
+        troubleNotes.isAlone = true
+        log.warning(
+            "no link to any of the \(others) other members for "
+                + "\(Server.aloneNanoseconds / 1_000_000_000) s: requests that need them fail, and "
+                + "others answer for what they can see of this node's data only. If they run, "
+                + "compare the members in all configurations with where this node listens for "
+                + "them, \(linkAddress); a second process under number "
+                + "\(node.identity.node.rawValue) may have the links")
+    }
+
+    private static let aloneNanoseconds: UInt64 = 10_000_000_000
 
     private mutating func tellEnd() {
         let isOut = node.membershipEnd != nil && stopsBy == nil

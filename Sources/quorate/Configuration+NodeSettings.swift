@@ -30,7 +30,7 @@ extension Server.Configuration {
             node.keyspaces.append((Array(name.utf8), keyspace))
         }
         node.requestLimits = RequestLimits(
-            bulkBytesMax: settings.limits.requestBytes, argumentsMax: 65_536,
+            bulkBytesMax: settings.limits.requestBytes,
             requestBytesMax: 2 * settings.limits.requestBytes)
         node.memoryBytesMax = settings.limits.memoryBytes
         node.hintBytesMax = settings.limits.hintBytes

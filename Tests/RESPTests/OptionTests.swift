@@ -193,7 +193,7 @@ struct OtherOptionsTests {
         #expect(try read("GET k r one").get().r == .count(1))
         #expect(try read("GET k R quorum PR ALL").get().pr == .all)
         #expect(try read("GET k R 255").get().r == .count(255))
-        #expect(try read("GET k TIMEOUT 4294967295").get().timeoutMilliseconds == .max)
+        #expect(try read("GET k TIMEOUT 600000").get().timeoutMilliseconds == 600_000)
     }
 
     @Test(
@@ -201,7 +201,8 @@ struct OtherOptionsTests {
         arguments: [
             ("R 0", CommandError.invalidLevel), ("R -1", .invalidLevel), ("R 256", .invalidLevel),
             ("R TWO", .invalidLevel), ("PR 01", .invalidLevel), ("TIMEOUT 0", .invalidTimeout),
-            ("TIMEOUT x", .invalidTimeout), ("TIMEOUT 4294967296", .invalidTimeout),
+            ("TIMEOUT x", .invalidTimeout), ("TIMEOUT 600001", .invalidTimeout),
+            ("TIMEOUT 4294967296", .invalidTimeout),
             ("W 1", .syntax), ("DW 1", .syntax), ("R", .syntax), ("R 1 R 2", .syntax),
             ("FOO", .syntax), ("TIMEOUT 1 TIMEOUT 2", .syntax),
         ])

@@ -54,6 +54,24 @@ struct MemberTests {
         #expect(state(cluster, a, of: c) == .alive)
     }
 
+    @Test("what waits for a node is told UNKNOWN when the members declare it dead, link or not")
+    func declaredDead() {
+        let cluster = Cluster(3)
+        cluster.pass(milliseconds: 2_000)
+        cluster.isolate(NodeID(3))
+        let waiting = ConnectionID(5)
+        cluster.open(NodeID(1), waiting)
+        cluster.send(NodeID(1), waiting, Array("SET k v W ALL TIMEOUT 600000\r\n".utf8))
+        for _ in 0..<60 where cluster.reply(NodeID(1), waiting).isEmpty {
+            cluster.pass(milliseconds: 1_000)
+        }
+        #expect(cluster.reply(NodeID(1), waiting).hasPrefix("-UNKNOWN 2 of 3"))
+        #expect(cluster.run(NodeID(1), "KEYSPACE CREATE late n=3") == "+OK\r\n")
+        cluster.cut = []
+        cluster.pass(milliseconds: 7_000)
+        #expect(cluster.run(NodeID(3), "SET late:k v W 3") == "+OK\r\n")
+    }
+
     @Test("a node that was forgotten is out everywhere, in whatever life, until it is readmitted")
     func removal() throws {
         let cluster = watched()

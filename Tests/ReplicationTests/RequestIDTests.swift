@@ -218,6 +218,46 @@ struct RequestIDTests {
         #expect(cluster.run(b, "IDEMPOTENCY x INCR crdt:n") == ":2\r\n")
     }
 
+    @Test("an id that was used for one command is no other's, on any node")
+    func otherCommand() {
+        let cluster = cluster()
+        #expect(cluster.run(a, "IDEMPOTENCY x INCR crdt:n") == ":1\r\n")
+        for line in ["INCRBY crdt:n 7", "INCR crdt:n W 1", "SADD crdt:n x"] {
+            for id in cluster.ids {
+                #expect(
+                    cluster.run(id, "IDEMPOTENCY x \(line)")
+                        == "-ERR this request id was used for another command on this key\r\n")
+            }
+        }
+        #expect(cluster.run(b, "idempotency x incr crdt:n") == ":1\r\n")
+        expectAlike(cluster, "GET crdt:n", "$1\r\n1\r\n")
+    }
+
+    @Test("what could not be told again is refused before it takes effect")
+    func largeReplies() {
+        let cluster = cluster()
+        let filling = String(repeating: "x", count: 100)
+        for group in 0..<20 {
+            let members = (0..<50).map { "\(group * 50 + $0)\(filling)" }
+            _ = cluster.run(a, "SADD crdt:s " + members.joined(separator: " "))
+        }
+        #expect(cluster.run(a, "KEYSPACE CREATE one n=1") == "+OK\r\n")
+        for key in ["crdt:k", "one:k"] {
+            _ = cluster.run(a, "SET \(key) " + String(repeating: "y", count: 60_000))
+            _ = cluster.run(a, "APPEND \(key) " + String(repeating: "y", count: 10_000))
+        }
+        for line in ["SPOP crdt:s 900", "GETDEL one:k", "SET one:k z GET", "GETDEL crdt:k"] {
+            #expect(cluster.run(b, "IDEMPOTENCY x \(line)").hasPrefix("-ERR a reply of more"))
+        }
+        #expect(cluster.run(c, "STRLEN one:k") == ":70000\r\n")
+        expectAlike(cluster, "STRLEN crdt:k", ":70000\r\n")
+        expectAlike(cluster, "SCARD crdt:s", ":1000\r\n")
+        let popped = cluster.run(b, "IDEMPOTENCY x SPOP crdt:s 100")
+        #expect(popped.hasPrefix("*100\r\n"))
+        #expect(cluster.run(c, "IDEMPOTENCY x SPOP crdt:s 100") == popped)
+        expectAlike(cluster, "SCARD crdt:s", ":900\r\n")
+    }
+
     @Test("what it cannot do is refused by name before anything has happened")
     func refusals() {
         let cluster = cluster()

@@ -49,6 +49,9 @@ struct ProcessTests {
         #expect(created.status == 0)
         let connection = try ClientConnection(nodes[0].client)
         #expect(try connection.ask("SET", "kept:a", "1") == .simple("OK"))
+        // Taken as a request, and answered as one.
+        let many = try connection.ask(["PING"] + Array(repeating: "a", count: (1 << 20) - 1))
+        #expect(many == .error("ERR wrong number of arguments for 'ping' command"))
 
         nodes[1].process?.signal(SIGKILL)
         _ = nodes[1].process?.waitForEnd(milliseconds: 5000)
