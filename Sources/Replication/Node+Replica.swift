@@ -251,10 +251,10 @@ extension Node {
         let rest = reader.rest()
         switch kind {
         case .record:
-            restore(try Node.validRecord(rest))
+            try restoreRecord(rest)
             if configuration.plantedBug == .refillForgotten { isRefilling = false }
         case .members: try restoreMembers(rest)
-        case .delta: restore(try DeltaRecord(decoding: rest))
+        case .delta: if !restoreFirst(rest) { restore(try DeltaRecord(decoding: rest)) }
         case .removal: removeStored(rest)
         case .definitions: try restoreDefinitions(rest)
         case .wholeness:
@@ -284,6 +284,13 @@ extension Node {
         try catalog.restore(decoding: &definitions)
         reshape(from: before)
         collection.reconsider()
+    }
+
+    private mutating func restoreRecord(
+        _ payload: UnsafeRawBufferPointer
+    ) throws(DecodeError) {
+        guard !restoreFirst(try Record(validating: payload)) else { return }
+        restore(try Node.validRecord(payload))
     }
 
     static func validRecord(

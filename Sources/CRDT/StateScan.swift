@@ -1,0 +1,264 @@
+import Base
+import Causality
+import Coding
+import Glibc
+
+/// Reads an encoded state, or the encoded delta that begins one, without building either.
+///
+/// A recovery finds most keys for the first time and keeps them encoded: to build a state, join it
+/// with nothing and encode it again costs many times what a look at each byte does. Everything is
+/// checked that building it would check. What is known here is what most keys have: a string, a
+/// counter, a flag, a set, a hash or a sorted set that does not expire and remembers nothing that
+/// ended. For all else, and for malformed bytes, the answer is nil: then the state is built.
+struct StateScan {
+    /// The stores that are known here: the lowest bits of the mask.
+    private static let knownStores: UInt16 = 63
+
+    private var decoder: DotDecoder
+    /// Of a state: identity (8) and stamp (8) of each entry of its context; of a delta nothing.
+    private let context: UnsafeRawBufferPointer
+    /// A delta's only dot; nil for a state.
+    private let own: Dot?
+    /// Up to where a delta's changes have been copied.
+    private var copied = 0
+    private var isLive = false
+
+    // MARK: States
+
+    /// - Returns: the newest dot of the context.
+    static func newest(inState bytes: UnsafeRawBufferPointer) throws(DecodeError) -> Dot? {
+        var decoder = DotDecoder(ByteReader(bytes))
+        guard try decoder.reader.integer(UInt8.self) == CRDTState.format else { return nil }
+        let count = try decoder.count(bytesMin: 16)
+        guard 1...CRDTState.identitiesMax ~= count else { return nil }
+        let context = try decoder.reader.slice(count * 16)
+        var scan = StateScan(decoder: decoder, context: context, own: nil)
+        guard let newest = scan.newestOfContext else { return nil }
+        var unused = ByteBuffer(capacity: 1)
+        guard try scan.passStores(&unused) else { return nil }
+        return newest
+    }
+
+    /// Nil when the context is not one.
+    private var newestOfContext: Dot? {
+        var newest = contextDot(0)
+        guard newest.stamp.rawValue > 0 else { return nil }
+        var last = newest
+        for index in 1..<max(1, context.count / 16) {
+            let dot = contextDot(index)
+            guard last.identity < dot.identity, dot.stamp.rawValue > 0 else { return nil }
+            newest = max(newest, dot)
+            last = dot
+        }
+        return newest
+    }
+
+    private func contextDot(_ index: Int) -> Dot {
+        Dot(
+            identity: ReplicaIdentity(
+                rawValue: context.loadUnaligned(fromByteOffset: index * 16, as: UInt64.self)),
+            stamp: Stamp(
+                rawValue: context.loadUnaligned(fromByteOffset: index * 16 + 8, as: UInt64.self)))
+    }
+
+    // MARK: Deltas
+
+    /// Appends the state that a delta makes of nothing.
+    ///
+    /// - Returns: its dot.
+    static func transcribe(
+        delta bytes: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
+    ) throws(DecodeError) -> Dot? {
+        var decoder = DotDecoder(ByteReader(bytes))
+        let identity = try decoder.identity()
+        let after = try decoder.stamp()
+        let dot = Dot(identity: identity, stamp: try decoder.stamp())
+        // No other identities, no types cleared, no grounds.
+        guard after.rawValue == 0, dot.stamp.rawValue > 0, try decoder.reader.integer() == UInt8(0),
+            try decoder.reader.integer() == UInt8(0), try decoder.reader.integer() == UInt8(0)
+        else { return nil }
+        buffer.append(CRDTState.format)
+        buffer.append(1)
+        buffer.append(integer: identity.rawValue)
+        buffer.append(integer: dot.stamp.rawValue)
+        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+        var scan = StateScan(decoder: decoder, context: empty, own: dot)
+        scan.copied = decoder.reader.offset
+        guard try scan.passStores(&buffer) else { return nil }
+        scan.copy(upTo: bytes.count, &buffer)
+        return dot
+    }
+
+    private init(decoder: DotDecoder, context: UnsafeRawBufferPointer, own: Dot?) {
+        self.decoder = decoder
+        self.context = context
+        self.own = own
+    }
+
+    private mutating func copy(upTo end: Int, _ buffer: inout ByteBuffer) {
+        buffer.append(UnsafeRawBufferPointer(rebasing: decoder.reader.bytes[copied..<end]))
+        copied = end
+    }
+
+    // MARK: Stores
+
+    /// - Returns: false when there is anything that is not known here.
+    private mutating func passStores(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
+        let mask: UInt16 = try decoder.varint()
+        guard mask & ~StateScan.knownStores == 0 else { return false }
+        if mask & 1 != 0, try !pass(RegisterValue.self, &buffer) { return false }
+        if mask & 2 != 0, try !passAccounts(&buffer) { return false }
+        if mask & 4 != 0, try !pass(Presence.self, &buffer) { return false }
+        if mask & 8 != 0, try !pass(Presence.self, &buffer) { return false }
+        if mask & 16 != 0, try !pass(FieldPart.self, &buffer) { return false }
+        if mask & 32 != 0, try !pass(ScorePart.self, &buffer) { return false }
+        return isLive && decoder.reader.remaining == 0
+    }
+
+    private mutating func pass<Payload: ScannedPayload>(
+        _ type: Payload.Type, _ buffer: inout ByteBuffer
+    ) throws(DecodeError) -> Bool {
+        if own != nil {
+            // Nothing is removed from what was not there.
+            copy(upTo: decoder.reader.offset, &buffer)
+            guard try decoder.count() == 0 else { return false }
+            copied = decoder.reader.offset
+        }
+        let count = try decoder.count()
+        var last: UnsafeRawBufferPointer?
+        for _ in 0..<count {
+            let key = try decoder.passBytes()
+            if let last, !StateScan.precedes(last, key) { return false }
+            last = key
+            var before: Dot?
+            let entries = try decoder.count()
+            guard entries > 0 else { return false }
+            for _ in 0..<entries {
+                guard let dot = try passDot(&buffer), try Payload.pass(&decoder) else {
+                    return false
+                }
+                if let before, dot <= before { return false }
+                before = dot
+            }
+        }
+        isLive = isLive || count > 0
+        return count > 0
+    }
+
+    private mutating func passAccounts(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
+        let count = try decoder.count()
+        var last: ReplicaIdentity?
+        for _ in 0..<count {
+            guard let dot = try passDot(&buffer) else { return false }
+            if let last, dot.identity <= last { return false }
+            last = dot.identity
+            let total = try decoder.signed()
+            let age: UInt64 = try decoder.varint()
+            let reset = try decoder.signed()
+            guard age <= dot.stamp.rawValue, age > 0 || own == nil && total == reset,
+                age < dot.stamp.rawValue || reset == 0
+            else { return false }
+            isLive = isLive || age > 0
+        }
+        return count > 0
+    }
+
+    /// A dot that the context has seen; a delta's is written out as a state's.
+    private mutating func passDot(_ buffer: inout ByteBuffer) throws(DecodeError) -> Dot? {
+        if let own {
+            copy(upTo: decoder.reader.offset, &buffer)
+            guard try decoder.reader.integer() == UInt8(0) else { return nil }
+            copied = decoder.reader.offset
+            buffer.append(1)
+            buffer.append(integer: own.stamp.rawValue)
+            return own
+        }
+        let place: UInt64 = try decoder.varint()
+        guard place > 0, place <= UInt64(context.count / 16) else { return nil }
+        let seen = contextDot(Int(place - 1))
+        let stamp = try decoder.stamp()
+        return stamp <= seen.stamp ? Dot(identity: seen.identity, stamp: stamp) : nil
+    }
+
+    private static func precedes(
+        _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer
+    ) -> Bool {
+        let shared = min(a.count, b.count)
+        guard shared > 0, let x = a.baseAddress, let y = b.baseAddress else {
+            return a.count < b.count
+        }
+        let order = memcmp(x, y, shared)
+        return order == 0 ? a.count < b.count : order < 0
+    }
+}
+
+/// A payload that can be read over.
+protocol ScannedPayload {
+    /// - Returns: false when the state has to be built to know what it means.
+    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool
+}
+
+extension Presence: ScannedPayload {
+    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool { true }
+}
+
+extension RegisterValue: ScannedPayload {
+    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
+        guard try decoder.reader.integer() == UInt8(0) else { return false }
+        _ = try decoder.passBytes()
+        return true
+    }
+}
+
+extension FieldPart: ScannedPayload {
+    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
+        switch try decoder.reader.integer(UInt8.self) {
+        case 0: _ = try decoder.passBytes()
+        case 1:
+            _ = try decoder.stamp()
+            _ = try decoder.signed()
+        default: return false
+        }
+        return true
+    }
+}
+
+extension ScorePart: ScannedPayload {
+    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
+        _ = try ScorePart(decoding: &decoder)
+        return true
+    }
+}
+
+extension DotDecoder {
+    /// As `bytes`, without a copy.
+    fileprivate mutating func passBytes() throws(DecodeError) -> UnsafeRawBufferPointer {
+        let count = try count()
+        guard count <= CRDTState.elementBytesMax else { throw .invalid("element is too large") }
+        return try reader.slice(count)
+    }
+}
+
+extension CRDTState {
+    /// The newest dot of an encoded state that is live and does not expire, where that is known
+    /// without building it; otherwise, and for malformed bytes, nil.
+    ///
+    /// - Complexity: O(bytes).
+    public static func scan(_ bytes: UnsafeRawBufferPointer) -> Dot? {
+        do throws(DecodeError) { return try StateScan.newest(inState: bytes) } catch { return nil }
+    }
+
+    /// Appends the state that an encoded delta makes of nothing, live and without an expiry, where
+    /// that is known without building it.
+    ///
+    /// - Returns: the state's newest dot; otherwise, and for malformed bytes, nil, and what was
+    ///   appended means nothing.
+    /// - Complexity: O(bytes).
+    public static func transcribe(
+        _ delta: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
+    ) -> Dot? {
+        do throws(DecodeError) {
+            return try StateScan.transcribe(delta: delta, into: &buffer)
+        } catch { return nil }
+    }
+}

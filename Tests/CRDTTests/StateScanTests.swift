@@ -1,0 +1,87 @@
+import Base
+import Coding
+import Testing
+
+@testable import CRDT
+
+@Suite("What is read over without being built is what building it gives")
+struct StateScanTests {
+    private static let plain: [Profile] = [.string, .flag, .set, .hash, .sortedSet]
+
+    private func samples(
+        _ profile: Profile, seed: UInt64
+    ) -> (states: [CRDTState], deltas: [Delta]) {
+        var world = World(seed: seed)
+        world.runUnhealed(profile)
+        return (world.replicas.map(\.state), world.messages.map(\.delta))
+    }
+
+    /// - Returns: whether the state was known without building it.
+    private func checkState(_ bytes: [UInt8]) -> Bool {
+        guard let newest = bytes.withUnsafeBytes({ CRDTState.scan($0) }) else { return false }
+        guard let state = try? decodedState(bytes) else {
+            Issue.record("what is read over is a state")
+            return true
+        }
+        #expect(state.context.newest == newest)
+        #expect(!state.isTombstone)
+        #expect(state.effectiveExpiry == 0)
+        return true
+    }
+
+    /// - Returns: whether the state that the delta begins was known without building it.
+    private func checkDelta(_ encoded: [UInt8]) -> Bool {
+        var buffer = ByteBuffer()
+        buffer.append(7)
+        guard let dot = encoded.withUnsafeBytes({ CRDTState.transcribe($0, into: &buffer) }) else {
+            return false
+        }
+        guard let delta = try? decodedDelta(encoded) else {
+            Issue.record("what is read over is a delta")
+            return true
+        }
+        var state = CRDTState()
+        #expect(state.apply(delta) == .applied)
+        let isSame = bytes(of: state) == Array(buffer.bytes.dropFirst())
+        #expect(isSame)
+        #expect(delta.dot == dot && state.context.newest == dot)
+        #expect(!state.isTombstone && state.effectiveExpiry == 0)
+        return true
+    }
+
+    @Test("states and first deltas of random schedules", arguments: Profile.allCases)
+    func schedules(_ profile: Profile) {
+        var (states, deltas) = (0, 0)
+        for seed in 0..<(ScheduleTests.count / 4) {
+            let (all, sent) = samples(profile, seed: seed)
+            states += all.count { checkState(bytes(of: $0)) }
+            deltas += sent.count { checkDelta(bytes(of: $0)) }
+        }
+        guard StateScanTests.plain.contains(profile) else { return }
+        #expect(states > 0)
+        #expect(deltas > 0)
+    }
+
+    @Test("damaged states and deltas are never read over as anything that they are not",
+        arguments: Profile.allCases)
+    func damaged(_ profile: Profile) {
+        var random = PRNG(seed: 11)
+        for seed in 0..<(ScheduleTests.count / 10) {
+            let (states, deltas) = samples(profile, seed: seed)
+            for original in states.map(bytes(of:)) + deltas.map(bytes(of:)) where !original.isEmpty
+            {
+                for _ in 0..<4 {
+                    var damaged = original
+                    let place = random.below(damaged.count)
+                    switch random.below(3) {
+                    case 0: damaged[place] = UInt8(random.below(256))
+                    case 1: damaged.insert(UInt8(random.below(4)), at: place)
+                    default: damaged.remove(at: place)
+                    }
+                    _ = checkState(damaged)
+                    _ = checkDelta(damaged)
+                }
+            }
+        }
+    }
+}
