@@ -20,6 +20,8 @@ struct ExpiryQueue {
     /// How many entries a range may have before it is gathered anew.
     private var limits = Array(repeating: slack, count: KeyRange.count)
     private(set) var crowded: KeyRange?
+    /// Which range is being gathered, and from which hash on.
+    private var gathering: (range: KeyRange, hash: UInt64)?
     /// No value expires earlier: wall-clock milliseconds since 1970.
     private(set) var earliest = UInt64.max
 
@@ -35,17 +37,29 @@ struct ExpiryQueue {
         if heaps[index].count > limits[index] { crowded = range }
     }
 
-    /// Begins to gather a range anew; all its values are noted behind it.
-    mutating func clear(_ range: KeyRange) {
-        heaps[Int(range.rawValue)].removeAll()
-        limits[Int(range.rawValue)] = .max
+    /// Begins to gather a crowded range anew, unless one is being gathered.
+    ///
+    /// - Returns: from where on its values are to be handed to `gather`; nil when none is.
+    mutating func beginGathering() -> (range: KeyRange, hash: UInt64)? {
+        if let gathering { return gathering }
+        guard let crowded else { return nil }
+        heaps[Int(crowded.rawValue)].removeAll()
+        limits[Int(crowded.rawValue)] = .max
+        self.crowded = nil
+        gathering = (crowded, 0)
+        return gathering
     }
 
-    /// All of a range's values are noted.
-    mutating func gathered(_ range: KeyRange) {
+    /// Takes values of the range that is being gathered. One that was written since it began may
+    /// be noted twice.
+    ///
+    /// - Parameter next: from which hash on others follow; nil when these were the last.
+    mutating func gather(_ values: [Entry], upTo next: UInt64?) {
+        guard let range = gathering?.range else { return }
         let index = Int(range.rawValue)
-        limits[index] = 2 * heaps[index].count + ExpiryQueue.slack
-        if crowded == range { crowded = nil }
+        for value in values { note(value.expiry, value.hash, range) }
+        gathering = next.map { (range, $0) }
+        if next == nil { limits[index] = 2 * heaps[index].count + ExpiryQueue.slack }
     }
 
     /// Takes out what expires up to a time.

@@ -30,7 +30,7 @@ extension Node {
     /// At a heartbeat, and when there was too much for one step.
     mutating func tendExpiries(_ effects: inout Effects) {
         nextElapsed = nil
-        if let crowded = expiries.crowded { gatherExpiries(crowded) }
+        gatherExpiries()
         guard expiries.earliest <= now.wallMilliseconds, clock.isConfirmed else { return }
         let margin = links.count == 1 ? 0 : 2 * configuration.clockDriftMax
         guard now.wallMilliseconds > margin else { return }
@@ -39,18 +39,27 @@ extension Node {
         let scope = effects.beginScope()
         defer { effects.endScope(scope) }
         for (range, hash) in due { spend(range, hash, before: time, &effects) }
-        guard due.count == Node.elapsedMax else { return }
+        if due.count == Node.elapsedMax { goOnWithExpiries() }
+    }
+
+    private mutating func goOnWithExpiries() {
         nextElapsed = now.monotonic + .nanoseconds(milliseconds: Node.elapsedMilliseconds)
     }
 
-    private mutating func gatherExpiries(_ range: KeyRange) {
-        expiries.clear(range)
-        var found: [(UInt64, UInt64)] = []
-        store.visit(range, .min ... .max) { hash, record in
-            if record.expiry != 0, !record.isTombstone { found.append((record.expiry, hash)) }
+    /// Notes anew when the values of a crowded range expire, some of them a step.
+    private mutating func gatherExpiries() {
+        guard let place = expiries.beginGathering() else { return }
+        var budget = WorkBudget(units: configuration.workUnitsMax, bytes: WorkBudget.turnBytes)
+        var found: [ExpiryQueue.Entry] = []
+        let next = store.visit(place.range, from: place.hash, &budget) { entry in
+            let record = entry.record
+            if record.expiry != 0, !record.isTombstone {
+                found.append(ExpiryQueue.Entry(expiry: record.expiry, hash: entry.hash))
+            }
+            return 0
         }
-        for (expiry, hash) in found { expiries.note(expiry, hash, range) }
-        expiries.gathered(range)
+        expiries.gather(found, upTo: next)
+        if next != nil { goOnWithExpiries() }
     }
 
     private mutating func spend(

@@ -98,18 +98,12 @@ extension Server {
     private static func replay(
         _ disk: some Disk, _ policy: RecoveryPolicy, into node: inout Node
     ) throws(ServerError) -> RecoveryReport {
-        var malformed: DecodeError?
         let report: RecoveryReport
         do throws(RecoveryError) {
             report = try Recovery.run(
                 on: disk, policy: policy == .refuse ? .refuse : .quarantine
-            ) { payload in
-                do throws(DecodeError) { try node.restore(payload) } catch { malformed = error }
-            }
+            ) { (payload) throws(DecodeError) in try node.restore(payload) }
         } catch { throw ServerError(error) }
-        if let malformed {
-            throw .corruption("a record passed its checksum and is malformed: \(malformed.text)")
-        }
         if !report.quarantined.isEmpty { node.distrustMemory() }
         return report
     }

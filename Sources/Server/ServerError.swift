@@ -48,13 +48,3 @@ public enum ServerError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 }
-
-extension DecodeError {
-    /// For a log line.
-    var text: String {
-        switch self {
-        case .truncated: "it ends too early"
-        case .invalid(let reason): reason.description
-        }
-    }
-}

@@ -13,7 +13,7 @@ extension Recovery {
 
     /// Reads the newest checkpoint; every batch of it was synced before it got its name.
     mutating func readCheckpoint(
-        _ deliver: (UnsafeRawBufferPointer) -> Void
+        _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) {
         guard let position = positions(of: .checkpoint).last else { return }
         report.checkpointPosition = position
@@ -40,7 +40,7 @@ extension Recovery {
     }
 
     mutating func readSegments(
-        _ kept: [JournalPosition], _ deliver: (UnsafeRawBufferPointer) -> Void
+        _ kept: [JournalPosition], _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) {
         for (index, first) in kept.enumerated() {
             let next = index + 1 < kept.count ? kept[index + 1] : nil
@@ -59,7 +59,7 @@ extension Recovery {
     /// - Parameter next: the next segment's first position: where the batches of this one must end.
     private mutating func readSegment(
         _ first: JournalPosition, next: JournalPosition?,
-        _ deliver: (UnsafeRawBufferPointer) -> Void
+        _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) {
         lastBatch = nil
         guard let seed = try open(SegmentFormat(kind: .journal, salt: 0, position: first))
@@ -166,31 +166,55 @@ extension Recovery {
 
     /// Hands on the records of a batch that passed its checksum.
     private mutating func read(
-        _ header: BatchHeader, at offset: Int, _ deliver: (UnsafeRawBufferPointer) -> Void
+        _ header: BatchHeader, at offset: Int,
+        _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) -> Int {
         let batch: UnsafeMutableRawBufferPointer
         do { batch = try file.bytes(at: offset, header.byteCount, on: disk) } catch {
             throw .disk(error)
         }
         BatchFormat.apply(mask: header.mask, to: batch)
-        defer { BatchFormat.apply(mask: header.mask, to: batch) }
         let body = UnsafeRawBufferPointer(rebasing: batch[BatchFormat.headerBytes...])
-        guard Recovery.recordCount(in: body) == Int(header.recordCount) else {
-            let range = offset..<offset + header.byteCount
-            try refuseOrNote(file.name, range, .recordLayout)
-            expected = header.next
+        let isFilled = Recovery.recordCount(in: body) == Int(header.recordCount)
+        let malformed = isFilled ? Recovery.deliver(body, deliver) : nil
+        BatchFormat.apply(mask: header.mask, to: batch)
+        expected = header.next
+        guard isFilled else {
+            try refuseOrNote(file.name, offset..<offset + header.byteCount, .recordLayout)
             return 0
         }
+        report.bytesRead += header.byteCount
+        guard let malformed else { return Int(header.recordCount) }
+        let start = offset + BatchFormat.headerBytes
+        try refuseOrNote(
+            file.name, start + malformed.range.lowerBound..<start + malformed.range.upperBound,
+            .malformedRecords(count: malformed.count, malformed.error))
+        return Int(header.recordCount) - malformed.count
+    }
+
+    /// Hands on each record of a batch; one that is refused does not keep back those behind it.
+    ///
+    /// - Returns: how many were refused, where they stand, and why the first was.
+    private static func deliver(
+        _ body: UnsafeRawBufferPointer,
+        _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
+    ) -> (range: Range<Int>, count: Int, error: DecodeError)? {
+        var malformed: (range: Range<Int>, count: Int, error: DecodeError)?
         var start = 0
         while start < body.count {
             let end = start + BatchFormat.recordHeaderBytes + Int(word(body, start))
             let payload = body[start + BatchFormat.recordHeaderBytes..<end]
-            deliver(UnsafeRawBufferPointer(rebasing: payload))
+            do throws(DecodeError) {
+                try deliver(UnsafeRawBufferPointer(rebasing: payload))
+            } catch {
+                let earlier = malformed ?? (start..<end, 0, error)
+                malformed = (
+                    earlier.range.lowerBound..<end, earlier.count + 1, earlier.error
+                )
+            }
             start = end
         }
-        expected = header.next
-        report.bytesRead += header.byteCount
-        return Int(header.recordCount)
+        return malformed
     }
 
     /// - Returns: how many records fill the body exactly, or nil when they do not.

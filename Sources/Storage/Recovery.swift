@@ -22,7 +22,9 @@ import Coding
 /// that was cut nor one that is gone passes for a shorter history.
 ///
 /// Rot ends the recovery with an error, unless the operator chose to quarantine: then the bad
-/// stretch is copied to a file `quarantine-<file>-<offset>` and skipped.
+/// stretch is copied to a file `quarantine-<file>-<offset>` and skipped. That is a batch, where its
+/// bytes have changed; a record that passes the checksum and is malformed all the same, as only a
+/// fault of the program makes one, is left out alone.
 ///
 /// Reading order: this file, `Recovery+Segments`, `Recovery+Damage`.
 public struct Recovery<Directory: Disk>: ~Copyable {
@@ -43,12 +45,13 @@ public struct Recovery<Directory: Disk>: ~Copyable {
 
     /// - Parameters:
     ///   - disk: the data directory; nothing else uses it meanwhile.
-    ///   - deliver: called with each payload, the checkpoint's first, then the journal's in order.
+    ///   - deliver: called with each payload, the checkpoint's first, then the journal's in order;
+    ///     throws for one that is malformed, which is damage of that payload alone.
     /// - Throws: `damaged` for rot, a missing segment or a foreign file; `disk` for what the disk
     ///   threw. The caller then discards what was delivered; the directory's content is as it was.
     public static func run(
         on disk: Directory, policy: RecoveryPolicy = .refuse,
-        deliver: (UnsafeRawBufferPointer) -> Void
+        deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) -> RecoveryReport {
         var recovery = Recovery(disk: disk, policy: policy)
         try recovery.takeInventory()

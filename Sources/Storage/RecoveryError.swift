@@ -1,3 +1,4 @@
+import Coding
 import Base
 
 /// What was found where something else had to be.
@@ -29,6 +30,9 @@ public enum Finding: Error, Equatable, Sendable, CustomStringConvertible {
     case newestMissing(first: UInt64)
     /// A checkpoint without its end.
     case incompleteCheckpoint
+    /// Records that pass their checksum are none to whoever keeps them here; what is wrong with the
+    /// first.
+    case malformedRecords(count: Int, DecodeError)
 
     /// Whether nothing is damaged: another version of the program is to read it.
     public var isOtherVersion: Bool {
@@ -58,6 +62,8 @@ public enum Finding: Error, Equatable, Sendable, CustomStringConvertible {
         case .newestMissing(let first):
             "the journal's newest file is gone, with the records from number \(first) on"
         case .incompleteCheckpoint: "the checkpoint ends too early"
+        case .malformedRecords(let count, let error):
+            "\(count) of the records here pass the checksum and are malformed: \(error.text)"
         }
     }
 }
@@ -87,4 +93,14 @@ public enum RecoveryError: Error, Equatable, Sendable {
     case disk(DiskError)
     /// Acknowledged records may be lost: repair from the replicas, or choose `quarantine`.
     case damaged(Damage)
+}
+
+extension DecodeError {
+    /// For a log line.
+    package var text: String {
+        switch self {
+        case .truncated: "it ends too early"
+        case .invalid(let reason): reason.description
+        }
+    }
 }

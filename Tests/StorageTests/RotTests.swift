@@ -162,3 +162,54 @@ import Testing
         #expect(Recovered(trying: world.disk).finding == .batchBody)
     }
 }
+
+@Suite struct MalformedRecordTests {
+    /// Recovers and takes every record for malformed whose first byte is 9.
+    private func recover(
+        _ disk: SimulatedDisk, _ policy: RecoveryPolicy
+    ) throws(RecoveryError) -> (payloads: [[UInt8]], report: RecoveryReport) {
+        var payloads: [[UInt8]] = []
+        let report = try Recovery.run(
+            on: disk, policy: policy
+        ) { (payload) throws(DecodeError) in
+            guard payload.first != 9 else { throw .invalid("a nine") }
+            payloads.append(Array(payload))
+        }
+        return (payloads, report)
+    }
+
+    @Test("a malformed record is left out alone, with its place, and refused unless asked for")
+    func leftOutAlone() throws {
+        var world = World()
+        world.sync([[1, 1], [9, 2, 2, 2], [3]])
+        world.sync([[4], [5]])
+        let damage = Damage(
+            file: RotTests.first, offset: 4096 + 44, byteCount: 0,
+            finding: .malformedRecords(count: 1, .invalid("a nine")))
+        var refused: RecoveryError?
+        do throws(RecoveryError) { _ = try recover(world.disk, .refuse) } catch { refused = error }
+        guard case .damaged(let found) = refused else {
+            Issue.record("a malformed record is damage")
+            return
+        }
+        #expect(found.file == damage.file)
+        #expect(found.finding == damage.finding)
+        let (payloads, report) = try recover(world.disk, .quarantine)
+        #expect(payloads == [[1, 1], [3], [4], [5]])
+        #expect(report.quarantined == [found])
+        #expect(report.journalRecords == 4)
+        #expect(report.lastPosition == 5)
+    }
+
+    @Test("as many malformed records as there are are left out, also when it is done again")
+    func many() throws {
+        var world = World()
+        world.sync([[9], [1], [9], [2], [9]])
+        world.sync([[9]])
+        let (payloads, report) = try recover(world.disk, .quarantine)
+        #expect(payloads == [[1], [2]])
+        #expect(report.quarantined.count == 4)
+        let again = try recover(world.disk, .quarantine)
+        #expect(again.payloads == payloads)
+    }
+}
