@@ -9,42 +9,45 @@ import Causality
 /// replicas receive. The home slot is the hash's upper bits: growth keeps the order of homes, which
 /// lets a scan's cursor be a hash and survive it.
 ///
-/// Invariants: at most ¾ of the slots are taken; between a key's home and its slot no slot is
-/// empty.
+/// A table of a million keys does not grow in one step: the slots from before stay beside the new
+/// ones, and each new key moves a few of them (`RecordSlots`). A key is in one of the two.
 ///
-/// - Complexity: every operation O(1) expected; growth O(keys of the range).
+/// Invariants: at most ¾ of the slots are taken; those of `RecordSlots`.
+///
+/// - Complexity: every operation O(1) expected.
 struct RecordTable: ~Copyable {
-    private struct Slot {
-        var hash: UInt64
-        var block: UnsafeMutableRawPointer?
-    }
-
     static let blockHeaderBytes = 8
+    /// Slots that one new key moves, and as many more as stand together with them.
+    static let slotsMovedAtOnce = 64
 
-    private var slots: UnsafeMutablePointer<Slot>
-    private var shift: UInt64
+    private var slots: RecordSlots
+    /// From before the table grew, as far as they have not been moved.
+    private var former: RecordSlots?
     private(set) var count = 0
     /// Bytes of all blocks and slots.
     private(set) var allocatedBytes: Int
 
     init(capacityLog2: UInt64 = 3) {
-        let capacity = 1 << Int(capacityLog2)
-        slots = RecordTable.allocateSlots(capacity)
-        shift = 64 - capacityLog2
-        allocatedBytes = capacity * MemoryLayout<Slot>.stride
+        slots = RecordSlots(capacityLog2: capacityLog2)
+        allocatedBytes = slots.byteCount
     }
 
+    /// What owns the blocks frees them.
     deinit {
-        for index in 0..<capacity { slots[index].block?.deallocate() }
-        slots.deallocate()
+        slots.deallocate(withBlocks: true)
+        former?.deallocate(withBlocks: true)
     }
 
-    var capacity: Int { 1 << Int(64 - shift) }
+    var capacity: Int { slots.capacity }
+    /// Slots that wait to be moved.
+    var unmovedSlots: Int { former?.remaining ?? 0 }
 
     /// Where a key is, or where it would go; valid until the next change of the table.
     struct Place {
         fileprivate let index: Int
         fileprivate let block: UnsafeMutableRawPointer?
+        /// It is one of the slots from before the table grew.
+        fileprivate var isFormer = false
 
         /// The key's record, if there is one.
         @inline(__always) var record: Record? {
@@ -88,8 +91,17 @@ struct RecordTable: ~Copyable {
 
     @inline(__always)
     func locate(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Place {
-        let index = position(of: hash, key)
-        return Place(index: index, block: slots[index].block)
+        let index = slots.position(of: hash, key)
+        let block = slots[index].block
+        if block == nil, former != nil { return locateFormer(hash, key, index) }
+        return Place(index: index, block: block)
+    }
+
+    private func locateFormer(
+        _ hash: UInt64, _ key: UnsafeRawBufferPointer, _ index: Int
+    ) -> Place {
+        guard let before = former?.find(hash, key) else { return Place(index: index, block: nil) }
+        return Place(index: before.index, block: before.block, isFormer: true)
     }
 
     /// Gives `length` bytes to write the key's new record into: those of the old record when they
@@ -115,18 +127,24 @@ struct RecordTable: ~Copyable {
     private mutating func replaceBlock(
         _ place: Place, _ hash: UInt64, _ key: UnsafeRawBufferPointer, _ length: Int
     ) -> UnsafeMutableRawPointer {
-        var index = place.index
         if let block = place.block {
             release(block)
-        } else {
-            if (count + 1) * 4 > capacity * 3 {
-                grow()
-                index = position(of: hash, key)
+            let block = allocate(length)
+            if place.isFormer {
+                former?[place.index] = RecordSlot(hash: hash, block: block)
+            } else {
+                slots[place.index] = RecordSlot(hash: hash, block: block)
             }
-            count += 1
+            return block + RecordTable.blockHeaderBytes
         }
+        var index = place.index
+        if former != nil || (count + 1) * 4 > capacity * 3 {
+            grow()
+            index = slots.position(of: hash, key)
+        }
+        count += 1
         let block = allocate(length)
-        slots[index] = Slot(hash: hash, block: block)
+        slots[index] = RecordSlot(hash: hash, block: block)
         return block + RecordTable.blockHeaderBytes
     }
 
@@ -134,37 +152,28 @@ struct RecordTable: ~Copyable {
     ///
     /// - Returns: whether the key was present.
     mutating func remove(_ hash: UInt64, _ key: UnsafeRawBufferPointer) -> Bool {
-        let index = position(of: hash, key)
-        guard slots[index].block != nil else { return false }
-        removeSlot(index)
+        let place = locate(hash, key)
+        guard place.block != nil else { return false }
+        remove(place)
         return true
     }
 
     /// Forgets the record that a walk came by.
     mutating func remove(_ entry: Entry) {
-        let mask = capacity - 1
-        var index = Int(entry.hash >> shift)
-        while let block = slots[index].block, block != entry.block { index = (index + 1) & mask }
-        precondition(slots[index].block == entry.block, "an entry is removed while it is there")
-        removeSlot(index)
+        if let index = slots.index(of: entry.block, entry.hash) {
+            return remove(Place(index: index, block: entry.block))
+        }
+        guard let index = former?.index(of: entry.block, entry.hash) else {
+            preconditionFailure("an entry is removed while it is there")
+        }
+        remove(Place(index: index, block: entry.block, isFormer: true))
     }
 
-    private mutating func removeSlot(_ index: Int) {
-        var gap = index
-        guard let block = slots[gap].block else { return }
+    private mutating func remove(_ place: Place) {
+        guard let block = place.block else { return }
         release(block)
         count -= 1
-        let mask = capacity - 1
-        var next = (gap + 1) & mask
-        while slots[next].block != nil {
-            let home = Int(slots[next].hash >> shift)
-            if (next - home) & mask >= (next - gap) & mask {
-                slots[gap] = slots[next]
-                gap = next
-            }
-            next = (next + 1) & mask
-        }
-        slots[gap] = Slot(hash: 0, block: nil)
+        if place.isFormer { former?.remove(place.index) } else { slots.remove(place.index) }
     }
 
     /// Visits the records whose home is `cursor`'s, and returns the cursor of the next home, or nil
@@ -172,16 +181,14 @@ struct RecordTable: ~Copyable {
     ///
     /// A key that is present for the whole scan is visited, however the table grows between calls.
     func visitHome(of cursor: UInt64, _ body: (Record) -> Void) -> UInt64? {
-        let mask = capacity - 1
-        let home = Int(cursor >> shift)
-        var index = home
-        while let block = slots[index].block {
-            if Int(slots[index].hash >> shift) == home {
-                body(Record(at: block + RecordTable.blockHeaderBytes))
-            }
-            index = (index + 1) & mask
-        }
-        return home == mask ? nil : UInt64(home + 1) << shift
+        visitHome(slots.home(of: cursor)) { body($0.record) }
+        return slots.cursor(behind: slots.home(of: cursor))
+    }
+
+    /// Visits the records of one home, those that have not been moved there yet among them.
+    private func visitHome(_ home: Int, _ body: (Entry) -> Void) {
+        slots.visit(home: home, shift: slots.shift) { body(Entry(hash: $0, block: $1)) }
+        former?.visit(home: home, shift: slots.shift) { body(Entry(hash: $0, block: $1)) }
     }
 
     /// Visits the records of homes from `cursor`'s on until the budget is spent, of one home at
@@ -196,21 +203,16 @@ struct RecordTable: ~Copyable {
             budget.look(slots: 1)
             return nil
         }
-        let mask = capacity - 1
-        var home = Int(cursor >> shift)
+        var home = slots.home(of: cursor)
         while true {
-            var index = home
             budget.look(slots: 1)
-            while let block = slots[index].block {
-                if Int(slots[index].hash >> shift) == home {
-                    budget.look(records: 1)
-                    budget.move(bytes: body(Entry(hash: slots[index].hash, block: block)))
-                }
-                index = (index + 1) & mask
+            visitHome(home) { entry in
+                budget.look(records: 1)
+                budget.move(bytes: body(entry))
             }
-            if home == mask { return nil }
+            guard let next = slots.cursor(behind: home) else { return nil }
             home += 1
-            if budget.isSpent { return UInt64(home) << shift }
+            if budget.isSpent { return next }
         }
     }
 
@@ -218,58 +220,21 @@ struct RecordTable: ~Copyable {
     ///
     /// - Complexity: O(records visited) expected.
     func visit(_ hashes: ClosedRange<UInt64>, _ body: (UInt64, Record) -> Void) {
-        let mask = capacity - 1
-        let (first, last) = (Int(hashes.lowerBound >> shift), Int(hashes.upperBound >> shift))
-        var index = first
-        var isPastHomes = false
-        repeat {
-            if let block = slots[index].block {
-                let hash = slots[index].hash
-                if hashes.contains(hash) {
-                    body(hash, Record(at: block + RecordTable.blockHeaderBytes))
-                }
-            } else if isPastHomes || index == last {
-                return
-            }
-            if index == last { isPastHomes = true }
-            index = (index + 1) & mask
-        } while index != first
+        slots.visit(hashes) { body($0, Record(at: $1 + RecordTable.blockHeaderBytes)) }
+        former?.visit(hashes) { body($0, Record(at: $1 + RecordTable.blockHeaderBytes)) }
     }
 
-    /// The slot of the key, or the empty one where it would go.
-    private func position(of hash: UInt64, _ key: UnsafeRawBufferPointer) -> Int {
-        let mask = capacity - 1
-        var index = Int(hash >> shift)
-        while let block = slots[index].block {
-            if slots[index].hash == hash,
-                bytesEqual(Record(at: block + RecordTable.blockHeaderBytes).key, key)
-            {
-                return index
-            }
-            index = (index + 1) & mask
-        }
-        return index
-    }
-
+    /// Begins to grow, or goes on with it.
     private mutating func grow() {
-        let old = slots
-        let oldCapacity = capacity
-        slots = RecordTable.allocateSlots(oldCapacity * 2)
-        shift -= 1
-        let mask = capacity - 1
-        for index in 0..<oldCapacity where old[index].block != nil {
-            var target = Int(old[index].hash >> shift)
-            while slots[target].block != nil { target = (target + 1) & mask }
-            slots[target] = old[index]
+        if former == nil {
+            former = slots
+            slots = RecordSlots(capacityLog2: 65 - slots.shift)
+            allocatedBytes += slots.byteCount
         }
-        old.deallocate()
-        allocatedBytes += oldCapacity * MemoryLayout<Slot>.stride
-    }
-
-    private static func allocateSlots(_ capacity: Int) -> UnsafeMutablePointer<Slot> {
-        let slots = UnsafeMutablePointer<Slot>.allocate(capacity: capacity)
-        slots.initialize(repeating: Slot(hash: 0, block: nil), count: capacity)
-        return slots
+        guard former?.move(RecordTable.slotsMovedAtOnce, to: slots) == true else { return }
+        allocatedBytes -= former?.byteCount ?? 0
+        former?.deallocate(withBlocks: false)
+        former = nil
     }
 
     /// In place when the record fits and does not waste more than half of a large block.
