@@ -16,7 +16,9 @@ import Causality
 //    no other disk is emptied before the node is whole again.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
 //    the later stamp. Clocks that jump by an hour take that back: the write of a slow clock loses
-//    to the past, which is last-writer-wins' known price.
+//    to the past, which is last-writer-wins' known price. Where all clocks step while a node is cut
+//    off, it cannot know, and goes on by its old time; so there the promise is that of writes whose
+//    quorums overlap.
 // 4. In a keyspace of siblings an acknowledged value is in every such read until a write that may
 //    have happened replaces it, or there were too many values and their keyspace's rule took it:
 //    with `overflow=lww` a full set of later ones, with `max` a larger number.
@@ -199,12 +201,18 @@ extension History {
             guard other.outcome == .acknowledged, let otherDot = other.dot,
                 other.completed < operation.invoked, operation.invoked - other.completed > gap
             else { continue }
-            if dot < otherDot {
+            if dot < otherDot, !mayCross(other, operation) {
                 return "\(describe(write)) was acknowledged and has an earlier stamp than "
                     + "\(describe(index)), which ended before it began"
             }
         }
         return nil
+    }
+
+    /// Whether two writes may be on both sides of a cut during which all clocks stepped.
+    func mayCross(_ former: Operation, _ later: Operation) -> Bool {
+        plan.mean(of: .clocksStep) != nil
+            && leastLevel(of: former) + leastLevel(of: later) <= mostReplicas(former, later)
     }
 
     // MARK: Words

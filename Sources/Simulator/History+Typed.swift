@@ -176,7 +176,8 @@ extension History {
             // A delete that did not see an older value leaves that when it takes this one away.
             if mayBeRemoved(element, write, key) { continue }
             if !plan.mayJumpClocks, before < write.invoked, write.invoked - before > gap,
-                operations[shown].outcome == .acknowledged {
+                operations[shown].outcome == .acknowledged, !mayCross(operations[shown], write)
+            {
                 return "\(describe(operations[read])) returned \(describe(shown)), older than "
                     + "\(describe(index)), which was acknowledged before"
             }
