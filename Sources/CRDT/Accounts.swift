@@ -87,6 +87,25 @@ struct Accounts: Equatable, Sendable {
         }
     }
 
+    /// Deletes what an identity had added up to a balance, at the latest its present one.
+    mutating func reset(
+        _ owner: ReplicaIdentity, to balance: Account.Balance, into changes: inout Accounts
+    ) {
+        guard var account = accounts[owner] else { return }
+        account.reset = balance
+        accounts[owner] = account
+        changes.accounts[owner] = account
+    }
+
+    /// What each identity has added, where that is live.
+    var balances: SortedMap<ReplicaIdentity, Account.Balance> {
+        var balances = SortedMap<ReplicaIdentity, Account.Balance>()
+        for (identity, account) in accounts where account.isLive {
+            balances[identity] = account.current
+        }
+        return balances
+    }
+
     /// Sets an account to a stamp, above zero, that its identity has passed.
     mutating func lower(to bound: Dot) {
         guard var account = accounts[bound.identity] else { return }

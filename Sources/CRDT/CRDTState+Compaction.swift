@@ -15,17 +15,13 @@ extension CRDTState {
     /// are deleted, for to add them to another account would hide them from a delete that has only
     /// seen the old one; rows of a bounded counter, as long as the counter.
     ///
-    /// - Parameter stamp: whatever is not known anywhere yet has seen everything up to it; which
-    ///   running totals ended later is kept.
     /// - Returns: whether there was anything to forget.
     /// - Complexity: O(entries) when the context has more than one entry.
-    public mutating func compact(
-        endedThrough stamp: Stamp = Stamp(rawValue: .max)
-    ) -> Bool {
+    public mutating func compact() -> Bool {
         guard context.entries.count > 1, let newest = context.newest else { return false }
         let before = contents
-        contents.hash.forget(through: stamp)
-        contents.sortedSet.tidy { $0.forget(through: stamp) }
+        contents.hash.forgetUnneeded()
+        contents.sortedSet.tidy { $0.forgetUnneeded() }
         var kept = VersionVector(newest)
         contents.visitIdentities { identity in
             // Who was granted rights may never have written.
@@ -39,17 +35,19 @@ extension CRDTState {
         for entry in context.entries where !kept.contains(entry) {
             contents.counter.forget(entry.identity)
         }
+        contents.expiry.changePayloads { $0.forget(allBut: kept) }
         context = kept
         return true
     }
 }
 
 extension CRDTState {
-    /// Forgets which running totals have ended, for want of room: an increment that does not know
-    /// of it then brings back what its identity had added before.
+    /// Forgets which running totals have ended, or end one day, for want of room: an increment that
+    /// does not know of it then brings back what its identity had added before.
     public mutating func forgetEnded() {
         contents.hash.forgetAll()
         contents.sortedSet.tidy { $0.forgetAll() }
+        contents.expiry.changePayloads { $0.forgetTotals() }
     }
 }
 

@@ -6,7 +6,7 @@ import Coding
 // the stores that follow (varint); each store's entries in order. Dots are an index into the
 // context and a stamp.
 extension CRDTState {
-    static let format: UInt8 = 1
+    static let format: UInt8 = 2
 
     /// Appends the state's bytes; equal states have equal bytes.
     ///

@@ -31,6 +31,7 @@ extension CRDTState {
         contents.rename(bound) { dot in
             dot.identity == retired ? names[dot.stamp] ?? dot : dot
         }
+        contents.expiry.changePayloads { $0.lower(to: bound, names) }
         context = context.removing(retired)
         context.insert(bound)
         for dot in names.values { context.insert(dot) }

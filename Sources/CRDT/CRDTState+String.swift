@@ -21,7 +21,7 @@ extension CRDTState {
     /// - Complexity: O(identities).
     public func string(now: UInt64) -> StringValue? {
         guard type(now: now) == .string else { return nil }
-        let base = base(now)
+        let base = base
         guard contents.counter.isLive else { return base.map { .bytes($0) } }
         guard let base else { return .number(contents.counter.sum.total) }
         guard let number = Quantity(decimal: base.array) else { return .bytes(base) }
@@ -34,26 +34,32 @@ extension CRDTState {
     public func siblings(now: UInt64) -> [Bytes] {
         guard type(now: now) == .string else { return [] }
         return (contents.registers[.unit] ?? []).map(\.payload)
-            .filter { $0.expiry == 0 || now < $0.expiry }.map(\.value)
     }
 
     /// Puts a value in place of the whole key, of whatever type it was.
     ///
     /// - Parameters:
-    ///   - expiry: wall-clock milliseconds since 1970, 0 for never.
+    ///   - expiry: wall-clock milliseconds since 1970, 0 for never; nil to leave it to what the key
+    ///     had (`cover`).
     ///   - dot: later than everything in `context`.
     public mutating func set(
-        _ value: Bytes, expiry: UInt64 = 0, dot: Dot
+        _ value: Bytes, expiry: UInt64? = 0, dot: Dot
     ) throws(CRDTRefusal) -> Delta {
         guard value.count <= CRDTState.elementBytesMax else { throw .tooLarge }
         var delta = open(dot)
         var others = contents.live
         others.bits &= ~TypeMask(.string).bits
+        if expiry == nil { others.bits &= ~TypeMask.expiry.bits }
         clear(others, into: &delta)
         contents.counter.reset(into: &delta.changes.counter)
-        let payload = RegisterValue(value: value, expiry: expiry)
         contents.registers.put(
-            .unit, DotEntry(dot: dot, payload: payload), into: &delta.changes.registers)
+            .unit, DotEntry(dot: dot, payload: value), into: &delta.changes.registers)
+        if let expiry, expiry > 0 {
+            let lifetime = Lifetime(
+                Inheritance(order: dot, milliseconds: expiry), to: dot, after: delta.after)
+            contents.expiry.put(
+                .unit, DotEntry(dot: dot, payload: lifetime), into: &delta.changes.expiry)
+        }
         close(delta)
         return delta
     }
@@ -71,7 +77,7 @@ extension CRDTState {
         try check(.string, now: now)
         let isAbsent = type(now: now) == nil
         var sum = isAbsent ? Quantity.Sum() : contents.counter.sum
-        if !isAbsent, let base = base(now) {
+        if !isAbsent, let base {
             guard let number = Quantity(decimal: base.array) else { throw .notANumber }
             sum.add(number)
         }
@@ -83,9 +89,6 @@ extension CRDTState {
         return delta
     }
 
-    /// The newest register value, unless it has expired.
-    private func base(_ now: UInt64) -> Bytes? {
-        guard let newest = contents.registers[.unit]?.last?.payload else { return nil }
-        return newest.expiry == 0 || now < newest.expiry ? newest.value : nil
-    }
+    /// The newest register value.
+    private var base: Bytes? { contents.registers[.unit]?.last?.payload }
 }

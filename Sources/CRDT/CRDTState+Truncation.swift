@@ -18,17 +18,38 @@ extension CRDTState {
         contents.counter.truncate(through: stamp)
     }
 
-    /// The state of a string that was written while its keyspace kept plain values.
+    /// A value of a string that was written while its keyspace kept plain values.
+    public struct PlainValue {
+        let dot: Dot
+        let value: Bytes
+        let lifetime: Inheritance?
+
+        /// - Parameters:
+        ///   - expiry: wall-clock milliseconds since 1970, 0 for never.
+        ///   - expiryDot: who gave it.
+        public init(dot: Dot, value: Bytes, expiry: UInt64, expiryDot: Dot) {
+            self.dot = dot
+            self.value = value
+            let isLasting = expiry == 0 && expiryDot == dot
+            lifetime =
+                isLasting ? nil : Inheritance(order: expiryDot, milliseconds: expiry)
+        }
+    }
+
+    /// The state of such a string.
     ///
     /// - Parameters:
-    ///   - values: those that no later write had replaced, each under its dot, ascending by dot;
-    ///     expiry in wall-clock milliseconds since 1970, 0 for never.
+    ///   - values: those that no later write had replaced, ascending by dot.
     ///   - context: everything that was seen of the key, the values' dots among it.
-    public init(plain values: [(dot: Dot, value: Bytes, expiry: UInt64)], context: VersionVector) {
+    public init(plain values: [PlainValue], context: VersionVector) {
         self.context = context
-        for (dot, value, expiry) in values {
-            let payload = RegisterValue(value: value, expiry: expiry)
-            contents.registers.insert(.unit, DotEntry(dot: dot, payload: payload))
+        for value in values {
+            let dot = value.dot
+            contents.registers.insert(.unit, DotEntry(dot: dot, payload: value.value))
+            guard let given = value.lifetime else { continue }
+            let before = Stamp(rawValue: max(dot.stamp.rawValue, 1) - 1)
+            let lifetime = Lifetime(given, to: dot, after: before)
+            contents.expiry.insert(.unit, DotEntry(dot: dot, payload: lifetime))
         }
     }
 }

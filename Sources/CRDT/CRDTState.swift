@@ -43,30 +43,36 @@ import Coding
 ///     list         LPOP                  LPOP                     gone, once
 ///     bounded      INCR, DECR, GRANT     INCR, DECR, GRANT        all count, never below the bound
 ///     bounded      DEL                   INCR, DECR               gone
+///     any          EXPIRE, then elapsed  anything                 as if A had said DEL when it
+///                                                                 said EXPIRE
+///     any          EXPIRE, PERSIST       SET, DEL                 what B did; the new value has
+///                                                                 no expiry
+///     any          EXPIRE, PERSIST       EXPIRE, PERSIST          the later one, for what both saw
+///     any that     SADD b, INCR, …       EXPIRE, PERSIST          b ends as it was given to end
+///     expires                                                     when it was added
 ///
 /// With three sides the same holds for each two of them. `PairTests` tries all of it.
 ///
 /// **Deletes**: `delete` removes what it has seen, of every type; the context stays, and a state
 /// without live entries is the tombstone.
 ///
-/// **Expiry**: a register carries its own; for everything else the newest expiry mark counts. Once
-/// the time has come the key reads as absent, unless something of it was stamped at or after that
-/// time, and after the mark; the next mutation then removes what it sees, as a delete would.
-/// Replicas compare stored times with the stamps of writes and never write anything because a clock
-/// says so.
+/// **Expiry**: a part of its own that names what it was given to (`Lifetime`). Once the time has
+/// come that reads as absent, and what is not named stays.
 ///
 /// What the caller owes it:
 /// 1. Dots come from a `HybridLogicalClock` that has observed this state's newest stamp; an
 ///    identity mints for the key only on top of all it ever did to it (`ReplicaIdentity`).
 /// 2. The stamps of deltas (`Delta.dot`) and states (`context.newest`) from outside are observed
 ///    first.
-/// 3. `.needsState` is answered by joining the whole state of a replica that has the delta.
+/// 3. What has expired in part is removed before anything else is done or read (`removeElapsed`,
+///    `withoutElapsed`), and what is done to a key that expires is covered (`cover`).
+/// 4. `.needsState` is answered by joining the whole state of a replica that has the delta.
 ///
 /// It mints no dots, knows no key and no clock, and does not decide when a tombstone may go.
 ///
 /// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`,
-/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `+Retirement`,
-/// `+Compaction`, `+Restamp`, `+Encoding`.
+/// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `Lifetime`, `Lifetimes`,
+/// `+Expiry`; `+Retirement`, `+Compaction`, `+Restamp`, `+Encoding`.
 ///
 /// Invariants: every live dot is in `context`; those of the stores.
 ///
@@ -115,36 +121,9 @@ public struct CRDTState: Equatable, Sendable {
     ///
     /// - Parameter now: wall-clock milliseconds since 1970.
     public func type(now: UInt64) -> CRDTType? {
-        guard let type, !hasExpired(type, now) else { return nil }
-        return type
-    }
-
-    /// When the key expires: wall-clock milliseconds since 1970, 0 for never.
-    public var expiry: UInt64 { type.flatMap(deadline)?.milliseconds ?? 0 }
-
-    /// When the key will read as absent: wall-clock milliseconds since 1970; 0 for never, also
-    /// where a later write outlives the expiry.
-    public var effectiveExpiry: UInt64 {
-        guard let type, hasExpired(type, .max) else { return 0 }
-        return expiry
-    }
-
-    /// When a type expires, and the dot that says so; nil for never.
-    private func deadline(_ type: CRDTType) -> (milliseconds: UInt64, dot: Dot)? {
-        if type == .string, let base = contents.registers[.unit]?.last {
-            return base.payload.expiry == 0 ? nil : (base.payload.expiry, base.dot)
-        }
-        return contents.expiry[.unit]?.last.map { ($0.payload.milliseconds, $0.dot) }
-    }
-
-    private func hasExpired(_ type: CRDTType, _ now: UInt64) -> Bool {
-        guard let deadline = deadline(type), deadline.milliseconds <= now else { return false }
-        let survival = max(Stamp(milliseconds: deadline.milliseconds), deadline.dot.stamp)
-        if type == .string && !contents.registers.isEmpty {
-            return contents.counter.newest.map { $0.stamp < survival } ?? true
-        }
-        if let bound = contents.newestBound(type), bound.stamp < survival { return true }
-        return contents.newest(type).map { $0.stamp < survival } ?? true
+        guard let type else { return nil }
+        let expiry = hasElapsed(now: now) ? effectiveExpiry : 0
+        return expiry > 0 && expiry <= now ? nil : type
     }
 }
 
@@ -202,32 +181,6 @@ extension CRDTState {
         return delta
     }
 
-    /// Sets when the key expires.
-    ///
-    /// - Parameters:
-    ///   - milliseconds: wall-clock milliseconds since 1970; 0 for never.
-    ///   - dot: later than everything in `context`.
-    ///   - now: wall-clock milliseconds since 1970.
-    /// - Returns: nil when there is no key, or when it does not expire anyway.
-    public mutating func expire(at milliseconds: UInt64, dot: Dot, now: UInt64) -> Delta? {
-        guard let type = type(now: now), milliseconds != expiry else { return nil }
-        var delta = open(dot)
-        clearHidden(except: type, into: &delta)
-        if type == .string, let base = contents.registers[.unit]?.last?.payload {
-            let value = RegisterValue(value: base.value, expiry: milliseconds)
-            contents.registers.put(
-                .unit, DotEntry(dot: dot, payload: value), into: &delta.changes.registers)
-        } else if milliseconds == 0 {
-            contents.expiry.take(.unit, into: &delta.changes.expiry)
-        } else {
-            let mark = ExpiryMark(milliseconds: milliseconds)
-            contents.expiry.put(
-                .unit, DotEntry(dot: dot, payload: mark), into: &delta.changes.expiry)
-        }
-        close(delta)
-        return delta
-    }
-
     /// Begins a mutation of one type: removes what is hidden or expired.
     ///
     /// - Throws: `wrongType` when another type is visible.
@@ -279,7 +232,7 @@ extension CRDTState {
 
     mutating func close(_ delta: Delta) { context.insert(delta.dot) }
 
-    private mutating func clearHidden(except type: CRDTType, into delta: inout Delta) {
+    mutating func clearHidden(except type: CRDTType, into delta: inout Delta) {
         let hidden = contents.types.bits & ~TypeMask(type).bits
         clear(TypeMask(bits: hidden), into: &delta)
     }

@@ -4,7 +4,7 @@ import Coding
 
 /// The live writes of one key, by type; most keys have one.
 struct Contents: Equatable, Sendable {
-    var registers = DotMap<Bytes, RegisterValue>()
+    var registers = DotMap<Bytes, Bytes>()
     var counter = Accounts()
     var flag = DotMap<Bytes, Presence>()
     var set = DotMap<Bytes, Presence>()
@@ -12,7 +12,7 @@ struct Contents: Equatable, Sendable {
     var sortedSet = SortedSetStore()
     var list = DotMap<Position, ListElement>()
     var bounded = DotMap<Bytes, Escrow>()
-    var expiry = DotMap<Bytes, ExpiryMark>()
+    var expiry = DotMap<Bytes, Lifetime>()
 
     /// The latest live dot of a type.
     ///
@@ -26,19 +26,6 @@ struct Contents: Equatable, Sendable {
         case .sortedSet: sortedSet.members.live.newest
         case .list: list.newest
         case .boundedCounter: bounded.newest
-        }
-    }
-
-    /// No live dot of the type is later than this; nil when nothing was ever live. O(identities).
-    func newestBound(_ type: CRDTType) -> Dot? {
-        switch type {
-        case .string: [registers.newestBound, counter.newest].compactMap { $0 }.max()
-        case .flag: flag.newestBound
-        case .set: set.newestBound
-        case .hash: hash.live.newestBound
-        case .sortedSet: sortedSet.members.live.newestBound
-        case .list: list.newestBound
-        case .boundedCounter: bounded.newestBound
         }
     }
 
@@ -108,7 +95,7 @@ struct Contents: Equatable, Sendable {
 
 /// What a mutation did to the contents.
 struct Changes: Equatable, Sendable {
-    var registers = DotMap<Bytes, RegisterValue>.Changes()
+    var registers = DotMap<Bytes, Bytes>.Changes()
     var counter = Accounts()
     var flag = DotMap<Bytes, Presence>.Changes()
     var set = DotMap<Bytes, Presence>.Changes()
@@ -116,7 +103,7 @@ struct Changes: Equatable, Sendable {
     var sortedSet = CountedChanges<ScorePart>()
     var list = DotMap<Position, ListElement>.Changes()
     var bounded = DotMap<Bytes, Escrow>.Changes()
-    var expiry = DotMap<Bytes, ExpiryMark>.Changes()
+    var expiry = DotMap<Bytes, Lifetime>.Changes()
 
     var isEmpty: Bool {
         registers.isEmpty && counter.isEmpty && flag.isEmpty && set.isEmpty && hash.live.isEmpty

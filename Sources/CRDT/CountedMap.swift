@@ -43,6 +43,14 @@ struct EndedTotals<Part: CountedPart>: DotPayload {
 
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool { parts.allSatisfy { $0.allDots(isKnown) } }
 
+    mutating func rename(_ name: (Dot) -> Dot) {
+        var renamed = EndedTotals([])
+        for part in parts {
+            renamed.join(EndedTotals([DotEntry(dot: name(part.dot), payload: part.payload)]))
+        }
+        self = renamed
+    }
+
     func encode(into encoder: inout DotEncoder) {
         encoder.append(count: parts.count)
         for part in parts {
@@ -141,14 +149,14 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
     mutating func put(_ key: Bytes, _ part: Part, dot: Dot, into changes: inout Changes) {
         let replaced = live[key] ?? []
         live.put(key, DotEntry(dot: dot, payload: part), into: &changes.live)
-        end(replaced, of: key, dot, &changes)
+        end(foreign(replaced, dot), of: key, dot, &changes)
     }
 
     /// Removes everything that is there.
     mutating func take(_ key: Bytes, dot: Dot, into changes: inout Changes) {
         let removed = live[key] ?? []
         live.take(key, into: &changes.live)
-        end(removed, of: key, dot, &changes)
+        end(foreign(removed, dot), of: key, dot, &changes)
     }
 
     /// Adds under the identity of a dot.
@@ -173,16 +181,18 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
 
     /// Ends every running total, before everything that is there is cleared.
     mutating func endAll(dot: Dot, into changes: inout Changes) {
-        for (key, parts) in live.map { end(parts, of: key, dot, &changes) }
+        for (key, parts) in live.map { end(foreign(parts, dot), of: key, dot, &changes) }
+    }
+
+    /// Whoever removes its own total does not go on with it.
+    private func foreign(_ parts: Entries, _ dot: Dot) -> Entries {
+        parts.filter { $0.dot.identity != dot.identity }
     }
 
     private mutating func end(
         _ parts: Entries, of key: Bytes, _ dot: Dot, _ changes: inout Changes
     ) {
-        // Whoever removes its own total does not go on with it.
-        let totals = parts.filter {
-            $0.payload.since != nil && $0.dot.identity != dot.identity
-        }
+        let totals = parts.filter { $0.payload.since != nil }
         if totals.isEmpty { return }
         let entry = DotEntry(dot: dot, payload: EndedTotals(latest(of: totals)))
         ended.put(key, entry, into: &changes.ended) { _ in false }
@@ -209,6 +219,87 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
         ended.put(key, DotEntry(dot: dot, payload: rest), into: &changes.ended) { _ in false }
     }
 
+    // MARK: What ends by itself
+
+    /// The running totals, by key.
+    ///
+    /// - Parameter identity: whose are left out.
+    func totals(except identity: ReplicaIdentity) -> SortedMap<Bytes, EndedTotals<Part>> {
+        var totals = SortedMap<Bytes, EndedTotals<Part>>()
+        for (key, parts) in live.map {
+            let others = parts.filter { $0.payload.since != nil && $0.dot.identity != identity }
+            if !others.isEmpty { totals[key] = EndedTotals(latest(of: others)) }
+        }
+        return totals
+    }
+
+    /// The running total, as it is here, to which changes have added.
+    ///
+    /// - Parameter changes: of one command, which adds to one total at most.
+    func continued(by changes: Changes) -> (key: Bytes, total: DotEntry<Part>)? {
+        for (key, parts) in changes.live.added.map {
+            for part in parts {
+                let total = live[key]?.last {
+                    $0.dot.identity == part.dot.identity && $0.payload.since != nil
+                        && $0.payload.since == part.payload.since
+                }
+                if let total { return (key, total) }
+            }
+        }
+        return nil
+    }
+
+    /// Whether every part satisfies `holds`, which gets the key, the part, and up to where the
+    /// total that it continues has ended.
+    func everyPart(_ holds: (Bytes, DotEntry<Part>, Stamp) -> Bool) -> Bool {
+        live.isEmpty
+            || live.map.allSatisfy { key, parts in
+                let graves = ended[key] ?? []
+                return parts.allSatisfy { holds(key, $0, endedThrough($0, graves)) }
+            }
+    }
+
+    private func endedThrough(
+        _ part: DotEntry<Part>, _ graves: DotMap<Bytes, EndedTotals<Part>>.Entries
+    ) -> Stamp {
+        ending(of: part, among: graves)?.dot.stamp ?? Stamp(rawValue: 0)
+    }
+
+    /// Parts of a key that end, each as a whole or up to an earlier balance.
+    struct Ending {
+        let key: Bytes
+        var removed: Entries = []
+        var balances: Entries = []
+    }
+
+    /// - Parameter last: the last balance of a part that ends; nil for none.
+    func endings(
+        _ last: (Bytes, DotEntry<Part>, Stamp) -> DotEntry<Part>?
+    ) -> [Ending] {
+        var endings: [Ending] = []
+        for (key, parts) in live.map {
+            var ending = Ending(key: key)
+            let graves = ended[key] ?? []
+            for part in parts {
+                guard let balance = last(key, part, endedThrough(part, graves)) else { continue }
+                if balance == part {
+                    ending.removed.append(part)
+                } else {
+                    ending.balances.append(balance)
+                }
+            }
+            if !ending.removed.isEmpty || !ending.balances.isEmpty { endings.append(ending) }
+        }
+        return endings
+    }
+
+    mutating func end(_ ending: Ending, dot: Dot, into changes: inout Changes) {
+        live.take(ending.key, into: &changes.live) { part in
+            ending.removed.contains { $0.dot == part.dot }
+        }
+        end(foreign(ending.removed, dot) + ending.balances, of: ending.key, dot, &changes)
+    }
+
     // MARK: What is stable
 
     /// Forgets, of some keys, what ended by a stamp of which everybody has heard.
@@ -229,12 +320,12 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
         for (key, dot) in gone { ended.take(key, into: &changes.ended) { $0.dot == dot } }
     }
 
-    /// Forgets everything that has ended by a stamp, but for what a live total counts from.
-    mutating func forget(through stamp: Stamp) {
+    /// Forgets everything that has ended, but for what a live total counts from.
+    mutating func forgetUnneeded() {
         if ended.isEmpty { return }
         var kept = DotMap<Bytes, EndedTotals<Part>>()
         for (key, graves) in ended.map {
-            let needed = graves.filter { stamp < $0.dot.stamp || isNeeded($0, key) }
+            let needed = graves.filter { isNeeded($0, key) }
             if !needed.isEmpty { kept.append(key, needed) }
         }
         ended = kept

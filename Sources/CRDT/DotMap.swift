@@ -64,23 +64,15 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     typealias Entry = DotEntry<Payload>
     typealias Entries = [Entry]
 
-    private struct Filled: Sendable {
-        var map = ChunkedMap<Key, Entries>()
-        var newestBound: Dot?
-    }
-
     /// None or one. An array serves as the box: a key has one type, and states, changes and deltas
     /// hold a store for each of nine, so that an empty one has to be a word that costs nothing.
-    private var filled: [Filled] = []
+    private var filled: [ChunkedMap<Key, Entries>] = []
 
-    var map: ChunkedMap<Key, Entries> { filled.isEmpty ? ChunkedMap() : filled[0].map }
-    /// No dot in the map is later; it does not sink when that dot is removed.
-    var newestBound: Dot? { filled.isEmpty ? nil : filled[0].newestBound }
-
-    var count: Int { filled.isEmpty ? 0 : filled[0].map.count }
+    var map: ChunkedMap<Key, Entries> { filled.isEmpty ? ChunkedMap() : filled[0] }
+    var count: Int { filled.isEmpty ? 0 : filled[0].count }
     var isEmpty: Bool { count == 0 }
 
-    subscript(key: Key) -> Entries? { filled.isEmpty ? nil : filled[0].map[key] }
+    subscript(key: Key) -> Entries? { filled.isEmpty ? nil : filled[0][key] }
 
     /// The latest live dot.
     ///
@@ -89,35 +81,29 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
 
     /// Adds one entry; no entry of the key has its dot.
     mutating func insert(_ key: Key, _ entry: Entry) {
-        if filled.isEmpty { filled.append(Filled()) }
-        filled[0].map.change(key) { entries in
+        if filled.isEmpty { filled.append(ChunkedMap()) }
+        filled[0].change(key) { entries in
             var grown = entries ?? []
             grown.insert(entry, at: grown.firstIndex { entry.dot < $0.dot } ?? grown.count)
             entries = grown
         }
-        noteNewest(entry)
-    }
-
-    private mutating func noteNewest(_ entry: Entry) {
-        filled[0].newestBound = max(filled[0].newestBound ?? entry.newest, entry.newest)
     }
 
     /// As that of the map in here.
     mutating func removeLastEntries(_ budget: inout Int) {
-        if !filled.isEmpty { filled[0].map.removeLastEntries(&budget) }
+        if !filled.isEmpty { filled[0].removeLastEntries(&budget) }
     }
 
     /// Adds a key behind all others.
     mutating func append(_ key: Key, _ entries: Entries) {
-        if filled.isEmpty { filled.append(Filled()) }
-        filled[0].map.append(key, entries)
-        for entry in entries { noteNewest(entry) }
+        if filled.isEmpty { filled.append(ChunkedMap()) }
+        filled[0].append(key, entries)
     }
 
     /// Removes entries of one key.
     mutating func remove(_ key: Key, where isRemoved: (Entry) -> Bool) {
         if filled.isEmpty { return }
-        filled[0].map.change(key) { entries in
+        filled[0].change(key) { entries in
             entries?.removeAll(where: isRemoved)
             if entries?.isEmpty == true { entries = nil }
         }
@@ -128,16 +114,27 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     /// - Returns: false when it is not.
     mutating func joinPresent(_ key: Key, _ entry: Entry) -> Bool {
         if filled.isEmpty { return false }
-        return filled[0].map.change(key) { entries in
+        return filled[0].change(key) { entries in
             guard let index = entries?.index(of: entry.dot) else { return false }
             entries?[index].payload.join(entry.payload)
             return true
-        } && noteRewritten(entry)
+        }
     }
 
-    private mutating func noteRewritten(_ entry: Entry) -> Bool {
-        if entry.payload.rewritten != nil { noteNewest(entry) }
-        return true
+    /// Changes what entries hold beside their dots.
+    mutating func changePayloads(_ body: (inout Payload) -> Void) {
+        if filled.isEmpty { return }
+        var changed = DotMap()
+        for (key, entries) in map {
+            changed.append(
+                key,
+                entries.map { entry in
+                    var entry = entry
+                    body(&entry.payload)
+                    return entry
+                })
+        }
+        self = changed
     }
 
     /// Removes every entry that a context has seen.
@@ -214,9 +211,9 @@ extension DotMap {
         _ key: Key, _ entry: Entry, into changes: inout Changes,
         replacing isReplaced: (Entry) -> Bool = { _ in true }
     ) {
-        if filled.isEmpty { filled.append(Filled()) }
+        if filled.isEmpty { filled.append(ChunkedMap()) }
         var replaced: Entries = []
-        filled[0].map.change(key) { entries in
+        filled[0].change(key) { entries in
             guard var kept = entries else {
                 entries = [entry]
                 return
@@ -226,7 +223,6 @@ extension DotMap {
             kept.insert(entry, at: kept.firstIndex { entry.dot < $0.dot } ?? kept.count)
             entries = kept
         }
-        noteNewest(entry)
         changes.note(removed: replaced, of: key)
         changes.added.insert(key, entry)
     }
@@ -237,7 +233,7 @@ extension DotMap {
     ) {
         if filled.isEmpty { return }
         var taken: Entries = []
-        filled[0].map.change(key) { entries in
+        filled[0].change(key) { entries in
             guard let old = entries else { return }
             taken = old.filter(isRemoved)
             let kept = old.filter { !isRemoved($0) }

@@ -106,7 +106,7 @@ struct StateScan {
     private mutating func passStores(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
         let mask: UInt16 = try decoder.varint()
         guard mask & ~StateScan.knownStores == 0 else { return false }
-        if mask & 1 != 0, try !pass(RegisterValue.self, &buffer) { return false }
+        if mask & 1 != 0, try !pass(Bytes.self, &buffer) { return false }
         if mask & 2 != 0, try !passAccounts(&buffer) { return false }
         if mask & 4 != 0, try !pass(Presence.self, &buffer) { return false }
         if mask & 8 != 0, try !pass(Presence.self, &buffer) { return false }
@@ -202,9 +202,8 @@ extension Presence: ScannedPayload {
     static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool { true }
 }
 
-extension RegisterValue: ScannedPayload {
+extension Bytes: ScannedPayload {
     static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
-        guard try decoder.reader.integer() == UInt8(0) else { return false }
         _ = try decoder.passBytes()
         return true
     }

@@ -1,3 +1,4 @@
+import Base
 import Ring
 
 /// When which stored values expire: a heap for each key range, so that none grows in large steps.
@@ -6,7 +7,7 @@ import Ring
 /// with what is stored; and a range whose entries have doubled since they were last gathered is
 /// gathered anew (`crowded`).
 struct ExpiryQueue {
-    struct Entry {
+    struct Entry: Equatable {
         /// Wall-clock milliseconds since 1970.
         let expiry: UInt64
         /// Of the key.
@@ -20,6 +21,8 @@ struct ExpiryQueue {
     /// How many entries a range may have before it is gathered anew.
     private var limits = Array(repeating: slack, count: KeyRange.count)
     private(set) var crowded: KeyRange?
+    /// What was noted of the range that is being gathered: the earliest time of each hash.
+    private var former = Table<UInt64, UInt64>()
     /// Which range is being gathered, and from which hash on.
     private var gathering: (range: KeyRange, hash: UInt64)?
     /// No value expires earlier: wall-clock milliseconds since 1970.
@@ -43,12 +46,19 @@ struct ExpiryQueue {
     mutating func beginGathering() -> (range: KeyRange, hash: UInt64)? {
         if let gathering { return gathering }
         guard let crowded else { return nil }
+        former = Table()
+        for entry in heaps[Int(crowded.rawValue)] {
+            former[entry.hash] = min(entry.expiry, former[entry.hash] ?? .max)
+        }
         heaps[Int(crowded.rawValue)].removeAll()
         limits[Int(crowded.rawValue)] = .max
         self.crowded = nil
         gathering = (crowded, 0)
         return gathering
     }
+
+    /// What was noted of a value, where its record does not say when a part of it expires.
+    func noted(_ hash: UInt64) -> UInt64? { former[hash] }
 
     /// Takes values of the range that is being gathered. One that was written since it began may
     /// be noted twice.
@@ -59,6 +69,7 @@ struct ExpiryQueue {
         let index = Int(range.rawValue)
         for value in values { note(value.expiry, value.hash, range) }
         gathering = next.map { (range, $0) }
+        if next == nil { former = Table() }
         if next == nil { limits[index] = 2 * heaps[index].count + ExpiryQueue.slack }
     }
 

@@ -171,16 +171,20 @@ extension Node {
         if n == 1 && durability == .memory {
             ledger.answeredNow(keyspace, .write)
             noteLocalWrite(intent, dots.own, location, target)
+            _ = noteExecuted(target, dots.own, intent.success, &effects)
             return reply(intent.success, target, &effects)
         }
         guard let record = store.find(address, intent.key) else { return }
         let needsSync = intent.levels.durableWriteQuorum > 0
         let id = startWrite(intent, dots.own, location, n, target)
         writes[id]?.written = n > 1 ? dots.written : nil
+        let executed = noteExecuted(target, dots.own, intent.success, &effects)
+        if executed != nil { keep(record, durability, synced: true, token: id, &effects) }
         if n > 1 {
             sendReplicas(record, id, address.range, n, needsSync, &effects)
             refuseUnreachable(id, address.range, n, &effects)
         }
+        if let executed { return announce(executed, &effects) }
         keep(record, durability, synced: needsSync, token: id, &effects)
     }
 }

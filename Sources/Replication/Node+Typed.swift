@@ -173,7 +173,8 @@ extension Node {
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
         let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
-        let kept = unkept == nil && !isWithID(target) ? nil : execution.held
+        let isTriedOut = unkept != nil || isWithID(target) || execution.isElapsing
+        let kept = isTriedOut ? execution.held : nil
         if let unkept {
             guard command.writes == nil else {
                 putBack(execution.held)
@@ -200,7 +201,7 @@ extension Node {
         _ command: TypedCommand, _ execution: inout TypedExecution, _ target: ReplyTarget
     ) throws(TypedRefusal) {
         let location = command.location
-        if command.writes != nil { execution.dot = try mintDot(execution.held, location) }
+        try begin(&execution, command)
         equip(&execution, for: command)
         try checkSize(execution.held, command, location)
         try execution.run(command.name, request)
@@ -225,6 +226,16 @@ extension Node {
         return execution
     }
 
+    /// Names a command, and takes away what has expired before it: for good, or from its view.
+    private mutating func begin(
+        _ execution: inout TypedExecution, _ command: TypedCommand
+    ) throws(TypedRefusal) {
+        guard command.writes != nil else { return execution.hideElapsed() }
+        execution.dot = try mintDot(execution.held, command.location)
+        guard execution.removeElapsed() else { return }
+        execution.dot = try mintDot(execution.held, command.location)
+    }
+
     /// Gives a command what only it needs.
     private mutating func equip(_ execution: inout TypedExecution, for command: TypedCommand) {
         switch command.name {
@@ -233,6 +244,7 @@ extension Node {
         default: break
         }
         execution.heard = heardFromAll(command.location)
+        execution.carriesValue = configuration.plantedBug == .expiryCarriesValue
     }
 
     private mutating func tell(

@@ -107,6 +107,11 @@ extension Node {
         _ key: UnsafeRawBufferPointer
     ) {
         merged.removeAll()
+        let next = held.state.nextExpiry
+        // What ends as a whole is noted with its record.
+        if next > 0, held.state.effectiveExpiry != next {
+            expiries.note(next, location.address.hash, location.address.range)
+        }
         if let place = held.place, !held.state.isTombstone {
             store.expanded.put(held.state, at: place, grownBy: bytes)
             return putStub(held.state, at: place, location, key)
@@ -239,7 +244,10 @@ extension CRDTState {
     init(_ record: Record) throws(DecodeError) {
         guard record.isMergeable else {
             let set = try SiblingSet(record: record)
-            let values = set.siblings.map { ($0.dot, Bytes($0.value), $0.expiry) }
+            let values = set.siblings.filter { !$0.isSpent }.map {
+                PlainValue(
+                    dot: $0.dot, value: Bytes($0.value), expiry: $0.expiry, expiryDot: $0.expiryDot)
+            }
             self.init(plain: values, context: set.seen)
             return
         }

@@ -51,7 +51,7 @@ extension TypedExecution {
     }
 
     mutating func persist() {
-        guard type != nil, held.state.effectiveExpiry > 0 else { return reply.writeInteger(0) }
+        guard type != nil, held.state.expiresInPart else { return reply.writeInteger(0) }
         setExpiry(0)
         reply.writeInteger(1)
     }
@@ -59,9 +59,18 @@ extension TypedExecution {
     /// - Parameter milliseconds: wall-clock milliseconds since 1970, 0 for never; what is past
     ///   deletes the key.
     mutating func setExpiry(_ milliseconds: UInt64) {
+        guard milliseconds == 0 || now < milliseconds else {
+            delta = held.state.delete(dot: dot)
+            return
+        }
+        if carriesValue, let value = held.state.string(now: now) {
+            delta = try? held.state.set(Bytes(value.text), expiry: milliseconds, dot: dot)
+            return
+        }
+        let elements = held.state.setElements(now: now)
         delta =
-            milliseconds != 0 && milliseconds <= now
-            ? held.state.delete(dot: dot)
+            carriesValue && !elements.isEmpty
+            ? try? held.state.setAdd(elements, dot: dot, now: now).delta
             : held.state.expire(at: milliseconds, dot: dot, now: now)
     }
 }
@@ -100,8 +109,8 @@ extension CommandName {
     /// Whether a command makes no value larger.
     var isRemoval: Bool {
         switch self {
-        case .del, .unlink, .getdel, .expire, .pexpire, .expireat, .pexpireat, .persist, .srem,
-            .spop, .hdel, .zrem, .zpopmin, .zpopmax, .lpop, .rpop, .lrem, .ltrim:
+        case .del, .unlink, .getdel, .exists, .expire, .pexpire, .expireat, .pexpireat, .persist,
+            .srem, .spop, .hdel, .zrem, .zpopmin, .zpopmax, .lpop, .rpop, .lrem, .ltrim:
             true
         default: false
         }

@@ -63,8 +63,8 @@ extension TypedExecution {
     }
 
     /// When a value that is written now expires.
-    private func absolute(_ expiry: Expiry, _ name: CommandName) throws(TypedRefusal) -> UInt64 {
-        if expiry == .keep { return type == nil ? 0 : held.state.effectiveExpiry }
+    private func absolute(_ expiry: Expiry, _ name: CommandName) throws(TypedRefusal) -> UInt64? {
+        if expiry == .keep { return type == nil ? 0 : nil }
         let now = now
         return try parsed { () throws(CommandError) in try expiry.time(now: now, of: name) } ?? 0
     }
@@ -83,7 +83,7 @@ extension TypedExecution {
         try check(.string)
         var value = held.state.string(now: now)?.text ?? []
         value.append(contentsOf: request[2])
-        let expiry = type == nil ? 0 : held.state.effectiveExpiry
+        let expiry: UInt64? = type == nil ? 0 : nil
         let count = value.count
         delta = try change { (execution) throws(CRDTRefusal) in
             try execution.held.state.set(Bytes(value), expiry: expiry, dot: execution.dot)
@@ -100,7 +100,7 @@ extension TypedExecution {
     mutating func getExpire(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try GetExpiryOptions(request) }
         try check(.string)
-        let expiry = options.expiry == .keep ? 0 : try absolute(options.expiry, .getex)
+        let expiry = options.expiry == .keep ? 0 : try absolute(options.expiry, .getex) ?? 0
         write(held.state.string(now: now))
         guard options.expiry != .keep, type != nil else { return }
         setExpiry(expiry)

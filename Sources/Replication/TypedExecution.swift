@@ -61,6 +61,10 @@ struct TypedExecution: ~Copyable {
     var writtenBytesMax = 16 << 10
     /// What was done; nil for nothing.
     var delta: Delta?
+    /// What was removed before, because it had expired.
+    private var removal: Delta?
+    /// A planted defect: a change of an expiry writes the value again.
+    var carriesValue = false
 
     init(
         _ held: consuming HeldState, keyIndex: Int, isAlone: Bool, now: UInt64, random: PRNG
@@ -72,7 +76,29 @@ struct TypedExecution: ~Copyable {
         self.random = random
     }
 
+    /// Runs a command. What it adds to a key that expires as a whole expires with it.
     mutating func run(
+        _ name: CommandName, _ request: borrowing Arguments
+    ) throws(TypedRefusal) {
+        let isUnlimited = held.state.nextExpiry == 0 || !name.writes(request)
+        let inherited = isUnlimited ? nil : held.state.inheritance(now: now)
+        let before = isUnlimited || inherited != nil ? nil : held.state
+        try execute(name, request)
+        guard var done = delta else {
+            delta = removal
+            return
+        }
+        if let inherited { held.state.cover(&done, by: inherited) }
+        if let before { held.state.keepApart(&done, from: before) }
+        guard var both = removal else {
+            delta = done
+            return
+        }
+        precondition(both.append(done), "what follows a removal empties nothing else")
+        delta = both
+    }
+
+    private mutating func execute(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         switch CommandTable.description(of: name).group {
@@ -97,6 +123,22 @@ struct TypedExecution: ~Copyable {
 extension TypedExecution {
     /// The visible type; nil for an absent key.
     var type: CRDTType? { held.state.type(now: now) }
+
+    /// Whether something of the key has expired and is still here.
+    var isElapsing: Bool { held.state.hasElapsed(now: now) }
+
+    /// Leaves out what has expired, for a query.
+    mutating func hideElapsed() {
+        if isElapsing, type != nil { held.state = held.state.withoutElapsed(now: now) }
+    }
+
+    /// Removes what has expired, before a command changes anything.
+    ///
+    /// - Returns: whether that took the command's dot.
+    mutating func removeElapsed() -> Bool {
+        removal = held.state.removeElapsed(dot: dot, now: now)
+        return removal != nil
+    }
 
     /// - Throws: `wrongType` when the key holds another type.
     func check(_ expected: CRDTType) throws(TypedRefusal) {

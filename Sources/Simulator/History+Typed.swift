@@ -10,6 +10,8 @@ import Base
 //    add that the removal may not have seen wins. What a keyspace held before it was emptied is
 //    gone too, but for counters: an increment by a node that does not know of it yet brings back
 //    what the node had added before.
+//    An element is gone, too, once the time is over that an acknowledged EXPIRE gave to each of its
+//    adds; one that the EXPIRE may not have seen, or that was added after its time, stays.
 // 4. Of two writes of a register that are further apart than two clocks the later one counts.
 // 5. Pushes to one end of a list over one connection to a replica stay in their order.
 // 6. A bounded counter stays above its bound, and no more is acknowledged to be taken from it than
@@ -19,6 +21,7 @@ extension History {
         let key = operations[index].key
         if let element = change.element { keys[key].adds[element, default: []].append(index) }
         if change.isRemoval { keys[key].removals.append(index) }
+        if change.expires != nil { keys[key].expiries.append(index) }
     }
 
     /// - Parameters:
@@ -91,6 +94,36 @@ extension History {
             return "\(describe(operations[read])) returned \(name(element)), which "
                 + "\(describe(index)) had emptied away"
         }
+        return checkIsNotOver(element, adds, of: read, &counters)
+    }
+
+    /// When what an EXPIRE has given a time is over by every clock.
+    private func end(of expiry: Operation) -> UInt64 {
+        guard let milliseconds = expiry.change.expires, expiry.completed < .max,
+            !plan.mayJumpClocks
+        else { return .max }
+        return expiry.completed
+            + .nanoseconds(milliseconds: UInt64(milliseconds + plan.skewMax + 50))
+    }
+
+    private func checkIsNotOver(
+        _ element: [UInt8], _ adds: [Int], of read: Int, _ counters: inout WorldCounters
+    ) -> String? {
+        let key = keys[operations[read].key]
+        for index in key.expiries {
+            let expiry = operations[index]
+            // Another one may have given it a longer life.
+            let isLast = key.expiries.allSatisfy {
+                $0 == index || operations[$0].outcome == .failed
+                    || operations[$0].completed < expiry.invoked
+            }
+            guard isLast, end(of: expiry) < operations[read].invoked,
+                binds(expiry, operations[read]), areSeen(adds, by: expiry, asRead: true)
+            else { continue }
+            counters.typedBinding += 1
+            return "\(describe(operations[read])) returned \(name(element)), to which "
+                + "\(describe(index)) had given a time that is over"
+        }
         return nil
     }
 
@@ -103,9 +136,13 @@ extension History {
             let removal = operations[index]
             return removal.change.takes(element) && mayFollow(removal)
         }
-        return isRemoved || key.writes.contains { index in
-            operations[index].kind == .emptying && mayFollow(operations[index])
+        let isOver = key.expiries.contains { index in
+            operations[index].outcome != .failed && end(of: operations[index]) > add.invoked
         }
+        return isRemoved || isOver
+            || key.writes.contains { index in
+                operations[index].kind == .emptying && mayFollow(operations[index])
+            }
     }
 
     private func checkMissing(

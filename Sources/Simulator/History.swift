@@ -63,6 +63,8 @@ struct History {
         var adds: [[UInt8]: [Int]] = [:]
         /// In a typed keyspace: the writes that take something away.
         var removals: [Int] = []
+        /// In a typed keyspace: the writes that give what they see a time.
+        var expiries: [Int] = []
         /// In a typed keyspace: how many powers of two were given to increments.
         var increments = 0
     }

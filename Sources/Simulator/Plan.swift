@@ -43,6 +43,8 @@ struct Plan {
     var hasRelic = false
     /// Clients change when keys expire a fifth of the time.
     var changesExpiries = false
+    /// Clients give keys of typed keyspaces a time that elapses in the run.
+    var expiresTyped = false
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -71,6 +73,7 @@ struct Plan {
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
         // Two seeds of eleven, apart from the draws above, so that the others stay as they are.
         changesExpiries = [4, 8].contains(seed % 11)
+        expiresTyped = [2, 6, 9].contains(seed % 11)
         drawBrief(seed)
         drawSloppy(seed)
         drawTyped(seed)

@@ -35,6 +35,8 @@ struct TypedChange {
     var pops = false
     /// Where a push puts its element.
     var push: Push?
+    /// After how many milliseconds what it sees ends, where it gives that a time.
+    var expires: Int?
     /// To a bounded counter: what it adds, or takes away when negative.
     var amount = 0
     /// It makes a bounded counter with this value, and 0 as its bound.

@@ -23,6 +23,12 @@ extension World {
         let draw = clients[index].random.below(1_000)
         if role == .mixed { return makeAnything(index, key) }
         if !clients[index].usesSessions, sendAgain(index) { return }
+        if plan.changesExpiries, clients[index].random.chance(perMille: 200) {
+            return prolongTyped(index, key)
+        }
+        if plan.expiresTyped, role != .bounded, clients[index].random.chance(perMille: 40) {
+            return expireTyped(index, key)
+        }
         if role == .bounded { return draw < 300 ? readTyped(index, key) : bound(index, key) }
         if draw < 40 {
             readSeveralTyped(index, role)
@@ -119,7 +125,8 @@ extension World {
         let number = history.operations.count
         let name = [history.keys[key].name]
         var element = History.value(number, filling: typedFilling(index))
-        let isShared = [.set, .hash, .sortedSet].contains(role)
+        let isShared =
+            [.set, .hash, .sortedSet].contains(role)
             && clients[index].random.chance(perMille: 250)
         if isShared {
             let shared = clients[index].random.below(World.sharedElements)
@@ -177,6 +184,23 @@ extension World {
         repeats.requests[write] = (question, whole)
         repeats.order.append(write)
         ask(index, .typed(question), [write], whole)
+    }
+
+    /// Changes when a key expires, without any expiry elapsing in the run.
+    private func prolongTyped(_ index: Int, _ key: Int) {
+        let isString = [.counter, .register].contains(role(key))
+        switch clients[index].random.below(isString ? 4 : 2) {
+        case 0: ask(index, .anything, key, words("PERSIST"), [])
+        case 1: ask(index, .anything, key, words("EXPIRE"), ["100000"])
+        case 2: ask(index, .anything, key, words("GETEX"), ["PERSIST"])
+        default: ask(index, .anything, key, words("GETEX"), ["PX", "200000000"])
+        }
+    }
+
+    private func expireTyped(_ index: Int, _ key: Int) {
+        let milliseconds = 50 + clients[index].random.below(2_000)
+        let command = words("PEXPIRE") + [history.keys[key].name] + words("\(milliseconds)")
+        change(index, key, .change, TypedChange(expires: milliseconds), command)
     }
 
     private func increment(_ index: Int, _ key: Int) {

@@ -23,6 +23,7 @@ extension World {
 
     private func settleChange(_ operation: Int, _ reply: RedisReply) {
         let change = history.operations[operation].change
+        if change.expires != nil, World.isNothing(reply) { return settle(operation, .failed) }
         if change.isRemoval, !change.replacesNumbers, World.isNothing(reply) {
             // It saw nothing, and so it was no write: others may have removed it just before.
             settle(operation, .failed)

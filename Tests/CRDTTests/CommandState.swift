@@ -12,13 +12,41 @@ struct CommandReplica {
 
     /// - Returns: the delta; nil for a command that is refused or does nothing.
     mutating func run(_ command: [String], at time: UInt64) -> Delta? {
-        let dot = Dot(identity: identity, stamp: Stamp(milliseconds: time))
+        let stamp = Stamp(milliseconds: time)
+        let removal = state.removeElapsed(dot: Dot(identity: identity, stamp: stamp), now: time)
+        let dot = Dot(identity: identity, stamp: stamp.next)
         let before = state
+        let inherited = state.inheritance(now: time)
         do {
-            return try perform(command[0], Array(command.dropFirst(2)), dot)
+            guard var delta = try perform(command, dot, time) else { return removal }
+            if let inherited {
+                state.cover(&delta, by: inherited)
+            } else {
+                state.keepApart(&delta, from: before)
+            }
+            guard var first = removal else { return delta }
+            precondition(first.append(delta), "what follows a removal empties nothing else")
+            return first
         } catch {
             precondition(state == before, "a refused command changes nothing")
-            return nil
+            return removal
+        }
+    }
+
+    private mutating func perform(
+        _ command: [String], _ dot: Dot, _ time: UInt64
+    ) throws -> Delta? {
+        let arguments = Array(command.dropFirst(2))
+        switch command[0] {
+        case "EXPIRE":
+            let milliseconds = UInt64(arguments[0]) ?? 0
+            return state.expire(at: time + milliseconds, dot: dot, now: time)
+        case "PERSIST": return state.expire(at: 0, dot: dot, now: time)
+        case "ELAPSE": return nil
+        case "SET" where arguments.count > 2:
+            let milliseconds = UInt64(arguments[2]) ?? 0
+            return try state.set(bytes(arguments[0]), expiry: time + milliseconds, dot: dot)
+        default: return try perform(command[0], arguments, dot)
         }
     }
 
@@ -33,7 +61,8 @@ struct CommandReplica {
         case "GETSET", "APPEND":
             if let type = state.type, type != .string { return nil }
             let old = name == "GETSET" ? "" : state.string(now: 0).map(text) ?? ""
-            return try state.set(bytes(old + arguments[0]), dot: dot)
+            let keeps = name == "APPEND" && state.type != nil
+            return try state.set(bytes(old + arguments[0]), expiry: keeps ? nil : 0, dot: dot)
         case "INCR", "INCRBY", "DECR", "DECRBY", "INCRBYFLOAT":
             let amount = arguments.first ?? "1"
             let signed = name.hasPrefix("DECR") ? "-" + amount : amount
@@ -142,7 +171,10 @@ struct CommandReplica {
     }
 
     /// What clients read, but for the order of a list.
-    var shown: [String] {
+    ///
+    /// - Parameter time: wall-clock milliseconds since 1970.
+    func shown(at time: UInt64) -> [String] {
+        let state = state.withoutElapsed(now: time)
         guard let type = state.type else { return [] }
         switch type {
         case .string: return ["string", state.string(now: 0).map(text) ?? ""]

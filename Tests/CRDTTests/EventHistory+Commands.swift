@@ -4,6 +4,8 @@ extension EventHistory {
     /// - Returns: whether it was taken; a refused one changes nothing.
     @discardableResult
     mutating func run(_ command: [String], on side: inout Side) -> Bool {
+        removeElapsed(on: &side)
+        let inherited = inheritance(side.seen)
         let arguments = Array(command.dropFirst(2))
         let seenType = type(side.seen)
         guard let type = EventHistory.type(of: command[0]) else {
@@ -13,7 +15,9 @@ extension EventHistory {
         guard let effects = effects(command[0], type, arguments, &side) else { return false }
         guard !effects.isEmpty else { return true }
         // "The next write removes the other" type.
-        record(effects + [.clear(except: type)], on: &side)
+        let keeps = command[0] != "GETSET" && command[0] != "GETDEL"
+        let lifetime = keeps ? inherited.map { [$0] } ?? [] : []
+        record(effects + [.clear(except: type)] + lifetime, on: &side)
         return true
     }
 
@@ -38,9 +42,18 @@ extension EventHistory {
     ) -> Bool {
         switch name {
         case "SET":
-            record(
-                [.clear(except: "string"), .put(Place(type: "string"), arguments[0])], on: &side)
+            // SET key value, or SET key value PX milliseconds
+            let time = arguments.count > 2 ? now + (Int(arguments[2]) ?? 0) : 0
+            let lifetime: [Effect] =
+                time > 0 ? [.inherit(order: events.count, time: time)] : []
+            let value = Effect.put(Place(type: "string"), arguments[0])
+            record([.clear(except: "string"), value] + lifetime, on: &side)
             side.order = []
+        case "EXPIRE", "PERSIST":
+            let time = name == "EXPIRE" ? now + (Int(arguments[0]) ?? 0) : 0
+            guard !type.isEmpty, time > 0 || expiresInPart(side.seen) else { return true }
+            record([.give(time), .clear(except: type)], on: &side)
+        case "ELAPSE": break
         case "DEL", "UNLINK":
             if !type.isEmpty { record([.clear(except: nil)], on: &side) }
             side.order = []

@@ -25,17 +25,27 @@ struct EventHistory {
         /// Removes an element of a list for good, whether or not this event has seen the newest
         /// value that somebody has given it: "what one side removes is gone".
         case drop(element: String)
+        /// Gives a time to all that it has seen; 0 for never.
+        case give(Int)
+        /// What this event itself puts or adds ends at a time that another one gave.
+        case inherit(order: Int, time: Int)
+        /// Removes what was over: what these events did at these places.
+        case end([Place: Set<Int>])
     }
 
     struct Event {
+        let node: Int
         let seen: Set<Int>
         let effects: [Effect]
     }
 
     private(set) var events: [Event] = []
+    /// By every clock.
+    var now = 0
 
     /// A side of a cut: what it has seen, and in which order it sees the elements of the list.
     struct Side {
+        var node = 0
         var seen: Set<Int> = []
         var order: [String] = []
     }
@@ -62,7 +72,9 @@ struct EventHistory {
     }
 
     /// Everything that is there after these events, by place.
-    func contents(_ seen: Set<Int>) -> [Place: Content] {
+    ///
+    /// - Parameter all: what is over is there too.
+    func contents(_ seen: Set<Int>, all: Bool = false) -> [Place: Content] {
         var contents: [Place: Content] = [:]
         for id in seen.sorted() {
             for effect in events[id].effects {
@@ -73,9 +85,16 @@ struct EventHistory {
                 case .add(let place, let amount):
                     guard !isRemoved(place, by: seen, of: id) else { continue }
                     contents[place, default: Content()].adds.append((id, amount))
-                case .remove, .clear, .drop:
+                case .remove, .clear, .drop, .give, .inherit, .end:
                     break
                 }
+            }
+        }
+        if !all {
+            for (place, content) in contents {
+                let over = over(content.adds, at: place, seen)
+                contents[place]?.adds.removeAll { over.contains($0.event) }
+                contents[place]?.puts.removeAll { isOver($0.event, at: place, seen) }
             }
         }
         return contents.filter { !$0.value.isEmpty }
@@ -94,7 +113,10 @@ struct EventHistory {
                         && (events[other].seen.contains(id) || hasSeenElement(other, place))
                 case .drop(let element):
                     place == Place(type: "list", name: element)
-                case .add:
+                case .end(let gone):
+                    gone[place]?.contains(id) == true
+                        || place.type == "list" && hasEnded(gone, place)
+                case .add, .give, .inherit:
                     false
                 }
             }
@@ -107,6 +129,11 @@ struct EventHistory {
         return Int(place.name.prefix { $0 != "." }).map(events[event].seen.contains) ?? false
     }
 
+    /// An element that is over is gone, with whatever value it was given.
+    private func hasEnded(_ gone: [Place: Set<Int>], _ place: Place) -> Bool {
+        gone[place].map { !$0.isEmpty } ?? false
+    }
+
     /// The type that is seen: "the one written last", and empty when nothing is there.
     func type(_ seen: Set<Int>) -> String {
         contents(seen).max { $0.value.newest < $1.value.newest }?.key.type ?? ""
@@ -114,7 +141,7 @@ struct EventHistory {
 
     /// Runs an event on a side.
     mutating func record(_ effects: [Effect], on side: inout Side) {
-        events.append(Event(seen: side.seen, effects: effects))
+        events.append(Event(node: side.node, seen: side.seen, effects: effects))
         side.seen.insert(events.count - 1)
     }
 

@@ -7,18 +7,16 @@ import Causality
 struct Item {
     enum Content: Equatable {
         case present
-        case register(String, expiry: UInt64)
+        case register(String)
         case increment(Int)
         case value(String)
         case total(Double)
         case score(Double)
         case creation(bound: Int)
-        case mark(UInt64)
     }
 
     let op: Int
-    /// Nil for an expiry mark.
-    let type: CRDTType?
+    let type: CRDTType
     let key: String
     let content: Content
 }
@@ -85,48 +83,19 @@ struct View {
         live = oracle.live(seen)
     }
 
-    func items(_ type: CRDTType?, _ key: String? = nil) -> [Int] {
+    func items(_ type: CRDTType, _ key: String? = nil) -> [Int] {
         live.filter { oracle.items[$0].type == type && (key == nil || oracle.items[$0].key == key) }
     }
 
-    func contents(_ type: CRDTType?, _ key: String? = nil) -> [Item.Content] {
+    func contents(_ type: CRDTType, _ key: String? = nil) -> [Item.Content] {
         items(type, key).map { oracle.items[$0].content }
     }
 
     /// The type of the newest live item.
-    var type: CRDTType? { live.compactMap { oracle.items[$0].type }.last }
-
-    /// The item that says when the key expires, and the time.
-    var deadline: (item: Int, time: UInt64)? {
-        guard let type else { return nil }
-        for item in items(.string).reversed() where type == .string {
-            if case .register(_, let time) = oracle.items[item].content {
-                return time == 0 ? nil : (item, time)
-            }
-        }
-        guard let item = items(nil).last, case .mark(let time) = oracle.items[item].content else {
-            return nil
-        }
-        return (item, time)
-    }
-
-    var expiry: UInt64 { deadline?.time ?? 0 }
-
-    /// The type, unless the key has expired.
-    var shown: CRDTType? {
-        guard let type, let deadline, deadline.time <= now else { return type }
-        let survivors = items(type).filter { item in
-            if case .register = oracle.items[item].content { return false }
-            let stamp = oracle.dot(item).stamp
-            return stamp.milliseconds >= deadline.time && oracle.dot(deadline.item).stamp <= stamp
-        }
-        return survivors.isEmpty ? nil : type
-    }
+    var type: CRDTType? { live.map { oracle.items[$0].type }.last }
 
     var base: String? {
-        for case .register(let value, let expiry) in contents(.string).reversed() {
-            return expiry == 0 || now < expiry ? value : nil
-        }
+        for case .register(let value) in contents(.string).reversed() { return value }
         return nil
     }
 
@@ -198,8 +167,8 @@ struct View {
 
     /// Everything that a client can read, in words; a list's elements in ascending order.
     var words: [String] {
-        guard let shown else { return ["nothing"] }
-        switch shown {
+        guard let type else { return ["nothing"] }
+        switch type {
         case .string:
             var increments: Int?
             for case .increment(let amount) in contents(.string) {

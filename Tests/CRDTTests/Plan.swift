@@ -7,7 +7,7 @@ import Causality
 /// that it is refused or does nothing.
 struct Plan {
     var kills: UInt128 = 0
-    var items: [(CRDTType?, String, Item.Content)] = []
+    var items: [(CRDTType, String, Item.Content)] = []
     var escrow: (creation: Int, what: Op.Escrowed)?
 
     private let view: View
@@ -20,7 +20,7 @@ struct Plan {
         self.identity = identity
         let isDone =
             switch action {
-            case .delete, .expire, .set, .increment, .enable, .disable: single(action)
+            case .delete, .set, .increment, .enable, .disable: single(action)
             case .add, .remove: set(action)
             case .hashSet, .hashIncrement, .hashRemove: hash(action)
             case .score, .scoreIncrement, .scoreRemove: sortedSet(action)
@@ -34,7 +34,7 @@ struct Plan {
 
     /// Ends everything of a type that was seen; of increments, those of identities that have live
     /// ones.
-    private mutating func clear(_ type: CRDTType?) {
+    private mutating func clear(_ type: CRDTType) {
         guard !view.items(type).isEmpty else { return }
         let counting = Set(view.items(.string).filter { isIncrement($0) }.map { owner($0) })
         end(
@@ -54,12 +54,11 @@ struct Plan {
 
     private mutating func clearAll() {
         for type in CRDTType.allCases { clear(type) }
-        clear(nil)
     }
 
     /// A mutation of one type ends what is hidden; after expiry, everything.
     private mutating func begin(_ type: CRDTType) -> Bool {
-        guard let shown = view.shown else {
+        guard let shown = view.type else {
             clearAll()
             return true
         }
@@ -72,10 +71,8 @@ struct Plan {
         case .delete:
             clearAll()
             return !view.live.isEmpty
-        case .expire(let time): return expire(time)
-        case .set(let value, let expiry):
+        case .set(let value):
             for type in CRDTType.allCases where type != .string { clear(type) }
-            clear(nil)
             clear(.string)
             // A register write names the registers it replaces; only the increments go by account.
             let registers = view.oracle.items.indices.filter {
@@ -83,11 +80,11 @@ struct Plan {
             }
             for item in registers { kills &= ~(1 << UInt128(item)) }
             end(view.items(.string).filter { !isIncrement($0) })
-            items = [(.string, "", .register(value, expiry: expiry))]
+            items = [(.string, "", .register(value))]
             return true
         case .increment(let amount):
             guard begin(.string) else { return false }
-            if view.shown != nil, let base = view.base, Int(base) == nil { return false }
+            if view.type != nil, let base = view.base, Int(base) == nil { return false }
             // An increment takes along what it knows to be deleted of its own account.
             let seen = view.oracle.items.indices.filter { item in
                 isIncrement(item) && view.seen & 1 << UInt64(view.oracle.items[item].op) != 0
@@ -102,24 +99,9 @@ struct Plan {
             return true
         case .disable:
             clearAll()
-            return view.shown == .flag
+            return view.type == .flag
         default: return false
         }
-    }
-
-    private mutating func expire(_ time: UInt64) -> Bool {
-        guard let shown = view.shown, time != view.expiry else { return false }
-        _ = begin(shown)
-        if shown == .string {
-            for case .register(let value, _) in view.contents(.string).reversed() {
-                end(view.items(.string).filter { !isIncrement($0) })
-                items = [(.string, "", .register(value, expiry: time))]
-                return true
-            }
-        }
-        end(view.items(nil))
-        if time != 0 { items = [(nil, "", .mark(time))] }
-        return true
     }
 
     private mutating func set(_ action: Action) -> Bool {
@@ -139,7 +121,7 @@ struct Plan {
     private mutating func remove(_ type: CRDTType, _ keys: [String]) -> Bool {
         let found = keys.flatMap { view.items(type, $0) }
         end(found)
-        return view.shown != nil && !found.isEmpty
+        return view.type != nil && !found.isEmpty
     }
 
     /// An increment stands beside those before it until somebody ends it that has seen it.
@@ -158,7 +140,7 @@ struct Plan {
             }
             return true
         case .hashIncrement(let field, let amount):
-            if view.shown != nil, let value = view.field(field), Int(value) == nil { return false }
+            if view.type != nil, let value = view.field(field), Int(value) == nil { return false }
             add(.hash, field, Double(amount))
             return true
         case .hashRemove(let fields): return remove(.hash, fields)
@@ -212,7 +194,7 @@ struct Plan {
             escrow = (view.oracle.items.count, .mint(value - bound))
             return true
         }
-        guard view.shown != nil, let creation = view.creation else { return false }
+        guard view.type != nil, let creation = view.creation else { return false }
         switch action {
         case .mint(let amount): escrow = (creation, .mint(amount))
         case .use(let amount):

@@ -23,8 +23,7 @@ enum Profile: String, CaseIterable, Sendable {
 
 enum Action {
     case delete
-    case expire(UInt64)
-    case set(String, expiry: UInt64)
+    case set(String)
     case increment(Int)
     case enable
     case disable
@@ -51,7 +50,7 @@ extension World {
         let action = choose(index, profile)
         let dot = mint(index)
         let view = oracle.view(replicas[index].seen, now: now)
-        let shown = view.shown == .list ? replicas[index].state.listTexts(now: now) : []
+        let shown = view.type == .list ? replicas[index].state.listTexts(now: now) : []
         let number = oracle.ops.count
         let plan = Plan(action, view, replicas[index].identity, shown: shown, number: number)
         let before = replicas[index].state
@@ -85,9 +84,6 @@ extension World {
 
     private mutating func choose(_ index: Int, _ profile: Profile) -> Action {
         if random.chance(perMille: 60) { return .delete }
-        if random.chance(perMille: 60) {
-            return .expire(random.chance(perMille: 300) ? 0 : now + UInt64(random.below(200)))
-        }
         let letters = ["a", "b", "c", "d"]
         func letter() -> String { letters[random.below(4)] }
         let amount = random.below(9) - 3
@@ -96,8 +92,7 @@ extension World {
         switch type {
         case .string:
             let value = random.chance(perMille: 200) ? "x" : "\(random.below(50))"
-            let expiry = random.chance(perMille: 300) ? now + UInt64(random.below(200)) : 0
-            return choice < 3 ? .set(value, expiry: expiry) : .increment(amount)
+            return choice < 3 ? .set(value) : .increment(amount)
         case .flag: return choice < 6 ? .enable : .disable
         case .set:
             let elements = choice % 2 == 0 ? [letter()] : [letter(), letter()]
@@ -138,9 +133,8 @@ extension World {
     ) throws(CRDTRefusal) -> Delta? {
         switch action {
         case .delete: return replicas[index].state.delete(dot: dot)
-        case .expire(let time): return replicas[index].state.expire(at: time, dot: dot, now: now)
-        case .set(let value, let expiry):
-            return try replicas[index].state.set(bytes(value), expiry: expiry, dot: dot)
+        case .set(let value):
+            return try replicas[index].state.set(bytes(value), dot: dot)
         case .increment(let amount):
             return try replicas[index].state.increment(
                 by: Quantity(Int64(amount)), dot: dot, now: now)

@@ -31,7 +31,11 @@ extension World {
         var stable = settled
         for (index, op) in oracle.ops.enumerated() where !isEverywhere(index) && isLeft(index) {
             for (other, past) in oracle.ops.enumerated()
-            where isEverywhere(other) && op.seen & 1 << UInt64(other) == 0 && other != index {
+            where op.seen & 1 << UInt64(other) == 0 && other != index {
+                // What was settled before a replica lost its memory stays so.
+                guard isEverywhere(other) || past.dot.stamp <= settled && isLeft(other) else {
+                    continue
+                }
                 stable = min(stable, Stamp(rawValue: past.dot.stamp.rawValue - 1))
             }
         }

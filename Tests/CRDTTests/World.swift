@@ -25,7 +25,7 @@ struct World {
     }
 
     enum Reach: CaseIterable {
-        case applied, alreadyKnown, needsState, grouped, refused, conflict, expired, lost, compacted
+        case applied, alreadyKnown, needsState, grouped, refused, conflict, lost, compacted
     }
 
     static let opsMax = 40
@@ -193,7 +193,6 @@ struct World {
         if Set(expected.live.compactMap { oracle.items[$0].type }).count > 1 {
             reached.insert(.conflict)
         }
-        if expected.type != expected.shown { reached.insert(.expired) }
         let actual = replica.state.words(now: now)
         if actual != expected.words {
             fail("replica \(index) shows \(actual), not \(expected.words)")
@@ -201,7 +200,6 @@ struct World {
         for other in replicas where other.state.context == replica.state.context {
             if other.state != replica.state { fail("equal contexts with other contents") }
         }
-        if replica.state.expiry != expected.expiry { fail("replica \(index) expires otherwise") }
         if case .creation(let bound)? = expected.creation.map({ oracle.items[$0].content }),
             expected.boundedValue < bound
         {
