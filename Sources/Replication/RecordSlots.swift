@@ -7,7 +7,7 @@ struct RecordSlot {
 }
 
 /// The slots of a `RecordTable`: open addressing with linear probing, the home slot of a hash its
-/// upper bits. Slots that are being moved to a larger array are emptied from the front, whole runs
+/// upper bits. Slots that are being moved to another array are emptied from the front, whole runs
 /// of taken slots at a time.
 ///
 /// Whoever holds it frees it, once.
@@ -100,13 +100,17 @@ struct RecordSlots {
         slots[gap] = RecordSlot(hash: 0, block: nil)
     }
 
-    /// Visits what has a home, of an array of this size or of a larger one.
+    /// Visits what has a home, of an array of whatever size.
     ///
     /// - Parameter shift: by which a hash gives its home in that array.
     func visit(
         home: Int, shift: UInt64, _ body: (UInt64, UnsafeMutableRawPointer) -> Void
     ) {
         let mask = capacity - 1
+        guard shift <= self.shift else {
+            let first = UInt64(home) << shift
+            return visit(first...first | (1 << shift - 1), body)
+        }
         var index = home >> Int(self.shift - shift)
         while let block = slots[index].block {
             let hash = slots[index].hash
@@ -138,14 +142,14 @@ struct RecordSlots {
     /// Moves what stands in the next slots, and in those behind them up to an empty one.
     ///
     /// - Returns: whether nothing is left.
-    mutating func move(_ count: Int, to larger: RecordSlots) -> Bool {
+    mutating func move(_ count: Int, to other: RecordSlots) -> Bool {
         let end = min(moved + count, capacity)
-        let mask = larger.capacity - 1
+        let mask = other.capacity - 1
         while moved < capacity, moved < end || slots[moved].block != nil {
             if slots[moved].block != nil {
-                var target = larger.home(of: slots[moved].hash)
-                while larger[target].block != nil { target = (target + 1) & mask }
-                larger[target] = slots[moved]
+                var target = other.home(of: slots[moved].hash)
+                while other[target].block != nil { target = (target + 1) & mask }
+                other[target] = slots[moved]
                 slots[moved] = RecordSlot(hash: 0, block: nil)
             }
             moved += 1

@@ -9,8 +9,9 @@ import Causality
 /// replicas receive. The home slot is the hash's upper bits: growth keeps the order of homes, which
 /// lets a scan's cursor be a hash and survive it.
 ///
-/// A table of a million keys does not grow in one step: the slots from before stay beside the new
-/// ones, and each new key moves a few of them (`RecordSlots`). A key is in one of the two.
+/// A table of a million keys neither grows nor shrinks in one step: the slots from before stay
+/// beside the new ones, and each key that comes or goes moves a few of them (`RecordSlots`). A key
+/// is in one of the two. A table shrinks to a quarter when ⅛ of its slots are taken.
 ///
 /// Invariants: at most ¾ of the slots are taken; those of `RecordSlots`.
 ///
@@ -19,15 +20,17 @@ struct RecordTable: ~Copyable {
     static let blockHeaderBytes = 8
     /// Slots that one new key moves, and as many more as stand together with them.
     static let slotsMovedAtOnce = 64
+    /// The logarithm of the slots of an empty table.
+    static let leastCapacityLog2: UInt64 = 3
 
     private var slots: RecordSlots
-    /// From before the table grew, as far as they have not been moved.
+    /// From before the table grew or shrank, as far as they have not been moved.
     private var former: RecordSlots?
     private(set) var count = 0
     /// Bytes of all blocks and slots.
     private(set) var allocatedBytes: Int
 
-    init(capacityLog2: UInt64 = 3) {
+    init(capacityLog2: UInt64 = RecordTable.leastCapacityLog2) {
         slots = RecordSlots(capacityLog2: capacityLog2)
         allocatedBytes = slots.byteCount
     }
@@ -46,7 +49,7 @@ struct RecordTable: ~Copyable {
     struct Place {
         fileprivate let index: Int
         fileprivate let block: UnsafeMutableRawPointer?
-        /// It is one of the slots from before the table grew.
+        /// It is one of the slots from before the table grew or shrank.
         fileprivate var isFormer = false
 
         /// The key's record, if there is one.
@@ -139,7 +142,7 @@ struct RecordTable: ~Copyable {
         }
         var index = place.index
         if former != nil || (count + 1) * 4 > capacity * 3 {
-            grow()
+            resize(toCapacityLog2: 65 - slots.shift)
             index = slots.position(of: hash, key)
         }
         count += 1
@@ -174,12 +177,29 @@ struct RecordTable: ~Copyable {
         release(block)
         count -= 1
         if place.isFormer { former?.remove(place.index) } else { slots.remove(place.index) }
+        if former != nil || count * 8 < capacity { shrink() }
+    }
+
+    /// Begins to shrink, or goes on with what it does; an empty table is as it was made.
+    private mutating func shrink() {
+        let capacityLog2 = 64 - slots.shift
+        if count == 0 {
+            guard former != nil || capacityLog2 > RecordTable.leastCapacityLog2 else { return }
+            former?.deallocate(withBlocks: false)
+            former = nil
+            slots.deallocate(withBlocks: false)
+            slots = RecordSlots(capacityLog2: RecordTable.leastCapacityLog2)
+            allocatedBytes = slots.byteCount
+        } else if former != nil || capacityLog2 >= RecordTable.leastCapacityLog2 + 2 {
+            resize(toCapacityLog2: capacityLog2 - 2)
+        }
     }
 
     /// Visits the records whose home is `cursor`'s, and returns the cursor of the next home, or nil
     /// after the last.
     ///
-    /// A key that is present for the whole scan is visited, however the table grows between calls.
+    /// A key that is present for the whole scan is visited, however the table grows or shrinks
+    /// between calls.
     func visitHome(of cursor: UInt64, _ body: (Record) -> Void) -> UInt64? {
         visitHome(slots.home(of: cursor)) { body($0.record) }
         return slots.cursor(behind: slots.home(of: cursor))
@@ -224,11 +244,11 @@ struct RecordTable: ~Copyable {
         former?.visit(hashes) { body($0, Record(at: $1 + RecordTable.blockHeaderBytes)) }
     }
 
-    /// Begins to grow, or goes on with it.
-    private mutating func grow() {
+    /// Begins to move to so many slots, or goes on with the move that has begun.
+    private mutating func resize(toCapacityLog2 capacityLog2: UInt64) {
         if former == nil {
             former = slots
-            slots = RecordSlots(capacityLog2: 65 - slots.shift)
+            slots = RecordSlots(capacityLog2: capacityLog2)
             allocatedBytes += slots.byteCount
         }
         guard former?.move(RecordTable.slotsMovedAtOnce, to: slots) == true else { return }

@@ -113,6 +113,45 @@ struct RecordTableTests {
         #expect(table.count == 0)
     }
 
+    @Test("a table from which most keys went has few slots, and one that is empty has least")
+    func shrinks() {
+        var random = PRNG(seed: 11)
+        var table = RecordTable()
+        let empty = table.allocatedBytes
+        let hashes = (0..<20_000).map { _ in random.next() }
+        for number in hashes.indices { put(&table, hashes[number], key(number), 1) }
+        let full = table.capacity
+        var (cursor, seen): (UInt64?, Set<UInt64>) = (0, [])
+        var walks = 0
+        for number in hashes.indices.dropLast(100) {
+            let before = table.unmovedSlots
+            #expect(key(number).withUnsafeBytes { table.remove(hashes[number], $0) })
+            if before > 0 { #expect(before - table.unmovedSlots <= 64 + 400) }
+            #expect(table.capacity + table.unmovedSlots <= max(5 * full / 4, 8))
+            let other = random.below(hashes.count)
+            #expect(value(table, hashes[other], key(other)) == (other > number ? 1 : nil))
+            guard let place = cursor else { continue }
+            var budget = WorkBudget(units: 8 * 200, bytes: .max)
+            cursor = table.visitHomes(from: place, &budget) { entry in
+                seen.insert(entry.hash)
+                return 0
+            }
+            guard cursor == nil else { continue }
+            #expect(hashes[(number + 1)...].allSatisfy { seen.contains($0) })
+            (cursor, seen) = (0, [])
+            walks += 1
+        }
+        #expect(walks > 10)
+        #expect(table.capacity <= 8 * 100 && table.unmovedSlots == 0)
+        for number in hashes.indices.suffix(100) {
+            #expect(value(table, hashes[number], key(number)) == 1)
+            #expect(key(number).withUnsafeBytes { table.remove(hashes[number], $0) })
+        }
+        #expect(table.allocatedBytes == empty)
+        for number in 0..<1_000 { put(&table, hashes[number], key(number), 2) }
+        #expect(table.count == 1_000 && value(table, hashes[9], key(9)) == 2)
+    }
+
     @Test("hashes between two are visited wherever they stand")
     func between() {
         var random = PRNG(seed: 10)
