@@ -75,6 +75,13 @@ static inline uint64_t quorate_heap_in_use(void) {
     return 0;
 }
 
+// malloc_trim(3) is glibc's: gives all free pages of the heap back to the kernel. Others do so by themselves, or not.
+static inline void quorate_give_back_heap(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
+}
+
 // accept4(2) stands behind _GNU_SOURCE, which Swift's Glibc module is not built with.
 extern int quorate_accept4(int listener, void *address, void *length, int flags) __asm__("accept4");
 

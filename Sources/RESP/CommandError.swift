@@ -25,6 +25,7 @@ public enum CommandError: Error, Equatable, Sendable {
     case protocolNotAnInteger
     case helloSyntax(Int)
     case invalidClientName
+    case longClientName
     case unsupportedOption(Int)
     /// `EXPIRE` with NX beside XX, GT or LT.
     case absentBesideOthers
@@ -57,7 +58,8 @@ extension ByteBuffer {
         case .option(let refusal): writeError(refusal.text)
         case .syntax, .notAnInteger, .invalidCursor, .invalidSlot, .invalidLevel, .invalidTimeout,
             .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName,
-            .absentBesideOthers, .greaterBesideLess, .patternTooLong, .invalidKey:
+            .longClientName, .absentBesideOthers, .greaterBesideLess, .patternTooLong,
+            .invalidKey:
             writeError(error.text)
         }
     }
@@ -116,6 +118,7 @@ extension CommandError {
         case .protocolNotAnInteger: "ERR Protocol version is not an integer or out of range"
         case .invalidClientName:
             "ERR Client names cannot contain spaces, newlines or special characters."
+        case .longClientName: "ERR Client and library names have at most 256 bytes"
         case .absentBesideOthers:
             "ERR NX and XX, GT or LT options at the same time are not compatible"
         case .greaterBesideLess: "ERR GT and LT options at the same time are not compatible"

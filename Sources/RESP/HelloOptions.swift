@@ -9,7 +9,8 @@ public struct HelloOptions: Equatable, Sendable {
     /// Index of the connection's new name.
     public var clientName: Int?
 
-    /// - Throws: `protocolNotAnInteger`, `unsupportedProtocol`, `helloSyntax`, `invalidClientName`.
+    /// - Throws: `protocolNotAnInteger`, `unsupportedProtocol`, `helloSyntax`, `invalidClientName`,
+    ///   `longClientName`.
     public init(_ arguments: borrowing Arguments) throws(CommandError) {
         guard arguments.count > 1 else { return }
         guard let number = Int64(decimal: arguments[1]) else { throw .protocolNotAnInteger }
@@ -23,7 +24,7 @@ public struct HelloOptions: Equatable, Sendable {
                 user = index + 1
                 index += 3
             } else if arguments.matches(index, "SETNAME"), index + 1 < arguments.count {
-                guard arguments.isClientName(index + 1) else { throw .invalidClientName }
+                try arguments.checkClientName(index + 1)
                 clientName = index + 1
                 index += 2
             } else {
@@ -34,9 +35,15 @@ public struct HelloOptions: Equatable, Sendable {
 }
 
 extension Arguments {
-    /// Whether an argument may name a connection: printable, without blanks; empty takes the name
-    /// away.
-    public func isClientName(_ index: Int) -> Bool {
-        self[index].allSatisfy { $0 > 32 && $0 < 127 }
+    /// Bytes that the name of a connection, or of its library, may have.
+    public static let clientNameBytesMax = 256
+
+    /// Refuses what may not name a connection or its library: a name is printable, without blanks,
+    /// and not long; empty takes it away.
+    ///
+    /// - Throws: `invalidClientName`, `longClientName`.
+    public func checkClientName(_ index: Int) throws(CommandError) {
+        guard self[index].count <= Arguments.clientNameBytesMax else { throw .longClientName }
+        guard self[index].allSatisfy({ $0 > 32 && $0 < 127 }) else { throw .invalidClientName }
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What this process takes from its machine, as the kernel counts it.
@@ -26,6 +27,11 @@ public enum ProcessUsage {
         // Without `.`, `..` and the directory's own.
         return count - 3
     }
+
+    /// Asks the allocator to give all that is free back to the kernel, where it knows how.
+    ///
+    /// Source: malloc_trim(3).
+    public static func giveBackFreedMemory() { quorate_give_back_heap() }
 
     private static func read(_ path: String) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -1,19 +1,25 @@
+import Base
+
 /// What a node takes in memory, by what it is for: everything that grows with clients, with other
 /// nodes or with data is in one of these, and together they have one limit.
 ///
 /// At the limit the newest demand is refused: a write with `OOM`. Before, what clients cause
 /// besides records has shares of its own, so that it is refused before it takes the room of all
-/// others: a request with several keys with `OVERLOADED`, a half-read or unread one by the driver.
+/// others: a request with several keys with `OVERLOADED`, one more command in a transaction with
+/// `OOM`, one more request id with `OVERLOADED`, a half-read or unread one by the driver.
 ///
-/// Records, replies and operations are counted as they change; sessions and hints five times a
-/// second.
+/// All are counted as they change, except sessions and hints: these five times a second.
 public struct MemoryAccount: Equatable, Sendable {
     /// What all may take together.
     public let bytesMax: Int
     /// Tables and records, and large values.
     public internal(set) var records = 0
-    /// Writes and reads under way, with what they carry, and what is remembered of request ids.
+    /// Writes and reads under way, with what they carry.
     public internal(set) var operations = 0
+    /// What is remembered of requests with an id.
+    public internal(set) var requestIDs = 0
+    /// What clients have queued since MULTI, and the keys that they watch.
+    public internal(set) var transactions = 0
     /// What sessions have seen.
     public internal(set) var sessions = 0
     /// What is kept for nodes that are away.
@@ -41,19 +47,50 @@ public struct MemoryAccount: Equatable, Sendable {
     /// Bytes of replies that clients have not taken: a quarter.
     public var outputMax: Int { bytesMax / 4 }
 
+    /// Bytes that are remembered of requests with an id: a quarter.
+    static func requestIDsMax(of bytesMax: Int) -> Int { bytesMax / 4 }
+
+    /// Bytes of what clients have queued and watch: an eighth.
+    var transactionsMax: Int { bytesMax / 8 }
+
+    /// What requests under way and their replies take.
+    private var served: Int { operations + replies + output }
+
     /// What requests under way and their replies take is more than a quarter.
-    var isCrowded: Bool { operations + replies + output > bytesMax / 4 }
+    var isCrowded: Bool { served > bytesMax / 4 }
+
+    /// Whether a request under way must end so that others find room.
+    ///
+    /// - Parameter bytes: what it takes itself.
+    func isCrowded(by bytes: Int) -> Bool { mustGiveWay(bytes, of: served) }
+
+    /// Whether the one that takes most of a quarter must give way: when all together take more,
+    /// unless it is one that alone is longer than that. There may be one of these, as long as there
+    /// is memory.
+    ///
+    /// - Parameters:
+    ///   - bytes: what it takes.
+    ///   - sum: what all take, and it among them.
+    public func mustGiveWay(_ bytes: Int, of sum: Int) -> Bool {
+        guard sum > outputMax else { return false }
+        return bytes <= outputMax || sum - bytes > outputMax || isNearlyFull
+    }
+
+    /// Hardly any more fits.
+    public var isNearlyFull: Bool { total >= bytesMax - bytesMax / 16 }
 
     mutating func settle() {
-        others = operations + sessions + hints + replies + requests + output + links
+        others =
+            operations + requestIDs + transactions + sessions + hints + replies + requests + output
+            + links
     }
 
     /// Each part with its name, in a fixed order.
     public var named: [(name: String, bytes: Int)] {
         [
-            ("records", records), ("operations", operations), ("sessions", sessions),
-            ("hints", hints), ("replies", replies + output), ("requests", requests),
-            ("links", links),
+            ("records", records), ("operations", operations), ("request_ids", requestIDs),
+            ("transactions", transactions), ("sessions", sessions), ("hints", hints),
+            ("replies", replies + output), ("requests", requests), ("links", links),
         ]
     }
 }
@@ -69,12 +106,13 @@ extension Node {
     mutating func countMemory() {
         memory.records = store.allocatedBytes
         memory.operations = operationBytes
+        memory.requestIDs = requestIDs.ledger.byteCount
         memory.settle()
     }
 
     private var operationBytes: Int {
         writes.byteCount + reads.byteCount + gathers.byteCount + forwards.byteCount
-            + administrations.byteCount + requestIDs.byteCount
+            + administrations.byteCount + requestIDs.claims.byteCount
     }
 
     /// Counts what is not counted as it changes.
@@ -105,7 +143,25 @@ extension Node {
         var account = memory
         account.records = store.allocatedBytes
         account.operations = operationBytes
+        account.requestIDs = requestIDs.ledger.byteCount
         account.settle()
         return account
+    }
+
+    /// Bytes of replies that are known and have not been handed to the driver.
+    @inline(__always)
+    public var replyBytes: Int { memory.replies }
+
+    /// Those that one connection is owed.
+    public func replyBytes(owedTo connection: ConnectionID) -> Int {
+        let index = Int(connection.rawValue)
+        return index < sessions.count ? sessions[index].outstanding.heldBytes : 0
+    }
+
+    /// Counts anew what a connection has queued and watches, after a change.
+    mutating func count(transactionOf index: Int) {
+        let bytes = sessions[index].transaction.heldBytes
+        memory.transactions += bytes - sessions[index].countedTransaction
+        sessions[index].countedTransaction = bytes
     }
 }

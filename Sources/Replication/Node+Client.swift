@@ -20,8 +20,16 @@ extension Node {
         let index = Int(connection.rawValue)
         guard index < sessions.count, sessions[index].isOpen else { return }
         memory.replies -= sessions[index].outstanding.heldBytes
+        memory.transactions -= sessions[index].countedTransaction
         sessions[index] = Session(serial: 0)
         openSessions -= 1
+    }
+
+    /// Lets go of all that a connection has here, as soon as the driver knows that it has ended: a
+    /// step `closed` follows in any case.
+    public mutating func letGo(of connection: ConnectionID) {
+        closed(connection)
+        countMemory()
     }
 
     /// Bytes of effects after which a connection's further requests wait for the next step: small

@@ -13,6 +13,8 @@ extension Node {
     static let partsAtOnce = 1_024
     /// Bytes of answers, or of messages, from which on a step begins no further part.
     private static let bytesAtOnce = 1 << 20
+    /// Answers that a request may have gathered whatever others have.
+    private static let gatheredBytesFree = 16 << 10
     /// Parts that may have begun and not answered.
     private static let partsUnderWay = 1_024
     /// Members that one step looks at, of sets that are put together.
@@ -184,6 +186,7 @@ extension Node {
     ) {
         guard gathers.contains(id) else { return }
         gathers[id]?.add(reply, part: part)
+        if giveWay(id, &effects) { return }
         progress(id, &effects)
     }
 
@@ -193,7 +196,24 @@ extension Node {
     ) {
         guard gathers.contains(id) else { return }
         gathers[id]?.add(members, part: part)
+        if giveWay(id, &effects) { return }
         progress(id, &effects)
+    }
+
+    /// Refuses a request that only reads when what it has gathered takes the room of others: it
+    /// began while there was room, and so did others.
+    ///
+    /// - Returns: whether it has ended.
+    private mutating func giveWay(_ id: OperationID, _ effects: inout Effects) -> Bool {
+        guard let gather = gathers[id], gather.byteCount > Node.gatheredBytesFree,
+            !gather.kind.isWrite, gather.kind != .command
+        else { return false }
+        countMemory()
+        guard memory.isCrowded(by: gather.byteCount) else { return false }
+        letGo(id)
+        gathers.remove(id)
+        overload(gather.head.target, &effects)
+        return true
     }
 
     /// Looks what comes next, unless the request goes on in a later step anyway.

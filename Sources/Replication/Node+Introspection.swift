@@ -135,7 +135,7 @@ extension Node {
         guard case .direct(let connection) = target else { throw .unknownSubcommand(.client) }
         let index = Int(connection.rawValue)
         if request.matches(1, "SETNAME"), request.count == 3 {
-            guard request.isClientName(2) else { throw .invalidClientName }
+            try request.checkClientName(2)
             sessions[index].name = Array(request[2])
             effects.bytes.writeOK()
         } else if request.matches(1, "GETNAME") {
@@ -169,7 +169,7 @@ extension Node {
 
     private mutating func noteLibrary(_ index: Int) throws(CommandError) {
         guard request.count == 4, isOne(of: ["LIB-NAME", "LIB-VER"], 2) else { throw .syntax }
-        guard request.isClientName(3) else { throw .invalidClientName }
+        try request.checkClientName(3)
         let text = Array(request[3])
         if isOne(of: ["LIB-NAME"], 2) {
             sessions[index].origin.library = text
@@ -192,7 +192,7 @@ extension Node {
             sessions[index].hasDefaults = false
             sessions[index].name = []
             sessions[index].wantsReceipts = false
-            sessions[index].transaction = Transaction()
+            forgetTransaction(index)
             sessions[index].endSession()
         }
         effects.bytes.writeSimple("RESET")

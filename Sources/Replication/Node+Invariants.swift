@@ -83,6 +83,8 @@ extension Node {
         precondition(owed == direct, "every owed reply belongs to one operation")
         let held = sessions.reduce(0) { $0 + $1.outstanding.heldBytes }
         precondition(memory.replies == held, "replies that have not left are counted")
+        let queued = sessions.reduce(0) { $0 + $1.transaction.heldBytes }
+        precondition(memory.transactions == queued, "what is queued and watched is counted")
         for session in sessions { session.outstanding.checkInvariants() }
         for slot in 0..<gathers.indexEnd {
             guard let id = gathers.id(at: slot), let whole = gathers[id] else { continue }

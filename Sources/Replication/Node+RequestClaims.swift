@@ -6,6 +6,12 @@ import Ring
 // Claiming a request id before its command is executed; see `RequestIDs` for the protocol.
 extension Node {
     private static let claimRoundsMax = 4
+    private static let tooManyIDs =
+        "OVERLOADED too many request ids are remembered, each for ten minutes; nothing was "
+        + "written. Requests without an id go on"
+    private static let noMemoryForIDs =
+        "OOM command not allowed when used memory > 'maxmemory': a request id takes memory; "
+        + "deletes without an id go on"
 
     mutating func beginRound(
         _ id: OperationID, over: RequestLedger.Claim?, _ effects: inout Effects
@@ -30,8 +36,7 @@ extension Node {
         requestIDs.claims[id] = claim
         let answer =
             isWhole(location.address.range, location.keyspace)
-            ? requestIDs.ledger.claim(claim.name, own, over: over, now: now.wallMilliseconds)
-            : .full
+            ? remember(claim.name, own, over: over) : .full
         count(answer.told, of: id, from: configuration.node, &effects)
     }
 
@@ -64,8 +69,7 @@ extension Node {
         } else if claim.granted + claim.waiting.nonzeroBitCount < majority {
             if claim.isFull {
                 return endClaim(
-                    id, "OVERLOADED too many request ids are remembered; nothing was written",
-                    &effects)
+                    id, text: isMemoryFull ? Node.noMemoryForIDs : Node.tooManyIDs, &effects)
             }
             countUnavailable(.write, claim.location.keyspace)
             endClaim(
@@ -199,6 +203,14 @@ extension Node {
         }
     }
 
+    /// Notes a claim, as far as there is memory for one more id.
+    private mutating func remember(
+        _ name: RequestName, _ claim: RequestLedger.Claim, over: RequestLedger.Claim?
+    ) -> RequestLedger.Answer {
+        requestIDs.ledger.claim(
+            name, claim, over: over, now: now.wallMilliseconds, mayGrow: !isMemoryFull)
+    }
+
     private mutating func grant(
         _ number: UInt64, _ request: RequestMessage.ClaimRequest, to node: NodeID,
         _ effects: inout Effects
@@ -210,7 +222,7 @@ extension Node {
         if !isBroken, isReplica(of: location), claim.coordinator.node == node,
             isWhole(location.address.range, location.keyspace)
         {
-            answer = requestIDs.ledger.claim(name, claim, over: request.over, now: since)
+            answer = remember(name, claim, over: request.over)
         }
         let durability = catalog.active[location.keyspace].settings.durability
         if answer == .granted, durability != .memory, !isBroken {
@@ -233,7 +245,9 @@ extension Node {
             return isReplica(of: location) && hasSeen(outcome.dot, key, location)
         }
         guard isHere else { return }
-        requestIDs.ledger.finish(name, outcome, since: min(since, now.wallMilliseconds))
+        let isNoted = requestIDs.ledger.learn(
+            name, outcome, since: min(since, now.wallMilliseconds))
+        guard isNoted else { return }
         let keyspace = name.withKey { catalog.index(of: $0) }
         guard catalog.active[keyspace].settings.durability != .memory else { return }
         effects.append {

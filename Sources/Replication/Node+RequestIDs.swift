@@ -35,16 +35,11 @@ struct RequestIDs {
     /// An outcome from the journal that counts once the effect behind it was taken back too.
     var restored: (name: RequestName, outcome: RequestLedger.Outcome, since: UInt64)?
 
-    /// - Parameters:
-    ///   - bytesMax: of the ledger.
-    ///   - claimsMax: requests with an id under way.
-    init(bytesMax: Int, claimsMax: Int) {
-        ledger = RequestLedger(bytesMax: bytesMax)
-        claims = Slab(kind: .claim, capacity: claimsMax)
+    init(_ configuration: NodeConfiguration) {
+        let share = MemoryAccount.requestIDsMax(of: configuration.memoryBytesMax)
+        ledger = RequestLedger(bytesMax: min(configuration.requestIDBytesMax, share))
+        claims = Slab(kind: .claim, capacity: configuration.operationsMax)
     }
-
-    /// What all of it takes in memory.
-    var byteCount: Int { ledger.byteCount + claims.byteCount }
 }
 
 /// A request with an id that this node coordinates.

@@ -27,6 +27,7 @@ extension Node {
         }
         if let refusal = refusal(toQueue: name, index) {
             sessions[index].transaction.refuse()
+            count(transactionOf: index)
             fail(target, text: refusal, &effects)
         } else {
             if !sessions[index].transaction.isRefused { queue(name, index) }
@@ -44,12 +45,14 @@ extension Node {
         let keys = CommandTable.description(of: name).keyIndices(in: request)
         let key = keys.first { _ in true }.map { Array(request[$0]) }
         sessions[index].transaction.append(Array(command.bytes), key: key)
+        count(transactionOf: index)
     }
 
     /// The request that is being executed could not be queued: EXEC will run nothing.
     mutating func refuseTransaction(of target: ReplyTarget) {
         guard case .direct(let connection) = target else { return }
         sessions[Int(connection.rawValue)].transaction.refuse()
+        count(transactionOf: Int(connection.rawValue))
     }
 
     /// Why a command cannot be part of the transaction; nil when it can.
@@ -77,7 +80,19 @@ extension Node {
         guard sessions[index].transaction.byteCount + bytes <= Transaction.bytesMax else {
             return "ERR a transaction may have \(Transaction.bytesMax) bytes"
         }
-        return nil
+        return refusal(toKeep: bytes)
+    }
+
+    /// Why a transaction takes no more memory; nil while it may.
+    ///
+    /// - Parameter bytes: what is to be added.
+    private func refusal(toKeep bytes: Int) -> String? {
+        let most = memory.transactionsMax
+        if memory.transactions + bytes > most {
+            return "OOM what clients have queued since MULTI, and watch, has its share of the "
+                + "memory, \(most) bytes"
+        }
+        return isMemoryFull ? "OOM command not allowed when used memory > 'maxmemory'." : nil
     }
 
     /// Why no single node decides about a key; nil when one does.
@@ -126,9 +141,15 @@ extension Node {
         case .exec: fail(target, "ERR EXEC without MULTI", &effects)
         case .discard where !isOpen: fail(target, "ERR DISCARD without MULTI", &effects)
         default:
-            sessions[index].transaction = Transaction()
+            forgetTransaction(index)
             tellOK(target, &effects)
         }
+    }
+
+    /// Ends a connection's transaction and its watches.
+    mutating func forgetTransaction(_ index: Int) {
+        sessions[index].transaction = Transaction()
+        count(transactionOf: index)
     }
 
     private mutating func tellOK(_ target: ReplyTarget, _ effects: inout Effects) {
@@ -144,6 +165,7 @@ extension Node {
         let isBound = sessions[index].defaults.stalenessMilliseconds != nil
         guard client.guarantees.isEmpty, !isBound else {
             sessions[index].transaction.refuse()
+            count(transactionOf: index)
             return fail(
                 target,
                 text: "MODE MULTI is neither for sessions nor for CONSISTENCY STALENESS; "
@@ -156,6 +178,10 @@ extension Node {
         _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         var watches: [Transaction.Watch] = []
+        if let refusal = refusalToWatch(index) {
+            sessions[index].transaction.hasRefusedWatch = true
+            return fail(target, text: refusal, &effects)
+        }
         for argument in 1..<request.count {
             let key = request[argument]
             let location = place(of: key)
@@ -167,8 +193,22 @@ extension Node {
             }
             watches.append(.init(key: Array(key), seen: watchedState(of: key)))
         }
-        sessions[index].transaction.watches += watches
+        sessions[index].transaction.watch(watches)
+        count(transactionOf: index)
         tellOK(target, &effects)
+    }
+
+    /// Why a connection watches no more keys; nil when it may.
+    private func refusalToWatch(_ index: Int) -> String? {
+        let count = sessions[index].transaction.watches.count + request.count - 1
+        guard count <= Transaction.watchesMax else {
+            return "ERR a connection watches at most \(Transaction.watchesMax) keys; "
+                + "UNWATCH and EXEC end its watches"
+        }
+        let bytes = (1..<request.count).reduce(0) {
+            $0 + request[$1].count + Transaction.entryBytes
+        }
+        return refusal(toKeep: bytes)
     }
 
     private func refusal(toWatchAt location: KeyLocation) -> String {
@@ -195,7 +235,7 @@ extension Node {
         _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let transaction = sessions[index].transaction
-        sessions[index].transaction = Transaction()
+        forgetTransaction(index)
         client.isPlain = sessions[index].isPlain
         guard !transaction.isRefused else {
             return fail(

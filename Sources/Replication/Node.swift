@@ -189,7 +189,7 @@ public struct Node: ~Copyable {
         forwards = Slab(kind: .forward, capacity: limit)
         administrations = Slab(kind: .administration, capacity: 1_024)
         memory = MemoryAccount(bytesMax: configuration.memoryBytesMax)
-        requestIDs = RequestIDs(bytesMax: configuration.requestIDBytesMax, claimsMax: limit)
+        requestIDs = RequestIDs(configuration)
         defineConfiguredKeyspaces()
     }
 

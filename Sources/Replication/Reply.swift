@@ -78,11 +78,14 @@ struct Reply {
     private var next = -1
     /// Of the whole reply; about where scores are in it.
     let byteCount: Int
+    /// Of what has not been let go of: what it keeps in memory.
+    private(set) var heldBytes: Int
 
     init(_ bytes: [UInt8]) {
         head = bytes
         dialect = .resp2
         byteCount = bytes.count
+        heldBytes = byteCount
     }
 
     init(_ head: [UInt8], _ rest: ReplyElements, _ dialect: Dialect) {
@@ -90,6 +93,7 @@ struct Reply {
         elements = rest.elements
         self.dialect = dialect
         byteCount = head.count + rest.byteCount
+        heldBytes = byteCount
     }
 
     /// Writes about so many bytes of what is left, the longest element more at most.
@@ -99,6 +103,7 @@ struct Reply {
         let end = buffer.count + budget
         if next < 0 {
             guard writeBytes(of: head, until: end, into: &buffer) else { return false }
+            heldBytes -= head.count
             head = []
             offset = 0
             next = 0
@@ -112,6 +117,7 @@ struct Reply {
                 elements[next].write(into: &buffer, dialect)
             }
             // What has left is let go of at once.
+            heldBytes -= elements[next].byteCount
             elements[next] = .null
             next += 1
         }

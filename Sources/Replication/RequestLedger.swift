@@ -78,9 +78,11 @@ struct RequestLedger {
 
     /// Notes a claim unless somebody else was here before.
     ///
-    /// - Parameter over: a claim of which nothing will come, and which gives way.
+    /// - Parameters:
+    ///   - over: a claim of which nothing will come, and which gives way.
+    ///   - mayGrow: whether there is memory for an id that was not known before.
     mutating func claim(
-        _ name: RequestName, _ claim: Claim, over: Claim?, now: UInt64
+        _ name: RequestName, _ claim: Claim, over: Claim?, now: UInt64, mayGrow: Bool = true
     ) -> Answer {
         forgetOld(now: now, atMost: 2)
         if let kept = entries[name], !isOver(kept, now) {
@@ -90,6 +92,7 @@ struct RequestLedger {
             case .claimed: break
             }
         }
+        guard mayGrow || entries[name] != nil else { return .full }
         return put(name, .claimed(claim), since: now) ? .granted : .full
     }
 
@@ -97,6 +100,14 @@ struct RequestLedger {
     /// room: the claim was counted.
     mutating func finish(_ name: RequestName, _ outcome: Outcome, since: UInt64) {
         _ = put(name, .done(outcome), since: since, isForced: true)
+    }
+
+    /// Notes how a request ended that another node coordinated. Where no claim of it was granted,
+    /// for want of room, a majority of others knows it, and none is made now.
+    ///
+    /// - Returns: whether it was noted.
+    mutating func learn(_ name: RequestName, _ outcome: Outcome, since: UInt64) -> Bool {
+        put(name, .done(outcome), since: since, isForced: entries[name] != nil)
     }
 
     /// Takes a granted claim back from the journal.
@@ -120,7 +131,10 @@ struct RequestLedger {
             forgotten += 1
             left -= 1
         }
-        if head > queue.count / 2 {
+        if entries.isEmpty {
+            // The memory of many goes too.
+            (entries, queue, head) = (Table(), [], 0)
+        } else if head > queue.count / 2 {
             queue.removeFirst(head)
             head = 0
         }

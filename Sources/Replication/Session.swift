@@ -27,6 +27,8 @@ struct Session {
     var origin = ClientOrigin()
     /// What it has queued since MULTI, and what it watches.
     var transaction = Transaction() { didSet { settlePlain() } }
+    /// What of it is in the node's account.
+    var countedTransaction = 0
     var wantsReceipts = false { didSet { settlePlain() } }
     /// Its plain requests need no more than the keyspace's defaults, and an answer.
     private(set) var isPlain = true
@@ -74,8 +76,8 @@ struct Session {
 /// Replies in request order: requests of one connection may finish in any order, their replies
 /// leave in theirs, a long one piece by piece.
 ///
-/// Invariants: `byteCount` and `heldBytes` are the sums over all slots; `writing` counts the
-/// unfinished writes of each key.
+/// Invariants: `byteCount` and `heldBytes` are the sums over all slots, of a reply what has not
+/// left; `writing` counts the unfinished writes of each key.
 struct ReplyQueue {
     private struct Slot {
         var reply: Reply?
@@ -132,9 +134,13 @@ struct ReplyQueue {
     mutating func write(upTo budget: Int, into buffer: inout ByteBuffer) -> Bool {
         let end = buffer.count + budget
         while head < slots.count, slots[head].reply != nil {
-            guard buffer.count < end,
-                slots[head].reply?.write(upTo: end - buffer.count, into: &buffer) == true
-            else { return true }
+            guard buffer.count < end else { return true }
+            let isWhole = slots[head].reply?.write(upTo: end - buffer.count, into: &buffer)
+            let left = slots[head].reply?.heldBytes ?? 0
+            byteCount -= slots[head].byteCount - left
+            heldBytes -= slots[head].byteCount - left
+            slots[head].byteCount = left
+            guard isWhole == true else { return true }
             removeFirst()
         }
         return false

@@ -2,6 +2,10 @@
 struct Transaction {
     /// Bytes that queued commands may have together.
     static let bytesMax = 64 << 20
+    /// Keys that a connection may watch.
+    static let watchesMax = 16_384
+    /// What a command or a watch takes beside its bytes, roughly.
+    static let entryBytes = 64
 
     /// A key of which this node has the only copy, and how that was when the client began to watch.
     struct Watch {
@@ -18,12 +22,19 @@ struct Transaction {
     private(set) var byteCount = 0
     /// The key whose slot and node are those of all others; nil while no command has one.
     private(set) var key: [UInt8]?
-    var watches: [Watch] = []
+    private(set) var watches: [Watch] = []
+    /// Of the keys that are watched.
+    private var watchedBytes = 0
     /// A key cannot be watched, so EXEC must not go on as if it were.
     var hasRefusedWatch = false
 
     /// As `CLIENT LIST` tells it: how many commands wait, or -1.
     var multi: Int { isOpen ? commands.count : -1 }
+
+    /// What all of it takes in memory.
+    var heldBytes: Int {
+        byteCount + watchedBytes + (commands.count + watches.count) * Transaction.entryBytes
+    }
 
     mutating func open() {
         isOpen = true
@@ -35,6 +46,11 @@ struct Transaction {
         isRefused = true
         commands = []
         byteCount = 0
+    }
+
+    mutating func watch(_ more: [Watch]) {
+        watches += more
+        watchedBytes += more.reduce(0) { $0 + $1.key.count }
     }
 
     mutating func append(_ command: [UInt8], key: [UInt8]?) {

@@ -23,6 +23,9 @@ struct ClientBuffers: Equatable {
     private(set) var requests = 0
     /// Replies that clients have not taken.
     private(set) var output = 0
+    /// Bytes of replies that were left waiting although they are more than their share: those of
+    /// one long reply.
+    var outputTolerated = 0
 
     /// Counts a connection anew.
     mutating func count(_ share: inout Share, requests: Int, output: Int) {

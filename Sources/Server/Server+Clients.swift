@@ -132,6 +132,7 @@ extension Server {
 
     private mutating func offerUnread(_ index: Int) {
         let consumed = offer(index, clients[index].unread.bytes)
+        guard !clients[index].isGone else { return }
         clients[index].unread.removeFirst(consumed)
         if clients[index].unread.count == 0 { clients[index].unread.shrink(to: 4096) }
     }
@@ -183,11 +184,14 @@ extension Server {
         }
     }
 
-    /// Ends a connection whatever is still in its queue; the node is told at the start of the next
-    /// turn.
+    /// Ends a connection whatever is still in its queue. Its memory is given back at once; its
+    /// index is free from the start of the next turn on.
     mutating func dropClient(_ index: Int) {
         guard !clients[index].isGone else { return }
         clients[index].isGone = true
+        clients[index].unread = ByteBuffer(capacity: 16)
+        clients[index].output = OutputQueue()
+        node.letGo(of: ConnectionID(UInt32(index)))
         count(client: index)
         try? poller.remove(clients[index].socket.descriptor)
         settlements.append(.clientGone(index))

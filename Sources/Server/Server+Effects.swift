@@ -4,7 +4,8 @@ import Reactor
 import Replication
 
 extension Server {
-    /// Walks the effects once, in order, then writes what they brought: once per socket.
+    /// Walks the effects once, in order, then writes what they brought, once per socket, and tells
+    /// the node what is left waiting.
     mutating func walkEffects() {
         releaseHeld()
         for entry in effects.entries {
@@ -21,6 +22,7 @@ extension Server {
         relieveOutput()
         flushLinks()
         effects.removeAll()
+        noteBuffers()
     }
 
     private mutating func perform(_ effect: Effect) {

@@ -112,25 +112,55 @@ extension Server {
         tendRequestsAt = max(tendRequestsAt, now.monotonic + .nanoseconds(milliseconds: 1_000))
     }
 
+    // MARK: Freed memory
+
+    /// Gives freed memory back to the kernel when it is much, now and then.
+    mutating func giveBackHeap() {
+        heap.note(bytes: node.memoryAccount.total, at: now.monotonic)
+        guard heap.dueAt <= now.monotonic else { return }
+        ProcessUsage.giveBackFreedMemory()
+        heap.done(at: now.monotonic)
+    }
+
     // MARK: Replies
+
+    /// Bytes that wait for all clients, here or in the node.
+    private var waitingBytes: Int { buffers.output + node.replyBytes }
+
+    /// Whether what the turn has brought is to leave before more is asked for.
+    var isHeavy: Bool { effects.bytes.count > Server.turnBytesMax || hasTooMuchWaiting }
+
+    private var hasTooMuchWaiting: Bool {
+        waitingBytes > max(node.memoryBytesMax / 4, buffers.outputTolerated)
+    }
 
     /// Disconnects those for whom most waits, while all together have more than their share.
     ///
-    /// - Complexity: O(connections) for each; only where there is no room.
+    /// - Complexity: O(connections · log connections); only where there is no room.
     mutating func relieveOutput() {
-        let most = node.memoryAccount.outputMax
-        while buffers.output > most {
-            var largest: Int?
-            for index in 0..<clients.limit where clients.contains(index) && !clients[index].isGone {
-                let isLarger = largest.map {
-                    clients[$0].output.count < clients[index].output.count
-                }
-                if isLarger ?? true { largest = index }
-            }
-            guard let largest, clients[largest].output.count > 0 else { return }
-            counters.clientsOverOutputLimit += 1
-            log.warning("client disconnected: replies that clients do not take fill the memory")
-            dropClient(largest)
+        let account = node.memoryAccount
+        guard hasTooMuchWaiting || account.isNearlyFull && waitingBytes > account.outputMax else {
+            if waitingBytes < buffers.outputTolerated { buffers.outputTolerated = waitingBytes }
+            return
         }
+        var waiting: [(bytes: Int, index: Int)] = []
+        for index in 0..<clients.limit where clients.contains(index) && !clients[index].isGone {
+            let held = node.replyBytes(owedTo: ConnectionID(UInt32(index)))
+            let bytes = clients[index].output.count + held
+            if bytes > 0 { waiting.append((bytes, index)) }
+        }
+        waiting.sort { ($0.bytes, $0.index) > ($1.bytes, $1.index) }
+        var dropped = 0
+        for (bytes, index) in waiting {
+            guard account.mustGiveWay(bytes, of: waitingBytes) else { break }
+            counters.clientsOverOutputLimit += 1
+            dropped += 1
+            dropClient(index)
+        }
+        buffers.outputTolerated = waitingBytes
+        guard dropped > 0 else { return }
+        log.warning(
+            "clients disconnected: \(dropped), for whom most replies wait; replies that clients do "
+                + "not take have \(account.outputMax) bytes of memory")
     }
 }

@@ -24,11 +24,10 @@ extension Server {
         counters.turns += 1
         let commandsBefore = node.counters.commands
         settle()
-        noteBuffers()
         var listening = Listening()
         for index in 0..<count {
             try handle(poller[index], &listening)
-            if effects.bytes.count > Server.turnBytesMax { walkEffects() }
+            if isHeavy { walkEffects() }
         }
         if let deadline = node.nextDeadline, deadline <= now.monotonic {
             node.step(.deadline, now: now, into: &effects)
@@ -47,6 +46,7 @@ extension Server {
         tellClock()
         endJournalTurn()
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
+        giveBackHeap()
         try tendStop()
         assert(
             isPressed || ending != nil
@@ -86,6 +86,7 @@ extension Server {
         }
         if let deadline = acceptsAgainAt { earliest = min(earliest, deadline) }
         if let deadline = stopsBy { earliest = min(earliest, deadline) }
+        earliest = min(earliest, heap.dueAt)
         return earliest == .max ? nil : earliest
     }
 
@@ -127,6 +128,7 @@ extension Server {
             case .more(let index, let generation): giveMore(index, generation)
             case .relieved(let other): node.step(.relieved(other), now: now, into: &effects)
             }
+            if isHeavy { walkEffects() }
         }
     }
 }

@@ -74,6 +74,8 @@ public struct Server: ~Copyable {
     /// When the first of their connections has lasted too long.
     var tendScrapesAt: Deadline = .max
 
+    /// When freed memory goes back to the kernel.
+    var heap = HeapRelease()
     var lane: JournalLane
     var holds = HoldQueue()
     var diskRoom = DiskRoom.free
