@@ -211,7 +211,7 @@ extension History {
 
     /// Whether two writes may be on both sides of a cut during which all clocks stepped.
     func mayCross(_ former: Operation, _ later: Operation) -> Bool {
-        plan.mean(of: .clocksStep) != nil
+        plan.mayStepClocks
             && leastLevel(of: former) + leastLevel(of: later) <= mostReplicas(former, later)
     }
 

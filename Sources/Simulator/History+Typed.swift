@@ -100,7 +100,7 @@ extension History {
     /// When what an EXPIRE has given a time is over by every clock.
     private func end(of expiry: Operation) -> UInt64 {
         guard let milliseconds = expiry.change.expires, expiry.completed < .max,
-            !plan.mayJumpClocks
+            !plan.mayJumpClocks, !plan.mayStepClocks
         else { return .max }
         return expiry.completed
             + .nanoseconds(milliseconds: UInt64(milliseconds + plan.skewMax + 50))

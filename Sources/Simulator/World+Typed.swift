@@ -175,7 +175,8 @@ extension World {
         _ index: Int, _ key: Int, _ question: TypedQuestion, _ put: TypedChange,
         _ command: [[UInt8]]
     ) {
-        let mayForget = keyspace(of: key).durability == .memory || plan.mayLoseDisks
+        let mayForget =
+            keyspace(of: key).durability == .memory || plan.mayLoseDisks || plan.mayStepClocks
         guard !isLive, !mayForget, !clients[index].usesSessions,
             clients[index].random.below(2) == 0
         else { return change(index, key, question, put, command) }
