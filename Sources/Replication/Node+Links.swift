@@ -249,7 +249,7 @@ extension Node {
         recountMemory()
         wakeWaiting(&effects)
         tendAnswers(&effects)
-        requestIDs.ledger.forgetOld(now: now.wallMilliseconds, atMost: 2_000)
+        requestIDs.ledger.forgetOld(now: requestTime, atMost: 2_000)
         if isRefilling { tendRefill(&effects) }
     }
 

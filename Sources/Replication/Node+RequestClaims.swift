@@ -166,7 +166,7 @@ extension Node {
     func state(
         of claim: RequestLedger.Claim, _ name: RequestName
     ) -> RequestMessage.ClaimState {
-        if case .done = requestIDs.ledger.entry(of: name, now: now.wallMilliseconds) {
+        if case .done = requestIDs.ledger.entry(of: name, now: requestTime) {
             return .done
         }
         if requestIDs.claims[OperationID(rawValue: claim.number)]?.name == name { return .underWay }
@@ -198,8 +198,8 @@ extension Node {
             send(frame, to: node, &effects)
         case .inquired(let number, let state):
             inquired(OperationID(rawValue: number), state, by: node, &effects)
-        case .outcome(let name, let outcome, let since):
-            learnOutcome(name, outcome, since: since, &effects)
+        case .outcome(let name, let outcome):
+            learnOutcome(name, outcome, &effects)
         }
     }
 
@@ -208,14 +208,14 @@ extension Node {
         _ name: RequestName, _ claim: RequestLedger.Claim, over: RequestLedger.Claim?
     ) -> RequestLedger.Answer {
         requestIDs.ledger.claim(
-            name, claim, over: over, now: now.wallMilliseconds, mayGrow: !isMemoryFull)
+            name, claim, over: over, now: requestTime, mayGrow: !isMemoryFull)
     }
 
     private mutating func grant(
         _ number: UInt64, _ request: RequestMessage.ClaimRequest, to node: NodeID,
         _ effects: inout Effects
     ) {
-        let (name, claim, since) = (request.name, request.claim, now.wallMilliseconds)
+        let (name, claim, since) = (request.name, request.claim, requestTime)
         let location = name.withKey { place(of: $0) }
         let isBroken = configuration.plantedBug == .requestIDForgotten
         var answer = isBroken ? RequestLedger.Answer.granted : .full
@@ -237,17 +237,15 @@ extension Node {
 
     /// Notes an outcome if its effect has arrived.
     private mutating func learnOutcome(
-        _ name: RequestName, _ outcome: RequestLedger.Outcome, since: UInt64,
-        _ effects: inout Effects
+        _ name: RequestName, _ outcome: RequestLedger.Outcome, _ effects: inout Effects
     ) {
         let isHere = name.withKey { key in
             let location = place(of: key)
             return isReplica(of: location) && hasSeen(outcome.dot, key, location)
         }
         guard isHere else { return }
-        let isNoted = requestIDs.ledger.learn(
-            name, outcome, since: min(since, now.wallMilliseconds))
-        guard isNoted else { return }
+        let since = requestTime
+        guard requestIDs.ledger.learn(name, outcome, since: since) else { return }
         let keyspace = name.withKey { catalog.index(of: $0) }
         guard catalog.active[keyspace].settings.durability != .memory else { return }
         effects.append {

@@ -34,6 +34,8 @@ struct RequestIDs {
     var claims: Slab<ClaimOperation>
     /// An outcome from the journal that counts once the effect behind it was taken back too.
     var restored: (name: RequestName, outcome: RequestLedger.Outcome, since: UInt64)?
+    /// The node's start.
+    var origin = Instant(monotonic: 0, wallMilliseconds: 0)
 
     init(_ configuration: NodeConfiguration) {
         let share = MemoryAccount.requestIDsMax(of: configuration.memoryBytesMax)
@@ -78,6 +80,15 @@ struct ExecutedRequest {
     let name: RequestName
     let outcome: RequestLedger.Outcome
     let location: KeyLocation
+}
+
+extension Node {
+    /// What ids are remembered by: wall-clock milliseconds since 1970 as they would be had the clock
+    /// not been set since this node started. A clock that is set ends nothing early.
+    var requestTime: UInt64 {
+        let origin = requestIDs.origin
+        return origin.wallMilliseconds &+ (now.monotonic - origin.monotonic) / 1_000_000
+    }
 }
 
 // Beginning.
@@ -144,7 +155,7 @@ extension Node {
                 forward($0, to: location, timeoutMilliseconds: timeout, target, &effects)
             }
         }
-        let known = requestIDs.ledger.entry(of: name, now: now.wallMilliseconds)
+        let known = requestIDs.ledger.entry(of: name, now: requestTime)
         if case .done(let outcome) = known {
             guard outcome.checksum == Node.checksum(of: command) else {
                 return fail(
@@ -241,7 +252,7 @@ extension Node {
         reply.write(success, .resp2)
         let outcome = RequestLedger.Outcome(
             dot: dot, reply: Array(reply.bytes), checksum: Node.checksum(of: claim.command))
-        let since = now.wallMilliseconds
+        let since = requestTime
         requestIDs.ledger.finish(claim.name, outcome, since: since)
         let executed = ExecutedRequest(
             name: claim.name, outcome: outcome, location: claim.location)
@@ -257,10 +268,8 @@ extension Node {
     /// Sends the outcome behind the effect.
     func announce(_ executed: ExecutedRequest, _ effects: inout Effects) {
         if configuration.plantedBug == .requestIDForgotten { return }
-        let frame = RequestMessage.outcome(
-            executed.name, executed.outcome, since: now.wallMilliseconds
-        )
-        .encode(into: &effects.bytes)
+        let frame = RequestMessage.outcome(executed.name, executed.outcome)
+            .encode(into: &effects.bytes)
         let n = catalog.active[executed.location.keyspace].n
         for node in ring.primaries(of: executed.location.address.range, replicationFactor: n)
         where node != configuration.node {

@@ -190,6 +190,7 @@ public struct Node: ~Copyable {
         administrations = Slab(kind: .administration, capacity: 1_024)
         memory = MemoryAccount(bytesMax: configuration.memoryBytesMax)
         requestIDs = RequestIDs(configuration)
+        requestIDs.origin = now
         defineConfiguredKeyspaces()
     }
 

@@ -12,7 +12,7 @@ enum RequestMessage {
     case inquire(UInt64, RequestName, RequestLedger.Claim)
     case inquired(UInt64, ClaimState)
     /// How a request ended whose effect was sent before.
-    case outcome(RequestName, RequestLedger.Outcome, since: UInt64)
+    case outcome(RequestName, RequestLedger.Outcome)
 
     static let kinds: ClosedRange<UInt8> = 40...44
 
@@ -65,7 +65,7 @@ enum RequestMessage {
             self = .inquired(number, state)
         default:
             let name = try RequestName(decoding: &reader)
-            self = .outcome(name, try RequestLedger.Outcome(decoding: &reader), since: number)
+            self = .outcome(name, try RequestLedger.Outcome(decoding: &reader))
         }
         try reader.end()
     }
@@ -91,8 +91,8 @@ enum RequestMessage {
             }
         case .inquired(let number, let state):
             return buffer.appendMessage(kind: 43, flag: state.rawValue, number: number)
-        case .outcome(let name, let outcome, let since):
-            return buffer.appendMessage(kind: 44, number: since) {
+        case .outcome(let name, let outcome):
+            return buffer.appendMessage(kind: 44, number: 0) {
                 name.encode(into: &$0)
                 outcome.encode(into: &$0)
             }

@@ -251,8 +251,10 @@ struct Plan {
         return hasRelic || losses.contains { mean(of: $0) != nil }
     }
 
-    /// Whether all clocks may be set at once, by more than request ids are remembered for.
+    /// Whether all clocks may be set at once, by more than request ids are remembered for: a node
+    /// that restarts meanwhile forgets them.
     var mayStepClocks: Bool { mean(of: .clocksStep) != nil }
+
     /// Whether a node may write by a clock that the others do not have.
     var mayJumpClocks: Bool { mean(of: .clockJump) != nil || mean(of: .futureLife) != nil }
     /// Whether clocks may be wrong by more than nodes tolerate.

@@ -218,6 +218,18 @@ struct RequestIDTests {
         #expect(cluster.run(b, "IDEMPOTENCY x INCR crdt:n") == ":2\r\n")
     }
 
+    @Test("clocks that are set hours ahead end no id early")
+    func clocksAreSet() {
+        let cluster = cluster()
+        #expect(cluster.run(a, "IDEMPOTENCY x RPUSH crdt:l v") == ":1\r\n")
+        for id in cluster.ids { cluster.wall[id, default: 0] += 3 * 3_600_000 }
+        cluster.pass(milliseconds: 3_000)
+        for id in cluster.ids {
+            #expect(cluster.run(id, "IDEMPOTENCY x RPUSH crdt:l v") == ":1\r\n")
+        }
+        expectAlike(cluster, "LLEN crdt:l", ":1\r\n")
+    }
+
     @Test("an id that was used for one command is no other's, on any node")
     func otherCommand() {
         let cluster = cluster()
