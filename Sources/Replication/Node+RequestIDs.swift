@@ -83,8 +83,8 @@ struct ExecutedRequest {
 }
 
 extension Node {
-    /// What ids are remembered by: wall-clock milliseconds since 1970 as they would be had the clock
-    /// not been set since this node started. A clock that is set ends nothing early.
+    /// What ids are remembered by: wall-clock milliseconds since 1970 as they would be had the
+    /// clock not been set since this node started. A clock that is set ends nothing early.
     var requestTime: UInt64 {
         let origin = requestIDs.origin
         return origin.wallMilliseconds &+ (now.monotonic - origin.monotonic) / 1_000_000
