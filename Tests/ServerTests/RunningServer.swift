@@ -190,11 +190,16 @@ struct ClusterPlan {
         return ClusterSecret(from: &random)
     }()
 
-    /// A port that nobody listened on a moment ago, below those that the kernel gives to clients: a
-    /// server that is started again must not find a client on its port.
+    /// Those that were given out: tests run side by side.
+    private static let portsTaken = Mutex(Set<UInt16>())
+
+    /// A port that nobody listened on a moment ago, and no other test was given, below those that
+    /// the kernel gives to clients: a server that is started again must not find a client on its
+    /// port.
     static func freePort() throws -> UInt16 {
         for _ in 0..<50 {
             let port = UInt16.random(in: 20_000..<32_000)
+            guard portsTaken.withLock({ $0.insert(port).inserted }) else { continue }
             if (try? Listener(SocketAddress(host: "127.0.0.1", port: port))) != nil { return port }
         }
         return try Listener(SocketAddress(host: "127.0.0.1", port: 0)).address.port
