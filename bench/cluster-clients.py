@@ -91,6 +91,24 @@ def await_node(port):
     sys.exit(f"nothing answers on port {port}")
 
 
+def unnamed(since):
+    """Why not every node names all nodes in CLUSTER SLOTS within the time; None when all do."""
+    redis = importlib.import_module("redis")
+    ports = {options.port + place for place in range(len(options.pids))}
+    for port in ports:
+        connection = redis.Connection(options.host, port, socket_timeout=1)
+        while True:
+            connection.send_command("CLUSTER", "SLOTS")
+            named = {entry[2][1] for entry in connection.read_response()}
+            if named == ports:
+                break
+            if time.monotonic() - since > SECONDS:
+                return f"the node on port {port} names {sorted(named)}"
+            time.sleep(0.05)
+        connection.disconnect()
+    return None
+
+
 def run(library):
     client = connect(library, options.port)
     for key in KEYS:
@@ -109,6 +127,7 @@ def run(library):
         command = ["/bin/sh", "-c", options.restart, "restart", str(place)]
         options.pids[place] = int(subprocess.check_output(command).split()[-1])
         await_node(options.port + place)
+        check(f"{name} and back, all name all", unnamed(time.monotonic()))
         returned = connect(library, options.port + place)
         check(f"{name} and back", unreached(returned, time.monotonic()))
         check(f"{name} and back, scan_iter", unscanned(returned))
