@@ -30,8 +30,8 @@ collection() { # command key elements
     awk -v command="$1" -v key="$2" -v count="$3" 'BEGIN {
         for (i = 0; i < count; i++) {
             if (i % 500 == 0) printf "%s%s %s", i ? "\r\n" : "", command, key
-            if (command == "HSET") printf " field:%06d", i
-            printf " element:%06d", i
+            if (command == "HSET") printf " %06d", i
+            printf " %06d", i
         }
         printf "\r\n"
     }' | ask
@@ -192,7 +192,7 @@ report() {
         for (i = 1; i <= count; i++) {
             own = (order[i], "quorate") in values ? sprintf("%.1f", median(order[i] SUBSEP "quorate")) : "-"
             other = (order[i], "redis") in values ? sprintf("%.1f", median(order[i] SUBSEP "redis")) : "-"
-            printf "%-18s %12s %12s%s\n", order[i], own, other, own != "-" && own > 15 ? "  > 15" : ""
+            printf "%-18s %12s %12s%s\n", order[i], own, other, (own != "-" && own > 15 ? "  > 15" : "")
         }
     }' "$work/samples"
 }
