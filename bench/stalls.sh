@@ -192,7 +192,7 @@ report() {
         for (i = 1; i <= count; i++) {
             own = (order[i], "quorate") in values ? sprintf("%.1f", median(order[i] SUBSEP "quorate")) : "-"
             other = (order[i], "redis") in values ? sprintf("%.1f", median(order[i] SUBSEP "redis")) : "-"
-            printf "%-18s %12s %12s%s\n", order[i], own, other, (own != "-" && own > 15 ? "  > 15" : "")
+            printf "%-18s %12s %12s%s\n", order[i], own, other, (own + 0 > 15 ? "  > 15" : "")
         }
     }' "$work/samples"
 }
