@@ -72,7 +72,7 @@ extension Node {
     /// dot, and a place in a list; and once a context entry, what its type needs, and the path of
     /// those places, which is longer than this only where replicas have pushed in turn while one
     /// was away.
-    private func growthMax(_ name: CommandName) -> Int {
+    func growthMax(_ name: CommandName) -> Int {
         let each = CommandTable.description(of: name).group == .list ? 48 : 24
         return (1..<max(1, request.count)).reduce(512) { $0 + request[$1].count + each }
     }
@@ -92,8 +92,7 @@ extension Node {
         }
         let room = stateBytesMax(location.keyspace) - growthMax(command.name)
         guard held.bytes > room else { return }
-        let bytes = held.place.map { store.expanded.measure($0, held.state) } ?? held.bytes
-        guard bytes + Record.headerBytes + request[1].count <= room else {
+        guard measuredBytes(held) + Record.headerBytes + request[1].count <= room else {
             throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
         }
     }

@@ -120,9 +120,10 @@ extension Node {
 
     /// Whether a state is so near its limit that it is measured with a delta, and put back as it
     /// was if it is over.
-    private func mayExceed(_ held: HeldState, _ record: DeltaRecord) -> Bool {
-        held.bytes + Delta.growth(record.bytes.count) + record.key.count + 128
-            > configuration.recordBytesMax
+    private mutating func mayExceed(_ held: HeldState, _ record: DeltaRecord) -> Bool {
+        let more = Delta.growth(record.bytes.count) + record.key.count + 128
+        let room = configuration.recordBytesMax - more
+        return held.bytes > room && measuredBytes(held) > room
     }
 
     /// Hands a delta to the journal as its keyspace demands.

@@ -23,14 +23,6 @@ struct HeldState {
         state.forgetEnded()
         return state.encodedBytes <= room
     }
-
-    /// The same after a command that only removes.
-    mutating func limitEnded(_ recordBytesMax: Int) {
-        guard bytes > recordBytesMax / 2 else { return }
-        if state.encodedBytes + Record.headerBytes + 65_535 > recordBytesMax {
-            state.forgetEnded()
-        }
-    }
 }
 
 // Where the mergeable states of crdt keyspaces are: encoded in their records, or, when they are
@@ -83,15 +75,28 @@ extension Node {
         return Stamp(milliseconds: now.wallMilliseconds - min(silence, now.wallMilliseconds))
     }
 
+    /// Bytes of a state's record without its header and key. What is known of an expanded one is
+    /// at most what its commands may have added, so it is measured, once until it changes again.
+    ///
+    /// - Complexity: O(entries), where it has changed since it was measured.
+    mutating func measuredBytes(_ held: HeldState) -> Int {
+        held.place.map { store.expanded.measure($0, held.state) } ?? held.bytes
+    }
+
     /// Lets go of what nobody has to remember, as part of a change that nobody has heard of yet.
-    func tidy(_ held: inout HeldState, _ delta: inout Delta, _ command: TypedCommand) {
+    mutating func tidy(_ held: inout HeldState, _ delta: inout Delta, _ command: TypedCommand) {
         let location = command.location
         held.state.sweep(&delta, through: stable(location.address.range, location.keyspace))
         if configuration.plantedBug == .incrementsComeBack {
             held.state.forgetEnded()
             delta.forgetEnded()
         }
-        if command.name.isRemoval { held.limitEnded(configuration.recordBytesMax) }
+        guard command.name.isRemoval else { return }
+        // A removal is never refused, so what it has to remember makes room for itself.
+        let room = configuration.recordBytesMax - Record.headerBytes - 65_535
+        let growth = growthMax(command.name)
+        guard held.bytes + growth > room, measuredBytes(held) + growth > room else { return }
+        held.state.forgetEnded()
     }
 
     /// Gives back what was only looked at.
