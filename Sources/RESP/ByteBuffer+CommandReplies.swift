@@ -4,12 +4,13 @@ import Coding
 extension ByteBuffer {
     /// Answers `COMMAND` and its subcommands.
     ///
-    /// - Throws: `unknownSubcommand`, or `wrongArgumentCount` for `GETKEYS` of no command; nothing
-    ///   has been written then.
+    /// - Throws: what `checkSubcommand` throws, or `wrongArgumentCount` for `GETKEYS` of no
+    ///   command; nothing has been written then.
     public mutating func writeCommandReply(
         _ arguments: borrowing Arguments, _ dialect: Dialect
     ) throws(CommandError) {
         guard arguments.count > 1 else { return writeAllCommands(dialect) }
+        try arguments.checkSubcommand(of: .command)
         if arguments.matches(1, "COUNT") {
             writeInteger(CommandTable.listed.count)
         } else if arguments.matches(1, "LIST") {

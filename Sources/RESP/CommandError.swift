@@ -7,6 +7,7 @@ public enum CommandError: Error, Equatable, Sendable {
     case unknownCommand
     case wrongArgumentCount(CommandName)
     case unknownSubcommand(CommandName)
+    case wrongSubcommandCount(CommandName)
     case syntax
     case notAnInteger
     /// Not positive, or too far away to be told.
@@ -48,6 +49,7 @@ extension ByteBuffer {
         case .wrongArgumentCount(let name):
             writeError("ERR wrong number of arguments for '", name, "' command")
         case .unknownSubcommand(let name): writeUnknownSubcommand(name, arguments)
+        case .wrongSubcommandCount(let name): writeWrongSubcommandCount(name, arguments)
         case .invalidExpireTime(let name):
             writeError("ERR invalid expire time in '", name, "' command")
         case .helloSyntax(let index):
@@ -97,6 +99,20 @@ extension ByteBuffer {
         append(" HELP.\r\n")
     }
 
+    private mutating func writeWrongSubcommandCount(
+        _ name: CommandName, _ arguments: borrowing Arguments
+    ) {
+        append("-ERR wrong number of arguments for '")
+        append(name.text)
+        append("|")
+        let start = count
+        if arguments.count > 1 { appendPrintable(arguments[1], max: 128) }
+        for index in start..<count where 65...90 ~= mutableBytes[index] {
+            mutableBytes[index] |= 0x20
+        }
+        append("' command\r\n")
+    }
+
     private mutating func appendUpperCase(_ name: CommandName) {
         let start = count
         append(name.text)
@@ -124,7 +140,8 @@ extension CommandError {
         case .greaterBesideLess: "ERR GT and LT options at the same time are not compatible"
         case .patternTooLong: "ERR pattern is too long"
         case .invalidKey: "ERR key must have 1 to 65535 bytes"
-        case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand, .invalidExpireTime,
+        case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand,
+            .wrongSubcommandCount, .invalidExpireTime,
             .helloSyntax, .unsupportedOption, .value, .option:
             "ERR syntax error"
         }

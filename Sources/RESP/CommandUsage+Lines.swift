@@ -13,7 +13,8 @@ extension CommandUsage {
             .client,
             """
             ( GETNAME | ID | INFO | LIST [ TYPE client-type | ID client-id ... ] | \
-            SETNAME connection-name | SETINFO attribute value | REPLY mode )
+            SETNAME connection-name | SETINFO attribute value | REPLY mode | \
+            NO-EVICT mode | NO-TOUCH mode )
             """
         ),
         (.info, "[ section ... ]"),
@@ -21,10 +22,10 @@ extension CommandUsage {
             .command,
             """
             [ COUNT | DOCS [ command-name ... ] | GETKEYS command [ argument ... ] \
-            | INFO [ command-name ... ] | LIST ]
+            | INFO [ command-name ... ] | LIST [ FILTERBY filter value ] ]
             """
         ),
-        (.config, "( GET parameter ... | RESETSTAT )"),
+        (.config, "( GET parameter ... | RESETSTAT | SET parameter value ... )"),
         (.flushall, "[ ASYNC | SYNC ]"),
         (.flushdb, "[ ASYNC | SYNC ]"),
         (.debug, "( CUT node milliseconds [ IN | OUT ] | LOSE node milliseconds permille | HEAL )"),
@@ -32,9 +33,9 @@ extension CommandUsage {
         (
             .cluster,
             """
-            ( SLOTS | SHARDS | NODES | INFO | MYID | KEYSLOT key | COUNTKEYSINSLOT \
-            slot | GETKEYSINSLOT slot count | FORGET node | READMIT node | REFILL \
-            [ WITHOUT node ] )
+            ( SLOTS | SHARDS | NODES | INFO | MYID | MYSHARDID | KEYSLOT key | \
+            REPLICAS id | SLAVES id | COUNTKEYSINSLOT slot | GETKEYSINSLOT slot count | \
+            FORGET node | READMIT node | REFILL [ WITHOUT node ] )
             """
         ),
         (.watch, "key ..."),
@@ -185,6 +186,6 @@ extension CommandUsage {
         ),
         (.consistency, "[ RESET | options ... ]"),
         (.receipt, "( ON | OFF | LAST )"),
-        (.session, "[ ON | OFF | SHOW | TOKEN | USE token | guarantee ... ]"),
+        (.session, "[ ON [ guarantee ... ] | OFF | TOKEN | USE token ]"),
     ]
 }

@@ -142,22 +142,18 @@ extension KeyspaceSettings {
     }
 
     private mutating func setNumber(_ field: String, _ value: String) -> Bool {
-        guard let number = UInt64(value), number <= field.maximum else { return false }
+        // What is beyond a limit is said by `objection`.
+        guard let number = UInt64(value) else { return false }
         switch field {
         case "ttl": ttlMilliseconds = number
-        case "timeout": timeoutMilliseconds = UInt32(number)
-        case "keybytes": keyBytesMax = UInt32(number)
-        case "valuebytes": valueBytesMax = UInt32(number)
-        case "siblings": siblingsMax = UInt32(number)
-        default: readRepairPerMille = UInt32(number)
+        case "timeout": timeoutMilliseconds = UInt32(clamping: number)
+        case "keybytes": keyBytesMax = UInt32(clamping: number)
+        case "valuebytes": valueBytesMax = UInt32(clamping: number)
+        case "siblings": siblingsMax = UInt32(clamping: number)
+        default: readRepairPerMille = UInt32(clamping: number)
         }
         return true
     }
-}
-
-extension String {
-    /// The largest number that the setting of this name may hold: a TTL has the 48 bits of a stamp.
-    fileprivate var maximum: UInt64 { self == "ttl" ? KeyspaceSettings.ttlMax : UInt64(UInt32.max) }
 }
 
 extension QuorumLevel {

@@ -136,7 +136,9 @@ public struct KeyspaceSettings: Equatable, Sendable {
         if case .interval(let milliseconds) = durability, !(1...60_000 ~= milliseconds) {
             return "interval must be 1 to 60000 ms"
         }
-        guard ttlMilliseconds <= KeyspaceSettings.ttlMax else { return "ttl is beyond all clocks" }
+        guard ttlMilliseconds <= KeyspaceSettings.ttlMax else {
+            return "ttl must be 0 to \(KeyspaceSettings.ttlMax) ms"
+        }
         guard 1...600_000 ~= timeoutMilliseconds else { return "timeout must be 1 to 600000 ms" }
         guard 1...65_535 ~= keyBytesMax else { return "keybytes must be 1 to 65535" }
         guard 1...(8 << 20) ~= valueBytesMax else { return "valuebytes must be 1 to 8388608" }

@@ -7,6 +7,7 @@ import Ring
 // `CLUSTER`, as cluster-aware clients read it, and `INFO`.
 extension Node {
     mutating func cluster(_ effects: inout Effects) throws(CommandError) {
+        try request.checkSubcommand(of: .cluster)
         if request.matches(1, "SLOTS") {
             writeSlots(&effects)
         } else if request.matches(1, "SHARDS") {
@@ -15,23 +16,19 @@ extension Node {
             effects.bytes.writeBulk(text: nodeLines)
         } else if request.matches(1, "INFO") {
             effects.bytes.writeBulk(text: clusterInfo)
-        } else if request.matches(1, "KEYSLOT"), request.count == 3 {
+        } else if request.matches(1, "KEYSLOT") {
             effects.bytes.writeInteger(Int(Slot(key: request[2]).rawValue))
-        } else if request.matches(1, "MYID") {
+        } else if isOne(of: ["MYID", "MYSHARDID"], 1) {
             effects.bytes.writeBulk(text: nodeName(configuration.node))
-        } else if request.matches(1, "MYSHARDID") {
-            effects.bytes.writeBulk(text: nodeName(configuration.node))
-        } else if request.matches(1, "REPLICAS") || request.matches(1, "SLAVES") {
+        } else if isOne(of: ["REPLICAS", "SLAVES"], 1) {
             // To clients every node is a master.
             effects.bytes.writeArrayHeader(count: 0)
-        } else if request.matches(1, "COUNTKEYSINSLOT"), request.count == 3 {
+        } else if request.matches(1, "COUNTKEYSINSLOT") {
             effects.bytes.writeInteger(try keys(inSlot: 2, limit: .max).count)
-        } else if request.matches(1, "GETKEYSINSLOT"), request.count == 4 {
+        } else if request.matches(1, "GETKEYSINSLOT") {
             try writeKeysInSlot(&effects)
-        } else if request.matches(1, "REFILL") {
-            try refill(&effects)
         } else {
-            throw .unknownSubcommand(.cluster)
+            try refill(&effects)
         }
     }
 

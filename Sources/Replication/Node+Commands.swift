@@ -21,8 +21,7 @@ extension Node {
             if !client.isPlain { refuseTransaction(of: target) }
             let start = effects.bytes.count
             if case .unknownSubcommand(let name) = error, request.matches(1, "HELP") {
-                effects.bytes.writeArrayHeader(count: 1)
-                effects.bytes.writeSimple(CommandTable.description(of: name).summary)
+                effects.bytes.writeHelp(name)
             } else {
                 counters.commandErrors += 1
                 effects.bytes.writeError(error, for: request)
@@ -66,10 +65,10 @@ extension Node {
         case .flushall, .flushdb: try flush(target, &effects)
         case .consistency: try consistency(target, &effects)
         case .receipt: try receipt(target, &effects)
-        case .cluster where request.count == 3 && request.matches(1, "FORGET"):
-            changeMember({ .remove($0) }, target, &effects)
-        case .cluster where request.count == 3 && request.matches(1, "READMIT"):
-            changeMember({ .readmit($0) }, target, &effects)
+        case .cluster where isOne(of: ["FORGET", "READMIT"], 1):
+            try request.checkSubcommand(of: .cluster)
+            let isRemoval = request.matches(1, "FORGET")
+            changeMember({ isRemoval ? .remove($0) : .readmit($0) }, target, &effects)
         case .session: try session(target, &effects)
         case .idempotency: runOnce(target, &effects)
         case .multi, .exec, .discard, .watch, .unwatch: try transact(name, target, &effects)

@@ -34,15 +34,11 @@ extension Node {
         guard configuration.faults else {
             return effects.bytes.writeError("ERR faults are off; start the node with faults: true")
         }
+        try request.checkSubcommand(of: .debug)
         let isCut = request.matches(1, "CUT")
         if request.matches(1, "HEAL") {
-            guard request.count == 2 else { throw .wrongArgumentCount(.debug) }
             for index in links.indices { links[index].fault = nil }
             return effects.bytes.writeOK()
-        }
-        guard isCut || request.matches(1, "LOSE") else { throw .unknownSubcommand(.debug) }
-        guard isCut ? 4...5 ~= request.count : request.count == 5 else {
-            throw .wrongArgumentCount(.debug)
         }
         let number = try request.integer(2)
         let milliseconds = try request.integer(3)

@@ -134,7 +134,8 @@ extension Node {
     ) throws(CommandError) {
         guard case .direct(let connection) = target else { throw .unknownSubcommand(.client) }
         let index = Int(connection.rawValue)
-        if request.matches(1, "SETNAME"), request.count == 3 {
+        try request.checkSubcommand(of: .client)
+        if request.matches(1, "SETNAME") {
             try request.checkClientName(2)
             sessions[index].name = Array(request[2])
             effects.bytes.writeOK()
@@ -159,11 +160,9 @@ extension Node {
                 return effects.bytes.writeError("ERR every command is answered; CLIENT REPLY is ON")
             }
             effects.bytes.writeOK()
-        } else if isOne(of: ["NO-EVICT", "NO-TOUCH"], 1) {
-            // What they ask for is always so.
-            effects.bytes.writeOK()
         } else {
-            throw .unknownSubcommand(.client)
+            // What NO-EVICT and NO-TOUCH ask for is always so.
+            effects.bytes.writeOK()
         }
     }
 
@@ -254,7 +253,8 @@ extension Node {
 
     /// The few settings that client libraries and `redis-benchmark` look up.
     private mutating func config(_ effects: inout Effects) throws(CommandError) {
-        if request.matches(1, "RESETSTAT"), request.count == 2 {
+        try request.checkSubcommand(of: .config)
+        if request.matches(1, "RESETSTAT") {
             statistics.reset(counters)
             return effects.bytes.writeOK()
         }
@@ -262,8 +262,6 @@ extension Node {
             return effects.bytes.writeError(
                 "ERR settings are changed with KEYSPACE ALTER or in the configuration file")
         }
-        guard request.matches(1, "GET") else { throw .unknownSubcommand(.config) }
-        guard request.count >= 3 else { throw .wrongArgumentCount(.config) }
         let known: [(String, String)] = [
             ("save", ""), ("appendonly", "no"), ("maxmemory", "\(configuration.memoryBytesMax)"),
             ("maxmemory-policy", "noeviction"), ("databases", "1"),

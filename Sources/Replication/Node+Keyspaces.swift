@@ -45,20 +45,15 @@ extension Node {
     mutating func keyspace(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        if request.matches(1, "LIST"), request.count == 2 {
+        try request.checkSubcommand(of: .keyspace)
+        if request.matches(1, "LIST") {
             listKeyspaces(target, &effects)
-        } else if request.matches(1, "GET"), request.count == 3 {
+        } else if request.matches(1, "GET") {
             describeKeyspace(target, &effects)
-        } else if request.matches(1, "CREATE"), request.count >= 3 {
-            changeKeyspace(exists: false, target, &effects)
-        } else if request.matches(1, "ALTER"), request.count >= 4 {
-            changeKeyspace(exists: true, target, &effects)
-        } else if request.matches(1, "DROP"), request.count == 3 {
+        } else if request.matches(1, "DROP") {
             dropKeyspace(target, &effects)
         } else {
-            let known = ["LIST", "GET", "CREATE", "ALTER", "DROP"]
-            throw isOne(of: known, 1)
-                ? .wrongArgumentCount(.keyspace) : .unknownSubcommand(.keyspace)
+            changeKeyspace(exists: request.matches(1, "ALTER"), target, &effects)
         }
     }
 
@@ -131,8 +126,12 @@ extension Node {
     ///
     /// - Returns: what is wrong with them; nil when they were applied.
     private func apply(from start: Int, to settings: inout KeyspaceSettings) -> String? {
+        var given: [String] = []
         for index in start..<max(start, request.count) {
             let text = String(decoding: request[index], as: UTF8.self)
+            let field = text.prefix { $0 != "=" }.lowercased()
+            guard !given.contains(field) else { return "\(field) is given twice" }
+            given.append(field)
             if let problem = settings.set(text) { return problem }
         }
         if settings.replicationFactor > configuration.members.count {

@@ -160,27 +160,26 @@ extension Node {
     ) throws(CommandError) {
         guard case .direct(let connection) = target else { throw .unknownSubcommand(.session) }
         let index = Int(connection.rawValue)
+        try request.checkSubcommand(of: .session)
         if request.matches(1, "ON") {
             return try beginSession(index, target, &effects)
         }
-        if request.matches(1, "USE"), request.count == 3 {
+        if request.matches(1, "USE") {
             return useSession(index, target, &effects)
         }
         let start = effects.bytes.count
         if request.count == 1 {
             showSession(sessions[index], &effects)
-        } else if request.matches(1, "OFF"), request.count == 2 {
+        } else if request.matches(1, "OFF") {
             sessions[index].endSession()
             effects.bytes.writeOK()
-        } else if request.matches(1, "TOKEN"), request.count == 2 {
+        } else {
             guard !sessions[index].guarantees.isEmpty else {
                 return fail(target, "SESSION there is none; SESSION ON begins one", &effects)
             }
             var token = ByteBuffer(capacity: 256)
             sessions[index].history.encodeToken(sealedBy: keys.sessions, into: &token)
             effects.bytes.writeBulk(token.bytes)
-        } else {
-            throw .unknownSubcommand(.session)
         }
         deliver(target, from: start, &effects)
     }

@@ -71,19 +71,16 @@ extension Node {
         guard case .direct(let connection) = target else { throw .unknownSubcommand(.receipt) }
         let index = Int(connection.rawValue)
         let start = effects.bytes.count
+        try request.checkSubcommand(of: .receipt)
         if request.matches(1, "ON") || request.matches(1, "OFF") {
             sessions[index].wantsReceipts = request.matches(1, "ON")
             sessions[index].lastReceipt = nil
             effects.bytes.writeOK()
-        } else if request.matches(1, "LAST") {
-            if let last = sessions[index].lastReceipt {
-                effects.bytes.writeMapHeader(pairs: last.pairs, client.dialect)
-                last.write(into: &effects.bytes)
-            } else {
-                effects.bytes.writeNullArray(client.dialect)
-            }
+        } else if let last = sessions[index].lastReceipt {
+            effects.bytes.writeMapHeader(pairs: last.pairs, client.dialect)
+            last.write(into: &effects.bytes)
         } else {
-            throw .unknownSubcommand(.receipt)
+            effects.bytes.writeNullArray(client.dialect)
         }
         deliver(target, from: start, &effects)
     }

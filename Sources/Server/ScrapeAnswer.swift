@@ -36,7 +36,7 @@ enum ScrapeAnswer {
         case .metrics: ""
         case .notFound: "Metrics in Prometheus text format are at /metrics.\n"
         case .methodNotAllowed: "GET and HEAD are served.\n"
-        case .malformed: "This is no HTTP/1.1 request.\n"
+        case .malformed: "This is no HTTP/1.1 request with one Host header.\n"
         case .tooLarge: "The head of a request has at most \(ScrapeRequest.headBytesMax) bytes.\n"
         }
     }

@@ -53,6 +53,9 @@ struct KeyspaceTests {
             ("conflict=maybe", "conflict is lww, siblings or crdt"), ("n", "not field=value"),
             ("r=3 w=1 floor=strong", "needs 2w>n"), ("durability=interval(0)", "interval must be"),
             ("durability=memory dw=1", "dw needs durability"), ("r=1 floor=2", "below floor=2"),
+            ("ttl=5 TTL=0", "ttl is given twice"), ("valuebytes=8388609", "must be 1 to 8388608"),
+            ("valuebytes=99999999999", "valuebytes must be 1 to 8388608"),
+            ("ttl=18446744073709551615", "ttl must be 0 to"), ("ttl=-1", "ttl is a number"),
         ] {
             let reply = cluster.run(a, "KEYSPACE CREATE k \(settings)")
             #expect(reply.hasPrefix("-ERR") && reply.contains(text), "\(settings): \(reply)")

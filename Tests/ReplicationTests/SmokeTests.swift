@@ -199,7 +199,7 @@ struct BadRequestTests {
             let reply = cluster.run(a, line)
             #expect(reply.hasPrefix(error), "\(line): \(reply)")
         }
-        #expect(cluster.run(a, "CLIENT HELP").hasPrefix("*1\r\n+"))
+        #expect(cluster.run(a, "CLIENT HELP").hasPrefix("*10\r\n+"))
         #expect(cluster.run(a, "GET k") == "$1\r\nv\r\n")
         #expect(cluster.run(a, "CONSISTENCY R 1 W ALL") == "+OK\r\n")
         let shown = cluster.run(a, "CONSISTENCY")
