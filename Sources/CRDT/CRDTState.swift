@@ -215,7 +215,7 @@ extension CRDTState {
         let hash = delta.changes.hash.ended.added.count
         let sortedSet = delta.changes.sortedSet.ended.added.count
         // Somewhere else each time; so that more go than come.
-        let first = Int(truncatingIfNeeded: delta.through.rawValue &* 0x9E37_79B9_7F4A_7C15 >> 33)
+        let first = finalMix(delta.through.rawValue)
         contents.hash.sweep(
             through: stamp, first: first, keys: 4 + 2 * hash, into: &delta.changes.hash)
         contents.sortedSet.tidy {

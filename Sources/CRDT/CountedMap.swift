@@ -304,12 +304,13 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
 
     /// Forgets, of some keys, what ended by a stamp of which everybody has heard.
     ///
-    /// - Parameter first: of the keys with something that has ended, which to begin with.
+    /// - Parameter first: of the keys with something that has ended, which to begin with; any
+    ///   number.
     mutating func sweep(
-        through stamp: Stamp, first: Int, keys: Int, into changes: inout Changes
+        through stamp: Stamp, first: UInt64, keys: Int, into changes: inout Changes
     ) {
         guard !ended.isEmpty, stamp.rawValue > 0 else { return }
-        var iterator = ended.map.iterator(from: first % ended.count)
+        var iterator = ended.map.iterator(from: Int(first % UInt64(ended.count)))
         var gone: [(Bytes, Dot)] = []
         for _ in 0..<keys {
             guard let (key, graves) = iterator.next() else { break }

@@ -61,4 +61,26 @@ struct LifecycleTests {
         #expect(try decodedState(bytes(of: third.state)) == third.state)
         #expect(third.state.boundedRights(of: receiver, now: 0) == 10)
     }
+
+    @Test("what removals remember of several fields is forgotten at any stamp that a clock gives")
+    func sweep() throws {
+        let fields = (0..<7).map { Bytes(Array("f\($0)".utf8)) }
+        for step in 0..<200 as Range<UInt64> {
+            var replica = Replica(1)
+            let begun = 1_795_000_000_000 + step * 987_654_321
+            for (index, field) in fields.enumerated() {
+                let dot = replica.dot(begun + UInt64(index))
+                _ = try replica.state.hashIncrement(field, by: Quantity(1), dot: dot, now: begun)
+            }
+            let removal = replica.dot(begun + 10)
+            _ = try replica.state.hashRemove(fields, dot: removal, now: begun)
+            for later in 1...4 as ClosedRange<UInt64> {
+                let dot = replica.dot(begun + 20 + later)
+                var delta = try replica.state.hashIncrement(
+                    Bytes([UInt8(later)]), by: Quantity(1), dot: dot, now: begun)
+                replica.state.sweep(&delta, through: removal.stamp)
+            }
+            #expect(replica.state.contents.hash.ended.isEmpty)
+        }
+    }
 }

@@ -36,7 +36,8 @@ struct World {
     var messages: [Message] = []
     /// Who talks to whom: equal numbers do.
     var sides: [Int]
-    var now: UInt64 = 1_000
+    /// Stamps have as many bits as real ones.
+    var now: UInt64 = 1_795_000_000_000
     /// What went wrong, if anything did.
     var failure: String?
     /// Which list element was ever shown right before which.
