@@ -12,15 +12,18 @@ public struct Bytes: Hashable, Comparable, Sendable, ExpressibleByStringLiteral 
 
     public var count: Int { array.count }
 
-    public static func < (a: Bytes, b: Bytes) -> Bool {
-        a.array.withUnsafeBytes { left in
-            b.array.withUnsafeBytes { right in
+    public static func < (a: Bytes, b: Bytes) -> Bool { a.order(against: b) < 0 }
+
+    /// Negative before `other`, 0 for the same bytes, positive behind it.
+    public func order(against other: Bytes) -> Int {
+        array.withUnsafeBytes { left in
+            other.array.withUnsafeBytes { right in
                 let shared = min(left.count, right.count)
                 guard shared > 0, let x = left.baseAddress, let y = right.baseAddress else {
-                    return left.count < right.count
+                    return left.count - right.count
                 }
                 let order = memcmp(x, y, shared)
-                return order == 0 ? left.count < right.count : order < 0
+                return order == 0 ? left.count - right.count : Int(order)
             }
         }
     }

@@ -17,6 +17,19 @@ extension CRDTState {
         return contents.hash[field].map(CRDTState.value)
     }
 
+    /// What several fields hold, in their order.
+    public func hashFields(_ fields: [Bytes], now: UInt64) -> [StringValue?] {
+        guard type(now: now) == .hash, fields.count >= CRDTState.keysSortedMin else {
+            return fields.map { hashField($0, now: now) }
+        }
+        let sorted = AscendingKeys(fields)
+        let values = contents.hash.map.values(ascending: sorted.keys)
+        return sorted.ranks.map { rank in values[rank].map { value($0, of: sorted.keys[rank]) } }
+    }
+
+    /// Keys from which on they are looked up in their order, each once.
+    static let keysSortedMin = 32
+
     /// One field by its place in ascending order.
     ///
     /// - Parameter index: in `0..<hashCount(now:)`.
@@ -50,9 +63,9 @@ extension CRDTState {
         if fields.isEmpty { return (nil, 0) }
         var delta = try begin(.hash, dot: dot, now: now)
         let before = contents.hash.count
-        for (index, (field, value)) in fields.reversed().enumerated()
-        where index == 0 || contents.hash.live[field]?.last?.dot != dot {
-            contents.hash.put(field, .value(value), dot: dot, into: &delta.changes.hash)
+        let sorted = AscendingKeys(fields.map(\.field))
+        contents.hash.put(ascending: sorted.keys, dot: dot, into: &delta.changes.hash) { index, _ in
+            .value(fields[sorted.places[index]].value)
         }
         close(delta)
         return (delta, contents.hash.count - before)
@@ -99,10 +112,11 @@ extension CRDTState {
         _ fields: [Bytes], dot: Dot, now: UInt64
     ) throws(CRDTRefusal) -> (delta: Delta, removed: Int)? {
         try check(.hash, now: now)
-        guard fields.contains(where: { hashField($0, now: now) != nil }) else { return nil }
+        let keys = AscendingKeys(fields).keys
+        guard type(now: now) == .hash, contents.hash.map.hasAny(ascending: keys) else { return nil }
         var delta = try begin(.hash, dot: dot, now: now)
         let before = contents.hash.count
-        for field in fields { contents.hash.take(field, dot: dot, into: &delta.changes.hash) }
+        contents.hash.take(ascending: keys, dot: dot, into: &delta.changes.hash) { _, _ in }
         close(delta)
         return (delta, before - contents.hash.count)
     }
@@ -111,7 +125,7 @@ extension CRDTState {
         CRDTState.value(contents.hash.counting(parts, of: field))
     }
 
-    private static func value(_ parts: [DotEntry<FieldPart>]) -> StringValue {
+    static func value(_ parts: [DotEntry<FieldPart>]) -> StringValue {
         var base: Bytes?
         var sum = Quantity.Sum()
         var isCounter = false

@@ -48,11 +48,9 @@ extension CRDTState {
             left?.key, right?.key, count: elements.count, dot: dot, mayBeginTree: inserted < heard)
         guard let room else { throw .tooLarge }
         var delta = try begin(.list, dot: dot, now: now)
-        for (position, element) in zip(room, elements) {
-            contents.list.put(
-                position, DotEntry(dot: dot, payload: ListElement(element)),
-                into: &delta.changes.list)
-        }
+        let entries = elements.map { [DotEntry(dot: dot, payload: ListElement($0))] }
+        let place = contents.list.isEmpty ? 0 : index
+        contents.list.put(room, entries, at: place, into: &delta.changes.list)
         close(delta)
         return delta
     }
@@ -82,22 +80,20 @@ extension CRDTState {
     /// Removes elements by their places: for pops, trims and removal by value.
     ///
     /// - Parameters:
-    ///   - indices: those outside the list are ignored.
+    ///   - ranges: ascending, apart from each other; what is outside the list is ignored.
     ///   - dot: later than everything in `context`.
     ///   - now: wall-clock milliseconds since 1970.
     /// - Returns: nil when there is nothing to remove.
-    /// - Complexity: O(indices · (n / 128 + log n)).
+    /// - Complexity: O(n / 128 + elements).
     public mutating func listRemove(
-        at indices: [Int], dot: Dot, now: UInt64
+        at ranges: [Range<Int>], dot: Dot, now: UInt64
     ) throws(CRDTRefusal) -> Delta? {
         try check(.list, now: now)
-        let count = listCount(now: now)
-        let positions = indices.filter { 0..<count ~= $0 }.map { index in
-            contents.list.map.entry(at: index).key
-        }
-        if positions.isEmpty { return nil }
+        let all = 0..<listCount(now: now)
+        let ranges = ranges.map { $0.clamped(to: all) }.filter { !$0.isEmpty }
+        if ranges.isEmpty { return nil }
         var delta = try begin(.list, dot: dot, now: now)
-        for position in positions { contents.list.take(position, into: &delta.changes.list) }
+        contents.list.take(at: ranges, into: &delta.changes.list)
         close(delta)
         return delta
     }

@@ -13,6 +13,16 @@ extension CRDTState {
         type(now: now) == .set && contents.set[element] != nil
     }
 
+    /// Whether several elements are there, in their order.
+    public func setContains(_ elements: [Bytes], now: UInt64) -> [Bool] {
+        guard type(now: now) == .set, elements.count >= CRDTState.keysSortedMin else {
+            return elements.map { setContains($0, now: now) }
+        }
+        let sorted = AscendingKeys(elements)
+        let found = contents.set.map.values(ascending: sorted.keys)
+        return sorted.ranks.map { found[$0] != nil }
+    }
+
     /// The elements in ascending order.
     public func setElements(now: UInt64) -> [Bytes] {
         type(now: now) == .set ? contents.set.map.map(\.key) : []
@@ -36,11 +46,11 @@ extension CRDTState {
         if elements.isEmpty { return (nil, 0) }
         var delta = try begin(.set, dot: dot, now: now)
         let before = contents.set.count
-        let entry = DotEntry(dot: dot, payload: Presence())
-        for (index, element) in elements.enumerated()
-        where index == 0 || contents.set[element]?.last?.dot != dot {
-            contents.set.put(element, entry, into: &delta.changes.set)
-        }
+        // One run of memory for all of them.
+        let entries = [DotEntry(dot: dot, payload: Presence())]
+        contents.set.put(
+            ascending: AscendingKeys(elements).keys, into: &delta.changes.set
+        ) { _, _ in entries }
         close(delta)
         return (delta, contents.set.count - before)
     }
@@ -54,10 +64,11 @@ extension CRDTState {
         _ elements: [Bytes], dot: Dot, now: UInt64
     ) throws(CRDTRefusal) -> (delta: Delta, removed: Int)? {
         try check(.set, now: now)
-        guard elements.contains(where: { setContains($0, now: now) }) else { return nil }
+        let keys = AscendingKeys(elements).keys
+        guard type(now: now) == .set, contents.set.map.hasAny(ascending: keys) else { return nil }
         var delta = try begin(.set, dot: dot, now: now)
         let before = contents.set.count
-        for element in elements { contents.set.take(element, into: &delta.changes.set) }
+        contents.set.take(ascending: keys, into: &delta.changes.set) { _, _ in }
         close(delta)
         return (delta, before - contents.set.count)
     }

@@ -18,6 +18,16 @@ extension CRDTState {
         type(now: now) == .sortedSet ? contents.sortedSet.score(member) : nil
     }
 
+    /// The scores of several members, in their order.
+    public func scores(_ members: [Bytes], now: UInt64) -> [Double?] {
+        guard type(now: now) == .sortedSet, members.count >= CRDTState.keysSortedMin else {
+            return members.map { score($0, now: now) }
+        }
+        let sorted = AscendingKeys(members)
+        let scores = contents.sortedSet.scores(of: sorted.keys)
+        return sorted.ranks.map { scores[$0] }
+    }
+
     /// One member by its place in the order of members' bytes.
     ///
     /// - Parameter index: in `0..<sortedSetCount(now:)`.
@@ -81,13 +91,10 @@ extension CRDTState {
         if members.isEmpty { return (nil, 0) }
         var delta = try begin(.sortedSet, dot: dot, now: now)
         let before = contents.sortedSet.members.count
-        for (member, score) in members.reversed()
-        where contents.sortedSet.members.live[member]?.last?.dot != dot {
-            let part = ScorePart.base(score == 0 ? 0 : score)
-            contents.sortedSet.change(member) {
-                $0.put(member, part, dot: dot, into: &delta.changes.sortedSet)
-            }
-        }
+        let sorted = AscendingKeys(members.map(\.member))
+        let scores = sorted.places.map { members[$0].score == 0 ? 0 : members[$0].score }
+        contents.sortedSet.put(
+            ascending: sorted.keys, scores, dot: dot, into: &delta.changes.sortedSet)
         close(delta)
         return (delta, contents.sortedSet.members.count - before)
     }
@@ -123,14 +130,13 @@ extension CRDTState {
         _ members: [Bytes], dot: Dot, now: UInt64
     ) throws(CRDTRefusal) -> (delta: Delta, removed: Int)? {
         try check(.sortedSet, now: now)
-        guard members.contains(where: { score($0, now: now) != nil }) else { return nil }
+        let keys = AscendingKeys(members).keys
+        guard type(now: now) == .sortedSet,
+            contents.sortedSet.members.map.hasAny(ascending: keys)
+        else { return nil }
         var delta = try begin(.sortedSet, dot: dot, now: now)
         let before = contents.sortedSet.members.count
-        for member in members {
-            contents.sortedSet.change(member) {
-                $0.take(member, dot: dot, into: &delta.changes.sortedSet)
-            }
-        }
+        contents.sortedSet.take(ascending: keys, dot: dot, into: &delta.changes.sortedSet)
         close(delta)
         return (delta, before - contents.sortedSet.members.count)
     }

@@ -98,6 +98,17 @@ public struct CRDTState: Equatable, Sendable {
     /// Nothing is live, of any type: never written, or deleted.
     public var isTombstone: Bool { contents.types.isEmpty }
 
+    /// How many elements are live, of all types that have some.
+    public var elementCount: Int {
+        contents.set.count + contents.hash.count + contents.sortedSet.members.count
+            + contents.list.count
+    }
+
+    /// Whether it remembers running totals that have ended.
+    public var remembersEnded: Bool {
+        !contents.hash.ended.isEmpty || !contents.sortedSet.members.ended.isEmpty
+    }
+
     /// The visible type, whether or not it has expired; nil when nothing is live.
     ///
     /// - Complexity: O(identities); O(entries) while there is a type conflict.
@@ -131,7 +142,8 @@ public struct CRDTState: Equatable, Sendable {
 extension CRDTState {
     /// Does what a mutation did elsewhere.
     ///
-    /// - Complexity: O(delta · log entries); O(entries) when the delta empties a type.
+    /// - Complexity: O(delta · log entries); O(entries) when the delta empties a type, and has not
+    ///   seen all that is here.
     public mutating func apply(_ delta: Delta) -> ApplyResult {
         if delta.through <= context.stamp(of: delta.identity) { return .alreadyKnown }
         guard delta.isGrounded(on: context) else { return .needsState }
@@ -139,7 +151,11 @@ extension CRDTState {
             context.entries.count < CRDTState.identitiesMax
                 || context.stamp(of: delta.identity).rawValue > 0
         else { return .tooMany }
-        contents.clear(delta.clears, seen: delta.clearedContext)
+        if delta.clearedContext.dominates(context) {
+            contents.removeAll(delta.clears)
+        } else {
+            contents.clear(delta.clears, seen: delta.clearedContext)
+        }
         contents.apply(delta.changes, seen: context)
         context.insert(delta.dot)
         return .applied
@@ -248,7 +264,7 @@ extension CRDTState {
                 $0.endAll(dot: delta.dot, into: &delta.changes.sortedSet)
             }
         }
-        contents.clear(mask, seen: context)
+        contents.removeAll(mask)
         if mask.contains(.string) { contents.counter.reset(into: &delta.changes.counter) }
         delta.clears.formUnion(mask)
         delta.clearedContext = context

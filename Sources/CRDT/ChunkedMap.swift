@@ -19,8 +19,8 @@ struct ChunkedMap<Key: Comparable, Value> {
         var values: [Value] = []
     }
 
-    private(set) var chunks: [Chunk] = []
-    private(set) var count = 0
+    var chunks: [Chunk] = []
+    var count = 0
 
     var isEmpty: Bool { count == 0 }
 
@@ -55,6 +55,13 @@ struct ChunkedMap<Key: Comparable, Value> {
         chunks[chunks.count - 1].keys.append(key)
         chunks[chunks.count - 1].values.append(value)
         count += 1
+    }
+
+    /// The last key, and what stands there.
+    var last: (key: Key, value: Value)? {
+        guard let chunk = chunks.last, let key = chunk.keys.last, let value = chunk.values.last
+        else { return nil }
+        return (key, value)
     }
 
     /// Removes whole chunks from the end.
@@ -115,14 +122,19 @@ struct ChunkedMap<Key: Comparable, Value> {
         chunks[place.chunk].keys.insert(key, at: place.offset)
         chunks[place.chunk].values.insert(value, at: place.offset)
         count += 1
-        let size = chunks[place.chunk].keys.count
+        split(place.chunk)
+    }
+
+    /// Makes two of a chunk that is too large.
+    mutating func split(_ number: Int) {
+        let size = chunks[number].keys.count
         guard size > Self.chunkMax else { return }
         var upper = Chunk()
-        upper.keys = Array(chunks[place.chunk].keys[(size / 2)...])
-        upper.values = Array(chunks[place.chunk].values[(size / 2)...])
-        chunks[place.chunk].keys.removeSubrange((size / 2)...)
-        chunks[place.chunk].values.removeSubrange((size / 2)...)
-        chunks.insert(upper, at: place.chunk + 1)
+        upper.keys = Array(chunks[number].keys[(size / 2)...])
+        upper.values = Array(chunks[number].values[(size / 2)...])
+        chunks[number].keys.removeSubrange((size / 2)...)
+        chunks[number].values.removeSubrange((size / 2)...)
+        chunks.insert(upper, at: number + 1)
     }
 
     private mutating func remove(at place: Place) {

@@ -104,7 +104,7 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
     typealias Entries = DotMap<Bytes, Part>.Entries
     typealias Changes = CountedChanges<Part>
 
-    private(set) var live = DotMap<Bytes, Part>()
+    var live = DotMap<Bytes, Part>()
     /// By key, under the dot of the write that ended them.
     private(set) var ended = DotMap<Bytes, EndedTotals<Part>>()
 
@@ -181,15 +181,20 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
 
     /// Ends every running total, before everything that is there is cleared.
     mutating func endAll(dot: Dot, into changes: inout Changes) {
-        for (key, parts) in live.map { end(foreign(parts, dot), of: key, dot, &changes) }
+        for chunk in live.map.chunks {
+            for (place, parts) in chunk.values.enumerated()
+            where parts.contains(where: { $0.payload.since != nil }) {
+                end(foreign(parts, dot), of: chunk.keys[place], dot, &changes)
+            }
+        }
     }
 
     /// Whoever removes its own total does not go on with it.
-    private func foreign(_ parts: Entries, _ dot: Dot) -> Entries {
+    func foreign(_ parts: Entries, _ dot: Dot) -> Entries {
         parts.filter { $0.dot.identity != dot.identity }
     }
 
-    private mutating func end(
+    mutating func end(
         _ parts: Entries, of key: Bytes, _ dot: Dot, _ changes: inout Changes
     ) {
         let totals = parts.filter { $0.payload.since != nil }
@@ -353,6 +358,9 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
     // MARK: Merging
 
     mutating func clear(_ seen: VersionVector) { live.clear(seen) }
+
+    /// Removes every part; what has ended is remembered.
+    mutating func removeAll() { live.removeAll() }
 
     /// Drops what was written up to a context, as if it had never been.
     mutating func truncate(_ seen: VersionVector) {

@@ -36,6 +36,9 @@ public struct Delta: Equatable, Sendable {
 
     var isEmpty: Bool { clears.isEmpty && changes.isEmpty }
 
+    /// Whether it empties the key, or what it held of some type.
+    public var empties: Bool { !clears.isEmpty }
+
     /// Whether it does nothing but empty the key.
     public var isDeletion: Bool { !clears.isEmpty && changes.isEmpty }
 

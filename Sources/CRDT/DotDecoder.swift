@@ -101,6 +101,7 @@ struct DotDecoder {
     ) throws(DecodeError) -> DotMap<Key, Payload> {
         var store = DotMap<Key, Payload>()
         var last: Key?
+        var shared: [DotEntry<Payload>] = []
         for _ in 0..<(try count()) {
             let key = try Key(decoding: &self)
             if let last, key <= last { throw .invalid("keys are out of order") }
@@ -108,6 +109,13 @@ struct DotDecoder {
             let count = try count()
             guard count > 0 else { throw .invalid("a key has no entries") }
             var entries: [DotEntry<Payload>] = []
+            if Payload.self == Presence.self, count == 1 {
+                // What one command added shares its entries, as where it was added.
+                let entry = DotEntry(dot: try dot(), payload: try Payload(decoding: &self))
+                if shared.first?.dot != entry.dot { shared = [entry] }
+                store.append(key, shared)
+                continue
+            }
             for _ in 0..<count {
                 let dot = try dot()
                 if let last = entries.last, dot <= last.dot {

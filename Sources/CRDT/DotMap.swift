@@ -66,7 +66,7 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
 
     /// None or one. An array serves as the box: a key has one type, and states, changes and deltas
     /// hold a store for each of nine, so that an empty one has to be a word that costs nothing.
-    private var filled: [ChunkedMap<Key, Entries>] = []
+    var filled: [ChunkedMap<Key, Entries>] = []
 
     var map: ChunkedMap<Key, Entries> { filled.isEmpty ? ChunkedMap() : filled[0] }
     var count: Int { filled.isEmpty ? 0 : filled[0].count }
@@ -82,11 +82,21 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
     /// Adds one entry; no entry of the key has its dot.
     mutating func insert(_ key: Key, _ entry: Entry) {
         if filled.isEmpty { filled.append(ChunkedMap()) }
+        if filled[0].last.map({ $0.key < key }) ?? true { return filled[0].append(key, [entry]) }
         filled[0].change(key) { entries in
             var grown = entries ?? []
             grown.insert(entry, at: grown.firstIndex { entry.dot < $0.dot } ?? grown.count)
             entries = grown
         }
+    }
+
+    /// Adds one entry, with the memory of the last key's where both have the same: what one command
+    /// added is often removed together.
+    mutating func add(_ entry: Entry, of key: Key) {
+        guard let last = filled.first?.last, last.key < key, last.value.count == 1,
+            last.value[0] == entry
+        else { return insert(key, entry) }
+        filled[0].append(key, last.value)
     }
 
     /// As that of the map in here.
@@ -137,11 +147,14 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
         self = changed
     }
 
+    /// Removes every entry.
+    mutating func removeAll() { filled = [] }
+
     /// Removes every entry that a context has seen.
     ///
     /// - Complexity: O(n).
     mutating func clear(_ seen: VersionVector) {
-        guard !isEmpty else { return }
+        guard !isEmpty, !seen.isEmpty else { return }
         var kept = DotMap()
         for (key, entries) in map {
             let live = entries.filter { !seen.contains($0.dot) }
@@ -158,17 +171,37 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
         var joined = DotMap()
         var left = map.makeIterator()
         var right = other.map.makeIterator()
-        var a = left.next()
-        var b = right.next()
-        while let key = [a?.key, b?.key].compactMap({ $0 }).min() {
-            let mine = a?.key == key ? a?.value ?? [] : []
-            let theirs = b?.key == key ? b?.value ?? [] : []
-            let entries = Self.join(mine, seen, theirs, otherSeen)
+        var (a, b) = (left.next(), right.next())
+        func add(_ key: Key, _ entries: Entries) {
             if !entries.isEmpty { joined.append(key, entries) }
-            if a?.key == key { a = left.next() }
-            if b?.key == key { b = right.next() }
+        }
+        while let mine = a, let theirs = b {
+            if mine.key == theirs.key {
+                add(mine.key, Self.join(mine.value, seen, theirs.value, otherSeen))
+                (a, b) = (left.next(), right.next())
+            } else if mine.key < theirs.key {
+                add(mine.key, Self.unseen(mine.value, otherSeen))
+                a = left.next()
+            } else {
+                add(theirs.key, Self.unseen(theirs.value, seen))
+                b = right.next()
+            }
+        }
+        while let mine = a {
+            add(mine.key, Self.unseen(mine.value, otherSeen))
+            a = left.next()
+        }
+        while let theirs = b {
+            add(theirs.key, Self.unseen(theirs.value, seen))
+            b = right.next()
         }
         self = joined
+    }
+
+    /// What of the entries a context has not seen.
+    static func unseen(_ entries: Entries, _ seen: VersionVector) -> Entries {
+        guard entries.contains(where: { seen.contains($0.dot) }) else { return entries }
+        return entries.filter { !seen.contains($0.dot) }
     }
 
     private static func join(
@@ -242,54 +275,11 @@ extension DotMap {
         changes.note(removed: taken, of: key)
     }
 
-    /// Does what a mutation did elsewhere.
-    ///
-    /// - Parameter seen: the context before the mutation; what it contains and the map does not was
-    ///   removed, and stays so.
-    mutating func apply(_ changes: Changes, seen: VersionVector) {
-        if changes.isEmpty { return }
-        for (key, removed) in changes.removed.map {
-            remove(key) { entry in removed.index(of: entry.dot) != nil }
-        }
-        for (key, added) in changes.added.map {
-            for entry in added where !joinPresent(key, entry) && !seen.contains(entry.dot) {
-                insert(key, entry)
-            }
-        }
-    }
-}
-
-/// What a mutation removed from a store and added to it.
-struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
-    var removed = DotMap<Key, Presence>()
-    var added = DotMap<Key, Payload>()
-
-    var isEmpty: Bool { removed.isEmpty && added.isEmpty }
-
-    mutating func note(removed entries: [DotEntry<Payload>], of key: Key) {
-        for entry in entries {
-            removed.insert(key, DotEntry(dot: entry.dot, payload: Presence()))
-        }
-    }
-
-    /// Goes on with a later mutation, after it has cleared what `cleared` contains.
-    mutating func append(_ next: DotMapChanges, cleared: VersionVector) {
-        if next.isEmpty && added.isEmpty { return }
-        added.clear(cleared)
-        for (key, removed) in next.removed.map {
-            added.remove(key) { entry in removed.index(of: entry.dot) != nil }
-            for entry in removed where !self.removed.joinPresent(key, entry) {
-                self.removed.insert(key, entry)
-            }
-        }
-        for (key, entries) in next.added.map {
-            for entry in entries where !added.joinPresent(key, entry) { added.insert(key, entry) }
-        }
-    }
-
-    /// Whether every dot that the changes stand upon satisfies `isKnown`.
-    func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
-        removed.allDots(isKnown) && added.allDots(isKnown)
+    /// Gives a key entries in the place of those that it has.
+    mutating func set(_ entries: Entries, of key: Key) {
+        if filled.isEmpty { filled.append(ChunkedMap()) }
+        if filled[0].last.map({ $0.key < key }) ?? true { return filled[0].append(key, entries) }
+        filled[0].change(key) { $0 = entries }
     }
 }
 
@@ -302,7 +292,7 @@ extension DotMap {
 
 extension Array {
     /// The place of a dot among entries that ascend by it.
-    fileprivate func index<Payload>(of dot: Dot) -> Int? where Element == DotEntry<Payload> {
+    func index<Payload>(of dot: Dot) -> Int? where Element == DotEntry<Payload> {
         var low = 0
         var high = count
         while low < high {

@@ -52,6 +52,64 @@ struct SortedSetStore: Equatable, Sendable {
         move(member, from: before)
     }
 
+    /// Sets the scores of several members.
+    ///
+    /// - Parameters:
+    ///   - keys: strictly ascending.
+    ///   - scores: theirs.
+    mutating func put(
+        ascending keys: [Bytes], _ scores: [Double], dot: Dot, into changes: inout Members.Changes
+    ) {
+        var (gone, new) = ([Item](), [Item]())
+        members.put(ascending: keys, dot: dot, into: &changes) { index, parts in
+            let before = parts.map { SortedSetStore.score($0) }
+            if before != scores[index] {
+                if let before { gone.append(Item(score: before, index: index)) }
+                new.append(Item(score: scores[index], index: index))
+            }
+            return .base(scores[index])
+        }
+        move(keys, gone, new)
+    }
+
+    /// Removes several members.
+    ///
+    /// - Parameter keys: strictly ascending.
+    mutating func take(
+        ascending keys: [Bytes], dot: Dot, into changes: inout Members.Changes
+    ) {
+        var gone: [Item] = []
+        members.take(ascending: keys, dot: dot, into: &changes) { index, parts in
+            gone.append(Item(score: SortedSetStore.score(parts), index: index))
+        }
+        move(keys, gone, [])
+    }
+
+    /// One of several members, with a score that it had or gets.
+    private struct Item {
+        let score: Double
+        /// Among the members, which ascend.
+        let index: Int
+
+        static func ascending(_ a: Item, _ b: Item) -> Bool {
+            a.score == b.score ? a.index < b.index : a.score < b.score
+        }
+    }
+
+    private mutating func move(_ keys: [Bytes], _ gone: [Item], _ new: [Item]) {
+        func places(_ items: [Item]) -> [Place] {
+            items.sorted(by: Item.ascending).map { Place(score: $0.score, member: keys[$0.index]) }
+        }
+        if !gone.isEmpty { order.change(ascending: places(gone)) { $1 = nil } }
+        if !new.isEmpty { order.change(ascending: places(new)) { $1 = Presence() } }
+    }
+
+    /// Removes every member; what has ended is remembered.
+    mutating func removeAll() {
+        members.removeAll()
+        order = ChunkedMap()
+    }
+
     mutating func clear(_ seen: VersionVector) {
         members.clear(seen)
         sort()
@@ -73,12 +131,28 @@ struct SortedSetStore: Equatable, Sendable {
 
     mutating func apply(_ changes: Members.Changes, seen: VersionVector) {
         let touched = [
-            changes.live.removed.map.map(\.key), changes.live.added.map.map(\.key),
-            changes.ended.removed.map.map(\.key), changes.ended.added.map.map(\.key),
-        ].flatMap { $0 }
-        let scores = touched.map { score($0) }
+            changes.live.removed.map.chunks.flatMap(\.keys),
+            changes.live.added.map.chunks.flatMap(\.keys),
+            changes.ended.removed.map.chunks.flatMap(\.keys),
+            changes.ended.added.map.chunks.flatMap(\.keys),
+        ].filter { !$0.isEmpty }
+        let keys = touched.count == 1 ? touched[0] : AscendingKeys(touched.flatMap { $0 }).keys
+        let before = scores(of: keys)
         members.apply(changes, seen: seen)
-        for (member, before) in zip(touched, scores) { move(member, from: before) }
+        let after = scores(of: keys)
+        var (gone, new) = ([Item](), [Item]())
+        for index in keys.indices where before[index] != after[index] {
+            if let score = before[index] { gone.append(Item(score: score, index: index)) }
+            if let score = after[index] { new.append(Item(score: score, index: index)) }
+        }
+        move(keys, gone, new)
+    }
+
+    /// - Parameter keys: strictly ascending.
+    func scores(of keys: [Bytes]) -> [Double?] {
+        members.map.values(ascending: keys).enumerated().map { index, parts in
+            parts.map { Self.score(members.counting($0, of: keys[index])) }
+        }
     }
 
     /// As those of the maps in here, which do not fit each other any more.
@@ -96,9 +170,13 @@ struct SortedSetStore: Equatable, Sendable {
 
     private mutating func sort() {
         order = ChunkedMap()
-        let places = members.map.map { member, parts in
-            Place(score: Self.score(members.counting(parts, of: member)), member: member)
+        var keys: [Bytes] = []
+        var items: [Item] = []
+        for (member, parts) in members.map {
+            let score = Self.score(members.counting(parts, of: member))
+            items.append(Item(score: score, index: keys.count))
+            keys.append(member)
         }
-        for place in places.sorted() { order.append(place, Presence()) }
+        move(keys, [], items)
     }
 }

@@ -55,6 +55,9 @@ public struct Effects: ~Copyable {
     /// The connection has as many requests under way as it may have: keep its unread bytes and read
     /// no more.
     public internal(set) var stalled = false
+    /// It is stalled because this turn has done enough: its bytes are to be offered again in a
+    /// later one, behind those of all that have waited for longer, without waiting for a reply.
+    public internal(set) var isOutOfTurn = false
     /// Milliseconds within which appended records must be synced; nil when none was appended since
     /// `removeAll`.
     public internal(set) var syncWithinMilliseconds: UInt64?

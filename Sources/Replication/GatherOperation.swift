@@ -71,7 +71,7 @@ struct GatherOperation {
     /// The answers of an array, by part.
     private var answers: [[UInt8]] = []
     /// The sets, by part.
-    private var sets: [[Bytes]] = []
+    private var sets: [Elements] = []
     private var sum: Int128 = 0
     private var outcome = PartsOutcome()
     /// A planted bug: what was changed all the same is not told.
@@ -93,7 +93,7 @@ struct GatherOperation {
         self.parts = parts
         missing = parts
         if combination.isOfSets {
-            sets = Array(repeating: [], count: parts)
+            sets = Array(repeating: Elements([]), count: parts)
         } else {
             switch combination {
             case .array, .transaction: answers = Array(repeating: [], count: parts)
@@ -133,17 +133,18 @@ struct GatherOperation {
             }
         case .allOK: if reply.first != UInt8(ascii: "+") { fail(reply, part) }
         case .union, .intersection, .difference, .intersectionCount:
-            isError ? fail(reply, part) : keep(GatherOperation.members(reply), part)
+            guard !isError else { return fail(reply, part) }
+            let members = GatherOperation.members(reply)
+            keep(Elements(members), bytes: reply.count + 16 * members.count, part)
         }
     }
 
     /// A part has answered with the members of a set.
-    mutating func add(_ members: ReplyElements, part: Int) {
+    ///
+    /// - Parameter bytes: of their written form, about.
+    mutating func add(_ members: Elements, bytes: Int, part: Int) {
         endPart()
-        keep(
-            members.elements.compactMap {
-                if case .bulk(let member) = $0 { member } else { nil }
-            }, part)
+        keep(members, bytes: bytes, part)
     }
 
     private mutating func keep(_ answer: [UInt8], _ part: Int) {
@@ -151,8 +152,8 @@ struct GatherOperation {
         answers[part] = answer
     }
 
-    private mutating func keep(_ members: [Bytes], _ part: Int) {
-        guard admit(members.reduce(0) { $0 + $1.count + 16 }) else { return }
+    private mutating func keep(_ members: Elements, bytes: Int, _ part: Int) {
+        guard admit(bytes) else { return }
         sets[part] = members
     }
 
@@ -210,7 +211,9 @@ struct GatherOperation {
         case .union, .intersection, .difference:
             let result = combining?.result ?? []
             buffer.writeSetHeader(count: result.count, dialect)
-            for member in result { rest.append(.bulk(member)) }
+            rest.append(
+                ReplyPieces(Elements(result), .elements),
+                byteCount: result.isEmpty ? 0 : byteCount)
         }
         return Reply(Array(buffer.bytes), rest, dialect)
     }

@@ -35,15 +35,13 @@ extension Node {
     /// Bytes of effects after which a connection's further requests wait for the next step: small
     /// requests can ask for large answers.
     private static let stepBytesMax = 1 << 20
-    /// Work after which they wait likewise, in units of about a microsecond, as far as a request
-    /// takes many of them whatever its size: small requests can ask for much of it.
-    private static let stepWorkMax = 4_000
 
     mutating func received(
         _ connection: ConnectionID, _ bytes: UnsafeRawBufferPointer, _ effects: inout Effects
     ) {
         effects.consumed = 0
         effects.stalled = false
+        effects.isOutOfTurn = false
         let index = Int(connection.rawValue)
         guard index < sessions.count, sessions[index].isOpen else { return }
         if membership.end != nil {
@@ -57,16 +55,18 @@ extension Node {
         }
         sessions[index].origin.heardAt = now.monotonic
         let start = effects.bytes.count
+        let spent = turn.spent
+        defer { turn.spend(bytesCopied: effects.bytes.count - start) }
         while effects.consumed < bytes.count {
             if sessions[index].isClosing {
                 effects.consumed = bytes.count
                 return
             }
-            guard effects.bytes.count - start < Node.stepBytesMax, stepWork < Node.stepWorkMax
-            else {
+            guard effects.bytes.count - start < Node.stepBytesMax else {
                 effects.stalled = true
                 return
             }
+            guard turn.admits(since: spent) else { return waitForTurn(&effects) }
             let rest = UnsafeRawBufferPointer(rebasing: bytes[effects.consumed...])
             guard nextRequest(in: rest, index, connection, &effects) else { return }
         }
@@ -88,6 +88,11 @@ extension Node {
             refuse(error, index, connection, &effects)
             return false
         case .complete:
+            if turn.isSpent, !isBrief() {
+                waitForTurn(&effects)
+                return false
+            }
+            turn.spend(1)
             if let wait = waitOf(index, &effects) {
                 sessions[index].wait = wait
                 effects.stalled = true
@@ -100,6 +105,11 @@ extension Node {
             effects.endScope(scope)
             return true
         }
+    }
+
+    private func waitForTurn(_ effects: inout Effects) {
+        effects.stalled = true
+        effects.isOutOfTurn = true
     }
 
     private mutating func refuse(
@@ -307,6 +317,7 @@ extension Node {
         let held = sessions[index].outstanding.heldBytes
         let isMore = sessions[index].writeReplies(upTo: Node.pieceBytes, into: &effects.bytes)
         memory.replies += sessions[index].outstanding.heldBytes - held
+        turn.spend(bytesTold: effects.bytes.count - start)
         if effects.bytes.count > start {
             effects.reply(connection, start..<effects.bytes.count)
         }

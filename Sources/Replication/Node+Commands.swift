@@ -11,6 +11,7 @@ extension Node {
         counters.commands += 1
         do throws(CommandError) {
             let name = try CommandName(request)
+            if request.count > 16 { turn.spend(arguments: request.count) }
             if case .direct(let connection) = target {
                 sessions[Int(connection.rawValue)].origin.lastCommand = name
             }

@@ -1,4 +1,5 @@
 import Base
+import CRDT
 import Coding
 import RESP
 
@@ -58,6 +59,7 @@ extension Node {
             gathers[id]?.beginPart()
             beginPart(kind, at: index, .gather(id, step.begun), &effects)
             step.begun += 1
+            turn.spend(1)
         }
         guard gathers.contains(id) else { return }
         if kind.isWrite || step.begun < parts { holdBack(id) }
@@ -121,6 +123,7 @@ extension Node {
     ) -> Bool {
         guard let gather = gathers[id] else { return false }
         if step.isWhole { return true }
+        if turn.isSpent, step.begun > 0 { return false }
         return !gather.isDecided && step.begun < Node.partsAtOnce
             && gather.begun < Node.partsUnderWay
             && gather.byteCount - step.answerBytes < Node.bytesAtOnce
@@ -168,6 +171,7 @@ extension Node {
             gathers[id]?.beginPart()
             beginPart(kind, at: 1 + step.begun * kind.words, .gather(id, part), &effects)
             step.begun += 1
+            turn.spend(1)
         }
         self.progress(id, &effects)
     }
@@ -192,10 +196,10 @@ extension Node {
 
     /// A part has answered with the members of a set.
     mutating func gathered(
-        _ id: OperationID, _ part: Int, _ members: ReplyElements, _ effects: inout Effects
+        _ id: OperationID, _ part: Int, _ members: Elements, bytes: Int, _ effects: inout Effects
     ) {
         guard gathers.contains(id) else { return }
-        gathers[id]?.add(members, part: part)
+        gathers[id]?.add(members, bytes: bytes, part: part)
         if giveWay(id, &effects) { return }
         progress(id, &effects)
     }
@@ -238,6 +242,7 @@ extension Node {
 
     /// Puts sets together for one step, and answers when that is done.
     private mutating func combine(_ id: OperationID, _ effects: inout Effects) {
+        if gathers[id]?.combining != nil { turn.spend(elements: Node.membersAtOnce) }
         if gathers[id]?.combining?.advance(Node.membersAtOnce) == false { return queue(id) }
         letGo(id)
         guard let whole = gathers.remove(id) else { return }

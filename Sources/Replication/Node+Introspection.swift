@@ -17,7 +17,10 @@ extension Node {
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         let start = effects.bytes.count
+        turn.spend(Node.introspectionWork(of: name))
         try tell(name, target, &effects)
+        // Most of it is put together of texts.
+        if name != .echo, name != .scan { turn.spend((effects.bytes.count - start) / 64) }
         deliver(target, from: start, &effects)
         if name == .quit, case .direct(let connection) = target {
             close(Int(connection.rawValue), connection, &effects)
@@ -27,9 +30,6 @@ extension Node {
     private mutating func tell(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        if !(name == .ping || name == .echo || name == .select) {
-            stepWork += Node.introspectionWork
-        }
         switch name {
         case .ping:
             guard request.count < 3 else { throw .wrongArgumentCount(.ping) }
@@ -283,7 +283,7 @@ extension Node {
 
     /// Keys that this node holds, some homes a call; a key that is there all the while is told at
     /// least once.
-    private func scan(_ effects: inout Effects) throws(CommandError) {
+    private mutating func scan(_ effects: inout Effects) throws(CommandError) {
         let options = try ScanOptions(request)
         guard options.cursor >> Node.scanCursorBits == 0 else { throw .invalidCursor }
         let wanted = min(options.count, 10_000)
@@ -306,14 +306,13 @@ extension Node {
                 keys += 1
             }
         }
+        turn.spend(elements: homes + 2 * keys + seen / 16)
         effects.bytes.writeArrayHeader(count: 2)
         effects.bytes.writeBulk(text: "\((next ?? 0) >> Node.scanCursorShift)")
         effects.bytes.writeArrayHeader(count: keys)
         effects.bytes.append(found.bytes)
     }
 
-    /// What a command about the node takes, in the units of `stepWorkMax`.
-    private static let introspectionWork = 200
     /// Homes, and bytes of keys, that one call looks at.
     private static let homesAtOnce = 20_000
     private static let keyBytesAtOnce = 1 << 20

@@ -349,13 +349,14 @@ extension Node {
         !work.isEmpty || store.expanded.hasRemains || hasOwedAnswers
     }
 
-    /// Goes on with what takes several steps, a step of each at most.
-    private static let workAtOnce = 4
+    /// Requests that take several steps and go on in one, a step of each, as long as the turn
+    /// admits it: one in any case.
+    private static let workAtOnce = 16
     /// Entries of removed values that one step frees.
     private static let entriesFreedAtOnce = 8_192
 
     mutating func runWork(_ effects: inout Effects) {
-        for _ in 0..<min(work.count, Node.workAtOnce) {
+        for number in 0..<min(work.count, Node.workAtOnce) where number == 0 || !turn.isSpent {
             guard let id = work.popFirst() else { break }
             effects.inScope { goOn(id, &$0) }
         }

@@ -27,10 +27,20 @@ extension Node {
         guard keys.first > 0, keys.first < request.count, isOne,
             isTyped(catalog.index(of: request[keys.first]))
         else { return false }
+        let isOfPairs = name == .hset || name == .hmset || name == .zadd
+        guard request.count <= Node.elementsMax * (isOfPairs ? 2 : 1) + 64 else {
+            fail(
+                target, "ERR a command takes at most 65536 elements of one value; send several",
+                &effects)
+            return true
+        }
         let options = try ConsistencyOptions(trailing: name, request)
         runTyped(name, keys.first, options, target, &effects)
         return true
     }
+
+    /// Elements that one command may name: it is done in one step.
+    private static let elementsMax = 65_536
 
     /// A command that only crdt keyspaces serve, on a key elsewhere or on several keys.
     mutating func typed(
@@ -67,6 +77,10 @@ extension Node {
         _ combination: GatherOperation.Combination, keys: Range<Int>, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        // Before any of them is read.
+        for index in keys where !isTyped(catalog.index(of: request[index])) {
+            return failUntyped(.smembers, target, &effects)
+        }
         gather(combination, .members, keys, target, &effects)
     }
 
@@ -169,9 +183,12 @@ extension Node {
             guard mayChange(command, request[index], writes, target, &effects) else { return }
         }
         var execution = execution(on: location, keyAt: index, target, &effects)
-        if command.name.walksWhole { stepWork += execution.held.bytes / Node.bytesWalkedAtOnce }
+        if command.name.walksWhole, !command.name.isToldInPieces {
+            turn.spend(bytesTold: execution.held.bytes)
+        }
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
-        let whole = isLarge && command.name.takesWhole ? execution.held.state : nil
+        let mayEmpty = command.name.takesWhole || execution.isElapsing
+        let whole = isLarge && mayEmpty ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
         let isTriedOut = unkept != nil || isWithID(target) || execution.isElapsing
         let kept = isTriedOut ? execution.held : nil
@@ -209,9 +226,6 @@ extension Node {
             throw .text(Node.tooLargeToTellAgain)
         }
     }
-
-    /// Encoded bytes of a value that a command walks over in about a microsecond.
-    private static let bytesWalkedAtOnce = 1_024
 
     /// A command at work on what is stored.
     private mutating func execution(
@@ -256,8 +270,10 @@ extension Node {
                 target, "ERR the reply would have more than 60 MB; ask for less at once", &effects)
         }
         if !client.guarantees.isEmpty { noteSeen(hash, context, target) }
-        if case .gather(let id, let part) = target, !execution.rest.isEmpty, isForSets(target) {
-            return gathered(id, part, execution.rest, &effects)
+        if case .gather(let id, let part) = target, isForSets(target),
+            let members = execution.rest.pieces?.elements
+        {
+            return gathered(id, part, members, bytes: execution.rest.byteCount, &effects)
         }
         let start = effects.bytes.count
         if client.wantsReceipt { writeReadReceipt(context, target, &effects) }

@@ -62,6 +62,7 @@ extension Node {
         _ number: UInt64, _ record: DeltaRecord, _ durability: Message.ReplicateDurability,
         from node: NodeID, _ effects: inout Effects
     ) {
+        turn.spend(bytesCoded: record.bytes.count)
         let keyspace = catalog.index(of: record.key)
         let settings = catalog.active[keyspace].settings
         let isKept = configuration.plantedBug != .deltasNotKept
@@ -97,6 +98,9 @@ extension Node {
             return .clockAhead
         }
         let before = mayExceed(held, record) ? held : nil
+        let isEmptied = record.delta.empties && held.bytes > ExpandedStates.remainsBytesMin
+        let whole = isEmptied ? held.state : nil
+        defer { if let whole { store.expanded.bury(whole) } }
         switch held.state.apply(record.delta) {
         case .tooMany:
             putBack(held)

@@ -91,7 +91,7 @@ extension Node {
             held.state.forgetEnded()
             delta.forgetEnded()
         }
-        guard command.name.isRemoval else { return }
+        guard command.name.isRemoval, held.state.remembersEnded else { return }
         // A removal is never refused, so what it has to remember makes room for itself.
         let room = configuration.recordBytesMax - Record.headerBytes - 65_535
         let growth = growthMax(command.name)
@@ -119,6 +119,13 @@ extension Node {
         }
         if let place = held.place, !held.state.isTombstone {
             store.expanded.put(held.state, at: place, grownBy: bytes)
+            return putStub(held.state, at: place, location, key)
+        }
+        // What has grown by so much that it will be kept as a value is not encoded to find out.
+        if bytes > ExpandedStates.remainsBytesMin, !held.state.isTombstone,
+            held.state.elementCount * 4 > ExpandedStates.encodedBytesMin
+        {
+            let place = store.expanded.insert(held.state, bytes: held.bytes + bytes)
             return putStub(held.state, at: place, location, key)
         }
         let range = held.state.encodeRecord(key: key, into: &merged)
@@ -190,6 +197,7 @@ extension Node {
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
         guard isTyped(keyspace) else { return .wrongEpoch }
+        turn.spend(bytesCoded: incoming.length)
         let key = incoming.key
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
         let held = takeState(location, key, &effects)

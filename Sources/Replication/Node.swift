@@ -116,8 +116,8 @@ public struct Node: ~Copyable {
     var waitingForLinks: [(ConnectionID, UInt64)] = []
     /// What everything takes in memory.
     var memory: MemoryAccount
-    /// What the requests of this step took beyond what any takes.
-    var stepWork = 0
+    /// What requests may do in this turn.
+    var turn = TurnBudget()
     /// When and how often they may, by keyspace as far as any read asked replicas.
     var hedging: [KeyspaceHedging] = []
     var gathers: Slab<GatherOperation>
@@ -199,7 +199,7 @@ public struct Node: ~Copyable {
         self.now = clock.advance(to: now)
         effects.beginStep()
         countMemory()
-        stepWork = 0
+        turn.begin(at: self.now.monotonic)
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)
@@ -208,7 +208,9 @@ public struct Node: ~Copyable {
         case .unlinked(let node): unlinked(node, &effects)
         case .told(let node, let standing, let other):
             told(standing, of: other, by: node, &effects)
-        case .message(let node, let payload): receive(payload, from: node, &effects)
+        case .message(let node, let payload):
+            turn.spend(1)
+            receive(payload, from: node, &effects)
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
         case .disk(let room): diskRoom = room
         case .stopping: stepMembership(.leave, &effects)

@@ -34,26 +34,111 @@ enum ReplyElement {
     }
 }
 
-/// The elements of a reply, up to the bytes that one reply may have.
+/// Elements of a value on their way to a client, and which parts of them it is told.
+struct ReplyPieces {
+    enum Form {
+        case elements
+        /// What of each field of a hash.
+        case fields(names: Bool, values: Bool, areGrouped: Bool)
+        /// Members of a sorted set.
+        case scores(areTold: Bool)
+    }
+
+    private(set) var elements: Elements
+    private let form: Form
+    private var piece: Elements.Piece?
+    /// The element of the piece that is written next.
+    private var next = 0
+
+    init(_ elements: Elements, _ form: Form) {
+        self.elements = elements
+        self.form = form
+    }
+
+    /// Writes elements until the buffer has so many bytes, the longest element more at most.
+    ///
+    /// - Returns: whether everything has been written.
+    mutating func write(
+        until end: Int, into buffer: inout ByteBuffer, _ dialect: Dialect
+    ) -> Bool {
+        while buffer.count < end {
+            if piece == nil || next == piece?.count {
+                piece = elements.next()
+                next = 0
+            }
+            switch piece {
+            case nil: return true
+            case .elements(let elements):
+                while next < elements.count, buffer.count < end {
+                    elements[next].array.withUnsafeBytes { buffer.writeBulk($0) }
+                    next += 1
+                }
+            case .fields(let fields):
+                while next < fields.count, buffer.count < end {
+                    write(fields[next], into: &buffer, dialect)
+                    next += 1
+                }
+            case .scores(let scores):
+                while next < scores.count, buffer.count < end {
+                    write(scores[next], into: &buffer, dialect)
+                    next += 1
+                }
+            }
+        }
+        return elements.count == 0 && next == piece?.count ?? 0
+    }
+
+    private func write(
+        _ field: (field: Bytes, value: StringValue), into buffer: inout ByteBuffer,
+        _ dialect: Dialect
+    ) {
+        guard case .fields(let names, let values, let areGrouped) = form else { return }
+        if areGrouped { buffer.writePairHeader(dialect) }
+        if names { field.field.array.withUnsafeBytes { buffer.writeBulk($0) } }
+        if values { field.value.text.withUnsafeBytes { buffer.writeBulk($0) } }
+    }
+
+    private func write(
+        _ score: (member: Bytes, score: Double), into buffer: inout ByteBuffer, _ dialect: Dialect
+    ) {
+        guard case .scores(let areTold) = form else { return }
+        if areTold { buffer.writePairHeader(dialect) }
+        score.member.array.withUnsafeBytes { buffer.writeBulk($0) }
+        if areTold { buffer.writeDouble(score.score, dialect) }
+    }
+}
+
+/// The elements of a reply, up to the bytes that one reply may have: some one by one, and behind
+/// them those of a value.
 ///
-/// Invariant: `byteCount` is the sum of the elements' and at most `Reply.byteCountMax`.
+/// Invariant: `byteCount` is about the sum of the elements' and at most `Reply.byteCountMax`.
 struct ReplyElements {
     private(set) var elements: [ReplyElement] = []
+    private(set) var pieces: ReplyPieces?
     private(set) var byteCount = 0
     /// There was more than one reply may have, and it was left out.
     private(set) var isTooLong = false
 
-    var isEmpty: Bool { elements.isEmpty && !isTooLong }
+    var isEmpty: Bool { elements.isEmpty && pieces == nil && !isTooLong }
 
     mutating func append(_ element: ReplyElement) {
-        guard !isTooLong else { return }
-        byteCount += element.byteCount
-        guard byteCount <= Reply.byteCountMax else {
-            self = ReplyElements()
-            isTooLong = true
-            return
-        }
-        elements.append(element)
+        precondition(pieces == nil, "a value's elements are the last")
+        if admit(element.byteCount) { elements.append(element) }
+    }
+
+    /// - Parameter byteCount: of their written form, about.
+    mutating func append(_ pieces: ReplyPieces, byteCount: Int) {
+        precondition(self.pieces == nil, "a reply tells the elements of one value")
+        if admit(byteCount) { self.pieces = pieces }
+    }
+
+    private mutating func admit(_ count: Int) -> Bool {
+        guard !isTooLong else { return false }
+        byteCount += count
+        if byteCount <= Reply.byteCountMax { return true }
+        self = ReplyElements()
+        isTooLong = true
+        return false
     }
 }
 
@@ -71,12 +156,13 @@ struct Reply {
 
     private var head: [UInt8]
     private var elements: [ReplyElement] = []
+    private var pieces: ReplyPieces?
     private let dialect: Dialect
     /// Bytes of the head, or of an encoded element, that have been written.
     private var offset = 0
     /// The element to write next; -1 for the head.
     private var next = -1
-    /// Of the whole reply; about where scores are in it.
+    /// Of the whole reply; about where scores or the elements of a value are in it.
     let byteCount: Int
     /// Of what has not been let go of: what it keeps in memory.
     private(set) var heldBytes: Int
@@ -91,6 +177,7 @@ struct Reply {
     init(_ head: [UInt8], _ rest: ReplyElements, _ dialect: Dialect) {
         self.head = head
         elements = rest.elements
+        pieces = rest.pieces
         self.dialect = dialect
         byteCount = head.count + rest.byteCount
         heldBytes = byteCount
@@ -121,7 +208,18 @@ struct Reply {
             elements[next] = .null
             next += 1
         }
-        return true
+        return writePieces(until: end, into: &buffer)
+    }
+
+    private mutating func writePieces(until end: Int, into buffer: inout ByteBuffer) -> Bool {
+        let start = buffer.count
+        guard pieces?.write(until: end, into: &buffer, dialect) == false else {
+            pieces = nil
+            heldBytes = 0
+            return true
+        }
+        heldBytes = max(0, heldBytes - (buffer.count - start))
+        return false
     }
 
     private mutating func writeBytes(

@@ -5,16 +5,43 @@ import CRDT
 struct SetCombination {
     private enum Rule { case union, intersection, difference }
 
+    /// Members of one set, in their order.
+    private struct Members {
+        private var elements: Elements
+        private var piece: [Bytes] = []
+        private var place = 0
+
+        init(_ elements: Elements) {
+            self.elements = elements
+            fill()
+        }
+
+        /// The next one; nil behind the last.
+        var first: Bytes? { place < piece.count ? piece[place] : nil }
+
+        mutating func removeFirst() {
+            place += 1
+            if place == piece.count { fill() }
+        }
+
+        private mutating func fill() {
+            place = 0
+            if case .elements(let next) = elements.next() { piece = next } else { piece = [] }
+        }
+    }
+
     private let rule: Rule
     /// Sets that have not been looked at, the last first.
-    private var waiting: [[Bytes]]
-    private var left: [Bytes]
-    private var leftPlace = 0
-    private var right: [Bytes] = []
-    private var rightPlace = 0
+    private var waiting: [Elements]
+    private var left: Members
+    private var right = Members(Elements([]))
     private var output: [Bytes] = []
+    private var isDone = false
 
-    init(_ sets: [[Bytes]], _ combination: GatherOperation.Combination) {
+    /// The members, ascending; complete when `advance` has said so.
+    var result: [Bytes] { output }
+
+    init(_ sets: [Elements], _ combination: GatherOperation.Combination) {
         switch combination {
         case .union: rule = .union
         case .difference: rule = .difference
@@ -22,21 +49,12 @@ struct SetCombination {
             rule = .intersection
         }
         waiting = sets.reversed()
-        left = waiting.popLast() ?? []
-        takeNext()
+        left = Members(waiting.popLast() ?? Elements([]))
+        if let next = waiting.popLast() { right = Members(next) } else { isAlone = true }
     }
 
-    private var isDone = false
-
-    /// The members, ascending; complete when `advance` has said so.
-    var result: [Bytes] { left }
-
-    private mutating func takeNext() {
-        guard let next = waiting.popLast() else { return isDone = true }
-        right = next
-        (leftPlace, rightPlace) = (0, 0)
-        output = []
-    }
+    /// There is one set, which is the result.
+    private var isAlone = false
 
     /// Looks at some more members.
     ///
@@ -52,32 +70,34 @@ struct SetCombination {
     }
 
     private mutating func step() {
-        switch (leftPlace < left.count, rightPlace < right.count) {
-        case (true, true): compare(left[leftPlace], right[rightPlace])
-        case (true, false) where rule != .intersection:
-            output.append(left[leftPlace])
-            leftPlace += 1
-        case (false, true) where rule == .union:
-            output.append(right[rightPlace])
-            rightPlace += 1
+        switch (left.first, right.first) {
+        case (let mine?, let theirs?): compare(mine, theirs)
+        case (let mine?, nil) where isAlone || rule != .intersection:
+            output.append(mine)
+            left.removeFirst()
+        case (nil, let theirs?) where rule == .union:
+            output.append(theirs)
+            right.removeFirst()
         default:
-            left = output
-            right = []
-            takeNext()
+            guard let next = waiting.popLast() else { return isDone = true }
+            left = Members(Elements(output))
+            right = Members(next)
+            output = []
         }
     }
 
     private mutating func compare(_ mine: Bytes, _ theirs: Bytes) {
-        if mine == theirs {
+        let order = mine.order(against: theirs)
+        if order == 0 {
             if rule != .difference { output.append(mine) }
-            leftPlace += 1
-            rightPlace += 1
-        } else if mine < theirs {
+            left.removeFirst()
+            right.removeFirst()
+        } else if order < 0 {
             if rule != .intersection { output.append(mine) }
-            leftPlace += 1
+            left.removeFirst()
         } else {
             if rule == .union { output.append(theirs) }
-            rightPlace += 1
+            right.removeFirst()
         }
     }
 }

@@ -15,7 +15,8 @@ extension TypedExecution {
         case .hincrby, .hincrbyfloat: try incrementField(name, request)
         case .hmget:
             reply.writeArrayHeader(count: request.count - 2)
-            for index in 2..<request.count where !rest.isTooLong { write(field(request, index)) }
+            for value in held.state.hashFields(request.values(from: 2), now: now)
+            where !rest.isTooLong { write(value) }
         case .hget: write(field(request, 2))
         case .hexists: reply.writeInteger(field(request, 2) == nil ? 0 : 1)
         case .hstrlen: reply.writeInteger(field(request, 2)?.text.count ?? 0)
@@ -32,16 +33,15 @@ extension TypedExecution {
 
     /// `HGETALL`, `HKEYS` and `HVALS`.
     private mutating func writeFields(_ name: CommandName) {
-        let fields = held.state.hashFields(now: now)
+        let fields = held.state.hashElements(now: now)
         if name == .hgetall {
             reply.writeMapHeader(pairs: fields.count, dialect)
         } else {
             reply.writeArrayHeader(count: fields.count)
         }
-        for (field, value) in fields {
-            if name != .hvals { writeBulk(field) }
-            if name != .hkeys { write(value) }
-        }
+        let form = ReplyPieces.Form.fields(
+            names: name != .hvals, values: name != .hkeys, areGrouped: false)
+        write(fields, as: form, of: fields.count)
     }
 
     private mutating func setFields(
@@ -106,7 +106,8 @@ extension TypedExecution {
         let options = try parsed { () throws(CommandError) in
             try RandomOptions(request, .hrandfield)
         }
-        let places = try choose(options, of: held.state.hashCount(now: now))
+        let fields = held.state.hashElements(now: now)
+        let places = try choose(options, of: fields.count)
         guard options.count != nil else {
             return writeOne(places.first.map { held.state.hashEntry(at: $0).field })
         }
@@ -115,13 +116,13 @@ extension TypedExecution {
         } else {
             reply.writeArrayHeader(count: places.count)
         }
-        let fields = places.count > 64 ? held.state.hashFields(now: now) : []
-        for place in places where !rest.isTooLong {
-            let entry = fields.isEmpty ? held.state.hashEntry(at: place) : fields[place]
-            if options.hasValues { writePairHeader() }
-            writeBulk(entry.field)
-            if options.hasValues { write(entry.value) }
-        }
+        let chosen = fields.choosing(places)
+        let byteCount = options.mayRepeat
+            ? chosen.byteCount(each: options.hasValues ? 36 : 16, values: options.hasValues) : nil
+        write(
+            chosen,
+            as: .fields(names: true, values: options.hasValues, areGrouped: options.hasValues),
+            of: fields.count, byteCount: byteCount)
     }
 
     private mutating func scanFields(_ request: borrowing Arguments) throws(TypedRefusal) {

@@ -95,6 +95,16 @@ extension CommandName {
         }
     }
 
+    /// Whether what a command tells of many elements is put together when it leaves.
+    var isToldInPieces: Bool {
+        switch self {
+        case .smembers, .hgetall, .hkeys, .hvals, .lrange, .zrange, .zrevrange, .zrangebyscore,
+            .zrevrangebyscore:
+            true
+        default: false
+        }
+    }
+
     /// Whether a command may look at every element of its value.
     var walksWhole: Bool {
         switch self {

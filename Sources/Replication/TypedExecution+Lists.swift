@@ -24,10 +24,9 @@ extension TypedExecution {
         case .lpos: try search(request)
         case .llen: reply.writeInteger(count)
         default:
-            let range = try range(request)
-            let elements = held.state.listElements(range, now: now)
+            let elements = held.state.listRange(try range(request), now: now)
             reply.writeArrayHeader(count: elements.count)
-            for element in elements { writeBulk(element) }
+            write(elements, as: .elements, of: count)
         }
     }
 
@@ -67,11 +66,32 @@ extension TypedExecution {
         }
     }
 
-    private mutating func remove(at places: [Int]) throws(TypedRefusal) {
+    /// - Parameter ranges: ascending, apart from each other.
+    private mutating func remove(at ranges: [Range<Int>]) throws(TypedRefusal) {
         delta = try change { (execution) throws(CRDTRefusal) in
             try execution.held.state.listRemove(
-                at: places, dot: execution.dot, now: execution.now)
+                at: ranges, dot: execution.dot, now: execution.now)
         }
+    }
+
+    /// The places of elements that are equal to one, in the order in which they are found.
+    ///
+    /// - Parameter comparisonsMax: how many elements are looked at, at most.
+    private func places(
+        of element: Bytes, isFromEnd: Bool, comparisonsMax: Int = .max, placesMax: Int
+    ) -> [Int] {
+        let count = count
+        var elements = held.state.listRange(0..<count, isReversed: isFromEnd, now: now)
+        var places: [Int] = []
+        var looked = 0
+        while case .elements(let piece) = elements.next() {
+            for other in piece {
+                guard looked < comparisonsMax, places.count < placesMax else { return places }
+                if other == element { places.append(isFromEnd ? count - 1 - looked : looked) }
+                looked += 1
+            }
+        }
+        return places
     }
 
     /// Removes the elements that it has seen; the other side of a partition may pop them as well.
@@ -85,12 +105,12 @@ extension TypedExecution {
         }
         let popped = min(options.count ?? 1, count)
         let range = name == .lpop ? 0..<popped : count - popped..<count
-        var elements = held.state.listElements(range, now: now)
-        if name == .rpop { elements.reverse() }
-        try remove(at: Array(range))
+        var taken = held.state.listRange(range, isReversed: name == .rpop, now: now)
+        let elements = taken.all()
+        try remove(at: [range])
         guard options.count != nil else { return writeOne(elements.first) }
         reply.writeArrayHeader(count: elements.count)
-        for element in elements { writeBulk(element) }
+        write(Elements(elements), as: .elements, of: elements.count + count)
     }
 
     private mutating func setElement(_ request: borrowing Arguments) throws(TypedRefusal) {
@@ -110,8 +130,9 @@ extension TypedExecution {
         let options = try parsed { () throws(CommandError) in try ListInsertOptions(request) }
         guard type != nil else { return reply.writeInteger(0) }
         let pivot = Bytes(Array(request[options.pivot]))
-        let found = held.state.listElements(0..<count, now: now).firstIndex(of: pivot)
-        guard let found else { return reply.writeInteger(-1) }
+        guard let found = places(of: pivot, isFromEnd: false, placesMax: 1).first else {
+            return reply.writeInteger(-1)
+        }
         let element = Bytes(Array(request[options.element]))
         try insert([element], at: options.isBefore ? found : found + 1)
         reply.writeInteger(count)
@@ -120,28 +141,29 @@ extension TypedExecution {
     private mutating func removeEqual(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try ListRemoveOptions(request) }
         let element = Bytes(Array(request[options.element]))
-        let elements = held.state.listElements(0..<count, now: now)
-        var places = elements.indices.filter { elements[$0] == element }
+        var places = places(
+            of: element, isFromEnd: options.isFromEnd, placesMax: options.limit)
         if options.isFromEnd { places.reverse() }
-        places = Array(places.prefix(options.limit))
-        try remove(at: places)
+        try remove(at: places.map { $0..<$0 + 1 })
         reply.writeInteger(places.count)
     }
 
     private mutating func trim(_ request: borrowing Arguments) throws(TypedRefusal) {
         let kept = try range(request)
-        try remove(at: Array(0..<kept.lowerBound) + Array(kept.upperBound..<count))
+        try remove(at: [0..<kept.lowerBound, kept.upperBound..<count])
         reply.writeOK()
     }
 
     private mutating func search(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try ListSearchOptions(request) }
         let element = Bytes(Array(request[2]))
-        let elements = held.state.listElements(0..<count, now: now)
-        var places = Array(elements.indices)
-        if options.isFromEnd { places.reverse() }
-        if options.comparisonsMax > 0 { places = Array(places.prefix(options.comparisonsMax)) }
-        let found = places.filter { elements[$0] == element }.dropFirst(options.rank - 1)
+        let (skipped, wantedMax) = (options.rank - 1, options.count == 0 ? nil : options.count ?? 1)
+        let found = places(
+            of: element, isFromEnd: options.isFromEnd,
+            comparisonsMax: options.comparisonsMax > 0 ? options.comparisonsMax : .max,
+            placesMax: wantedMax.map { $0.addingReportingOverflow(skipped) }
+                .map { $0.overflow ? .max : $0.partialValue } ?? .max
+        ).dropFirst(skipped)
         guard let wanted = options.count else {
             guard let first = found.first else { return reply.writeNull(dialect) }
             return reply.writeInteger(first)

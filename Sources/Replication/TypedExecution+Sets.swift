@@ -17,13 +17,15 @@ extension TypedExecution {
         case .sismember: reply.writeInteger(hasMember(request, 2) ? 1 : 0)
         case .smismember:
             reply.writeArrayHeader(count: request.count - 2)
-            for index in 2..<request.count { reply.writeInteger(hasMember(request, index) ? 1 : 0) }
+            for isMember in held.state.setContains(request.values(from: 2), now: now) {
+                reply.writeInteger(isMember ? 1 : 0)
+            }
         case .scard: reply.writeInteger(held.state.setCount(now: now))
         case .sscan: try scanMembers(request)
         default:
-            let members = held.state.setElements(now: now)
+            let members = held.state.setMembers(now: now)
             reply.writeSetHeader(count: members.count, dialect)
-            for member in members { writeBulk(member) }
+            write(members, as: .elements, of: members.count)
         }
     }
 
@@ -56,30 +58,30 @@ extension TypedExecution {
     /// Removes the members that it has seen; the other side of a partition may pop them as well.
     private mutating func popMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try PopOptions(request, .spop) }
-        let count = held.state.setCount(now: now)
-        let chosen = random.choose(min(options.count ?? 1, count), of: count)
-            .map { held.state.setElement(at: $0) }
+        let members = held.state.setMembers(now: now)
+        let count = members.count
+        var taken = members.choosing(random.choose(min(options.count ?? 1, count), of: count))
+        let chosen = taken.all()
         _ = try remove(chosen)
         guard options.count != nil else { return writeOne(chosen.first) }
         reply.writeSetHeader(count: chosen.count, dialect)
-        for member in chosen { writeBulk(member) }
+        write(Elements(chosen), as: .elements, of: count)
     }
 
     private mutating func randomMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in
             try RandomOptions(request, .srandmember)
         }
-        let count = held.state.setCount(now: now)
-        let places = try choose(options, of: count)
+        let members = held.state.setMembers(now: now)
+        let places = try choose(options, of: members.count)
         guard options.count != nil else {
             return writeOne(places.first.map { held.state.setElement(at: $0) })
         }
         reply.writeArrayHeader(count: places.count)
-        // By its place each is found in O(n / 128), all together in O(n).
-        let members = places.count > 64 ? held.state.setElements(now: now) : []
-        for place in places where !rest.isTooLong {
-            writeBulk(members.isEmpty ? held.state.setElement(at: place) : members[place])
-        }
+        let chosen = members.choosing(places)
+        write(
+            chosen, as: .elements, of: members.count,
+            byteCount: options.mayRepeat ? chosen.byteCount(each: 16) : nil)
     }
 
     private mutating func scanMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
@@ -104,6 +106,7 @@ extension TypedExecution {
         guard wanted <= 1 << 20 else { throw .command(.value(.outOfRange)) }
         if count == 0 { return [] }
         var places: [Int] = []
+        places.reserveCapacity(wanted)
         for _ in 0..<wanted { places.append(random.below(count)) }
         return places
     }

@@ -18,7 +18,9 @@ extension TypedExecution {
         case .zscore: writeScore(score(request, 2))
         case .zmscore:
             reply.writeArrayHeader(count: request.count - 2)
-            for index in 2..<request.count { writeScore(score(request, index)) }
+            for score in held.state.scores(request.values(from: 2), now: now) {
+                writeScore(score)
+            }
         case .zrank, .zrevrank: writeRank(name, Bytes(Array(request[2])))
         case .zcard: reply.writeInteger(count)
         case .zscan: try scanScores(request)
@@ -174,18 +176,14 @@ extension TypedExecution {
         let told = min(options.limit, places.count - skipped)
         let first = options.isReversed
             ? places.upperBound - skipped - told : places.lowerBound + skipped
-        var members = held.state.members(first..<first + told, now: now)
-        if options.isReversed { members.reverse() }
+        let members = held.state.sortedSetRange(
+            first..<first + told, isReversed: options.isReversed, now: now)
         if options.hasScores {
             reply.writePairsHeader(count: members.count, dialect)
         } else {
             reply.writeArrayHeader(count: members.count)
         }
-        for (member, score) in members {
-            if options.hasScores { writePairHeader() }
-            writeBulk(member)
-            if options.hasScores { writeScoreElement(score) }
-        }
+        write(members, as: .scores(areTold: options.hasScores), of: count)
     }
 
     /// The places of a range in the set's own order.

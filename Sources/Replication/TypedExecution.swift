@@ -187,6 +187,22 @@ extension TypedExecution {
         isWritten ? reply.writePairHeader(dialect) : rest.append(.pair)
     }
 
+    /// Writes elements of the value, the last of the reply: a few at once, the others as they
+    /// leave.
+    ///
+    /// - Parameters:
+    ///   - total: how many the value has.
+    ///   - byteCount: of their written form, where it is not about their share of the value.
+    mutating func write(
+        _ elements: Elements, as form: ReplyPieces.Form, of total: Int, byteCount: Int? = nil
+    ) {
+        var pieces = ReplyPieces(elements, form)
+        if rest.isEmpty, pieces.write(until: writtenBytesMax, into: &reply, dialect) { return }
+        let left = pieces.elements.count
+        let share = held.bytes / max(1, total) * left + 24 * left
+        rest.append(pieces, byteCount: byteCount ?? share)
+    }
+
     /// The whole reply, in RESP.
     var wholeReply: [UInt8] {
         guard !rest.isEmpty else { return Array(reply.bytes) }

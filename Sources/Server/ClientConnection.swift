@@ -21,6 +21,8 @@ struct ClientConnection: ~Copyable {
     var isDirty = false
     /// Has as many requests under way as it may have: nothing is read until a reply leaves.
     var isStalled = false
+    /// Its requests wait for their turn.
+    var isInLine = false
     /// Nothing more is read: the client has closed its half, or the server stops.
     var isDraining = false
     /// The client has closed its half: the connection ends once it is owed nothing.

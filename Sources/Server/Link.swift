@@ -47,6 +47,8 @@ struct Link: ~Copyable {
     var isDirty = false
     /// The node was told that more waits than the connection takes.
     var isBehind = false
+    /// Its messages wait for their turn; nothing more is read meanwhile.
+    var isInLine = false
     /// No longer watched; ends at the start of the next turn.
     var isGone = false
 

@@ -140,6 +140,7 @@ extension Server {
     /// - Returns: how many of the bytes the node used up.
     private mutating func offer(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         node.step(.received(ConnectionID(UInt32(index)), bytes), now: now, into: &effects)
+        if effects.isOutOfTurn { lineUp(client: index) }
         if effects.stalled != clients[index].isStalled {
             clients[index].isStalled = effects.stalled
             watchClient(index)
@@ -150,7 +151,8 @@ extension Server {
     /// Offers a stalled connection's bytes again, now that a reply to it has left.
     mutating func resumeClient(_ index: Int, _ generation: UInt64) {
         guard clients.contains(index), clients[index].generation == generation,
-            !clients[index].isGone, clients[index].isStalled, stopsBy == nil
+            !clients[index].isGone, clients[index].isStalled, !clients[index].isInLine,
+            stopsBy == nil
         else { return }
         guard clients[index].unread.count > 0 else {
             clients[index].isStalled = false

@@ -121,7 +121,9 @@ extension Server {
             if clients[index].wantsMore, clients[index].output.count < ClientBuffers.pieceBytes {
                 clients[index].wantsMore = false
                 settlements.append(.more(index, generation: generation))
-            } else if clients[index].isStalled, clients[index].output.count < clientOutputMax {
+            } else if clients[index].isStalled, !clients[index].isInLine,
+                clients[index].output.count < clientOutputMax
+            {
                 // Who reads slower than it asks waits long before its replies reach the limit.
                 settlements.append(.replied(index, generation: generation))
             }

@@ -141,14 +141,13 @@ extension Server {
     }
 
     private mutating func readLink(_ index: Int) {
+        if links[index].isInLine { return }
         if links[index].unread.count > 0 {
             let room = UnsafeMutableRawBufferPointer(
                 start: links[index].unread.reserve(readBuffer.count), count: readBuffer.count)
             guard let count = receive(index, into: room) else { return }
             links[index].unread.advance(count)
-            let consumed = takeFrames(index, links[index].unread.bytes)
-            links[index].unread.removeFirst(consumed)
-            links[index].unread.shrink(to: 64 << 10)
+            takeUnread(index)
         } else {
             guard let count = receive(index, into: readBuffer) else { return }
             let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])
@@ -156,6 +155,13 @@ extension Server {
             guard consumed < count else { return }
             links[index].unread.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
         }
+    }
+
+    /// Takes what was read before.
+    mutating func takeUnread(_ index: Int) {
+        let consumed = takeFrames(index, links[index].unread.bytes)
+        links[index].unread.removeFirst(consumed)
+        links[index].unread.shrink(to: 64 << 10)
     }
 
     private mutating func receive(
@@ -171,7 +177,7 @@ extension Server {
         return nil
     }
 
-    /// Steps the node with every complete frame.
+    /// Steps the node with every complete frame, or as many as the turn admits.
     ///
     /// - Returns: the bytes used up.
     private mutating func takeFrames(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
@@ -179,7 +185,14 @@ extension Server {
         if links[index].stage == .greeting { offset = takeHandshake(index, bytes) }
         guard links[index].stage == .open, let node = links[index].node else { return offset }
         let payloadMax = configuration.limits.framePayloadBytesMax
+        let spent = self.node.turnUnits
         while !links[index].isGone {
+            if self.node.isTurnSpent, self.node.turnUnits - spent >= Server.linkUnits,
+                offset < bytes.count
+            {
+                lineUp(link: index)
+                break
+            }
             do throws(DecodeError) {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
                 guard let frame = try Frame.next(in: rest, payloadMax: payloadMax) else { break }

@@ -24,11 +24,13 @@ extension Server {
         counters.turns += 1
         let commandsBefore = node.counters.commands
         settle()
+        serveLine(upTo: TurnLine.unitsBeforeNew)
         var listening = Listening()
         for index in 0..<count {
             try handle(poller[index], &listening)
             if isHeavy { walkEffects() }
         }
+        if !node.isTurnSpent { serveLine(upTo: .max) }
         if let deadline = node.nextDeadline, deadline <= now.monotonic {
             node.step(.deadline, now: now, into: &effects)
         }
@@ -70,7 +72,7 @@ extension Server {
     }
 
     /// The next turn has something to do already.
-    private var isPressed: Bool { !settlements.isEmpty || feedsCheckpoint }
+    private var isPressed: Bool { !settlements.isEmpty || !line.isEmpty || feedsCheckpoint }
 
     /// Whether a turn served a few of many clients, one request each: the others' are on their way,
     /// and who writes to a sleeping thread pays for waking it. A short rest gathers them instead.
@@ -118,6 +120,10 @@ extension Server {
         let due = settlements
         settlements.removeAll(keepingCapacity: true)
         for settlement in due {
+            if node.isTurnSpent, settlement.mayWait {
+                settlements.append(settlement)
+                continue
+            }
             switch settlement {
             case .clientGone(let index): forgetClient(index)
             case .linkGone(let index): forgetLink(index)

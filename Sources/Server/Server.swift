@@ -88,6 +88,8 @@ public struct Server: ~Copyable {
     var isTrickle = false
     /// What the next turn starts with.
     var settlements: [Settlement] = []
+    /// Whose input goes on in a later turn.
+    var line = TurnLine()
     var acceptsAgainAt: Deadline?
     var stopsBy: Deadline?
     /// The stop under way ends in another life, above this epoch.
@@ -196,6 +198,14 @@ extension Server {
         case more(Int, generation: UInt64)
         /// A node whose link was behind took most of what waited for it.
         case relieved(NodeID)
+
+        /// Whether it can wait for another turn when this one has done enough.
+        var mayWait: Bool {
+            switch self {
+            case .replied, .more: true
+            case .clientGone, .linkGone, .scrapeGone, .reached, .diskRoom, .relieved: false
+            }
+        }
     }
 
     /// What the poller's tokens mean: the kind above, an index below.

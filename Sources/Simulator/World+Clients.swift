@@ -92,6 +92,11 @@ extension World {
         process.connections[slot]?.unread.removeFirst(process.effects.consumed)
         process.connections[slot]?.isStalled = process.effects.stalled
         if process.effects.stalled { counters.stalled += 1 }
+        if process.effects.isOutOfTurn, let generation = process.connections[slot]?.generation {
+            process.settlements.append(.replied(connection: slot, generation: generation))
+            // A turn ends when time goes on.
+            scheduleTurn(machine, process, after: 1_000)
+        }
     }
 
     /// A stalled connection got a reply: its bytes are offered again.

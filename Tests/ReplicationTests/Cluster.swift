@@ -28,6 +28,8 @@ final class Cluster {
     var closed: [NodeID: Set<ConnectionID>] = [:]
     /// Whether clients take what they are sent.
     var drains = true
+    /// Whether steps at one time are one turn, with one budget; otherwise each is one of its own.
+    var sharesTurns = false
     /// Sizes of the pieces that replies came in, while this is not nil.
     var pieces: [Int]?
     /// Nodes that were told to begin another life, and above which epoch.
@@ -252,6 +254,7 @@ final class Cluster {
 
     func step(_ id: NodeID, _ input: NodeInput) {
         guard let seat = seats[id] else { return }
+        if !sharesTurns { seat.node.turn = TurnBudget() }
         seat.node.step(input, now: now(id), into: &seat.effects)
         interpret(id, seat)
     }
@@ -356,6 +359,7 @@ final class Cluster {
     @discardableResult
     func send(_ id: NodeID, _ connection: ConnectionID, _ bytes: [UInt8]) -> Int {
         guard let seat = seats[id] else { return 0 }
+        if !sharesTurns { seat.node.turn = TurnBudget() }
         bytes.withUnsafeBytes {
             seat.node.step(.received(connection, $0), now: now(id), into: &seat.effects)
         }

@@ -203,7 +203,7 @@ struct SetCombinationTests {
         _ sets: [[Int]], _ combination: GatherOperation.Combination, budget: Int
     ) -> [Bytes] {
         let encoded = sets.map { $0.sorted().map { Bytes(Array("\(100 + $0)".utf8)) } }
-        var combination = SetCombination(encoded, combination)
+        var combination = SetCombination(encoded.map { Elements($0) }, combination)
         while !combination.advance(budget) {}
         return combination.result
     }
