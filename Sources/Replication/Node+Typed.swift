@@ -210,7 +210,7 @@ extension Node {
             putBack(kept ?? execution.held)
             return tell(execution, context, location.address.hash, target, &effects)
         }
-        tidy(&execution.held, &delta, command)
+        tidy(&execution.held, &delta, command, keyBytes: request[index].count)
         finish(command, execution, delta, target, &effects)
     }
 

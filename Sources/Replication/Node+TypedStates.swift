@@ -84,7 +84,9 @@ extension Node {
     }
 
     /// Lets go of what nobody has to remember, as part of a change that nobody has heard of yet.
-    mutating func tidy(_ held: inout HeldState, _ delta: inout Delta, _ command: TypedCommand) {
+    mutating func tidy(
+        _ held: inout HeldState, _ delta: inout Delta, _ command: TypedCommand, keyBytes: Int
+    ) {
         let location = command.location
         held.state.sweep(&delta, through: stable(location.address.range, location.keyspace))
         if configuration.plantedBug == .incrementsComeBack {
@@ -93,7 +95,7 @@ extension Node {
         }
         guard command.name.isRemoval, held.state.remembersEnded else { return }
         // A removal is never refused, so what it has to remember makes room for itself.
-        let room = configuration.recordBytesMax - Record.headerBytes - 65_535
+        let room = configuration.recordBytesMax - Record.headerBytes - keyBytes
         let growth = growthMax(command.name)
         guard held.bytes + growth > room, measuredBytes(held) + growth > room else { return }
         held.state.forgetEnded()
