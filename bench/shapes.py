@@ -396,6 +396,9 @@ def main():
     parser.add_argument("--only", default=",".join(SHAPES))
     parser.add_argument("--kill", type=float, default=0, metavar="MINUTES")
     options = parser.parse_args()
+    unknown = [shape for shape in options.only.split(",") if shape not in SHAPES]
+    if unknown:
+        parser.error(f"no shape is called {', '.join(unknown)}; there are {', '.join(SHAPES)}")
     cluster = Cluster()
     is_well = True
     try:

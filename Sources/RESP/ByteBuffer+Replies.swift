@@ -168,9 +168,15 @@ extension ByteBuffer {
 
     /// A floating-point number, shortest form that reads back the same; a bulk string in RESP2.
     public mutating func writeDouble(_ value: Double, _ dialect: Dialect) {
-        var text = value.isNaN ? "nan" : value.description
-        if text.hasSuffix(".0") { text.removeLast(2) }
-        text.withUTF8 { writeDouble(text: UnsafeRawBufferPointer($0), dialect) }
+        var text = ByteBuffer(capacity: 32)
+        if value.isFinite, value != 0 {
+            ScoreText.write(value, into: &text)
+        } else if value == 0 {
+            text.append(value.sign == .minus ? "-0" : "0")
+        } else {
+            text.append(value.isNaN ? "nan" : value < 0 ? "-inf" : "inf")
+        }
+        writeDouble(text: text.bytes, dialect)
     }
 
     /// A number that is text already, such as an exact decimal; a bulk string in RESP2.

@@ -37,11 +37,14 @@ extension Node {
                 endSurvey(request.name, &effects)
                 return fail(
                     done.head.target,
-                    text: "ERR n can only change, and conflict to or from crdt, while the keyspace "
-                        + "is empty; it holds \(done.keys) keys, tombstones included", &effects)
+                    text: "ERR n can only change, and conflict to or from crdt, while no key "
+                        + "begins with the keyspace's prefix, in default neither; the nodes hold "
+                        + "\(done.keys) such records, each replica and each tombstone counted. "
+                        + "Delete them and wait until CLUSTER INFO shows no tombstones, or "
+                        + "FLUSHALL", &effects)
             }
             // Who answered and went away since would come back with the old n.
-            guard everyNodeIsUp(done.head.target, &effects) else {
+            guard everyNodeIsUp(alsoForgotten: true, done.head.target, &effects) else {
                 return endSurvey(request.name, &effects)
             }
             // It may have come, or gone, from elsewhere while the nodes were asked.
@@ -59,7 +62,7 @@ extension Node {
         _ exists: Bool, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         exists
-            ? fail(target, "ERR keyspace exists; change it with KEYSPACE ALTER", &effects)
+            ? fail(target, "ERR this keyspace exists; KEYSPACE ALTER changes it", &effects)
             : fail(target, "ERR no such keyspace", &effects)
     }
 
@@ -118,7 +121,7 @@ extension Node {
     mutating func survey(
         _ change: KeyspaceChangeRequest, _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        guard everyNodeIsUp(target, &effects) else { return }
+        guard everyNodeIsUp(alsoForgotten: true, target, &effects) else { return }
         guard let id = administer(.surveying(change), target, &effects) else { return }
         let frame = change.name.withUnsafeBytes {
             effects.bytes.appendMessage(kind: 10, number: id.rawValue, $0)
@@ -130,16 +133,20 @@ extension Node {
         surveyed(id, .max, by: configuration.node, &effects)
     }
 
+    /// - Parameter alsoForgotten: whether nodes that CLUSTER FORGET took out are needed as well:
+    ///   one that is let in again drops what was emptied meanwhile, but not a value that was
+    ///   written as another type than its keyspace has by then.
     mutating func everyNodeIsUp(
-        _ target: ReplyTarget, _ effects: inout Effects
+        alsoForgotten: Bool = false, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
-        guard let away = links.first(where: { !$0.isUp && $0.node != configuration.node }) else {
-            return true
+        let away = links.first {
+            !$0.isUp && $0.node != configuration.node && (alsoForgotten || !isRemoved($0.node))
         }
+        guard let away else { return true }
         counters.unavailable += 1
+        let reason = isRemoved(away.node) ? "was taken out by CLUSTER FORGET" : "is not reachable"
         fail(
-            target, text: "UNAVAILABLE this needs every node, and \(away.node) is not reachable",
-            &effects)
+            target, text: "UNAVAILABLE this needs every node, and \(away.node) \(reason)", &effects)
         return false
     }
 

@@ -16,6 +16,7 @@ extension Node {
                 sessions[Int(connection.rawValue)].origin.lastCommand = name
             }
             try checkKeys(of: name)
+            if !client.isPlain, isQueueing(target) { try checkOptions(of: name) }
             if !client.isPlain, isQueued(name, target, &effects) { return }
             try dispatch(name, target, &effects)
         } catch {
@@ -38,6 +39,13 @@ extension Node {
         where !(1...Record.keyBytesMax ~= request[index].count) {
             throw .invalidKey
         }
+    }
+
+    /// What stands behind a command's fixed number of arguments has to be options: known before
+    /// the command is queued.
+    private func checkOptions(of name: CommandName) throws(CommandError) {
+        guard CommandTable.description(of: name).arity > 0 else { return }
+        _ = try ConsistencyOptions(following: request, of: name)
     }
 
     private mutating func dispatch(

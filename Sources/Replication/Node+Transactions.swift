@@ -38,6 +38,11 @@ extension Node {
         return true
     }
 
+    func isQueueing(_ target: ReplyTarget) -> Bool {
+        guard case .direct(let connection) = target else { return false }
+        return sessions[Int(connection.rawValue)].transaction.isOpen
+    }
+
     private mutating func queue(_ name: CommandName, _ index: Int) {
         var command = ByteBuffer(capacity: 256)
         command.writeArrayHeader(count: request.count)

@@ -309,8 +309,9 @@ extension World {
         let commands: [[String]] = [
             ["GET"], ["SET", value], ["APPEND", value], ["INCRBY", "3"], ["DEL"], ["GETDEL"],
             ["SADD", "a", value], ["SREM", "a"], ["SPOP"], ["HSET", "f", value], ["HDEL", "f"],
-            ["HINCRBY", "n", "2"], ["HINCRBY", "m", "3"], ["HDEL", "n", "f"], ["RPUSH", "x", value], ["LPUSH", value], ["LPOP"], ["RPOP"],
-            ["ZADD", "1.5", "m"], ["ZINCRBY", "2.25", "m"], ["ZINCRBY", "2", "n"], ["ZREM", "m"], ["ZPOPMIN"],
+            ["HINCRBY", "n", "2"], ["HINCRBY", "m", "3"], ["HDEL", "n", "f"],
+            ["RPUSH", "x", value], ["LPUSH", value], ["LPOP"], ["RPOP"], ["ZADD", "1.5", "m"],
+            ["ZINCRBY", "2.25", "m"], ["ZINCRBY", "2", "n"], ["ZREM", "m"], ["ZPOPMIN"],
             ["PEXPIRE", "\(20 + clients[index].random.below(2_000))"], ["PERSIST"], ["TYPE"],
             ["SMEMBERS"], ["HGETALL"], ["LRANGE", "0", "-1"], ["LSET", "0", value],
             ["LTRIM", "0", "4"], ["LREM", "0", "x"], ["INCRBYFLOAT", "0.5"], ["STRLEN"],

@@ -102,6 +102,12 @@ enum ClusterCommand {
         }
     }
 
+    private static func condition(_ status: NodeStatus) -> String {
+        guard status.condition == .alive, let health = status.health else { return "dead" }
+        if health.wasForgotten { return "alive, forgotten" }
+        return health.answers ? "alive" : "alive, silent"
+    }
+
     static func table(_ statuses: [NodeStatus]) -> TextTable {
         var table = TextTable([
             "node", "state", "pid", "clients", "metrics", "links to others", "refill", "keys",
@@ -110,10 +116,9 @@ enum ClusterCommand {
         ])
         for status in statuses {
             let health = status.health
-            let silent = status.condition == .alive && health?.answers != true
             table.add([
                 String(status.node.id.rawValue),
-                silent ? "alive, silent" : status.condition == .alive ? "alive" : "dead",
+                condition(status),
                 status.condition == .alive
                     ? status.node.process.map { String($0.number) } ?? "-" : "-",
                 status.node.client.description,

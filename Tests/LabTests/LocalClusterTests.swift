@@ -134,6 +134,23 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("a directory with files of somebody else is refused, and they stay as they are")
+    func othersFiles() throws {
+        try inDirectory { path in
+            for name in ["secret", "node-2.json5", "node-3"] {
+                let directory = "\(path)/\(name)-is-there"
+                try Files.makeDirectory(directory)
+                try Files.write("mine", to: "\(directory)/\(name)")
+                let failure = #expect(throws: Failure.self) {
+                    _ = try LocalCluster.create(directory, LocalCluster.Plan())
+                }
+                #expect(failure?.message.contains("has \(name) and no cluster.json") == true)
+                #expect(try Files.read("\(directory)/\(name)") == "mine")
+                #expect(try !LocalCluster.exists(in: directory))
+            }
+        }
+    }
+
     @Test("a relative directory stands in the configurations as a path from the root")
     func relativeDirectory() throws {
         try inDirectory { path in

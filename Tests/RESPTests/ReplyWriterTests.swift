@@ -69,6 +69,10 @@ struct ReplyWriterTests {
         (1.23, ",1.23\r\n", "$4\r\n1.23\r\n"), (10, ",10\r\n", "$2\r\n10\r\n"),
         (.infinity, ",inf\r\n", "$3\r\ninf\r\n"), (-.infinity, ",-inf\r\n", "$4\r\n-inf\r\n"),
         (.nan, ",nan\r\n", "$3\r\nnan\r\n"), (-0.5, ",-0.5\r\n", "$4\r\n-0.5\r\n"),
+        (1e-5, ",0.00001\r\n", "$7\r\n0.00001\r\n"), (1e16, ",1e+16\r\n", "$5\r\n1e+16\r\n"),
+        (12_345_678_901_234_568, ",12345678901234568\r\n", "$17\r\n12345678901234568\r\n"),
+        (-1.5e-7, ",-1.5e-7\r\n", "$7\r\n-1.5e-7\r\n"), (0.25, ",0.25\r\n", "$4\r\n0.25\r\n"),
+        (-0.0, ",-0\r\n", "$2\r\n-0\r\n"), (1.25e300, ",1.25e+300\r\n", "$9\r\n1.25e+300\r\n"),
     ])
     func doubles(_ value: Double, _ resp3: String, _ resp2: String) {
         #expect(written { $0.writeDouble(value, .resp3) } == resp3)

@@ -82,6 +82,12 @@ struct MemberTests {
         cluster.pass(milliseconds: 2_000)
         #expect(state(cluster, b, of: c) == .removed)
         #expect(cluster.run(c, "GET k").hasPrefix("-REMOVED"))
+        // What is emptied needs the nodes that are members; another n needs whoever may return.
+        #expect(cluster.run(a, "SET k v") == "+OK\r\n")
+        let refusal = cluster.run(a, "KEYSPACE ALTER default n=2")
+        #expect(refusal.contains("taken out by CLUSTER FORGET"))
+        #expect(cluster.run(a, "FLUSHALL") == "+OK\r\n")
+        #expect(cluster.run(b, "GET k") == "$-1\r\n")
         // The journal remembers it, and no later life is greeted.
         try cluster.restart(b, epoch: 2, on: cluster.journals[b] ?? [])
         #expect(state(cluster, b, of: c) == .removed)

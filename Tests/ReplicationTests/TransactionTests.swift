@@ -57,6 +57,17 @@ struct TransactionTests {
         }
     }
 
+    @Test("a command with arguments too many is refused when it is queued, and nothing runs")
+    func tooMany() {
+        let cluster = Cluster(1)
+        let replies = run(cluster, a, "MULTI", "SET k 5", "GET k extra", "EXEC", "GET k")
+        #expect(replies[2] == "-ERR wrong number of arguments for 'get' command")
+        #expect(replies[3].hasPrefix("-EXECABORT"))
+        #expect(replies[4] == "$-1")
+        let allowed = run(cluster, a, "MULTI", "GET k R 1", "EXEC")
+        #expect(allowed == ["+OK", "+QUEUED", "*1\r\n$-1"])
+    }
+
     @Test("MULTI or WATCH inside MULTI is an error that leaves the transaction as it is")
     func nested() {
         let cluster = Cluster(1)

@@ -73,8 +73,9 @@ extension LocalCluster {
         Files.removeTree(directory)
     }
 
-    /// Waits until every node answers and has a link to every other, and, for up to three seconds
-    /// more, until none has to be refilled: new nodes are whole as soon as all have met.
+    /// Waits until every node that was not forgotten answers and has a link to every other, and,
+    /// for up to three seconds more, until none has to be refilled: new nodes are whole as soon as
+    /// all have met.
     ///
     /// - Throws: as soon as any node ended, what it ended with, and the last line of its log;
     ///   `unavailable` when the time is over; `interrupted`.
@@ -88,7 +89,9 @@ extension LocalCluster {
                     throw ended(node)
                 }
                 let health = NodeHealth(asking: node.client)
-                if health.answers, health.linksUp == state.nodes.count - 1 {
+                if health.wasForgotten { break }
+                let others = state.nodes.count - 1 - health.forgotten
+                if health.answers, health.linksUp.map({ $0 >= others }) ?? false {
                     refillsUntil = refillsUntil ?? MonotonicClock.now + 3_000_000_000
                     let isLate = refillsUntil.map { $0 < MonotonicClock.now } ?? false
                     if health.refill == nil || isLate { break }

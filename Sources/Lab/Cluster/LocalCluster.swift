@@ -96,6 +96,7 @@ public final class LocalCluster {
         let ports = try LoopbackPorts.choose(nodes: plan.nodes, base: plan.basePort)
         try Files.makeDirectory(directory)
         let lock = try Files.lock(directory + "/lock")
+        try refuseOthersFiles(in: directory, nodes: plan.nodes)
         let members = ports.enumerated().map { position, ports in
             NodeSettings.Member(
                 id: NodeID(UInt16(position + 1)), host: "127.0.0.1",
@@ -117,6 +118,17 @@ public final class LocalCluster {
         for member in members { try cluster.writeConfiguration(of: member.id, members, plan) }
         try cluster.save()
         return cluster
+    }
+
+    /// What has the name of a cluster's file and belongs to none is somebody's own.
+    private static func refuseOthersFiles(in directory: String, nodes: Int) throws(Failure) {
+        let names = (1...nodes).flatMap { ["node-\($0)", "node-\($0).json5"] }
+        for name in ["secret"] + names where try Files.exists("\(directory)/\(name)") {
+            throw Failure(
+                .cannotCreate,
+                "\(directory) has \(name) and no cluster.json: no cluster was made there",
+                hint: "name another directory, or move \(name) away")
+        }
     }
 
     private func writeConfiguration(

@@ -2,6 +2,10 @@
 public struct NodeHealth: Equatable, Sendable {
     /// True when it answered PING.
     public private(set) var answers = false
+    /// True when it says that CLUSTER FORGET took it out.
+    public private(set) var wasForgotten = false
+    /// How many others it knows to be taken out.
+    public private(set) var forgotten = 0
     /// Links to other nodes that are up; nil when it does not say.
     public private(set) var linksUp: Int?
     /// Keys it holds; nil when it does not say.
@@ -40,9 +44,14 @@ public struct NodeHealth: Equatable, Sendable {
     public init(asking address: NodeSettings.Endpoint) {
         do {
             let connection = try ClientConnection(address, timeoutMilliseconds: 500)
-            answers = try connection.ask("PING") == .simple("PONG")
+            let pong = try connection.ask("PING")
+            answers = pong == .simple("PONG")
+            if case .error(let text) = pong { wasForgotten = text.hasPrefix("REMOVED") }
             let text = try connection.ask("INFO").text ?? ""
             linksUp = NodeHealth.field("links_up", of: text)
+            forgotten = text.split(whereSeparator: \.isNewline).count {
+                $0.hasPrefix("member_") && $0.hasSuffix(":removed")
+            }
             readP99 = NodeHealth.field("read_p99_us", of: text)
             readsCompared = NodeHealth.field("reads_compared", of: text)
             readsStale = NodeHealth.field("reads_stale", of: text)
