@@ -61,7 +61,7 @@ extension ByteBuffer {
     private mutating func writeCommand(named name: UnsafeRawBufferPointer, _ dialect: Dialect) {
         guard let name = CommandName(name),
             !CommandTable.description(of: name).flags.contains(.refused)
-        else { return writeNullArray(dialect) }
+        else { return writeNull(dialect) }
         writeCommand(CommandTable.description(of: name), dialect)
     }
 

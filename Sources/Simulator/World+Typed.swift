@@ -166,7 +166,7 @@ extension World {
             history.operations[operation].outcome = .pending
             ask(index, .typed(question), [operation], command)
         }
-        counters.requestsRepeated += 1
+        counters.requestsSentAgain += 1
         return true
     }
 

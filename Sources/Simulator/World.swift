@@ -140,7 +140,8 @@ final class World {
     func note(_ text: @autoclosure () -> String) {
         guard transcript != nil else { return }
         let microseconds = time / 1_000
-        transcript?.append("\(microseconds / 1_000).\(microseconds % 1_000) ms  \(text())")
+        let fraction = "\(1_000 + microseconds % 1_000)".dropFirst()
+        transcript?.append("\(microseconds / 1_000).\(fraction) ms  \(text())")
     }
 
     private func handle(_ event: Event) {
@@ -229,7 +230,7 @@ struct WorldCounters {
     var siblingReads = 0
     var typedReadsChecked = 0
     /// Requests with an id that were sent again.
-    var requestsRepeated = 0
+    var requestsSentAgain = 0
     var typedBinding = 0
     var pauses = 0
     var clockJumps = 0
@@ -258,7 +259,7 @@ struct WorldCounters {
             ("requests_failed", failed), ("reads_checked", readsChecked),
             ("reads_bound_by_a_write", binding), ("stalled", stalled),
             ("reads_of_several_siblings", siblingReads), ("typed_reads_checked", typedReadsChecked),
-            ("requests_repeated", requestsRepeated),
+            ("requests_sent_again", requestsSentAgain),
             ("typed_elements_bound", typedBinding), ("pauses", pauses),
             ("clock_jumps", clockJumps), ("clocks_stepped", clocksStepped),
             ("lives_in_the_future", futureLives), ("disks_restored", restores),
