@@ -35,7 +35,8 @@ import Secrets
 ///    that did not end well has proved is `told`;
 /// 5. after the replies of steps with one `now` have been written, `endTurn` if `hasEndings`;
 /// 6. a `.deadline` that is due comes behind the messages that have arrived;
-/// 7. on `.beginLife` it ends this process in good order and starts the node anew, with an identity
+/// 7. `beginTurn` before it asks whether a turn is spent, if time has gone on since the last step;
+/// 8. on `.beginLife` it ends this process in good order and starts the node anew, with an identity
 ///    above the epoch that is named.
 ///
 /// Invariants (`checkInvariants`): every outstanding reply belongs to exactly one operation;
@@ -199,7 +200,7 @@ public struct Node: ~Copyable {
         self.now = clock.advance(to: now)
         effects.beginStep()
         countMemory()
-        turn.begin(at: self.now.monotonic)
+        turn.begin(at: now.monotonic)
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)

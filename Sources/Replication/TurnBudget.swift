@@ -54,6 +54,9 @@ struct TurnBudget {
 }
 
 extension Node {
+    /// A turn begins: steps with this `now` belong to it.
+    public mutating func beginTurn(at now: Instant) { turn.begin(at: now.monotonic) }
+
     /// Whether what takes much has to wait for the next turn.
     public var isTurnSpent: Bool { turn.isSpent }
     /// What this turn has spent, in units of about a microsecond.

@@ -21,6 +21,7 @@ extension Server {
     mutating func runTurn() throws(ServerError) {
         let count = try waitForInput()
         now = SystemClock.now()
+        node.beginTurn(at: now)
         counters.turns += 1
         let commandsBefore = node.counters.commands
         settle()

@@ -65,6 +65,17 @@ struct TurnTests {
         #expect(cluster.send(a, two, Array(pings.dropFirst(taken))) == pings.count - taken)
     }
 
+    @Test("a turn in which nothing has happened yet is not spent")
+    func begun() {
+        let cluster = node()
+        cluster.with(a) { $0.turn.spend(TurnBudget.unitsMax) }
+        cluster.time += 1_000
+        let now = cluster.now(a)
+        #expect(cluster.with(a) { $0.isTurnSpent })
+        cluster.with(a) { $0.beginTurn(at: now) }
+        #expect(!cluster.with(a) { $0.isTurnSpent })
+    }
+
     @Test("work counts what is looked at and told, not only commands")
     func counted() {
         let cluster = node()
