@@ -50,11 +50,16 @@ struct ChunkedMap<Key: Comparable, Value> {
 
     /// Adds an entry behind all others.
     mutating func append(_ key: Key, _ value: Value) {
-        if let last = chunks.last?.keys.last { precondition(last < key, "keys ascend") }
-        if chunks.last.map({ $0.keys.count >= Self.chunkMax }) ?? true { chunks.append(Chunk()) }
-        chunks[chunks.count - 1].keys.append(key)
-        chunks[chunks.count - 1].values.append(value)
+        let last = chunks.count - 1
         count += 1
+        guard last >= 0 else { return chunks.append(Chunk(keys: [key], values: [value])) }
+        let size = chunks[last].keys.count
+        precondition(chunks[last].keys[size - 1] < key, "keys ascend")
+        guard size < Self.chunkMax else {
+            return chunks.append(Chunk(keys: [key], values: [value]))
+        }
+        chunks[last].keys.append(key)
+        chunks[last].values.append(value)
     }
 
     /// The last key, and what stands there.

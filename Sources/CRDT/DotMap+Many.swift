@@ -13,12 +13,49 @@ extension DotMap {
         _ entries: (Int, Entries?) -> Entries
     ) {
         if filled.isEmpty { filled.append(ChunkedMap()) }
+        var added: [Entries] = []
+        added.reserveCapacity(keys.count)
+        var removed = Removed()
         filled[0].change(ascending: keys) { index, value in
-            let added = entries(index, value)
-            if let value { changes.note(removed: value, of: keys[index]) }
-            value = added
-            changes.added.set(added, of: keys[index])
+            let new = entries(index, value)
+            if let value { removed.note(value, of: keys[index]) }
+            value = new
+            added.append(new)
         }
+        removed.enter(&changes)
+        changes.added.enter(keys, added)
+    }
+
+    /// What several keys have lost, in their order.
+    private struct Removed {
+        private var keys: [Key] = []
+        private var entries: [DotMap<Key, Presence>.Entries] = []
+
+        /// One run of memory serves all keys in a row of which one command had added what they had.
+        mutating func note(_ removed: Entries, of key: Key) {
+            keys.append(key)
+            if removed.count == 1, let last = entries.last, last.count == 1,
+                last[0].dot == removed[0].dot
+            {
+                return entries.append(last)
+            }
+            entries.append(removed.map { DotEntry(dot: $0.dot, payload: Presence()) })
+        }
+
+        func enter(_ changes: inout Changes) { changes.removed.enter(keys, entries) }
+    }
+
+    /// Adds entries of keys.
+    ///
+    /// - Parameter keys: strictly ascending; none of them is in the map.
+    private mutating func enter(_ keys: [Key], _ entries: [Entries]) {
+        if keys.isEmpty { return }
+        if filled.isEmpty { filled.append(ChunkedMap()) }
+        guard filled[0].isEmpty else {
+            for (key, entries) in zip(keys, entries) { set(entries, of: key) }
+            return
+        }
+        filled[0].insert(keys, entries, at: 0)
     }
 
     /// As `take` of several keys.
@@ -31,12 +68,14 @@ extension DotMap {
         ascending keys: [Key], into changes: inout Changes, _ note: (Int, Entries) -> Void
     ) {
         if filled.isEmpty { return }
+        var removed = Removed()
         filled[0].change(ascending: keys) { index, value in
             guard let taken = value else { return }
-            changes.note(removed: taken, of: keys[index])
+            removed.note(taken, of: keys[index])
             note(index, taken)
             value = nil
         }
+        removed.enter(&changes)
     }
 
     /// As `take` of keys at some places.
@@ -44,7 +83,9 @@ extension DotMap {
     /// - Parameter ranges: ascending, apart from each other, within the map.
     mutating func take(at ranges: [Range<Int>], into changes: inout Changes) {
         if filled.isEmpty { return }
-        filled[0].remove(at: ranges) { changes.note(removed: $1, of: $0) }
+        var removed = Removed()
+        filled[0].remove(at: ranges) { removed.note($1, of: $0) }
+        removed.enter(&changes)
     }
 
     /// Puts new keys side by side, of which there is none in the map.
@@ -57,7 +98,7 @@ extension DotMap {
     ) {
         if filled.isEmpty { filled.append(ChunkedMap()) }
         filled[0].insert(keys, entries, at: place)
-        for (key, entries) in zip(keys, entries) { changes.added.set(entries, of: key) }
+        changes.added.enter(keys, entries)
     }
 
     /// Does what a mutation did elsewhere.
