@@ -6,6 +6,9 @@ public enum DiskError: Error, Equatable, Sendable {
     case full(String)
     /// Another process holds the directory.
     case locked(String)
+    /// Something else stands where the store has a file or its directory, or there is too little to
+    /// begin with: a sentence that says what, and what would be right.
+    case unusable(String)
     /// Anything else the operating system said. After this from `sync` the pages' fate is unknown:
     /// stop, never retry.
     case failed(String, errno: Int32)
@@ -21,6 +24,25 @@ public enum DiskRoom: Sendable {
     case deletions
     /// Nothing: the room kept for deletions has been used up as well.
     case none
+}
+
+/// How many bytes of records a node may give its disk until it is told anew.
+public struct DiskAllowance: Equatable, Sendable {
+    /// Of writes.
+    public var writes: Int
+    /// Of deletions, which free more than they take.
+    public var deletions: Int
+    /// Of deletions of what is not here, which take and free nothing.
+    public var tombstones: Int
+
+    public init(writes: Int, deletions: Int, tombstones: Int) {
+        self.writes = writes
+        self.deletions = deletions
+        self.tombstones = tombstones
+    }
+
+    /// The disk is not full.
+    public static let unlimited = DiskAllowance(writes: .max, deletions: .max, tombstones: .max)
 }
 
 /// One data directory, as far as storage needs it: real files in production, a faulty disk in the

@@ -125,6 +125,13 @@ struct Changes: Equatable, Sendable {
             && list.isEmpty && bounded.isEmpty && expiry.isEmpty
     }
 
+    /// Whether nothing comes to the contents by them; what ended totals leave behind is no content.
+    var addNothing: Bool {
+        registers.added.isEmpty && !counter.isLive && flag.added.isEmpty && set.added.isEmpty
+            && hash.live.added.isEmpty && sortedSet.live.added.isEmpty && list.added.isEmpty
+            && bounded.added.isEmpty && expiry.added.isEmpty
+    }
+
     /// Goes on with a later mutation that first cleared some of the types.
     mutating func append(_ next: Changes, clears mask: TypeMask, seen: VersionVector) {
         func cleared(_ type: TypeMask) -> VersionVector {

@@ -39,8 +39,8 @@ public struct Delta: Equatable, Sendable {
     /// Whether it empties the key, or what it held of some type.
     public var empties: Bool { !clears.isEmpty }
 
-    /// Whether it does nothing but empty the key.
-    public var isDeletion: Bool { !clears.isEmpty && changes.isEmpty }
+    /// Whether it only takes away.
+    public var isRemoval: Bool { changes.addNothing }
 
     /// Goes on with the identity's next delta of the same key, so that both travel as one.
     ///

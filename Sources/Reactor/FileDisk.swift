@@ -33,12 +33,13 @@ public final class FileDisk: Disk, Sendable {
     ///   holds it.
     public init(path: String) throws(DiskError) {
         let isNew = mkdir(path, 0o700) == 0
-        if !isNew, errno != EEXIST { throw FileDisk.error(path) }
+        if !isNew, errno != EEXIST { throw FileDisk.cannotMake(path) }
         let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard directory >= 0 else { throw FileDisk.error(path) }
+        guard directory >= 0 else { throw FileDisk.cannotEnter(path) }
         let lock = openat(directory, FileDisk.lockName, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard lock >= 0 else {
-            let error = FileDisk.error(path)
+        guard lock >= 0, FileDisk.isFile(lock) else {
+            let error = FileDisk.error(FileDisk.lockName, in: directory)
+            if lock >= 0 { close(lock) }
             close(directory)
             throw error
         }
@@ -121,7 +122,7 @@ public final class FileDisk: Disk, Sendable {
     public func create(_ name: String, size: Int) throws(DiskError) {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC
         let created = FileDisk.retrying { openat(directory, name, flags, 0o600) }
-        guard created >= 0 else { throw FileDisk.error(name) }
+        guard created >= 0 else { throw FileDisk.error(name, in: directory) }
         keep(name, OpenFile(descriptor: created, isDirty: true))
         guard size > 0 else { return }
         do {
@@ -155,7 +156,10 @@ public final class FileDisk: Disk, Sendable {
     }
 
     public func rename(_ old: String, to new: String) throws(DiskError) {
-        guard renameat(directory, old, directory, new) == 0 else { throw FileDisk.error(old) }
+        guard renameat(directory, old, directory, new) == 0 else {
+            let code = errno
+            throw FileDisk.objection(to: new, in: directory) ?? FileDisk.error(old, code)
+        }
         open.withLock { files in
             if let replaced = files.removeValue(forKey: new) { close(replaced.descriptor) }
             files[new] = files.removeValue(forKey: old)
@@ -163,7 +167,9 @@ public final class FileDisk: Disk, Sendable {
     }
 
     public func remove(_ name: String) throws(DiskError) {
-        guard unlinkat(directory, name, 0) == 0 else { throw FileDisk.error(name) }
+        guard unlinkat(directory, name, 0) == 0 else {
+            throw FileDisk.error(name, in: directory)
+        }
         open.withLock { files in
             if let removed = files.removeValue(forKey: name) { close(removed.descriptor) }
         }
@@ -212,7 +218,11 @@ public final class FileDisk: Disk, Sendable {
         }
         if let known { return known }
         let opened = FileDisk.retrying { openat(directory, name, O_RDWR | O_CLOEXEC) }
-        guard opened >= 0 else { throw FileDisk.error(name) }
+        guard opened >= 0, FileDisk.isFile(opened) else {
+            let error = FileDisk.error(name, in: directory)
+            if opened >= 0 { close(opened) }
+            throw error
+        }
         keep(name, OpenFile(descriptor: opened, isDirty: isWritten))
         return opened
     }
@@ -239,11 +249,68 @@ public final class FileDisk: Disk, Sendable {
         }
     }
 
-    private static func error(_ name: String, _ code: Int32 = errno) -> DiskError {
+    fileprivate static func error(_ name: String, _ code: Int32 = errno) -> DiskError {
         switch code {
         case ENOENT: .notFound(name)
         case ENOSPC, EDQUOT: .full(name)
         default: .failed(name, errno: code)
         }
+    }
+}
+
+// What stands in the way.
+extension FileDisk {
+    private static func isFile(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    private static func error(_ name: String, in directory: Int32) -> DiskError {
+        let code = errno
+        return objection(to: name, in: directory) ?? error(name, code)
+    }
+
+    /// - Returns: nil for a file, and for nothing.
+    private static func objection(to name: String, in directory: Int32) -> DiskError? {
+        guard let kind = kind(of: name, in: directory), kind != "a file" else { return nil }
+        return .unusable(
+            "\(name) is \(kind), where the store has a file of its own; put it aside")
+    }
+
+    private static func kind(of name: String, in directory: Int32) -> String? {
+        var status = stat()
+        guard fstatat(directory, name, &status, 0) == 0 else {
+            let isLink = fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0
+            return isLink ? "a symbolic link that leads to nothing" : nil
+        }
+        return switch status.st_mode & S_IFMT {
+        case S_IFREG: "a file"
+        case S_IFDIR: "a directory"
+        case S_IFIFO: "a named pipe"
+        case S_IFSOCK: "a socket"
+        default: "a device"
+        }
+    }
+
+    private static func cannotMake(_ path: String) -> DiskError {
+        switch errno {
+        case ENOENT:
+            .unusable(
+                "\(path) cannot be made, because the directory that is to hold it is not there; "
+                    + "make that one first")
+        case ENOTDIR:
+            .unusable(
+                "\(path) cannot be made, because a part of the path before it is no directory")
+        default: error(path)
+        }
+    }
+
+    private static func cannotEnter(_ path: String) -> DiskError {
+        let code = errno
+        guard let kind = kind(of: path, in: AT_FDCWD), kind != "a directory" else {
+            return error(path, code)
+        }
+        return .unusable(
+            "\(path) is \(kind) and has to be a directory; put it aside, or name another path")
     }
 }

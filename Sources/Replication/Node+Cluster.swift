@@ -191,7 +191,7 @@ extension Node {
                 ("links", "\(links.count - 1)"),
                 ("operations", "\(writes.count + reads.count + forwards.count)"),
             ]),
-            ("Persistence", [("loading", "0"), ("disk_full", diskRoom.isFull ? "1" : "0")]),
+            ("Persistence", [("loading", "0"), ("disk_full", disk.room.isFull ? "1" : "0")]),
         ]
         sections += [
             ("Clock", clockFields), ("Refill", refillFields), ("Collection", collectionFields),

@@ -1,24 +1,66 @@
 import Base
 
+/// What the journal takes now, as the node was told.
+public struct DiskIntake {
+    var room = DiskRoom.free { didSet { weigh() } }
+    public var allowance = DiskAllowance.unlimited { didSet { weigh() } }
+    /// There is something that it does not take.
+    private(set) var isLimited = false
+
+    private mutating func weigh() { isLimited = room != .free || allowance.writes != .max }
+}
+
+/// How a record changes what is on the disk.
+enum DiskUse {
+    case write
+    /// It takes the place of more.
+    case deletion
+    /// It deletes what is not here.
+    case tombstone
+}
+
+/// What a record asks of the disk.
+struct DiskDemand {
+    let isDelete: Bool
+    /// Of the record, and of what this turn has given the disk before.
+    let bytes: Int
+}
+
 // What the journal takes, and what a checkpoint of it will take.
 extension Node {
     /// Why this node's disk takes nothing for a key of a keyspace now; nil when it does.
-    func diskRefusal(_ keyspace: Int, isDelete: Bool) -> ReplicaStatus? {
+    ///
+    /// - Parameter bytes: of the record, and of what this turn has given the disk before.
+    func diskRefusal(_ keyspace: Int, _ use: DiskUse, bytes: Int) -> ReplicaStatus? {
         guard catalog.active[keyspace].settings.durability != .memory else { return nil }
-        return switch diskRoom {
-        case .free: nil
-        case .busy: .overloaded
-        case .deletions: isDelete ? nil : .diskFull
-        case .none: .diskFull
-        }
+        if disk.room == .busy { return .overloaded }
+        if disk.room == .none { return .diskFull }
+        let bytesMax =
+            switch use {
+            case .write: disk.room == .free ? disk.allowance.writes : -1
+            case .deletion: disk.allowance.deletions
+            case .tombstone: disk.allowance.tombstones
+            }
+        return bytes <= bytesMax ? nil : .diskFull
+    }
+
+    /// The same for a record that comes to a key, or takes the place of what is there.
+    func diskRefusal(
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
+    ) -> ReplicaStatus? {
+        let stored = store.find(store.address(of: key), key)?.length
+        let isWhole = catalog.active[keyspace].settings.conflict == .siblings
+        let isKept = stored == nil && catalog.active[keyspace].n > 1
+        let use = demand.isDelete ? isKept ? DiskUse.tombstone : .deletion : .write
+        return diskRefusal(keyspace, use, bytes: demand.bytes + (isWhole ? stored ?? 0 : 0))
     }
 
     /// About how many bytes a checkpoint takes at most.
     ///
     /// - Complexity: O(keyspaces).
     public var checkpointBytesExpected: Int {
-        // Of each record: its length, its kind, and what its encoding may add to its memory.
-        let recordOverhead = 16
+        // Of each record: its length and its kind.
+        let recordOverhead = 5
         var bytes = 4_096 + requestIDs.ledger.byteCount
         bytes += hints.reduce(0) { $0 + $1.byteCount }
         for index in holdings.keyspaces.indices
@@ -37,7 +79,7 @@ extension DiskRoom {
     var fullText: StaticString {
         self == .none
             ? "DISKFULL no space left on this node's disk, for deletions neither; reads go on"
-            : "DISKFULL no space left on this node's disk; reads and deletions go on"
+            : "DISKFULL no space left on this node's disk for this; reads and deletions go on"
     }
 
     static var busyText: StaticString {

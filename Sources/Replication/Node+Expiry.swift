@@ -110,11 +110,14 @@ extension Node {
         let (keyspace, address) = (location.keyspace, location.address)
         let n = catalog.active[keyspace].n
         let isPast = change.milliseconds != 0 && change.milliseconds <= now.wallMilliseconds
+        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
         var intent = WriteIntent(
-            key: key, change: .delete, levels: change.levels, success: change.success)
+            key: key, change: isPast ? .delete : .value(empty), levels: change.levels,
+            success: change.success)
         if n == 1, isPast { return write(intent, at: location, target, &effects) }
         // Not nil: the command saw this, and does not replace it.
         intent.context = change.read.seen
+        intent.bytesBeside = change.read.encodedBytes
         counters.writes += 1
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
         guard !writes.isFull else { return overload(.write, keyspace, target, &effects) }
@@ -123,6 +126,11 @@ extension Node {
             return ledger.failed(keyspace, .write, .refused)
         }
         let set = changed(change, isPast, dot, stored, keyspace)
+        if disk.isLimited, isPast, !set.siblings.isEmpty,
+            isRefusedByDisk(intent, isDelete: false, keyspace, target, &effects)
+        {
+            return
+        }
         merged.removeAll()
         guard set.isWithinLimits,
             set.encodedBytes + Record.headerBytes + key.count <= configuration.recordBytesMax

@@ -67,7 +67,9 @@ extension Node {
             return .noReplica
         }
         let since = min(since, record.dot.stamp.milliseconds, now.wallMilliseconds)
-        if let refusal = refusal(ofHint: record, since: since, keyspace) { return refusal }
+        if let refusal = refusal(ofHint: record, since: since, keyspace, effects) {
+            return refusal
+        }
         guard record.written.stamp > active.truncatedAt else { return .acknowledged }
         if let number = hints[index].number(of: Array(record.key)) {
             let former = believeHint(number, index, &effects)
@@ -84,13 +86,13 @@ extension Node {
     }
 
     private mutating func refusal(
-        ofHint record: Record, since: UInt64, _ keyspace: Int
+        ofHint record: Record, since: UInt64, _ keyspace: Int, _ effects: borrowing Effects
     ) -> ReplicaStatus? {
         if isFenced(record.key) { return .overloaded }
-        if diskRoom != .free,
-            let refusal = diskRefusal(keyspace, isDelete: record.isTombstone)
-        {
-            return refusal
+        if disk.isLimited {
+            let use = record.isTombstone ? DiskUse.deletion : .write
+            let refusal = diskRefusal(keyspace, use, bytes: effects.bytes.count + record.length)
+            if let refusal { return refusal }
         }
         guard clock.observe(record.dot.stamp) else {
             counters.refusedAhead += 1

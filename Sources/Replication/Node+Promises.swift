@@ -9,7 +9,7 @@ import Ring
 extension Node {
     /// Promises what can be promised by now, as far as it is of use to anybody.
     mutating func promise(_ effects: inout Effects) {
-        guard !isRefilling, diskRoom == .free else { return }
+        guard !isRefilling, disk.room == .free else { return }
         var marker = CollectionMarker()
         for n in replicationFactors {
             collection.prepare(n, links: links.count)

@@ -70,7 +70,9 @@ extension Node {
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
         let refusal = refusal(
-            of: incoming.dot.stamp, incoming.key, keyspace, isDelete: incoming.isTombstone)
+            of: incoming.dot.stamp, incoming.key, keyspace,
+            DiskDemand(
+                isDelete: incoming.isTombstone, bytes: effects.bytes.count + incoming.length))
         if let refusal { return refusal }
         let active = catalog.active[keyspace]
         let address = store.address(of: incoming.key)
@@ -118,14 +120,12 @@ extension Node {
 
     /// Why this node takes nothing with such a stamp for a key now; nil when it does.
     mutating func refusal(
-        of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, isDelete: Bool
+        of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
     ) -> ReplicaStatus? {
         if isFenced(key) { return .overloaded }
-        if diskRoom != .free, let refusal = diskRefusal(keyspace, isDelete: isDelete) {
-            return refusal
-        }
+        if disk.isLimited, let refusal = diskRefusal(key, keyspace, demand) { return refusal }
         if isMemoryFull,
-            !isDelete || store.find(store.address(of: key), key) == nil
+            !demand.isDelete || store.find(store.address(of: key), key) == nil
         {
             return .overloaded
         }

@@ -79,7 +79,10 @@ extension Node {
             else { return false }
         }
         if coordinates(spot) || standsIn(at: spot) {
-            let intent = WriteIntent(key: key, change: change, levels: levels, success: .ok)
+            // The parts find room together or not at all.
+            let intent = WriteIntent(
+                key: key, change: change, levels: levels, success: .ok,
+                bytesBeside: request.consumed)
             return mayWrite(intent, spot.keyspace, spot.address, target, &effects)
         }
         let reachable = reachableHolders(of: spot, levels.primaryWriteQuorum)

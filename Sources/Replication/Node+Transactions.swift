@@ -317,9 +317,10 @@ extension Node {
     private mutating func refusal(toRun commands: [[UInt8]]) -> String? {
         var refusal: String?
         var changes = 0
+        let bytes = commands.reduce(0) { $0 + $1.count }
         for command in commands {
             let isWhole = withRequest(command) { node in
-                refusal = refusal ?? node.refusalToRunRequest(&changes)
+                refusal = refusal ?? node.refusalToRunRequest(&changes, among: bytes)
             }
             if !isWhole { return "ERR a command is malformed" }
             if refusal != nil { return refusal }
@@ -330,7 +331,8 @@ extension Node {
         return nil
     }
 
-    private func refusalToRunRequest(_ changes: inout Int) -> String? {
+    /// - Parameter bytes: of all commands.
+    private func refusalToRunRequest(_ changes: inout Int, among bytes: Int) -> String? {
         let name: CommandName
         do throws(CommandError) { name = try CommandName(request) } catch {
             return "ERR a command is malformed"
@@ -348,7 +350,8 @@ extension Node {
             guard isChange else { continue }
             changes += 1
             if isFenced(key) { return "UNAVAILABLE the keyspace is being changed; try again" }
-            switch diskRefusal(location.keyspace, isDelete: false) {
+            let isDelete = name == .del || name == .unlink || name == .getdel
+            switch diskRefusal(location.keyspace, isDelete ? .deletion : .write, bytes: bytes) {
             case nil: break
             case .diskFull: return "DISKFULL no space left on this node's disk"
             default: return "OVERLOADED this node's disk is slower than what is written"

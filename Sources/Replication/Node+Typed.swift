@@ -191,16 +191,18 @@ extension Node {
         let whole = isLarge && mayEmpty ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
         let isTriedOut = unkept != nil || isWithID(target) || execution.isElapsing
-        let kept = isTriedOut ? execution.held : nil
+        let kept = isTriedOut || disk.isLimited ? execution.held : nil
         if let unkept {
             guard command.writes == nil else {
                 putBack(execution.held)
-                let text: StaticString = "UNAVAILABLE what other replicas have finds no room here"
-                return refuse(.text(text), command, target, &effects)
+                return refuse(Node.noRoomForOthers, command, target, &effects)
             }
             execution.held.state.join(unkept)
         }
-        do throws(TypedRefusal) { try run(command, &execution, target) } catch {
+        do throws(TypedRefusal) {
+            try run(command, &execution, target)
+            try checkDisk(execution.delta, request[index], location.keyspace, effects)
+        } catch {
             putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
         }
@@ -213,6 +215,9 @@ extension Node {
         tidy(&execution.held, &delta, command, keyBytes: request[index].count)
         finish(command, execution, delta, target, &effects)
     }
+
+    private static let noRoomForOthers = TypedRefusal.text(
+        "UNAVAILABLE what other replicas have finds no room here")
 
     private mutating func run(
         _ command: TypedCommand, _ execution: inout TypedExecution, _ target: ReplyTarget

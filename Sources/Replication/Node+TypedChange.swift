@@ -22,13 +22,27 @@ extension Node {
         }
         let isRemoval = command.name.isRemoval
         let change = isRemoval ? WriteIntent.Change.delete : .value(key)
-        let intent = WriteIntent(key: key, change: change, levels: writes, success: .ok)
+        let intent = WriteIntent(
+            key: key, change: change, levels: writes, success: .ok,
+            bytesBeside: disk.isLimited ? growthMax(command.name) : 0)
         guard mayWrite(intent, keyspace, address, target, &effects) else { return false }
         guard self.writes.room(for: keyspace) > 0 else {
             overload(.write, keyspace, target, &effects)
             return false
         }
         return true
+    }
+
+    /// Refuses what came of a command that may only remove and added something all the same, such
+    /// as a time: the other replicas would refuse it.
+    func checkDisk(
+        _ delta: Delta?, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
+        _ effects: borrowing Effects
+    ) throws(TypedRefusal) {
+        guard disk.isLimited, let delta, !delta.isRemoval else { return }
+        let demand = DiskDemand(isDelete: false, bytes: effects.bytes.count)
+        guard let refusal = diskRefusal(key, keyspace, demand) else { return }
+        throw .text(refusal == .diskFull ? disk.room.fullText : DiskRoom.busyText)
     }
 
     /// Behind `mintDot`.

@@ -86,7 +86,10 @@ extension Node {
     ) -> ReplicaStatus {
         guard isTyped(keyspace) else { return .wrongEpoch }
         let stamp = record.delta.dot.stamp
-        let refusal = refusal(of: stamp, record.key, keyspace, isDelete: record.delta.isDeletion)
+        let refusal = refusal(
+            of: stamp, record.key, keyspace,
+            DiskDemand(
+                isDelete: record.delta.isRemoval, bytes: effects.bytes.count + record.bytes.count))
         if let refusal { return refusal }
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
         guard stamp > catalog.active[keyspace].truncatedAt,

@@ -53,7 +53,7 @@ extension Node {
     /// Hands to the journal what has become complete. It counts once it is on disk, so that no
     /// crash takes back what others rely on.
     mutating func mark(_ effects: inout Effects) {
-        guard isRefilling, refill.marking == nil, diskRoom == .free else { return }
+        guard isRefilling, refill.marking == nil, disk.room == .free else { return }
         let marker = marker { $0.complete }
         guard !marker.isEqual(to: self.marker { $0.whole }) || marker.isOver else { return }
         refill.marking = marker

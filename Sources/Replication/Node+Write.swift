@@ -20,10 +20,18 @@ struct WriteIntent {
     var context: CausalContext?
     let levels: WriteLevels
     let success: WriteReply
+    /// What its record takes beside the key and the value, where that is much.
+    var bytesBeside = 0
 
     var isDelete: Bool {
         if case .delete = change { return true }
         return false
+    }
+
+    /// What its record takes at most, without what is stored.
+    var byteCount: Int {
+        guard case .value(let value) = change else { return key.count + bytesBeside }
+        return key.count + value.count + bytesBeside
     }
 }
 
@@ -123,9 +131,9 @@ extension Node {
             fail(target, "UNAVAILABLE the keyspace is being changed; try again", &effects)
             return false
         }
-        if diskRoom != .free, let refusal = diskRefusal(keyspace, isDelete: intent.isDelete) {
-            ledger.failed(keyspace, .write, refusal == .diskFull ? .refused : .overloaded)
-            fail(target, refusal == .diskFull ? diskRoom.fullText : DiskRoom.busyText, &effects)
+        if disk.isLimited,
+            isRefusedByDisk(intent, isDelete: intent.isDelete, keyspace, target, &effects)
+        {
             return false
         }
         if isMemoryFull, grows(intent, address) {
@@ -148,6 +156,21 @@ extension Node {
             text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, "
                 + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
         return false
+    }
+
+    /// Refuses what this node's disk has no room for.
+    ///
+    /// - Parameter isDelete: it leaves nothing of the key.
+    mutating func isRefusedByDisk(
+        _ intent: WriteIntent, isDelete: Bool, _ keyspace: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        let demand = DiskDemand(
+            isDelete: isDelete, bytes: effects.bytes.count + intent.byteCount)
+        guard let refusal = diskRefusal(intent.key, keyspace, demand) else { return false }
+        ledger.failed(keyspace, .write, refusal == .diskFull ? .refused : .overloaded)
+        fail(target, refusal == .diskFull ? disk.room.fullText : DiskRoom.busyText, &effects)
+        return true
     }
 
     /// Refuses what this node's clock could not name.
@@ -236,6 +259,12 @@ extension Node {
         case .delete: set.delete(dot: dot, context: context)
         }
         guard keepLimits(&set, before: before, of: intent, target, &effects) else { return false }
+        // What deletes some of the values only is a write to the other replicas.
+        if disk.isLimited, intent.isDelete, !set.siblings.isEmpty,
+            isRefusedByDisk(intent, isDelete: false, keyspace, target, &effects)
+        {
+            return false
+        }
         merged.removeAll()
         let range = set.encodeRecord(key: intent.key, into: &merged)
         replaceStored(merged[range], keyspace, address)

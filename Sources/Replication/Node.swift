@@ -76,7 +76,8 @@ public struct Node: ~Copyable {
     var refill = Refill()
     /// The epoch of the last life that left its records on this disk; nil when there was none.
     var previousEpoch: UInt64?
-    var diskRoom = DiskRoom.free
+    /// What the journal takes; the driver sets the allowance whenever it has given it something.
+    public var disk = DiskIntake()
     /// Keyspaces that take no writes while their n is about to change.
     var fences: [Fence] = []
 
@@ -213,7 +214,7 @@ public struct Node: ~Copyable {
             turn.spend(1)
             receive(payload, from: node, &effects)
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
-        case .disk(let room): diskRoom = room
+        case .disk(let room): disk.room = room
         case .stopping: stepMembership(.leave, &effects)
         case .drained(let connection): drained(connection, &effects)
         case .relieved(let node): linkIndex(of: node).map { relieve($0, &effects) }

@@ -18,10 +18,10 @@ struct CheckpointFeed: ~Copyable {
     /// When it is looked again whether one is due.
     private var reviewAt: Deadline = 0
 
-    /// - Returns: whether it is to be looked now.
+    /// - Returns: whether it is to be looked now: at any time where room is scarce.
     mutating func reviews(at now: UInt64, isUrgent: Bool) -> Bool {
-        guard stage == .idle, now >= reviewAt else { return false }
-        reviewAt = now + .nanoseconds(milliseconds: isUrgent ? 1_000 : 100)
+        guard stage == .idle, isUrgent || now >= reviewAt else { return false }
+        reviewAt = now + .nanoseconds(milliseconds: 100)
         return true
     }
 }
@@ -30,7 +30,7 @@ extension Server {
     /// Begins a checkpoint when one is due, and feeds the one under way a piece a turn; more when
     /// writes wait for it.
     mutating func tendCheckpoint() {
-        if checkpoint.reviews(at: now.monotonic, isUrgent: lane.journal.lacksRoom) {
+        if checkpoint.reviews(at: now.monotonic, isUrgent: lane.journal.isScarce) {
             lane.journal.checkpointBytesExpected = node.checkpointBytesExpected
             if lane.journal.checkpointIsDue(after: configuration.limits.checkpointAfterBytes),
                 lane.journal.beginCheckpoint() {

@@ -22,6 +22,7 @@ extension Server {
         relieveOutput()
         flushLinks()
         effects.removeAll()
+        node.disk.allowance = lane.journal.allowance
         noteBuffers()
     }
 

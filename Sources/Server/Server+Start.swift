@@ -58,6 +58,7 @@ extension Server {
         let before: IdentityFile?
         do throws(IdentityError) {
             before = try IdentityFile.read(from: disk)
+            if before == nil { try needRoomToBegin(configuration, on: disk) }
             identity = try IdentityFile.claim(
                 on: disk, node: configuration.node.node, clusterID: configuration.node.clusterID,
                 wallMilliseconds: now.wallMilliseconds, above: beginning.above)
@@ -71,12 +72,30 @@ extension Server {
         let figures = RecoveryFigures(
             report: report, nanoseconds: SystemClock.monotonic() - begin)
         log.recovered(report, nanoseconds: figures.nanoseconds)
-        let journal = Journal(
+        var journal = Journal(
             resuming: report, limits: configuration.limits.journal, salt: random.next())
+        journal.checkpointBytesExpected = node.checkpointBytesExpected
         do throws(SocketError) {
             return Recovered(
                 node: node, lane: try JournalLane(journal, on: disk), figures: figures)
         } catch { throw .network(error) }
+    }
+
+    /// What an empty data directory needs: room for the first segment, a checkpoint of it, and what
+    /// is held back for deletions, all as small as they can be.
+    static let beginningBytesMin = 4 << 20
+
+    private static func needRoomToBegin(
+        _ configuration: Configuration, on disk: some Disk
+    ) throws(IdentityError) {
+        let available: Int
+        do throws(DiskError) { available = try disk.availableBytes() } catch { throw .disk(error) }
+        guard available < beginningBytesMin else { return }
+        throw .disk(
+            .unusable(
+                "the volume of \(configuration.dataDirectory) has \(available) bytes left, and a "
+                    + "new node needs at least \(beginningBytesMin) (4 MiB) to begin; free some, "
+                    + "or name a directory on a larger volume"))
     }
 
     private static func secret(

@@ -42,9 +42,20 @@ public enum ServerError: Error, Equatable, Sendable, CustomStringConvertible {
     private static func describe(_ error: DiskError) -> String {
         switch error {
         case .notFound(let name): "\(name): no such file"
-        case .full(let name): "\(name): no space left"
+        case .full(let name): "\(name): no space left on the volume; free some of it"
         case .locked(let name): "\(name): another process uses it"
-        case .failed(let name, let errno): "\(SocketError(name, errno: errno))"
+        case .unusable(let text): text
+        case .failed(let name, let errno): "\(SocketError(name, errno: errno))\(advice(errno))"
+        }
+    }
+
+    private static func advice(_ errno: Int32) -> String {
+        switch errno {
+        case EACCES, EPERM:
+            "; the user that this process runs as (\(geteuid())) has to own it, and to be allowed "
+                + "to read and write it"
+        case EROFS: "; mount the volume so that it can be written to"
+        default: ""
         }
     }
 }

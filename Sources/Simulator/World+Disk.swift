@@ -131,6 +131,7 @@ extension World {
             resuming: report,
             limits: JournalLimits(segmentBytes: plan.segmentBytes, batchBytesMax: 4_096 * 5),
             salt: machine.random.next())
+        journal.checkpointBytesExpected = node.checkpointBytesExpected
         while let job = journal.nextJob() { journal.completed(run(job, on: machine)) }
         if let failure = journal.failure {
             note("\(machine.node) does not start: \(failure)")

@@ -83,6 +83,7 @@ extension World {
     private func endTurn(_ machine: Machine, _ process: Process) {
         tendCheckpoint(machine, process)
         startJob(machine, process)
+        process.node.disk.allowance = process.journal.allowance
         if process.journal.room != process.diskRoom {
             process.diskRoom = process.journal.room
             process.settlements.append(.diskRoom)

@@ -17,8 +17,7 @@ struct CheckpointWriter {
         case feeding
         /// All records are here; the batch that holds the last of them closes the file.
         case finishing
-        /// The file is whole and synced, and gets its name once the journal is durable up to
-        /// `position`.
+        /// The file is whole and synced, and gets its name.
         case whole
         /// The file is to be removed.
         case abandoned
@@ -27,7 +26,9 @@ struct CheckpointWriter {
     static let pieceBytes = 1 << 20
 
     /// Covers every record up to here.
-    let position: JournalPosition
+    var position: JournalPosition
+    /// State has been taken in.
+    var isFed = false
     var phase = Phase.feeding
     var hasRoom = false
     var isCreated = false
@@ -37,6 +38,14 @@ struct CheckpointWriter {
     var nextRecord: UInt64 = 1
     var gathering = CheckpointWriter.emptyPiece()
     var gatheredRecords: UInt32 = 0
+
+    init(position: JournalPosition) { self.position = position }
+
+    /// State is taken in as it is with every record up to here.
+    mutating func begin(at position: JournalPosition) {
+        self.position = min(position, self.position)
+        isFed = true
+    }
 
     static func emptyPiece() -> SharedBytes {
         let piece = SharedBytes(ByteBuffer(capacity: pieceBytes + pieceBytes / 4))

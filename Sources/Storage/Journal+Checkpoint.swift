@@ -16,16 +16,20 @@ extension Journal {
     /// and so many bytes more. So all checkpoints together write no more than the journal does, and
     /// the directory stays below three times the state, that much, and what comes meanwhile.
     ///
-    /// On a disk without room for the next segment any gain is worth it.
+    /// Where the disk's room is scarce a small gain is worth it, and the less is left the smaller.
     public func checkpointIsDue(after bytes: Int) -> Bool {
-        let gain = diskBytes - checkpointBytesExpected
-        if lacksRoom {
-            return gain > checkpointBytesExpected / 8 + limits.checkpointReserveBytes / 4
-        }
-        return gain >= checkpointBytesExpected + bytes
+        let gain = growth.checkpointWorth + max(0, bytesSinceCheckpoint) - checkpointBytesExpected
+        if let refused = growth.refusedBytes, checkpointBytesExpected >= refused { return false }
+        if gain >= checkpointBytesExpected + bytes { return true }
+        guard isScarce else { return false }
+        var wanted = checkpointBytesExpected / 8 + space.reserve.bytes / 4
+        let kept = deletionReserve
+        if spare < kept / 2 { wanted = min(wanted, kept / 4) }
+        if spare < kept / 8 { wanted = min(wanted, 2 * SegmentFormat.headerBytes) }
+        return gain > wanted
     }
 
-    /// Starts a checkpoint that will cover every record appended so far.
+    /// Starts a checkpoint that will cover every record that is durable by the time that it is fed.
     ///
     /// - Returns: false while an earlier one is not done yet.
     public mutating func beginCheckpoint() -> Bool {
@@ -60,6 +64,7 @@ extension Journal {
         precondition(isCheckpointing, "a record goes into a checkpoint under way")
         precondition(payload.count <= limits.recordBytesMax, "a record fits into one batch")
         guard let piece = checkpoint?.gathering else { return }
+        if checkpoint?.isFed == false { checkpoint?.begin(at: lastPosition) }
         piece.buffer.append(integer: UInt32(payload.count))
         piece.buffer.append(payload)
         checkpoint?.gatheredRecords += 1
@@ -72,22 +77,17 @@ extension Journal {
         checkpoint?.phase = .finishing
     }
 
-    /// A checkpoint must not get ahead of the journal: if it covered positions that a crash takes
-    /// back, records that are written under these positions later would pass for covered.
-    var checkpointWaitsForJournal: Bool {
-        guard let checkpoint else { return false }
-        return checkpoint.phase == .whole && checkpoint.position > durablePosition
-    }
-
     mutating func checkpointJob() -> DiskJob? {
         guard let checkpoint else { return nil }
         let name = SegmentFormat.unfinishedCheckpoint
-        let needed = checkpointBytesExpected + limits.checkpointReserveBytes / 8
+        let needed = checkpointBytesExpected + checkpointBytesExpected / 1_024
+            + space.reserve.bytes / 8
         let header = SegmentFormat(kind: .checkpoint, salt: salt, position: checkpoint.position)
         if !checkpoint.hasRoom {
             inFlight = .checkpoint(.looking)
-            let reserve = limits.checkpointReserveBytes
-            let more = (lacksRoom ? reserve / 4 : 0) - (space.holdsReserve ? reserve : 0)
+            let reserve = space.reserve.bytes
+            let held = space.reserve.isHeld && lacksRoom ? reserve : 0
+            let more = (lacksRoom ? reserve / 4 : 0) - held
             return DiskJob(operations: [.needRoom(name, bytes: needed + more)])
         }
         switch checkpoint.phase {
@@ -100,7 +100,6 @@ extension Journal {
                 .write(name, at: 0, SharedBytes(header.encoded())),
             ])
         case .whole:
-            guard checkpoint.position <= durablePosition else { return nil }
             inFlight = .checkpoint(.naming)
             return DiskJob(operations: [.rename(name, to: header.name), .syncDirectory])
         case .abandoned:
@@ -124,9 +123,14 @@ extension Journal {
         switch step {
         case .looking:
             checkpoint?.hasRoom = true
+            // What was appended meanwhile is in the state that is fed from now on. It covers no
+            // record that is not durable: a crash might take that back, and another one would get
+            // its position.
+            let covered = checkpoint?.isFed == true ? checkpoint?.position : nil
+            checkpoint?.position = min(covered ?? durablePosition, durablePosition)
             // The last segment never goes; so all that fills a full disk has to be in earlier ones.
             space.rollsOver =
-                lacksRoom && (gatheredRecords > 0 || segments.last != durablePosition + 1)
+                isScarce && (gatheredRecords > 0 || segments.last != durablePosition + 1)
         case .creating: checkpoint?.isCreated = true
         case .writing(let closing):
             counters.syncs += 1
@@ -141,6 +145,8 @@ extension Journal {
         counters.checkpointsAbandoned += 1
         // It frees nothing, so what it was to cover is still to be covered.
         growth.before -= growth.uncovered
+        growth.refusedBytes = checkpointBytesExpected - checkpointBytesExpected / 64
+        takeReserveBack()
         space.rollsOver = false
         switch step {
         case .looking, .creating: checkpoint = nil
@@ -148,11 +154,20 @@ extension Journal {
         }
     }
 
+    /// The reserve, if it was given, is made anew as large as it may be.
+    private mutating func takeReserveBack() {
+        space.reserve.isGiven = false
+        if !space.reserve.isHeld { space.reserve.bytes = limits.checkpointReserveBytes }
+    }
+
     private mutating func checkpointFinished() {
         guard let position = checkpoint?.position else { return }
         growth.checkpointBytes = checkpoint?.offset ?? 0
+        growth.checkpointWorth = max(growth.checkpointBytes, checkpointBytesExpected)
+        growth.refusedBytes = nil
         checkpoint = nil
-        space.isRetrying = space.isRefused
+        space.retry()
+        takeReserveBack()
         space.rollsOver = false
         counters.checkpointsFinished += 1
         if let older = checkpointPosition, older != position {

@@ -5,12 +5,22 @@ extension Journal {
     /// What the job in flight does, and so what its outcome means.
     enum Job {
         case batch(records: Int, bytes: Int, diskBytes: Int)
-        /// Extends the next segment by so many bytes of zeros.
-        case preparing(bytes: Int)
+        /// Extends the next segment by so many bytes of zeros; of any use are so many at least.
+        case preparing(Purpose, bytes: Int, bytesMin: Int)
         /// Makes the file that holds room for a checkpoint, or gives that room to one.
         case reserving(Bool)
         case removing
         case checkpoint(CheckpointWriter.Step)
+    }
+
+    /// What the next segment is extended for.
+    enum Purpose {
+        /// A batch that cannot be written otherwise, or a checkpoint that would free nothing.
+        case need
+        /// Whatever comes.
+        case writes
+        /// Deletions on a full disk.
+        case deletions
     }
 
     /// The next operations to run, or nil when a job is in flight or there is nothing to do.
@@ -22,8 +32,7 @@ extension Journal {
     /// - Parameter flush: false while nothing that was gathered needs to be durable yet.
     public mutating func nextJob(flush: Bool = true) -> DiskJob? {
         guard failure == nil, inFlight == nil else { return nil }
-        let batchIsDue = space.rollsOver
-            || gatheredBytes > 0 && (flush || !waiting.isEmpty || checkpointWaitsForJournal)
+        let batchIsDue = space.rollsOver || gatheredBytes > 0 && (flush || !waiting.isEmpty)
         if checkpointLagsBehind, let job = checkpointJob() { return job }
         if upkeepIsNext || !batchIsDue, let job = upkeepJob() {
             upkeepIsNext = false
@@ -58,34 +67,55 @@ extension Journal {
             counters.diskBytes += diskBytes
             counters.syncs += 1
             if checkpoint != nil { growth.lag += diskBytes }
-        case .preparing(let bytes):
+        case .preparing(_, let bytes, _):
             space.prepared += bytes
             counters.syncs += 1
             if space.isPrepared {
                 counters.segmentsPrepared += 1
-                (space.isRefused, space.isRetrying) = (false, false)
+                space.refusal = SegmentSpace.Refusal()
             }
-        case .reserving(let isHeld): space.holdsReserve = isHeld
+        case .reserving(let isHeld):
+            space.reserve.isHeld = isHeld
+            space.reserve.isGiven = !isHeld
         case .removing:
             removable.removeFirst()
             counters.segmentsRemoved += 1
-            space.isRetrying = space.isRefused
+            space.retry()
         case .checkpoint(let step): checkpointAdvanced(step)
         }
     }
 
     private mutating func failed(_ job: Job, _ error: DiskError) {
         switch (job, error) {
-        case (.preparing, .full):
-            (space.isRefused, space.isRetrying) = (true, false)
-            counters.preparationsRefused += 1
-            // Nothing to roll over into: the checkpoint frees what it can.
-            if space.prepared == 0 { space.rollsOver = false }
-        case (.reserving, .full): space.isReserveRefused = true
+        case (.preparing(let purpose, let bytes, let bytesMin), .full):
+            // Less is tried, as long as that is of any use.
+            if bytes > bytesMin { space.refusal.halvings += 1 } else { preparingRefused(purpose) }
+        case (.reserving, .full):
+            let half = space.reserve.bytes / 2
+            if half < limits.checkpointReserveBytesMin {
+                space.reserve.isRefused = true
+            } else {
+                space.reserve.bytes = half
+            }
         case (.checkpoint(let step), .full): checkpointRefused(step)
         case (.batch, _), (.preparing, _), (.reserving, _), (.removing, _), (.checkpoint, _):
             fail(error)
         }
+    }
+
+    private mutating func preparingRefused(_ purpose: Purpose) {
+        guard purpose != .deletions else {
+            space.refusal.isOfDeletions = true
+            return
+        }
+        counters.preparationsRefused += 1
+        space.refusal.isOfSegment = true
+        space.refusal.isRetrying = false
+        space.refusal.checkpointBytes = checkpointBytesExpected
+        guard purpose == .need else { return }
+        space.refusal.isOfNeed = true
+        // Nothing to roll over into: the checkpoint frees what it can.
+        space.rollsOver = false
     }
 
     private mutating func fail(_ error: DiskError) {
@@ -169,48 +199,74 @@ extension Journal {
     }
 
     /// In pieces twice as large as the batches, so that the next segment is ready when this one is
-    /// half full. Room for a checkpoint is left, but for the first piece of a segment without which
-    /// nothing could be written, or the checkpoint would free nothing.
+    /// half full, and in smaller ones where the disk ends.
     private mutating func preparingJob() -> DiskJob? {
-        let isNeeded = space.prepared == 0 && (space.rollsOver || space.isExhausted)
-        let mayTry = !space.isRefused || space.isRetrying || space.rollsOver && isNeeded
-        guard !space.isPrepared, mayTry else { return nil }
-        let usual = min(1 << 20, limits.segmentBytes / 2)
-        let piece = isNeeded
-            ? max(limits.checkpointReserveBytes / 4, 8 << 10)
-            : max(usual, 2 * BatchFormat.aligned(lastBatchBytes))
-        let count = min(piece, limits.segmentBytes - space.prepared)
+        guard !space.isPrepared else { return nil }
+        let refusal = space.refusal
+        let needed = bytesNeeded
+        if needed > 0, !refusal.isOfNeed {
+            let given = space.reserve.isGiven ? (space.reserve.bytes / 4) >> refusal.halvings : 0
+            return extend(.need, by: max(needed, given), bytesMin: needed)
+        }
+        if !refusal.isOfSegment || refusal.isRetrying {
+            let usual = max(limits.preparedPieceBytes, 2 * BatchFormat.aligned(lastBatchBytes))
+            let bytesMin = limits.preparedPieceBytesMin
+            return extend(.writes, by: max(usual >> refusal.halvings, bytesMin), bytesMin: bytesMin)
+        }
+        let kept = deletionReserve
+        guard !refusal.isOfDeletions, spare < kept / 2 else { return nil }
+        return extend(.deletions, by: kept - spare, bytesMin: .max)
+    }
+
+    private mutating func extend(
+        _ purpose: Purpose, by bytes: Int, bytesMin: Int
+    ) -> DiskJob {
         let name = SegmentFormat.prepared
-        inFlight = .preparing(bytes: count)
+        let count = min(JournalLimits.wholeBlocks(bytes), limits.segmentBytes - space.prepared)
+        inFlight = .preparing(purpose, bytes: count, bytesMin: bytesMin)
+        let left =
+            switch purpose {
+            case .need: 0
+            case .writes: wholeRoom(after: count)
+            case .deletions: checkpointRoom(after: count)
+            }
         let operation: DiskOperation =
             space.prepared == 0
             ? .create(name, size: count) : .zero(name, at: space.prepared, count: count)
-        let needed = count + (isNeeded ? 0 : checkpointRoom)
-        return DiskJob(operations: [.needRoom(name, bytes: needed), operation, .sync(name)])
+        return DiskJob(operations: [.needRoom(name, bytes: count + left), operation, .sync(name)])
     }
 
-    /// What has to stay free for the rest of the checkpoint under way, or for the next one.
-    private var checkpointRoom: Int {
-        let written = checkpoint?.offset ?? 0
-        return max(0, checkpointBytesExpected - written)
-            + (space.holdsReserve ? 0 : limits.checkpointReserveBytes)
+    /// The next segment has to be begun, or nothing can be written.
+    private var isFirstPiece: Bool {
+        space.prepared == 0 && (space.rollsOver || space.isExhausted)
+    }
+
+    /// By how much the next segment has to be extended because nothing can be written otherwise, or
+    /// the checkpoint under way would free nothing: for a first batch, or for one that fits
+    /// nowhere.
+    private var bytesNeeded: Int {
+        let next = waiting.first?.bytes.buffer.count ?? gathering.count
+        let batch = BatchFormat.aligned(next)
+        let missing = max(0, SegmentFormat.headerBytes + max(batch, 4096) - space.prepared)
+        let isStuck = lacksRoom && gatheredBytes > 0 && space.used + batch > space.size
+        guard isFirstPiece || space.rollsOver || isStuck, missing > 0 else { return 0 }
+        return JournalLimits.wholeBlocks(missing)
     }
 
     /// Keeps the reserve while there is room, and gives it up for the checkpoint of a full disk.
     private mutating func reserveJob() -> DiskJob? {
         let name = SegmentFormat.reserve
-        if space.holdsReserve {
+        if space.reserve.isHeld {
             guard checkpoint?.hasRoom == true, lacksRoom else { return nil }
             inFlight = .reserving(false)
             return DiskJob(operations: [.remove(name), .syncDirectory])
         }
-        guard !space.isExhausted, checkpoint == nil, !lacksRoom, !space.isReserveRefused else {
-            return nil
-        }
+        guard !space.isExhausted, checkpoint == nil, !space.reserve.isRefused else { return nil }
         inFlight = .reserving(true)
-        let bytes = limits.checkpointReserveBytes
+        let bytes = space.reserve.bytes
         return DiskJob(operations: [
-            .needRoom(name, bytes: 2 * bytes), .create(name, size: bytes), .sync(name),
+            .needRoom(name, bytes: max(4 * bytes, wholeRoom(after: 0))),
+            .create(name, size: bytes), .sync(name),
         ])
     }
 

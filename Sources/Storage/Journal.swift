@@ -17,10 +17,10 @@ public typealias JournalPosition = UInt64
 /// Caller's obligations:
 /// 1. Run each job that `nextJob` returns, in order, and hand its outcome to `completed`; there is
 ///    one at a time.
-/// 2. After start, run jobs until `nextJob` returns nil: the first segment is prepared by then and
-///    `room` is `free`.
-/// 3. Refuse new work while `room` says so, or while `gatheredBytes` is above the caller's limit
-///    (a slow disk); nothing ever has to wait for a job.
+/// 2. After start, say how large a checkpoint is going to be (`checkpointBytesExpected`), and run
+///    jobs until `nextJob` returns nil: the first segment is prepared by then and `room` is `free`.
+/// 3. Refuse new work while `room` or `allowance` says so, or while `gatheredBytes` is above the
+///    caller's limit (a slow disk); nothing ever has to wait for a job.
 /// 4. While `wantsRetry`, call `retryPreparing` from time to time, and write a checkpoint when
 ///    `checkpointIsDue`. When `failure` is set, stop the node.
 ///
@@ -30,15 +30,16 @@ public typealias JournalPosition = UInt64
 ///
 /// A full disk. The next segment leaves room for a checkpoint free (`checkpointBytesExpected`), and
 /// a file `reserve` holds room for a small one against other programs; so a disk that the journal
-/// has filled is freed by a checkpoint. The last of the room in the segments is kept for deletions
-/// and definitions. A segment that could be extended only in part is used as it is.
+/// has filled is freed by a checkpoint (`Journal+Room`). The last of the room in the segments is
+/// kept for deletions and definitions. A segment that could be extended only in part is used as it
+/// is.
 ///
 /// Invariants: at most one batch is on its way, so only the last batch of the last segment can be
 /// torn; positions are consecutive; the last segment is never removed; after an error other than a
 /// full disk nothing becomes durable.
 ///
-/// Reading order: this file, `SegmentSpace`, `Journal+Jobs`, `Journal+Checkpoint`, `BatchFormat`,
-/// `Recovery`.
+/// Reading order: this file, `SegmentSpace`, `Journal+Room`, `Journal+Jobs`, `Journal+Checkpoint`,
+/// `BatchFormat`, `Recovery`.
 public struct Journal: ~Copyable {
     public let limits: JournalLimits
     let salt: UInt64
@@ -72,7 +73,9 @@ public struct Journal: ~Copyable {
     var checkpoint: CheckpointWriter?
     var growth: JournalGrowth
     /// How large the next checkpoint is going to be at most, as the caller knows its state.
-    public var checkpointBytesExpected = 0
+    public var checkpointBytesExpected = 0 {
+        didSet { noteExpected() }
+    }
     /// The position of the newest complete checkpoint.
     public internal(set) var checkpointPosition: JournalPosition?
 
@@ -92,6 +95,15 @@ public struct Journal: ~Copyable {
             before: -report.uncoveredBytes, checkpointBytes: report.checkpointBytes)
         gathering = ByteBuffer(capacity: 64 * 1024)
         Journal.reserveHeader(&gathering)
+    }
+
+    /// State that is gone leaves room for the next segment.
+    private mutating func noteExpected() {
+        guard space.refusal.isOfSegment,
+            space.refusal.checkpointBytes - checkpointBytesExpected >= limits.preparedPieceBytes
+        else { return }
+        space.refusal.checkpointBytes = checkpointBytesExpected
+        space.retry()
     }
 
     /// Takes a copy of a record; it becomes durable with a later job.
@@ -121,32 +133,8 @@ public struct Journal: ~Copyable {
     /// True while a job is out and `completed` has not been called for it.
     public var isBusy: Bool { inFlight != nil }
 
-    /// What may be appended now. It changes by itself as jobs are done.
-    public var room: DiskRoom {
-        let backlog = gatheredBytes + (waiting.count + 1) * BatchFormat.sectorBytes
-        let spare = space.bytes - backlog
-        // A batch that does not fit into the rest of its segment leaves that rest unused.
-        if spare >= 2 * limits.batchBytesMax + limits.reserveBytes { return .free }
-        if !space.isRefused { return .busy }
-        let isEnough = spare >= limits.batchBytesMax / 16 + min(backlog, limits.batchBytesMax)
-        return isEnough ? .deletions : .none
-    }
-
-    /// True from when the disk was too full for the next segment until a retry: this segment may
-    /// still have room for a while, and by the time it has not the next one must be there.
-    public var lacksRoom: Bool { space.isRefused }
-
     /// Bytes of the directory's journal and checkpoint, zeros ahead left out.
     public var diskBytes: Int { growth.checkpointBytes + max(0, bytesSinceCheckpoint) }
-
-    /// True when `retryPreparing` would change something.
-    public var wantsRetry: Bool { space.isRefused || space.isReserveRefused }
-
-    /// Lets the next jobs try again to extend the next segment after the disk had been full.
-    public mutating func retryPreparing() {
-        space.isRetrying = space.isRefused
-        space.isReserveRefused = false
-    }
 
     /// Seals what was gathered, because one more record would make the batch too large.
     private mutating func setAside() {

@@ -24,11 +24,20 @@ public struct JournalLimits: Sendable, Equatable {
     private static let blockBytes = 4096
 
     /// Room in the segments that is left to records of deletions and definitions when the disk is
-    /// full.
+    /// full, at most.
     var reserveBytes: Int { segmentBytes / 8 }
 
-    /// What is held on the disk for a small checkpoint and a piece of a segment behind it.
-    var checkpointReserveBytes: Int { max(segmentBytes / 16, 24 << 10) }
+    /// What is held on the disk for a small checkpoint and a piece of a segment behind it, where
+    /// the disk is large enough; on a smaller one a half of it, or a half of that.
+    var checkpointReserveBytes: Int { max(segmentBytes / 16, checkpointReserveBytesMin) }
+    var checkpointReserveBytesMin: Int { 24 << 10 }
+
+    /// By how much the next segment is extended at a time.
+    var preparedPieceBytes: Int { min(1 << 20, segmentBytes / 2) }
+    /// By how much at least, where the disk ends.
+    var preparedPieceBytesMin: Int { min(64 << 10, JournalLimits.wholeBlocks(segmentBytes / 8)) }
+
+    static func wholeBlocks(_ bytes: Int) -> Int { (bytes + blockBytes - 1) & ~(blockBytes - 1) }
 
     /// The longest payload that `append` takes, in bytes.
     public var recordBytesMax: Int {

@@ -99,11 +99,21 @@ extension KeyspaceSettings {
 }
 
 extension Failure {
-    /// Why a server did not start or did not stay.
+    /// Why a server did not start.
+    init(starting error: ServerError, on dataDirectory: String) {
+        switch error {
+        case .configuration: self.init(.badFile, "\(error)")
+        case .network: self.init(.cannotCreate, "\(error)")
+        case .storage, .corruption:
+            self.init(.cannotCreate, "\(error)", hint: "dataDirectory is \(dataDirectory)")
+        }
+    }
+
+    /// Why a server did not stay.
     init(_ error: ServerError) {
         switch error {
         case .configuration: self.init(.badFile, "\(error)")
-        case .network, .storage(.locked), .storage(.notFound): self.init(.cannotCreate, "\(error)")
+        case .network: self.init(.cannotCreate, "\(error)")
         case .storage, .corruption: self.init(.failed, "\(error)")
         }
     }

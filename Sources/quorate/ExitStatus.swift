@@ -24,7 +24,8 @@ enum ExitStatus: Equatable {
         case .failure(.usage): "the command line is wrong"
         case .failure(.unavailable): "nobody answers, or too few replicas do; nothing was changed"
         case .failure(.internalDefect): "a defect of quorate itself"
-        case .failure(.cannotCreate): "a port, a directory or a process cannot be had"
+        case .failure(.cannotCreate):
+            "a port, a directory or a process cannot be had, or a data directory is damaged"
         case .failure(.interrupted): 
             "stopped by a signal; what was started has been ended; a stopped serve ends with 0"
         }

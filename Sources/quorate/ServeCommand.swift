@@ -27,30 +27,31 @@ enum ServeCommand {
 
     private static func serve(_ settings: NodeSettings, whileInputOpen: Bool) throws(Failure) {
         let configuration = try Server.Configuration(settings)
-        let ending: Server.Ending
-        do {
-            // Before any other thread: these signals are to reach nobody else.
-            let signals = try Signals()
-            if whileInputOpen { endWithStandardInput() }
-            ending = run(configuration, signals)
-        } catch {
+        let signals: Signals
+        // Before any other thread: these signals are to reach nobody else.
+        do { signals = try Signals() } catch {
             throw Failure(.internalDefect, "cannot listen to signals: \(error)")
         }
-        if case .failed(let error) = ending { throw Failure(error) }
+        if whileInputOpen { endWithStandardInput() }
+        try run(configuration, signals)
     }
 
     private static func run(
         _ configuration: Server.Configuration, _ signals: Signals
-    ) -> Server.Ending {
+    ) throws(Failure) {
         var configuration = configuration
         while true {
-            do {
+            let ending: Server.Ending
+            do throws(ServerError) {
                 var server = try Server(configuration, signals: signals)
-                let ending = server.run()
-                guard case .reborn(let epoch) = ending else { return ending }
-                configuration.epochAbove = epoch
+                ending = server.run()
             } catch {
-                return .failed(error)
+                throw Failure(starting: error, on: configuration.dataDirectory)
+            }
+            switch ending {
+            case .stopped: return
+            case .failed(let error): throw Failure(error)
+            case .reborn(let epoch): configuration.epochAbove = epoch
             }
         }
     }

@@ -70,9 +70,48 @@ import Testing
         try disk.create("a", size: 1)
         #expect(throws: DiskError.failed("a", errno: EEXIST)) { try disk.create("a", size: 1) }
         #expect(throws: DiskError.failed("a", errno: EINVAL)) { try disk.truncate("a", to: -1) }
-        #expect(throws: DiskError.notFound("\(scratch.path)/no/no")) {
-            try FileDisk(path: "\(scratch.path)/no/no")
+    }
+
+    private func objection(_ body: () throws -> Void) -> String {
+        do { try body() } catch DiskError.unusable(let text) { return text } catch {
+            return "another error: \(error)"
         }
+        return "no error"
+    }
+
+    @Test("what stands where a file or the directory belongs is named, with what it is")
+    func obstructions() throws {
+        let scratch = try Scratch()
+        let disk = try FileDisk(path: scratch.path)
+        let byte = UnsafeMutableRawBufferPointer.allocate(byteCount: 1, alignment: 1)
+        defer { byte.deallocate() }
+        func paths(_ name: String) -> String { "\(scratch.path)/\(name)" }
+        #expect(mkdir(paths("directory"), 0o700) == 0 && mkfifo(paths("pipe"), 0o600) == 0)
+        #expect(symlink("/nowhere/at/all", paths("link")) == 0)
+        defer { for name in ["directory", "path"] { rmdir(paths(name)) } }
+        for (name, kind) in [
+            ("directory", "a directory"), ("pipe", "a named pipe"),
+            ("link", "a symbolic link that leads to nothing"),
+        ] {
+            let begin = "\(name) is \(kind), "
+            #expect(objection { _ = try disk.read(name, at: 0, into: byte) }.hasPrefix(begin))
+            #expect(objection { try disk.create(name, size: 1) }.hasPrefix(begin))
+        }
+        #expect(objection { try disk.remove("directory") }.hasPrefix("directory is a directory, "))
+        try disk.create("file", size: 1)
+        #expect(objection { try disk.rename("file", to: "directory") }.hasPrefix("directory is a "))
+        for (path, sentence) in [
+            (paths("file"), "\(paths("file")) is a file and has to be a directory"),
+            (paths("link"), "\(paths("link")) is a symbolic link that leads to nothing and has to"),
+            (paths("no/no"), "\(paths("no/no")) cannot be made, because the directory that is"),
+            (paths("file/no"), "\(paths("file/no")) cannot be made, because a part of the path"),
+        ] {
+            #expect(objection { _ = try FileDisk(path: path) }.hasPrefix(sentence))
+        }
+        #expect(mkdir(paths("path"), 0o700) == 0 && mkdir(paths("path/LOCK"), 0o700) == 0)
+        defer { rmdir(paths("path/LOCK")) }
+        let locked = objection { _ = try FileDisk(path: paths("path")) }
+        #expect(locked.hasPrefix("LOCK is a directory, "))
     }
 
     @Test("room that is not there is a full disk, and leaves no file behind")

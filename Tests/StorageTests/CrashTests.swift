@@ -41,7 +41,9 @@ import Testing
                 world.append(payload(world.accepted.count, count: count))
             case 3: if world.journal.isCheckpointing { world.journal.finishCheckpoint() }
             case 4:
-                if world.journal.beginCheckpoint() { world.feedCheckpoint() }
+                if !world.accepted.isEmpty, world.journal.beginCheckpoint() {
+                    world.feedCheckpoint()
+                }
             default:
                 if let job = world.journal.nextJob(flush: prng.below(3) > 0) { world.run(job) }
             }

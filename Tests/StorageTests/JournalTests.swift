@@ -120,7 +120,7 @@ import Testing
             number += 1
         }
         #expect(world.journal.room == .deletions)
-        #expect(number > 10)
+        #expect(number > 8)
         #expect(world.journal.failure == nil)
         #expect(world.journal.durablePosition == UInt64(number), "all that was accepted fits")
         world.append(payload(500, count: world.limits.recordBytesMax))

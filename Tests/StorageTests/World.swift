@@ -13,8 +13,10 @@ struct World: ~Copyable {
 
     static let small = JournalLimits(segmentBytes: 32 * 1024, batchBytesMax: 8 * 1024)
 
-    init(seed: UInt64 = 1, limits: JournalLimits = small) {
-        self.init(on: SimulatedDisk(prng: PRNG(seed: seed)), RecoveryReport(), seed, limits)
+    init(seed: UInt64 = 1, limits: JournalLimits = small, capacity: Int? = nil) {
+        let disk = SimulatedDisk(prng: PRNG(seed: seed))
+        disk.faults.capacityBytes = capacity
+        self.init(on: disk, RecoveryReport(), seed, limits)
     }
 
     /// As a node starts: with an identity, on an empty directory.
