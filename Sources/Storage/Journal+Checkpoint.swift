@@ -51,9 +51,10 @@ extension Journal {
     /// True while the journal has grown more than the checkpoint under way: batches wait for it.
     public var checkpointLagsBehind: Bool { growth.lag > CheckpointWriter.pieceBytes }
 
-    /// True when the next chunk may be appended: less than a piece (1 MiB) waits to be written.
+    /// True when the next chunk may be appended: there is room for the checkpoint, and less than a
+    /// piece (1 MiB) waits to be written.
     public var checkpointHasRoom: Bool {
-        guard let checkpoint else { return false }
+        guard let checkpoint, checkpoint.hasRoom else { return false }
         return checkpoint.gathering.buffer.count < CheckpointWriter.pieceBytes
     }
 
@@ -130,7 +131,8 @@ extension Journal {
             checkpoint?.position = min(covered ?? durablePosition, durablePosition)
             // The last segment never goes; so all that fills a full disk has to be in earlier ones.
             space.rollsOver =
-                isScarce && (gatheredRecords > 0 || segments.last != durablePosition + 1)
+                isScarce && !space.refusal.isOfNeed
+                && (gatheredRecords > 0 || segments.last != durablePosition + 1)
         case .creating: checkpoint?.isCreated = true
         case .writing(let closing):
             counters.syncs += 1

@@ -131,9 +131,9 @@ extension Journal {
     private mutating func batchJob() -> DiskJob? {
         let size = waiting.first?.bytes.buffer.count ?? gathering.count
         let sectors = BatchFormat.aligned(size)
-        let isRolled = space.rollsOver && space.mayOpen(sectors)
-        guard isRolled || gatheredBytes > 0 else { return nil }
-        let opensSegment = isRolled || space.used + sectors > space.size
+        guard space.rollsOver || gatheredBytes > 0 else { return nil }
+        // Nothing more goes into a segment that the checkpoint is to free.
+        let opensSegment = space.rollsOver || space.used + sectors > space.size
         if opensSegment && !space.mayOpen(sectors) { return nil }
         let (bytes, records) = takeBatch()
         let unused = opensSegment && !segments.isEmpty ? space.size - space.used : 0

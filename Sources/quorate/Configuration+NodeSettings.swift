@@ -105,7 +105,7 @@ extension Failure {
         case .configuration: self.init(.badFile, "\(error)")
         case .network: self.init(.cannotCreate, "\(error)")
         case .storage, .corruption:
-            self.init(.cannotCreate, "\(error)", hint: "dataDirectory is \(dataDirectory)")
+            self.init(.cannotCreate, "\(error) (dataDirectory is \(dataDirectory))")
         }
     }
 
