@@ -199,10 +199,8 @@ extension Node {
             }
             execution.held.state.join(unkept)
         }
-        do throws(TypedRefusal) {
-            try run(command, &execution, target)
-            try checkDisk(execution.delta, request[index], location.keyspace, effects)
-        } catch {
+        let given = effects.bytes.count
+        do throws(TypedRefusal) { try run(command, &execution, target, given: given) } catch {
             putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
         }
@@ -220,13 +218,17 @@ extension Node {
         "UNAVAILABLE what other replicas have finds no room here")
 
     private mutating func run(
-        _ command: TypedCommand, _ execution: inout TypedExecution, _ target: ReplyTarget
+        _ command: TypedCommand, _ execution: inout TypedExecution, _ target: ReplyTarget,
+        given bytes: Int
     ) throws(TypedRefusal) {
         let location = command.location
         try begin(&execution, command)
         equip(&execution, for: command)
         try checkSize(execution.held, command, location)
         try execution.run(command.name, request)
+        if disk.isLimited, let delta = execution.delta, !delta.isRemoval {
+            try checkDisk(request[execution.keyIndex], location.keyspace, given: bytes)
+        }
         if isWithID(target), !mayTellAgain(execution.wholeReply.count, target) {
             throw .text(Node.tooLargeToTellAgain)
         }

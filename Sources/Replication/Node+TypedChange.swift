@@ -35,12 +35,12 @@ extension Node {
 
     /// Refuses what came of a command that may only remove and added something all the same, such
     /// as a time: the other replicas would refuse it.
+    ///
+    /// - Parameter bytes: of what this turn has given the disk before.
     func checkDisk(
-        _ delta: Delta?, _ key: UnsafeRawBufferPointer, _ keyspace: Int,
-        _ effects: borrowing Effects
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int, given bytes: Int
     ) throws(TypedRefusal) {
-        guard disk.isLimited, let delta, !delta.isRemoval else { return }
-        let demand = DiskDemand(isDelete: false, bytes: effects.bytes.count)
+        let demand = DiskDemand(isDelete: false, bytes: bytes)
         guard let refusal = diskRefusal(key, keyspace, demand) else { return }
         throw .text(refusal == .diskFull ? disk.room.fullText : DiskRoom.busyText)
     }

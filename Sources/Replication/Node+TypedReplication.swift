@@ -86,11 +86,8 @@ extension Node {
     ) -> ReplicaStatus {
         guard isTyped(keyspace) else { return .wrongEpoch }
         let stamp = record.delta.dot.stamp
-        let refusal = refusal(
-            of: stamp, record.key, keyspace,
-            DiskDemand(
-                isDelete: record.delta.isRemoval, bytes: effects.bytes.count + record.bytes.count))
-        if let refusal { return refusal }
+        let demand = DiskDemand(record, after: effects.bytes.count)
+        if let refusal = refusal(of: stamp, record.key, keyspace, demand) { return refusal }
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
         guard stamp > catalog.active[keyspace].truncatedAt,
             stamp > settled(location.address.range, keyspace)
@@ -164,5 +161,11 @@ extension Node {
         var held = restoredState(location, record.key)
         guard held.state.apply(record.delta) == .applied else { return putBack(held) }
         putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
+    }
+}
+
+extension DiskDemand {
+    fileprivate init(_ record: DeltaRecord, after bytes: Int) {
+        self.init(isDelete: record.delta.isRemoval, bytes: bytes + record.bytes.count)
     }
 }
