@@ -40,7 +40,8 @@ extension Node {
                     text: "ERR n can only change, and conflict to or from crdt, while no key "
                         + "begins with the keyspace's prefix, in default neither; the nodes hold "
                         + "\(done.keys) such records, each replica and each tombstone counted. "
-                        + "Delete them and wait until CLUSTER INFO shows no tombstones, or "
+                        + "Delete them and wait until INFO collection shows "
+                        + "tombstone_oldest_ms:0, or "
                         + "FLUSHALL", &effects)
             }
             // Who answered and went away since would come back with the old n.
@@ -62,7 +63,7 @@ extension Node {
         _ exists: Bool, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         exists
-            ? fail(target, "ERR this keyspace exists; KEYSPACE ALTER changes it", &effects)
+            ? fail(target, "ERR keyspace exists; change it with KEYSPACE ALTER", &effects)
             : fail(target, "ERR no such keyspace", &effects)
     }
 
