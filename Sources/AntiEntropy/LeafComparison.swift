@@ -20,7 +20,8 @@ public struct LeafComparison: Equatable, Sendable {
             guard mine?.digest != other?.digest else { continue }
             let (mineStamp, otherStamp) = (mine?.stamp ?? 0, other?.stamp ?? 0)
             guard !fresh.contains(max(mineStamp, otherStamp)) else { continue }
-            let isEither = mineStamp == otherStamp || (mine?.merges ?? false)
+            let isEither =
+                mineStamp == otherStamp || (mine?.merges ?? false)
                 || (other?.merges ?? false)
             if mine != nil, isEither || otherStamp < mineStamp { lackedThere.append(hash) }
             if other != nil, isEither || mineStamp < otherStamp { lackedHere.append(hash) }

@@ -53,7 +53,10 @@ extension Quantity {
 
         mutating func add(_ quantity: Quantity) {
             let (sum, overflow) = rest.addingReportingOverflow(quantity.rawValue)
-            if !overflow { return rest = sum }
+            if !overflow {
+                rest = sum
+                return
+            }
             spill()
             rest = quantity.rawValue
         }

@@ -90,7 +90,7 @@ extension CommandTable {
         .init(
             name: .cluster, text: "cluster", arity: -2,
             flags: [.loading], keys: .none, group: .cluster,
-            summary: "Shows nodes, slots and shards."),
+            summary: "Shows nodes, slots and shards.")
     ]
 
     private static let transaction: [CommandDescription] = [

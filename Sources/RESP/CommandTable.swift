@@ -31,8 +31,9 @@ public enum CommandTable {
         var slots = InlineArray<512, Slot>(repeating: Slot())
         for description in ordered {
             let text = description.text
-            guard let folded = FoldedName(
-                UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+            guard
+                let folded = FoldedName(
+                    UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
             else { preconditionFailure("a command's name has 1 to 16 letters") }
             var index = folded.hash
             while slots[index].folded != .none { index = (index + 1) & 511 }

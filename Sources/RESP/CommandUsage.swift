@@ -110,10 +110,12 @@ extension ByteBuffer {
     mutating func write(_ arguments: [CommandUsage.Argument], _ dialect: Dialect) {
         writeArrayHeader(count: arguments.count)
         for argument in arguments {
-            let flags: [StaticString] = (argument.isOptional ? ["optional"] : [])
+            let flags: [StaticString] =
+                (argument.isOptional ? ["optional"] : [])
                 + (argument.isMultiple ? ["multiple"] : [])
             let isKey = argument.type.description == "key"
-            let pairs = 2 + (isKey ? 1 : 0) + (argument.token == nil ? 0 : 1)
+            let pairs =
+                2 + (isKey ? 1 : 0) + (argument.token == nil ? 0 : 1)
                 + (flags.isEmpty ? 0 : 1) + (argument.parts.isEmpty ? 0 : 1)
             writeMapHeader(pairs: pairs, dialect)
             writeBulk("name")

@@ -157,7 +157,8 @@ extension ConsistencyOptions {
         let text = arguments[index + 1]
         let digits = text.prefix { 48...57 ~= $0 }
         let unit = text[digits.endIndex...].map { $0 | 0x20 }
-        let factor: Int64? = unit.isEmpty || unit == Array("ms".utf8)
+        let factor: Int64? =
+            unit.isEmpty || unit == Array("ms".utf8)
             ? 1 : unit == Array("s".utf8) ? 1_000 : nil
         guard let factor, let value = Int64(decimal: UnsafeRawBufferPointer(rebasing: digits)),
             value > 0, let milliseconds = UInt32(exactly: value.multipliedClamped(by: factor))

@@ -13,7 +13,8 @@ public struct FlagOptions: Equatable, Sendable {
         } else if arguments.matches(2, "DISABLE") {
             change = .disable
         }
-        consistency = change == nil
+        consistency =
+            change == nil
             ? try ConsistencyOptions(arguments, from: 2, .read)
             : try ConsistencyOptions(arguments, from: 3, .write)
     }

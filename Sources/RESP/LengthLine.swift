@@ -3,7 +3,6 @@ struct Window {
     let base: UnsafePointer<UInt8>
     let count: Int
 
-
     @inline(__always)
     subscript(index: Int) -> UInt8 {
         assert(index >= 0 && index < count, "looks stay inside")

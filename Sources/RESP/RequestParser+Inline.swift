@@ -98,7 +98,8 @@ extension Arguments {
 private func escaped(_ line: UnsafeRawBufferPointer, _ position: inout Int) -> UInt8 {
     let byte = line[position]
     if byte == UInt8(ascii: "x"), position + 2 < line.count,
-        let high = hexDigit(line[position + 1]), let low = hexDigit(line[position + 2]) {
+        let high = hexDigit(line[position + 1]), let low = hexDigit(line[position + 2])
+    {
         position += 3
         return high << 4 | low
     }

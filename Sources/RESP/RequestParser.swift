@@ -56,7 +56,8 @@ public struct RequestParser: Sendable {
         while front < bytes.count {
             let start = (base + front).assumingMemoryBound(to: UInt8.self)
             let window = Window(base: start, count: bytes.count &- front)
-            let found = window[0] == UInt8(ascii: "*")
+            let found =
+                window[0] == UInt8(ascii: "*")
                 ? array(window, &progress, into: &arguments)
                 : inline(window, &progress, into: &arguments)
             switch found {

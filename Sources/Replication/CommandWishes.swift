@@ -23,12 +23,13 @@ struct CommandWishes: Equatable {
     func encode(into buffer: inout ByteBuffer) {
         buffer.append(integer: timeoutMilliseconds)
         for level in [defaults.r, defaults.w, defaults.pr, defaults.pw, defaults.dw] {
-            let word: UInt16 = switch level {
-            case nil: 0
-            case .count(let count): UInt16(count)
-            case .quorum: CommandWishes.quorum
-            case .all: CommandWishes.all
-            }
+            let word: UInt16 =
+                switch level {
+                case nil: 0
+                case .count(let count): UInt16(count)
+                case .quorum: CommandWishes.quorum
+                case .all: CommandWishes.all
+                }
             buffer.append(integer: word)
         }
     }

@@ -172,42 +172,48 @@ extension Node {
     private static let wholeInfo = ["all", "default", "everything"]
 
     private var infoSections: [(String, [(String, String)])] {
-        var sections: [(String, [(String, String)])] = [
-            ("Server", [
-                ("redis_version", Node.redisVersion.description), ("server_name", "quorate"),
-                ("quorate_version", Node.release), ("redis_mode", "\(redisMode)"),
-                ("tcp_port", "\(member(configuration.node)?.clientPort ?? 0)"),
-                ("uptime_in_seconds", "\(statistics.uptimeSeconds(now))"),
-                ("uptime_in_days", "\(statistics.uptimeSeconds(now) / 86_400)"),
-                ("node", "\(configuration.node.rawValue)"), ("identity", "\(identity)"),
-            ]),
-            ("Clients", [("connected_clients", "\(openSessions)"), ("blocked_clients", "0")]),
-            ("Memory", [
-                ("used_memory", "\(memoryAccount.total)"),
-                ("maxmemory", "\(configuration.memoryBytesMax)"),
-            ] + memoryAccount.named.map { ("memory_\($0.name)", "\($0.bytes)") }),
-            ("Replication", [
-                ("role", "master"), ("connected_slaves", "0"), ("links_up", "\(linksUp)"),
-                ("links", "\(links.count - 1)"),
-                ("operations", "\(writes.count + reads.count + forwards.count)"),
-            ]),
-            ("Persistence", [("loading", "0"), ("disk_full", disk.room.isFull ? "1" : "0")]),
-        ]
-        sections += [
-            ("Clock", clockFields), ("Refill", refillFields), ("Collection", collectionFields),
-        ]
-        sections.append(("Stats", statistics.fields(counters)))
         let total = holdings.keys
         var keys = [("records", "\(store.count)")]
         if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
-        sections.append(("Cluster", [("cluster_enabled", links.count > 1 ? "1" : "0")]))
-        sections.append(("Members", memberFields))
-        sections.append(("Latency", latencyFields))
-        sections.append(("Operations", outcomeFields))
-        sections.append(("Staleness", stalenessFields))
-        sections.append(("Hints", hintFields))
-        sections.append(("Keyspace", keys + contentsFields))
-        return sections
+        return [
+            ("Server", serverFields),
+            ("Clients", [("connected_clients", "\(openSessions)"), ("blocked_clients", "0")]),
+            ("Memory", memoryFields),
+            ("Replication", replicationFields),
+            ("Persistence", [("loading", "0"), ("disk_full", disk.room.isFull ? "1" : "0")]),
+            ("Clock", clockFields), ("Refill", refillFields), ("Collection", collectionFields),
+            ("Stats", statistics.fields(counters)),
+            ("Cluster", [("cluster_enabled", links.count > 1 ? "1" : "0")]),
+            ("Members", memberFields), ("Latency", latencyFields),
+            ("Operations", outcomeFields), ("Staleness", stalenessFields), ("Hints", hintFields),
+            ("Keyspace", keys + contentsFields),
+        ]
+    }
+
+    private var serverFields: [(String, String)] {
+        [
+            ("redis_version", Node.redisVersion.description), ("server_name", "quorate"),
+            ("quorate_version", Node.release), ("redis_mode", "\(redisMode)"),
+            ("tcp_port", "\(member(configuration.node)?.clientPort ?? 0)"),
+            ("uptime_in_seconds", "\(statistics.uptimeSeconds(now))"),
+            ("uptime_in_days", "\(statistics.uptimeSeconds(now) / 86_400)"),
+            ("node", "\(configuration.node.rawValue)"), ("identity", "\(identity)"),
+        ]
+    }
+
+    private var memoryFields: [(String, String)] {
+        [
+            ("used_memory", "\(memoryAccount.total)"),
+            ("maxmemory", "\(configuration.memoryBytesMax)"),
+        ] + memoryAccount.named.map { ("memory_\($0.name)", "\($0.bytes)") }
+    }
+
+    private var replicationFields: [(String, String)] {
+        [
+            ("role", "master"), ("connected_slaves", "0"), ("links_up", "\(linksUp)"),
+            ("links", "\(links.count - 1)"),
+            ("operations", "\(writes.count + reads.count + forwards.count)"),
+        ]
     }
 
     func writeInfo(_ effects: inout Effects) {

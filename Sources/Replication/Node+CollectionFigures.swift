@@ -21,7 +21,8 @@ extension Node {
         for range in KeyRange.all {
             let oldest = collection.waiting[range.rawValue]
             guard oldest > 0 else { continue }
-            let age = now.wallMilliseconds
+            let age =
+                now.wallMilliseconds
                 - min(Stamp(rawValue: oldest).milliseconds, now.wallMilliseconds)
             figures.oldestMilliseconds = max(figures.oldestMilliseconds, age)
             for n in collection.replicationFactors where age > patience(n) {

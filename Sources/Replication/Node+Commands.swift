@@ -236,11 +236,12 @@ extension Level {
 extension TimeToLive {
     /// What one of the four commands that ask for it tells.
     fileprivate init(_ name: CommandName) {
-        self = switch name {
-        case .ttl: .seconds
-        case .pttl: .milliseconds
-        case .expiretime: .atSeconds
-        default: .atMilliseconds
-        }
+        self =
+            switch name {
+            case .ttl: .seconds
+            case .pttl: .milliseconds
+            case .expiretime: .atSeconds
+            default: .atMilliseconds
+            }
     }
 }

@@ -79,13 +79,14 @@ extension Node {
             ("hint_bytes", "\(figures.reduce(0) { $0 + $1.hintBytes })"),
             ("hint_oldest_ms", "\(figures.map(\.oldestHintMilliseconds).max() ?? 0)"),
         ]
-        return fields + figures.filter { $0.hints > 0 }.map { link in
-            (
-                "hints_node_\(link.node.rawValue)",
-                "hints=\(link.hints),bytes=\(link.hintBytes),"
-                    + "oldest_ms=\(link.oldestHintMilliseconds)"
-            )
-        }
+        return fields
+            + figures.filter { $0.hints > 0 }.map { link in
+                (
+                    "hints_node_\(link.node.rawValue)",
+                    "hints=\(link.hints),bytes=\(link.hintBytes),"
+                        + "oldest_ms=\(link.oldestHintMilliseconds)"
+                )
+            }
     }
 
     /// What each keyspace holds here.

@@ -190,7 +190,8 @@ extension Node {
         for argument in 1..<request.count {
             let key = request[argument]
             let location = place(of: key)
-            let refusal = refusal(toDecideAbout: key)
+            let refusal =
+                refusal(toDecideAbout: key)
                 ?? (isReplica(of: location) ? nil : refusal(toWatchAt: location))
             if let refusal {
                 sessions[index].transaction.hasRefusedWatch = true

@@ -206,10 +206,11 @@ struct KeyView {
 // What operations take in memory.
 extension WriteOperation: SlabElement {
     var heldBytes: Int {
-        let reply = switch success {
-        case .bulk(let bytes), .encoded(let bytes): bytes.count
-        case .ok, .integer, .null: 0
-        }
+        let reply =
+            switch success {
+            case .bulk(let bytes), .encoded(let bytes): bytes.count
+            case .ok, .integer, .null: 0
+            }
         return record.count + typedKey.count + reply + context.entries.count * 16
     }
 }

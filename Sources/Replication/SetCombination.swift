@@ -79,7 +79,10 @@ struct SetCombination {
             output.append(theirs)
             right.removeFirst()
         default:
-            guard let next = waiting.popLast() else { return isDone = true }
+            guard let next = waiting.popLast() else {
+                isDone = true
+                return
+            }
             left = Members(Elements(output))
             right = Members(next)
             output = []

@@ -117,7 +117,8 @@ extension TypedExecution {
             reply.writeArrayHeader(count: places.count)
         }
         let chosen = fields.choosing(places)
-        let byteCount = options.mayRepeat
+        let byteCount =
+            options.mayRepeat
             ? chosen.byteCount(each: options.hasValues ? 36 : 16, values: options.hasValues) : nil
         write(
             chosen,

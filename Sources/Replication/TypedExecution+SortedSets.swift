@@ -174,7 +174,8 @@ extension TypedExecution {
         if name == .zcount { return reply.writeInteger(places.count) }
         let skipped = min(options.offset, places.count)
         let told = min(options.limit, places.count - skipped)
-        let first = options.isReversed
+        let first =
+            options.isReversed
             ? places.upperBound - skipped - told : places.lowerBound + skipped
         let members = held.state.sortedSetRange(
             first..<first + told, isReversed: options.isReversed, now: now)

@@ -54,7 +54,8 @@ enum CRC16 {
         while index + 4 <= bytes.count {
             let first = Int(UInt8(truncatingIfNeeded: state >> 8) ^ bytes[index])
             let second = Int(UInt8(truncatingIfNeeded: state) ^ bytes[index &+ 1])
-            state = tables[768 &+ first] ^ tables[512 &+ second]
+            state =
+                tables[768 &+ first] ^ tables[512 &+ second]
                 ^ tables[256 &+ Int(bytes[index &+ 2])] ^ tables[Int(bytes[index &+ 3])]
             index &+= 4
         }

@@ -52,11 +52,12 @@ struct ScrapeRequest: Equatable {
     }
 
     private static func isToken(_ word: Substring) -> Bool {
-        !word.isEmpty && word.utf8.allSatisfy { byte in
-            switch byte {
-            case 48...57, 65...90, 97...122: true
-            default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+        !word.isEmpty
+            && word.utf8.allSatisfy { byte in
+                switch byte {
+                case 48...57, 65...90, 97...122: true
+                default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
+                }
             }
-        }
     }
 }

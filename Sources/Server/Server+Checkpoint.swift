@@ -33,7 +33,8 @@ extension Server {
         if checkpoint.reviews(at: now.monotonic, isUrgent: lane.journal.isScarce) {
             lane.journal.checkpointBytesExpected = node.checkpointBytesExpected
             if lane.journal.checkpointIsDue(after: configuration.limits.checkpointAfterBytes),
-                lane.journal.beginCheckpoint() {
+                lane.journal.beginCheckpoint()
+            {
                 checkpoint.stage = .begun
             }
         }

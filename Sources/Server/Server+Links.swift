@@ -272,7 +272,8 @@ extension Server {
             let taken = try links[index].socket.write(links[index].output.bytes)
             links[index].output.removeFirst(taken)
             if links[index].isBehind, let node = links[index].node,
-                links[index].output.isEmpty || links[index].output.count < Link.relievedBytes {
+                links[index].output.isEmpty || links[index].output.count < Link.relievedBytes
+            {
                 links[index].isBehind = false
                 settlements.append(.relieved(node))
             }

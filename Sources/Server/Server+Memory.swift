@@ -70,7 +70,8 @@ extension Server {
     private mutating func refuseRequest(_ index: Int, _ reason: String) {
         counters.requestsRefused += 1
         if clients[index].output.isEmpty, clients[index].heldCount == 0,
-            !node.owesReplies(to: ConnectionID(UInt32(index))) {
+            !node.owesReplies(to: ConnectionID(UInt32(index)))
+        {
             var line = ByteBuffer(capacity: 128)
             line.writeError(text: reason)
             _ = try? clients[index].socket.write(line.bytes)

@@ -211,7 +211,8 @@ extension Server {
     ) throws(ServerError) -> Int {
         let limits = configuration.limits
         // Files, listeners, wakeups, standard streams, lookups of names; then room to refuse one.
-        let reserved = FileDisk.descriptorsMax + 64 + configuration.node.members.count
+        let reserved =
+            FileDisk.descriptorsMax + 64 + configuration.node.members.count
             + limits.strangersMax + limits.scrapesMax
         let limit = Int(clamping: raiseDescriptorLimit(to: UInt64(limits.clientsMax + reserved)))
         guard limit > reserved else {

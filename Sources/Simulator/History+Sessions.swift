@@ -35,7 +35,8 @@ extension History {
     /// Whether what the session saw of a key may be asked of the node now.
     private func isKept(_ keyspace: Int) -> Bool {
         guard plan.sessionKeysMax < keys.count else { return true }
-        let isDurable = plan.keyspaces[keyspace].durability == .fsync
+        let isDurable =
+            plan.keyspaces[keyspace].durability == .fsync
             || stops.allSatisfy(\.isEmpty)
         return isDurable && wipes.isEmpty && !isAnythingLost && !plan.mayJumpClocks
     }
@@ -60,7 +61,8 @@ extension History {
             return state.value == value || value == nil && state.expiry != 0
         }
         // A tombstone in memory only, at a coordinator that was cut off, is seen by nobody else.
-        let isHidden = value.map { isUnplaced($0) }
+        let isHidden =
+            value.map { isUnplaced($0) }
             ?? (plan.keyspaces[read.keyspace].durability == .memory)
         if isLegal || isHidden { return nil }
         let name = String(decoding: keys[read.key].name, as: UTF8.self)

@@ -148,7 +148,8 @@ extension World {
         if let process = machine.process {
             let slot = clients[index].connection
             if process.connections[slot]?.generation == generation,
-                process.connections[slot]?.isGone == false {
+                process.connections[slot]?.isGone == false
+            {
                 process.connections[slot]?.isGone = true
                 process.settlements.append(.clientGone(slot))
                 scheduleTurn(machine, process)
@@ -174,7 +175,8 @@ extension World {
         var position = 0
         do throws(MalformedReply) {
             while clients[index].generation == generation,
-                let reply = try RedisReply.next(in: clients[index].received, &position) {
+                let reply = try RedisReply.next(in: clients[index].received, &position)
+            {
                 guard !clients[index].outstanding.isEmpty else {
                     return violate("client \(index) got a reply to nothing")
                 }

@@ -81,7 +81,8 @@ extension Journal {
     mutating func checkpointJob() -> DiskJob? {
         guard let checkpoint else { return nil }
         let name = SegmentFormat.unfinishedCheckpoint
-        let needed = checkpointBytesExpected + checkpointBytesExpected / 1_024
+        let needed =
+            checkpointBytesExpected + checkpointBytesExpected / 1_024
             + space.reserve.bytes / 8
         let header = SegmentFormat(kind: .checkpoint, salt: salt, position: checkpoint.position)
         if !checkpoint.hasRoom {

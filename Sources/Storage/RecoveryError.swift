@@ -1,5 +1,5 @@
-import Coding
 import Base
+import Coding
 
 /// What was found where something else had to be.
 public enum Finding: Error, Equatable, Sendable, CustomStringConvertible {

@@ -26,7 +26,7 @@ enum ExitStatus: Equatable {
         case .failure(.internalDefect): "a defect of quorate itself"
         case .failure(.cannotCreate):
             "a port, a directory or a process cannot be had, or a data directory is damaged"
-        case .failure(.interrupted): 
+        case .failure(.interrupted):
             "stopped by a signal; what was started has been ended; a stopped serve ends with 0"
         }
     }

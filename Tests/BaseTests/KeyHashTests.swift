@@ -1,7 +1,6 @@
+import Base
 import Glibc
 import Testing
-
-import Base
 
 private func hash(_ bytes: [UInt8], _ key: UInt64 = 1) -> UInt64 {
     bytes.withUnsafeBytes { keyHash($0, key: key) }
@@ -53,7 +52,8 @@ struct KeyHashTests {
         }
     }
 
-    @Test("keys as people name them fill 1,024 buckets evenly, by low and by high bits",
+    @Test(
+        "keys as people name them fill 1,024 buckets evenly, by low and by high bits",
         arguments: ["key:%", "user:%:profile", "%", "orders:{%}:a-rather-long-key-behind-it"])
     func buckets(pattern: String) {
         var low = Array(repeating: 0, count: 1_024)

@@ -26,7 +26,8 @@ struct PRNGTests {
         #expect((0..<10).map { _ in random.next() } == expected)
     }
 
-    @Test("numbers below a bound are uniform: χ² stays within 4 σ of its mean",
+    @Test(
+        "numbers below a bound are uniform: χ² stays within 4 σ of its mean",
         arguments: [2, 3, 10, 100])
     func uniform(bound: Int) {
         var random = PRNG(seed: UInt64(bound))

@@ -43,9 +43,11 @@ struct ChunkedMapTests {
         var map = ChunkedMap<Int, Int>()
         var model: [Int: Int] = [:]
         for step in 0..<400 {
-            let keys = Set((0..<random.below(step % 9 == 0 ? 900 : 60)).map { _ in
-                random.below(6_000)
-            }).sorted()
+            let keys = Set(
+                (0..<random.below(step % 9 == 0 ? 900 : 60)).map { _ in
+                    random.below(6_000)
+                }
+            ).sorted()
             let removes = random.chance(perMille: 400)
             var asked: [Int] = []
             map.change(ascending: keys) { index, value in
@@ -79,9 +81,11 @@ struct ChunkedMapTests {
                 map.insert(keys, keys.map { $0 + step }, at: place)
                 for key in keys { model[key] = key + step }
             } else {
-                let cuts = Set((0..<2 * (1 + random.below(9))).map { _ in
-                    random.below(sorted.count + 1)
-                }).sorted()
+                let cuts = Set(
+                    (0..<2 * (1 + random.below(9))).map { _ in
+                        random.below(sorted.count + 1)
+                    }
+                ).sorted()
                 let ranges = stride(from: 0, to: cuts.count - 1, by: 2).map {
                     cuts[$0]..<min(cuts[$0 + 1], cuts[$0] + 200)
                 }

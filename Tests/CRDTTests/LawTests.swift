@@ -29,7 +29,8 @@ struct LawTests {
         #expect(isEqual, sourceLocation: place)
     }
 
-    @Test("merge is commutative, associative, idempotent, inflationary; equal is equal in bytes",
+    @Test(
+        "merge is commutative, associative, idempotent, inflationary; equal is equal in bytes",
         arguments: Profile.allCases)
     func merge(_ profile: Profile) {
         for seed in 0..<(ScheduleTests.count / 10) {
@@ -49,7 +50,8 @@ struct LawTests {
         }
     }
 
-    @Test("a delta changes nothing unless applied, is then known, and adds to what was there",
+    @Test(
+        "a delta changes nothing unless applied, is then known, and adds to what was there",
         arguments: Profile.allCases)
     func deltas(_ profile: Profile) {
         for seed in 0..<(ScheduleTests.count / 10) {
@@ -68,7 +70,8 @@ struct LawTests {
         }
     }
 
-    @Test("states and deltas survive their encoding, and every part of it is needed",
+    @Test(
+        "states and deltas survive their encoding, and every part of it is needed",
         arguments: Profile.allCases)
     func roundTrip(_ profile: Profile) throws {
         for seed in 0..<(ScheduleTests.count / 30) {
@@ -93,7 +96,8 @@ struct LawTests {
         }
     }
 
-    @Test("damaged bytes throw or decode to what has just these bytes; nothing traps",
+    @Test(
+        "damaged bytes throw or decode to what has just these bytes; nothing traps",
         arguments: Profile.allCases)
     func damage(_ profile: Profile) {
         var random = PRNG(seed: 7)

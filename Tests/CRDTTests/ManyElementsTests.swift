@@ -137,7 +137,8 @@ struct ManyElementsTests {
                 model.insert(contentsOf: words, at: place)
             } else {
                 let cuts = [random.below(model.count + 1), random.below(model.count + 1)].sorted()
-                let ranges = random.chance(perMille: 500)
+                let ranges =
+                    random.chance(perMille: 500)
                     ? [cuts[0]..<cuts[1]] : [0..<cuts[0], cuts[1]..<model.count + 5]
                 delta = try list.listRemove(at: ranges, dot: stamp, now: 0)
                 for range in ranges.reversed() {

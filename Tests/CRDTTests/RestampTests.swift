@@ -6,7 +6,8 @@ import Testing
 
 @Suite("Clocks that were ahead")
 struct RestampTests {
-    @Test("7: what was written ahead is named anew, reads the same, and meets what others have",
+    @Test(
+        "7: what was written ahead is named anew, reads the same, and meets what others have",
         arguments: Profile.allCases)
     func restamp(_ profile: Profile) {
         for seed in 0..<(ScheduleTests.count / 10) {

@@ -13,7 +13,8 @@ struct ScheduleTests {
         getenv(name).flatMap { UInt64(String(cString: $0)) }
     }
 
-    @Test("replicas show what the operations they have seen mean, and converge",
+    @Test(
+        "replicas show what the operations they have seen mean, and converge",
         arguments: Profile.allCases)
     func schedules(_ profile: Profile) {
         let seeds = Self.number("QUORATE_SEED").map { $0..<($0 + 1) } ?? 0..<Self.count
@@ -32,7 +33,8 @@ struct ScheduleTests {
         #expect(missed.subtracting(profile == .mixed ? [] : [.conflict]) == [])
     }
 
-    @Test("so they do when each forgets what is settled in its own time, and end with equal bytes",
+    @Test(
+        "so they do when each forgets what is settled in its own time, and end with equal bytes",
         arguments: Profile.allCases)
     func compacting(_ profile: Profile) {
         let seeds = Self.number("QUORATE_SEED").map { $0..<($0 + 1) } ?? 0..<Self.count

@@ -62,7 +62,8 @@ struct StateScanTests {
         #expect(deltas > 0)
     }
 
-    @Test("damaged states and deltas are never read over as anything that they are not",
+    @Test(
+        "damaged states and deltas are never read over as anything that they are not",
         arguments: Profile.allCases)
     func damaged(_ profile: Profile) {
         var random = PRNG(seed: 11)

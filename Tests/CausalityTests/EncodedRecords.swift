@@ -43,12 +43,13 @@ func merged(_ stored: [UInt8]?, _ incoming: [UInt8], _ policy: ConflictPolicy) -
                 into: &buffer)
         }
     }
-    let bytes = switch result.outcome {
-    case .keepStored: stored ?? []
-    case .takeIncoming: incoming
-    case .merged(let range): Array(buffer[range])
-    case .refused: [UInt8]()
-    }
+    let bytes =
+        switch result.outcome {
+        case .keepStored: stored ?? []
+        case .takeIncoming: incoming
+        case .merged(let range): Array(buffer[range])
+        case .refused: [UInt8]()
+        }
     return Merged(bytes: bytes, droppedValues: result.droppedValues)
 }
 
@@ -66,10 +67,11 @@ func summed(
     defer { for copy in storage { copy?.deallocate() } }
     let records = storage.map { $0.map { Record(at: UnsafeRawPointer($0.baseAddress!)) } }
     let merge = AnswerMerge(records, policy: policy, into: &buffer)
-    let bytes: [UInt8]? = switch merge.result {
-    case .nothing, .refused: nil
-    case .answer(let index): answers[index]
-    case .merged(let range): Array(buffer[range])
-    }
+    let bytes: [UInt8]? =
+        switch merge.result {
+        case .nothing, .refused: nil
+        case .answer(let index): answers[index]
+        case .merged(let range): Array(buffer[range])
+        }
     return (bytes, merge)
 }

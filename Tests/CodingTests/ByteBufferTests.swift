@@ -37,10 +37,12 @@ struct ByteBufferTests {
         #expect([UInt8](buffer[0..<4]) == [2, 0xBB, 0xAA, 7])
     }
 
-    @Test("Decimal digits", arguments: [
-        0, 1, 9, 10, 99, 100, 101, 999, 1000, 12_345, -1, -9, -10, -100, Int.max, Int.min,
-        Int.max - 1, Int.min + 1, 1_000_000_000_000_000_000,
-    ])
+    @Test(
+        "Decimal digits",
+        arguments: [
+            0, 1, 9, 10, 99, 100, 101, 999, 1000, 12_345, -1, -9, -10, -100, Int.max, Int.min,
+            Int.max - 1, Int.min + 1, 1_000_000_000_000_000_000,
+        ])
     func digits(_ value: Int) {
         #expect(text { $0.append(decimal: value) } == String(value))
     }

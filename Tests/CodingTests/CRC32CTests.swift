@@ -22,7 +22,8 @@ struct CRC32CTests {
         ([], 0),
     ]
 
-    @Test("The checksums of RFC 3720 appendix B.4, by the instruction and by the table",
+    @Test(
+        "The checksums of RFC 3720 appendix B.4, by the instruction and by the table",
         arguments: vectors)
     func published(_ vector: (bytes: [UInt8], checksum: UInt32)) {
         vector.bytes.withUnsafeBytes { bytes in

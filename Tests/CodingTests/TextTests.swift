@@ -13,18 +13,23 @@ struct TextTests {
         Array(text.utf8).withUnsafeBytes { UInt64(decimal: $0) }
     }
 
-    @Test("Decimal numbers that fit", arguments: [
-        0, 1, -1, 9, 10, -10, 123_456_789, Int64.max, Int64.min, Int64.max - 1, Int64.min + 1,
-    ])
+    @Test(
+        "Decimal numbers that fit",
+        arguments: [
+            0, 1, -1, 9, 10, -10, 123_456_789, Int64.max, Int64.min, Int64.max - 1, Int64.min + 1,
+        ])
     func numbers(_ value: Int64) {
         #expect(signed(String(value)) == value)
     }
 
-    @Test("Anything else is no number", arguments: [
-        "", "-", "+1", "01", "-01", "-0", "00", " 1", "1 ", "1.0", "1e3", "0x1", "a", "1a", "--1",
-        "9223372036854775808", "-9223372036854775809", "18446744073709551616",
-        "99999999999999999999", "123456789012345678901", "\u{0}1", "1\u{0}", "٣",
-    ])
+    @Test(
+        "Anything else is no number",
+        arguments: [
+            "", "-", "+1", "01", "-01", "-0", "00", " 1", "1 ", "1.0", "1e3", "0x1", "a", "1a",
+            "--1",
+            "9223372036854775808", "-9223372036854775809", "18446744073709551616",
+            "99999999999999999999", "123456789012345678901", "\u{0}1", "1\u{0}", "٣",
+        ])
     func notNumbers(_ text: String) {
         #expect(signed(text) == nil)
     }
@@ -48,10 +53,12 @@ struct TextTests {
         return Array([UInt8](buffer.bytes).dropFirst())
     }
 
-    @Test("The examples of RFC 4648 §10, without padding", arguments: [
-        ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"),
-        ("fooba", "Zm9vYmE"), ("foobar", "Zm9vYmFy"),
-    ])
+    @Test(
+        "The examples of RFC 4648 §10, without padding",
+        arguments: [
+            ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"),
+            ("fooba", "Zm9vYmE"), ("foobar", "Zm9vYmFy"),
+        ])
     func base64Examples(_ plain: String, _ text: String) throws {
         #expect(encoded(Array(plain.utf8)) == text)
         #expect(try decoded(text) == Array(plain.utf8))
@@ -74,9 +81,11 @@ struct TextTests {
         }
     }
 
-    @Test("Foreign characters, padding, cut and second spellings are refused", arguments: [
-        "Z", "Zg==", "Zm8=", "Zh", "Zm9", "Zm9v Zg", "Zm+v", "Zm/v", "Zm9vY", "Zm9v\n", "é",
-    ])
+    @Test(
+        "Foreign characters, padding, cut and second spellings are refused",
+        arguments: [
+            "Z", "Zg==", "Zm8=", "Zh", "Zm9", "Zm9v Zg", "Zm+v", "Zm/v", "Zm9vY", "Zm9v\n", "é",
+        ])
     func base64Refusals(_ text: String) {
         #expect(throws: DecodeError.self) { _ = try decoded(text) }
     }

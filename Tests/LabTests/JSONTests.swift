@@ -92,7 +92,8 @@ struct SuggestionTests {
     func nearest() {
         let names = ["status", "start", "up", "down"]
         #expect(Suggestion.nearest(to: "stauts", among: names) == "status")
-        #expect(Suggestion.nearest(to: "dataDir", among: ["x", "dataDirectory"]) == "dataDirectory")
+        #expect(
+            Suggestion.nearest(to: "dataDir", among: ["x", "dataDirectory"]) == "dataDirectory")
         #expect(Suggestion.nearest(to: "STATUS", among: names) == "status")
         #expect(Suggestion.nearest(to: "xyzzy", among: names) == nil)
     }

@@ -66,7 +66,8 @@ struct ClusterTests {
         check(network)
     }
 
-    @Test("a node that was alone, and takes all others for dead, kills nobody on its return",
+    @Test(
+        "a node that was alone, and takes all others for dead, kills nobody on its return",
         arguments: UInt64(1)...3)
     func alone(seed: UInt64) {
         var network = cluster(12, seed: seed)
@@ -91,7 +92,8 @@ struct ClusterTests {
         check(network)
     }
 
-    @Test("a node that is paused comes back, and takes nobody else for dead",
+    @Test(
+        "a node that is paused comes back, and takes nobody else for dead",
         arguments: UInt64(1)...9)
     func paused(seed: UInt64) {
         var network = cluster(10, seed: seed)
@@ -151,7 +153,8 @@ struct ClusterTests {
         check(network)
     }
 
-    @Test("a node removed while it was cut off stays removed when it returns, until it is admitted",
+    @Test(
+        "a node removed while it was cut off stays removed when it returns, until it is admitted",
         arguments: UInt64(1)...6)
     func removal(seed: UInt64) {
         var network = cluster(8, seed: seed)
@@ -181,7 +184,8 @@ struct ClusterTests {
         check(network)
     }
 
-    @Test("a node restarted at once is known by its new identity everywhere",
+    @Test(
+        "a node restarted at once is known by its new identity everywhere",
         arguments: UInt64(1)...6)
     func restart(seed: UInt64) {
         var network = cluster(10, seed: seed)
@@ -216,7 +220,8 @@ struct ClusterTests {
         #expect(network.effects.contains { $0.1 == .outlived(by: later) })
     }
 
-    @Test("faults of all kinds, then peace: all agree, and every number stays within its limit",
+    @Test(
+        "faults of all kinds, then peace: all agree, and every number stays within its limit",
         arguments: UInt64(1)...12)
     func storm(seed: UInt64) {
         var network = cluster(10, seed: seed)

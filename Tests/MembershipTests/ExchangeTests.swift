@@ -21,10 +21,12 @@ struct ExchangeTests {
         var other = Subject(others: 2...40)
         guard case .compare(_, _, let digest) = try compare(&subject).content else { return }
         let answer = other.receive(
-            .compare(after: 0, through: last, digest: digest), from: alive(2)).messages
+            .compare(after: 0, through: last, digest: digest), from: alive(2)
+        ).messages
         #expect(answer.map(\.message.content) == [.agreed(after: 0, through: last)])
         let differing = other.receive(
-            .compare(after: 0, through: last, digest: digest &+ 1), from: alive(2)).messages
+            .compare(after: 0, through: last, digest: digest &+ 1), from: alive(2)
+        ).messages
         let records = (1...40).map { alive($0) }
         #expect(
             differing.map(\.message.content) == [.page(after: 0, through: last, records)])
@@ -52,12 +54,14 @@ struct ExchangeTests {
         configuration.pageRecordsMax = 4
         var subject = Subject(others: 2...10, configuration)
         let answer = subject.receive(
-            .compare(after: 2, through: last, digest: 0), from: alive(2)).messages
+            .compare(after: 2, through: last, digest: 0), from: alive(2)
+        ).messages
         #expect(
             answer.map(\.message.content)
                 == [.page(after: 2, through: 6, [alive(3), alive(4), alive(5), alive(6)])])
         let range = subject.receive(
-            .compare(after: 2, through: 4, digest: 0), from: alive(2)).messages
+            .compare(after: 2, through: 4, digest: 0), from: alive(2)
+        ).messages
         #expect(
             range.map(\.message.content) == [.page(after: 2, through: 4, [alive(3), alive(4)])])
     }

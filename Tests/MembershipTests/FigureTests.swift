@@ -7,9 +7,10 @@ import Testing
 @Suite("Figures at 5 % loss")
 struct FigureTests {
     /// Sizes such as `10,100`; none unless the script asks.
-    private static let sizes: [Int] = getenv("QUORATE_MEMBERSHIP").map {
-        String(cString: $0).split(separator: ",").compactMap { Int($0) }
-    } ?? []
+    private static let sizes: [Int] =
+        getenv("QUORATE_MEMBERSHIP").map {
+            String(cString: $0).split(separator: ",").compactMap { Int($0) }
+        } ?? []
 
     @Test("convergence, false positives and cost", arguments: sizes)
     func measure(count: Int) {

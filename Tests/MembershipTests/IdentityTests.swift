@@ -80,7 +80,8 @@ struct IdentityTests {
         #expect(subject.state(2) == .left)
         // A new life does not know of its admission yet; it learns it from the answer.
         let refused = subject.receive(
-            .ping(sequence: 1, target: identity(1)), from: alive(2, epoch: 6)).messages
+            .ping(sequence: 1, target: identity(1)), from: alive(2, epoch: 6)
+        ).messages
         #expect(subject.state(2) == .left)
         let departure = MemberRecord(identity(2), .left, admission: 1)
         #expect(refused.map(\.message.content) == [.records([departure])])
@@ -118,7 +119,8 @@ struct IdentityTests {
         var subject = Subject(others: 2...2)
         let answer = subject.receive(
             .ping(sequence: 1, target: identity(1)), from: alive(2),
-            [MemberUpdate(alive(1, incarnation: 5))]).messages
+            [MemberUpdate(alive(1, incarnation: 5))]
+        ).messages
         #expect(answer.map(\.message.sender) == [alive(1, incarnation: 6)])
     }
 

@@ -219,7 +219,8 @@ extension Network {
         guard subject <= machines.count else { return }
         let before = beliefs[observer - 1][subject - 1]
         beliefs[observer - 1][subject - 1] = state
-        errors += (isWrong(state, of: subject - 1) ? 1 : 0)
+        errors +=
+            (isWrong(state, of: subject - 1) ? 1 : 0)
             - (isWrong(before, of: subject - 1) ? 1 : 0)
         let machine = machines[subject - 1]
         let isHealthy =

@@ -66,11 +66,13 @@ struct ProbeTests {
     func meant() {
         var subject = Subject(others: 2...2)
         let answer = subject.receive(
-            .ping(sequence: 9, target: identity(1)), from: alive(2)).messages
+            .ping(sequence: 9, target: identity(1)), from: alive(2)
+        ).messages
         #expect(answer.map(\.message.content) == [.ack(sequence: 9)])
         #expect(answer.map(\.node) == [NodeID(2)])
         let other = subject.receive(
-            .ping(sequence: 9, target: identity(1, epoch: 4)), from: alive(2)).messages
+            .ping(sequence: 9, target: identity(1, epoch: 4)), from: alive(2)
+        ).messages
         #expect(other.map(\.message.content) == [.records([])])
         #expect(other.map(\.message.sender) == [alive(1)])
     }
@@ -119,7 +121,8 @@ struct ProbeTests {
         var sent = 0
         for sequence in UInt32(1)...30 {
             let answer = subject.receive(
-                .ping(sequence: sequence, target: identity(1)), from: alive(2)).messages
+                .ping(sequence: sequence, target: identity(1)), from: alive(2)
+            ).messages
             for message in answer.map(\.message) {
                 sent += message.updates.count { $0.record == alive(10) }
             }
@@ -165,7 +168,8 @@ struct ProbeTests {
             .records([]), from: alive(3), [MemberUpdate(suspect(2), accuser: identity(3))])
         for sequence in UInt32(1)...20 {
             let answer = subject.receive(
-                .ping(sequence: sequence, target: identity(1)), from: alive(2)).messages
+                .ping(sequence: sequence, target: identity(1)), from: alive(2)
+            ).messages
             #expect(answer.first?.message.updates.first?.record == suspect(2))
         }
     }

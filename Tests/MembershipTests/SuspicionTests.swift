@@ -76,7 +76,8 @@ struct SuspicionTests {
         var subject = Subject(others: 2...3)
         let claim = MemberUpdate(suspect(1, incarnation: 7), accuser: identity(3))
         let answer = subject.receive(
-            .ping(sequence: 1, target: identity(1)), from: alive(2), [claim]).messages
+            .ping(sequence: 1, target: identity(1)), from: alive(2), [claim]
+        ).messages
         #expect(answer.map(\.message.sender) == [alive(1, incarnation: 8)])
         #expect(answer.first?.message.updates.first == MemberUpdate(alive(1, incarnation: 8)))
         #expect(subject.membership.localHealth == 1)

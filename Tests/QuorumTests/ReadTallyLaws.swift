@@ -1,6 +1,5 @@
-import Testing
-
 import Quorum
+import Testing
 
 /// The second implementation: it knows only how a read ends once every replica has answered, and
 /// walks through all futures.

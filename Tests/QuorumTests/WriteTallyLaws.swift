@@ -1,6 +1,5 @@
-import Testing
-
 import Quorum
+import Testing
 
 /// The second implementation: it knows only how a write ends once every replica has answered, and
 /// walks through all futures.

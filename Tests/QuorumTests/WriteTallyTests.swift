@@ -1,7 +1,6 @@
 import Base
-import Testing
-
 import Quorum
+import Testing
 
 @Suite("What a write's client is told")
 struct WriteTallyTests {

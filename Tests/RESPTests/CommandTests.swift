@@ -37,10 +37,13 @@ struct CommandTests {
         }
     }
 
-    @Test("Nothing else is found", arguments: [
-        "", "g", "gett", "ge", "foo", "g\u{5}t", "GE4", "get\0", "\0", " get", "expiretimeexpiret",
-        "expiretimeexpirex", "consistencyx", "SE\u{14}", "'et", "pexpiretimes",
-    ])
+    @Test(
+        "Nothing else is found",
+        arguments: [
+            "", "g", "gett", "ge", "foo", "g\u{5}t", "GE4", "get\0", "\0", " get",
+            "expiretimeexpiret",
+            "expiretimeexpirex", "consistencyx", "SE\u{14}", "'et", "pexpiretimes",
+        ])
     func notFound(_ name: String) {
         #expect(Array(name.utf8).withUnsafeBytes { CommandName($0) } == nil)
     }
@@ -58,19 +61,25 @@ struct CommandTests {
     func refusals() {
         #expect(resolve("get", "k") == "get")
         #expect(resolve("GET") == "-ERR wrong number of arguments for 'get' command\r\n")
-        #expect(resolve("SETNX", "a", "b", "c")
-            == "-ERR wrong number of arguments for 'setnx' command\r\n")
-        #expect(resolve("foo")
-            == "-ERR unknown command 'foo', with args beginning with: \r\n")
-        #expect(resolve("foo", "a", "b\r\nc")
-            == "-ERR unknown command 'foo', with args beginning with: 'a' 'b  c' \r\n")
+        #expect(
+            resolve("SETNX", "a", "b", "c")
+                == "-ERR wrong number of arguments for 'setnx' command\r\n")
+        #expect(
+            resolve("foo")
+                == "-ERR unknown command 'foo', with args beginning with: \r\n")
+        #expect(
+            resolve("foo", "a", "b\r\nc")
+                == "-ERR unknown command 'foo', with args beginning with: 'a' 'b  c' \r\n")
         let long = String(repeating: "x", count: 500)
         #expect(resolve(long, long, long, long).utf8.count < 400)
     }
 
-    @Test("Arities are Redis's", arguments: [
-        ("get", 1), ("set", 2), ("del", 1), ("mset", 2), ("ping", 0), ("scan", 1), ("expire", 2),
-    ])
+    @Test(
+        "Arities are Redis's",
+        arguments: [
+            ("get", 1), ("set", 2), ("del", 1), ("mset", 2), ("ping", 0), ("scan", 1),
+            ("expire", 2),
+        ])
     func leastArguments(_ name: String, _ least: Int) throws {
         let command = try #require(Array(name.utf8).withUnsafeBytes { CommandName($0) })
         let description = CommandTable.description(of: command)
@@ -78,10 +87,12 @@ struct CommandTests {
         #expect(description.accepts(count: least + 1))
     }
 
-    @Test("Key positions", arguments: [
-        (CommandName.get, 2, [1]), (.mget, 4, [1, 2, 3]), (.mset, 5, [1, 3]), (.ping, 1, []),
-        (.set, 7, [1]), (.del, 2, [1]),
-    ])
+    @Test(
+        "Key positions",
+        arguments: [
+            (CommandName.get, 2, [1]), (.mget, 4, [1, 2, 3]), (.mset, 5, [1, 3]), (.ping, 1, []),
+            (.set, 7, [1]), (.del, 2, [1]),
+        ])
     func keys(_ name: CommandName, _ count: Int, _ expected: [Int]) {
         let keys = CommandTable.description(of: name).keys
         #expect(Array(keys.indices(count: count)) == expected)
@@ -113,37 +124,45 @@ struct CommandTests {
             #expect(!names.contains("\r\n\(name)\r\n"))
             #expect(try reply("COMMAND", "INFO", name) == "*1\r\n*-1\r\n")
         }
-        #expect(try reply("COMMAND", "LIST", "FILTERBY", "PATTERN", "mge?")
-            == "*1\r\n$4\r\nmget\r\n")
+        #expect(
+            try reply("COMMAND", "LIST", "FILTERBY", "PATTERN", "mge?")
+                == "*1\r\n$4\r\nmget\r\n")
         #expect(throws: CommandError.syntax) { try reply("COMMAND", "LIST", "FILTERBY", "x") }
-        #expect(try reply("COMMAND", "INFO", "GET", "nope")
-            == "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
-            + "*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n")
-        #expect(try reply("COMMAND", "DOCS", "echo", dialect: .resp3)
-            == "%1\r\n$4\r\necho\r\n%3\r\n$7\r\nsummary\r\n$21\r\nAnswers its argument.\r\n"
-            + "$5\r\ngroup\r\n$10\r\nconnection\r\n$9\r\narguments\r\n*1\r\n"
-            + "%2\r\n$4\r\nname\r\n$7\r\nmessage\r\n$4\r\ntype\r\n$6\r\nstring\r\n")
-        #expect(try reply("COMMAND", "GETKEYS", "MSET", "a", "1", "b", "2")
-            == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
-        #expect(try reply("COMMAND", "GETKEYS", "PING")
-            == "-ERR The command has no key arguments\r\n")
+        #expect(
+            try reply("COMMAND", "INFO", "GET", "nope")
+                == "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
+                + "*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n")
+        #expect(
+            try reply("COMMAND", "DOCS", "echo", dialect: .resp3)
+                == "%1\r\n$4\r\necho\r\n%3\r\n$7\r\nsummary\r\n$21\r\nAnswers its argument.\r\n"
+                + "$5\r\ngroup\r\n$10\r\nconnection\r\n$9\r\narguments\r\n*1\r\n"
+                + "%2\r\n$4\r\nname\r\n$7\r\nmessage\r\n$4\r\ntype\r\n$6\r\nstring\r\n")
+        #expect(
+            try reply("COMMAND", "GETKEYS", "MSET", "a", "1", "b", "2")
+                == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+        #expect(
+            try reply("COMMAND", "GETKEYS", "PING")
+                == "-ERR The command has no key arguments\r\n")
         #expect(throws: CommandError.unknownSubcommand(.command)) { try reply("COMMAND", "X") }
     }
 
     @Test("Keys are found where the request itself says how many there are")
     func movableKeys() throws {
-        #expect(try reply("COMMAND", "GETKEYS", "SINTERCARD", "2", "a", "b", "LIMIT", "1")
-            == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+        #expect(
+            try reply("COMMAND", "GETKEYS", "SINTERCARD", "2", "a", "b", "LIMIT", "1")
+                == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
         for words in [["x", "a", "b"], ["3", "a", "b"], ["0", "a"], ["-1", "a"]] {
             let text = withArguments(["COMMAND", "GETKEYS", "SINTERCARD"] + words) { arguments in
                 written { try? $0.writeCommandReply(arguments, .resp2) }
             }
             #expect(text == "-ERR Invalid arguments specified for command\r\n")
         }
-        #expect(try reply("COMMAND", "GETKEYS", "SMOVE", "a", "b", "c")
-            == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
-        #expect(try reply("COMMAND", "GETKEYS", "QBOUND", "INCR", "a", "1")
-            == "*1\r\n$1\r\na\r\n")
+        #expect(
+            try reply("COMMAND", "GETKEYS", "SMOVE", "a", "b", "c")
+                == "*2\r\n$1\r\na\r\n$1\r\nb\r\n")
+        #expect(
+            try reply("COMMAND", "GETKEYS", "QBOUND", "INCR", "a", "1")
+                == "*1\r\n$1\r\na\r\n")
     }
 
     @Test("Consistency options may follow a fixed number of arguments and no variable one")
@@ -151,8 +170,9 @@ struct CommandTests {
         #expect(resolve("INCR", "k", "W", "1") == "incr")
         #expect(resolve("HGET", "k", "f", "R", "1") == "hget")
         #expect(resolve("TYPE", "k", "R", "1") == "type")
-        #expect(resolve("ECHO", "k", "R", "1")
-            == "-ERR wrong number of arguments for 'echo' command\r\n")
+        #expect(
+            resolve("ECHO", "k", "R", "1")
+                == "-ERR wrong number of arguments for 'echo' command\r\n")
         for description in CommandTable.ordered {
             let isAmbiguous = CommandTests.variadic.contains(description.name)
             if isAmbiguous { #expect(description.consistency == nil) }

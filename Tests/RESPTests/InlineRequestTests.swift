@@ -33,10 +33,12 @@ struct InlineRequestTests {
         }
     }
 
-    @Test("Quotes that do not balance, or that text follows, end the stream", arguments: [
-        #"set k "abc"#, #"set k 'abc"#, #"set k "abc"d"#, #"set k 'abc'd"#, #"set k "abc\""#,
-        #"set k 'abc\'"#, #"set k 'abc\\'"#, #"""#, #"set k "abc\"#, #"set k 'a'"b""#,
-    ])
+    @Test(
+        "Quotes that do not balance, or that text follows, end the stream",
+        arguments: [
+            #"set k "abc"#, #"set k 'abc"#, #"set k "abc"d"#, #"set k 'abc'd"#, #"set k "abc\""#,
+            #"set k 'abc\'"#, #"set k 'abc\\'"#, #"""#, #"set k "abc\"#, #"set k 'a'"b""#,
+        ])
     func unbalanced(_ line: String) {
         #expect(transcript(line + "\r\n") == Transcript(requests: [], error: .unbalancedQuotes))
     }

@@ -4,11 +4,13 @@ import Testing
 
 @Suite("Options of lists")
 struct ListOptionTests {
-    @Test("Index ranges, as LRANGE of five elements takes them", arguments: [
-        (0, -1, 0..<5), (0, 4, 0..<5), (1, 2, 1..<3), (-3, -2, 2..<4), (-100, 100, 0..<5),
-        (3, 1, 0..<0), (5, 9, 0..<0), (4, 4, 4..<5), (-100, -6, 0..<0), (0, -5, 0..<1),
-        (Int64.min, Int64.max, 0..<5), (.max, .min, 0..<0),
-    ])
+    @Test(
+        "Index ranges, as LRANGE of five elements takes them",
+        arguments: [
+            (0, -1, 0..<5), (0, 4, 0..<5), (1, 2, 1..<3), (-3, -2, 2..<4), (-100, 100, 0..<5),
+            (3, 1, 0..<0), (5, 9, 0..<0), (4, 4, 4..<5), (-100, -6, 0..<0), (0, -5, 0..<1),
+            (Int64.min, Int64.max, 0..<5), (.max, .min, 0..<0),
+        ])
     func ranges(_ first: Int64, _ last: Int64, _ positions: Range<Int>) {
         let range = IndexRange(first: first, last: last)
         let found = range.positions(of: 5)
@@ -67,12 +69,14 @@ struct ListOptionTests {
         #expect(all.consistency.r == .count(1))
     }
 
-    @Test("What Redis refuses of LPOS", arguments: [
-        (" RANK 0", CommandError.option(.zeroRank)), (" RANK x", .notAnInteger),
-        (" RANK -9223372036854775808", .value(.outOfRange)),
-        (" COUNT -1", .option(.negativeCount)), (" COUNT x", .option(.negativeCount)),
-        (" MAXLEN -1", .option(.negativeMaxLength)), (" FOO", .syntax), (" RANK", .syntax),
-    ])
+    @Test(
+        "What Redis refuses of LPOS",
+        arguments: [
+            (" RANK 0", CommandError.option(.zeroRank)), (" RANK x", .notAnInteger),
+            (" RANK -9223372036854775808", .value(.outOfRange)),
+            (" COUNT -1", .option(.negativeCount)), (" COUNT x", .option(.negativeCount)),
+            (" MAXLEN -1", .option(.negativeMaxLength)), (" FOO", .syntax), (" RANK", .syntax),
+        ])
     func refused(_ tail: String, _ error: CommandError) {
         #expect(search(tail) == .failure(error))
     }

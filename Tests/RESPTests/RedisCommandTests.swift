@@ -110,10 +110,12 @@ struct RedisCommandTests {
         #expect(text.hasPrefix("*1\r\n*10\r\n$\(length)\r\n\(redis.name)\r\n:\(redis.arity)\r\n"))
     }
 
-    @Test("Each group is named as Redis names it", arguments: [
-        (CommandName.incr, "string"), (.sadd, "set"), (.hset, "hash"), (.zadd, "sorted-set"),
-        (.lpush, "list"), (.qflag, "quorate"),
-    ])
+    @Test(
+        "Each group is named as Redis names it",
+        arguments: [
+            (CommandName.incr, "string"), (.sadd, "set"), (.hset, "hash"), (.zadd, "sorted-set"),
+            (.lpush, "list"), (.qflag, "quorate"),
+        ])
     func group(_ name: CommandName, _ group: String) {
         let text = written { buffer in
             withArguments("COMMAND", "DOCS", "\(name)") { arguments in

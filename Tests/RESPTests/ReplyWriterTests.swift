@@ -23,8 +23,9 @@ struct ReplyWriterTests {
     func shared() {
         #expect(written { $0.writeOK() } == "+OK\r\n")
         #expect(written { $0.writeSimple("PONG") } == "+PONG\r\n")
-        #expect(written { $0.writeError("ERR unknown command 'asdf'") }
-            == "-ERR unknown command 'asdf'\r\n")
+        #expect(
+            written { $0.writeError("ERR unknown command 'asdf'") }
+                == "-ERR unknown command 'asdf'\r\n")
         #expect(written { $0.writeInteger(0) } == ":0\r\n")
         #expect(written { $0.writeInteger(1000) } == ":1000\r\n")
         #expect(written { $0.writeInteger(-1) } == ":-1\r\n")
@@ -48,10 +49,12 @@ struct ReplyWriterTests {
         #expect([UInt8](buffer.bytes) == Array("$4\r\n".utf8) + [13, 10, 0, 255, 13, 10])
     }
 
-    @Test("Types that the dialects spell differently", arguments: [
-        (Dialect.resp2, "$-1\r\n*-1\r\n*4\r\n*2\r\n*3\r\n:1\r\n:0\r\n"),
-        (.resp3, "_\r\n_\r\n%2\r\n~2\r\n>3\r\n#t\r\n#f\r\n"),
-    ])
+    @Test(
+        "Types that the dialects spell differently",
+        arguments: [
+            (Dialect.resp2, "$-1\r\n*-1\r\n*4\r\n*2\r\n*3\r\n:1\r\n:0\r\n"),
+            (.resp3, "_\r\n_\r\n%2\r\n~2\r\n>3\r\n#t\r\n#f\r\n"),
+        ])
     func different(_ dialect: Dialect, _ expected: String) {
         let text = written {
             $0.writeNull(dialect)
@@ -65,15 +68,17 @@ struct ReplyWriterTests {
         #expect(text == expected)
     }
 
-    @Test("Doubles", arguments: [
-        (1.23, ",1.23\r\n", "$4\r\n1.23\r\n"), (10, ",10\r\n", "$2\r\n10\r\n"),
-        (.infinity, ",inf\r\n", "$3\r\ninf\r\n"), (-.infinity, ",-inf\r\n", "$4\r\n-inf\r\n"),
-        (.nan, ",nan\r\n", "$3\r\nnan\r\n"), (-0.5, ",-0.5\r\n", "$4\r\n-0.5\r\n"),
-        (1e-5, ",0.00001\r\n", "$7\r\n0.00001\r\n"), (1e16, ",1e+16\r\n", "$5\r\n1e+16\r\n"),
-        (12_345_678_901_234_568, ",12345678901234568\r\n", "$17\r\n12345678901234568\r\n"),
-        (-1.5e-7, ",-1.5e-7\r\n", "$7\r\n-1.5e-7\r\n"), (0.25, ",0.25\r\n", "$4\r\n0.25\r\n"),
-        (-0.0, ",-0\r\n", "$2\r\n-0\r\n"), (1.25e300, ",1.25e+300\r\n", "$9\r\n1.25e+300\r\n"),
-    ])
+    @Test(
+        "Doubles",
+        arguments: [
+            (1.23, ",1.23\r\n", "$4\r\n1.23\r\n"), (10, ",10\r\n", "$2\r\n10\r\n"),
+            (.infinity, ",inf\r\n", "$3\r\ninf\r\n"), (-.infinity, ",-inf\r\n", "$4\r\n-inf\r\n"),
+            (.nan, ",nan\r\n", "$3\r\nnan\r\n"), (-0.5, ",-0.5\r\n", "$4\r\n-0.5\r\n"),
+            (1e-5, ",0.00001\r\n", "$7\r\n0.00001\r\n"), (1e16, ",1e+16\r\n", "$5\r\n1e+16\r\n"),
+            (12_345_678_901_234_568, ",12345678901234568\r\n", "$17\r\n12345678901234568\r\n"),
+            (-1.5e-7, ",-1.5e-7\r\n", "$7\r\n-1.5e-7\r\n"), (0.25, ",0.25\r\n", "$4\r\n0.25\r\n"),
+            (-0.0, ",-0\r\n", "$2\r\n-0\r\n"), (1.25e300, ",1.25e+300\r\n", "$9\r\n1.25e+300\r\n"),
+        ])
     func doubles(_ value: Double, _ resp3: String, _ resp2: String) {
         #expect(written { $0.writeDouble(value, .resp3) } == resp3)
         #expect(written { $0.writeDouble(value, .resp2) } == resp2)

@@ -25,9 +25,11 @@ struct RequestParserTests {
         #expect(result == Transcript(requests: [["PING"], ["PING"], ["GET", "k"]]))
     }
 
-    @Test("Empty lines and empty or absent arrays are skipped", arguments: [
-        "\r\n", "\n", "*0\r\n", "*-1\r\n", "*-10\r\n", "\r\n\r\n*0\r\n\n", "   \r\n", "\t \n",
-    ])
+    @Test(
+        "Empty lines and empty or absent arrays are skipped",
+        arguments: [
+            "\r\n", "\n", "*0\r\n", "*-1\r\n", "*-10\r\n", "\r\n\r\n*0\r\n\n", "   \r\n", "\t \n",
+        ])
     func skipped(_ nothing: String) {
         #expect(transcript(nothing) == Transcript(requests: []))
         let result = transcript(nothing + "*1\r\n$4\r\nPING\r\n" + nothing)
@@ -85,7 +87,8 @@ struct RequestParserTests {
 
     @Test("A stream split at each byte, and into pieces of each size, gives the same requests")
     func splits() {
-        let stream = encoded("SET", "key:1", String(repeating: "v", count: 120))
+        let stream =
+            encoded("SET", "key:1", String(repeating: "v", count: 120))
             + Array("  set k \"a\\x00b\" 'it\\'s'\r\n\r\nPING\n*0\r\n".utf8)
             + encoded("MSET", "a", "", "b", "\r\n") + encoded((0..<20).map { [UInt8($0)] })
         let whole = transcript(stream)

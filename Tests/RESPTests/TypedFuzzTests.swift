@@ -96,46 +96,66 @@ struct TypedFuzzTests {
         #expect(accepted > 5_000 && refused > 5_000)
     }
 
-    @Test("Refusals of values are worded as Redis words them", arguments: [
-        (ValueRefusal.wrongType,
-            "WRONGTYPE Operation against a key holding the wrong kind of value"),
-        (.noSuchKey, "ERR no such key"), (.indexOutOfRange, "ERR index out of range"),
-        (.notAFloat, "ERR value is not a valid float"),
-        (.hashValueNotAnInteger, "ERR hash value is not an integer"),
-        (.hashValueNotAFloat, "ERR hash value is not a float"),
-        (.overflow, "ERR increment or decrement would overflow"),
-        (.decrementOverflow, "ERR decrement would overflow"),
-        (.incrementNotFinite, "ERR increment would produce NaN or Infinity"),
-        (.notFinite, "ERR value is NaN or Infinity"),
-        (.scoreNotANumber, "ERR resulting score is not a number (NaN)"),
-        (.outOfRange, "ERR value is out of range"),
-        (.countOutOfRange, "ERR value is out of range, value must between "
-            + "-9223372036854775807 and 9223372036854775807"),
-        (.notPositive, "ERR value is out of range, must be positive"),
-    ])
+    @Test(
+        "Refusals of values are worded as Redis words them",
+        arguments: [
+            (
+                ValueRefusal.wrongType,
+                "WRONGTYPE Operation against a key holding the wrong kind of value"
+            ),
+            (.noSuchKey, "ERR no such key"), (.indexOutOfRange, "ERR index out of range"),
+            (.notAFloat, "ERR value is not a valid float"),
+            (.hashValueNotAnInteger, "ERR hash value is not an integer"),
+            (.hashValueNotAFloat, "ERR hash value is not a float"),
+            (.overflow, "ERR increment or decrement would overflow"),
+            (.decrementOverflow, "ERR decrement would overflow"),
+            (.incrementNotFinite, "ERR increment would produce NaN or Infinity"),
+            (.notFinite, "ERR value is NaN or Infinity"),
+            (.scoreNotANumber, "ERR resulting score is not a number (NaN)"),
+            (.outOfRange, "ERR value is out of range"),
+            (
+                .countOutOfRange,
+                "ERR value is out of range, value must between "
+                    + "-9223372036854775807 and 9223372036854775807"
+            ),
+            (.notPositive, "ERR value is out of range, must be positive"),
+        ])
     func values(_ error: ValueRefusal, _ text: String) {
         let written = withArguments("x") { arguments in refusal(.value(error), arguments) }
         #expect(written == "-\(text)\r\n")
     }
 
-    @Test("Refusals of options are worded as Redis words them", arguments: [
-        (OptionRefusal.scoreBound, "ERR min or max is not a float"),
-        (.wordBound, "ERR min or max not valid string range item"),
-        (.noKeys, "ERR numkeys should be greater than 0"),
-        (.tooManyKeys, "ERR Number of keys can't be greater than number of args"),
-        (.negativeLimit, "ERR LIMIT can't be negative"),
-        (.negativeCount, "ERR COUNT can't be negative"),
-        (.negativeMaxLength, "ERR MAXLEN can't be negative"),
-        (.zeroRank, "ERR RANK can't be zero: use 1 to start from the first match, 2 from the "
-            + "second ... or use negative to start from the end of the list"),
-        (.presentBesideAbsent, "ERR XX and NX options at the same time are not compatible"),
-        (.comparisonsBesideAbsent,
-            "ERR GT, LT, and/or NX options at the same time are not compatible"),
-        (.severalIncrements, "ERR INCR option supports a single increment-element pair"),
-        (.limitOfRanks, "ERR syntax error, LIMIT is only supported in combination with either "
-            + "BYSCORE or BYLEX"),
-        (.scoresOfWords, "ERR syntax error, WITHSCORES not supported in combination with BYLEX"),
-    ])
+    @Test(
+        "Refusals of options are worded as Redis words them",
+        arguments: [
+            (OptionRefusal.scoreBound, "ERR min or max is not a float"),
+            (.wordBound, "ERR min or max not valid string range item"),
+            (.noKeys, "ERR numkeys should be greater than 0"),
+            (.tooManyKeys, "ERR Number of keys can't be greater than number of args"),
+            (.negativeLimit, "ERR LIMIT can't be negative"),
+            (.negativeCount, "ERR COUNT can't be negative"),
+            (.negativeMaxLength, "ERR MAXLEN can't be negative"),
+            (
+                .zeroRank,
+                "ERR RANK can't be zero: use 1 to start from the first match, 2 from the "
+                    + "second ... or use negative to start from the end of the list"
+            ),
+            (.presentBesideAbsent, "ERR XX and NX options at the same time are not compatible"),
+            (
+                .comparisonsBesideAbsent,
+                "ERR GT, LT, and/or NX options at the same time are not compatible"
+            ),
+            (.severalIncrements, "ERR INCR option supports a single increment-element pair"),
+            (
+                .limitOfRanks,
+                "ERR syntax error, LIMIT is only supported in combination with either "
+                    + "BYSCORE or BYLEX"
+            ),
+            (
+                .scoresOfWords,
+                "ERR syntax error, WITHSCORES not supported in combination with BYLEX"
+            ),
+        ])
     func options(_ error: OptionRefusal, _ text: String) {
         let written = withArguments("x") { arguments in refusal(.option(error), arguments) }
         #expect(written == "-\(text)\r\n")

@@ -19,13 +19,15 @@ struct CounterOptionsTests {
         }
     }
 
-    @Test("Each command adds what it says", arguments: [
-        ("INCR k", CounterOptions.Amount.integer(1)), ("DECR k", .integer(-1)),
-        ("INCRBY k -5", .integer(-5)), ("DECRBY k 5", .integer(-5)),
-        ("DECRBY k -9223372036854775807", .integer(.max)), ("HINCRBY k f 7", .integer(7)),
-        ("INCRBYFLOAT k 1.5", .decimal(2)), ("HINCRBYFLOAT k f 1.5", .decimal(3)),
-        ("ZINCRBY k 1.5 m", .decimal(2)),
-    ])
+    @Test(
+        "Each command adds what it says",
+        arguments: [
+            ("INCR k", CounterOptions.Amount.integer(1)), ("DECR k", .integer(-1)),
+            ("INCRBY k -5", .integer(-5)), ("DECRBY k 5", .integer(-5)),
+            ("DECRBY k -9223372036854775807", .integer(.max)), ("HINCRBY k f 7", .integer(7)),
+            ("INCRBYFLOAT k 1.5", .decimal(2)), ("HINCRBYFLOAT k f 1.5", .decimal(3)),
+            ("ZINCRBY k 1.5 m", .decimal(2)),
+        ])
     func amounts(_ line: String, _ amount: CounterOptions.Amount) throws {
         #expect(try counter(line).get().amount == amount)
         #expect(try counter(line).get().consistency.isNone)
@@ -37,12 +39,14 @@ struct CounterOptionsTests {
         }
     }
 
-    @Test("What is no amount is refused", arguments: [
-        ("INCRBY k x", CommandError.notAnInteger), ("INCRBY k 1.5", .notAnInteger),
-        ("HINCRBY k f 9223372036854775808", .notAnInteger),
-        ("DECRBY k -9223372036854775808", .value(.decrementOverflow)),
-        ("INCR k W 0", .invalidLevel),
-    ])
+    @Test(
+        "What is no amount is refused",
+        arguments: [
+            ("INCRBY k x", CommandError.notAnInteger), ("INCRBY k 1.5", .notAnInteger),
+            ("HINCRBY k f 9223372036854775808", .notAnInteger),
+            ("DECRBY k -9223372036854775808", .value(.decrementOverflow)),
+            ("INCR k W 0", .invalidLevel),
+        ])
     func refused(_ line: String, _ error: CommandError) {
         #expect(counter(line) == .failure(error))
     }
@@ -68,30 +72,37 @@ struct CounterOptionsTests {
         }
     }
 
-    @Test("QBOUND does what its second word says", arguments: [
-        ("CREATE k 10", BoundedCounterOptions.Action.create(10, bound: 0)),
-        ("create k -3 min -5", .create(-3, bound: -5)), ("GET k", .read), ("RIGHTS k", .rights),
-        ("INCR k 4", .increment(4)), ("DECR k 0", .decrement(0)),
-        ("GRANT k 4 NODE 65535", .grant(4, node: 65535)),
-    ])
+    @Test(
+        "QBOUND does what its second word says",
+        arguments: [
+            ("CREATE k 10", BoundedCounterOptions.Action.create(10, bound: 0)),
+            ("create k -3 min -5", .create(-3, bound: -5)), ("GET k", .read), ("RIGHTS k", .rights),
+            ("INCR k 4", .increment(4)), ("DECR k 0", .decrement(0)),
+            ("GRANT k 4 NODE 65535", .grant(4, node: 65535)),
+        ])
     func actions(_ tail: String, _ action: BoundedCounterOptions.Action) throws {
         #expect(try bounded("QBOUND " + tail).get().action == action)
-        #expect(try bounded("QBOUND " + tail + " TIMEOUT 5").get()
-            .consistency.timeoutMilliseconds == 5)
+        #expect(
+            try bounded("QBOUND " + tail + " TIMEOUT 5").get()
+                .consistency.timeoutMilliseconds == 5)
         #expect(bounded("QBOUND " + tail + " FOO") == .failure(.syntax))
     }
 
-    @Test("What QBOUND does not understand is refused", arguments: [
-        ("", CommandError.wrongArgumentCount(.qbound)), ("FOO k", .unknownSubcommand(.qbound)),
-        ("GET", .wrongArgumentCount(.qbound)), ("INCR k", .wrongArgumentCount(.qbound)),
-        ("CREATE", .wrongArgumentCount(.qbound)), ("CREATE k", .wrongArgumentCount(.qbound)),
-        ("INCR k x", .notAnInteger), ("INCR k -1", .value(.notPositive)),
-        ("DECR k -1", .value(.notPositive)), ("CREATE k -1", .value(.outOfRange)),
-        ("CREATE k 1 MIN 2", .value(.outOfRange)), ("CREATE k 1 MIN", .syntax),
-        ("CREATE k 1 MIN x", .notAnInteger), ("GRANT k 1", .syntax), ("GRANT k 1 NODE", .syntax),
-        ("GRANT k 1 NODE 65536", .value(.outOfRange)), ("GRANT k -1 NODE 1", .value(.notPositive)),
-        ("GET k W 1", .syntax),
-    ])
+    @Test(
+        "What QBOUND does not understand is refused",
+        arguments: [
+            ("", CommandError.wrongArgumentCount(.qbound)), ("FOO k", .unknownSubcommand(.qbound)),
+            ("GET", .wrongArgumentCount(.qbound)), ("INCR k", .wrongArgumentCount(.qbound)),
+            ("CREATE", .wrongArgumentCount(.qbound)), ("CREATE k", .wrongArgumentCount(.qbound)),
+            ("INCR k x", .notAnInteger), ("INCR k -1", .value(.notPositive)),
+            ("DECR k -1", .value(.notPositive)), ("CREATE k -1", .value(.outOfRange)),
+            ("CREATE k 1 MIN 2", .value(.outOfRange)), ("CREATE k 1 MIN", .syntax),
+            ("CREATE k 1 MIN x", .notAnInteger), ("GRANT k 1", .syntax),
+            ("GRANT k 1 NODE", .syntax),
+            ("GRANT k 1 NODE 65536", .value(.outOfRange)),
+            ("GRANT k -1 NODE 1", .value(.notPositive)),
+            ("GET k W 1", .syntax),
+        ])
     func refusedBound(_ tail: String, _ error: CommandError) {
         #expect(bounded("QBOUND " + tail) == .failure(error))
     }
@@ -116,10 +127,12 @@ struct CollectionOptionsTests {
         }
         let isList = name == "LPOP" || name == "RPOP"
         let command = name == "LPOP" ? CommandName.lpop : .rpop
-        #expect(pop("\(name) k 1 2")
-            == .failure(isList ? .wrongArgumentCount(command) : .syntax))
-        #expect(pop("\(name) k W 1 2")
-            == .failure(isList ? .wrongArgumentCount(command) : .syntax))
+        #expect(
+            pop("\(name) k 1 2")
+                == .failure(isList ? .wrongArgumentCount(command) : .syntax))
+        #expect(
+            pop("\(name) k W 1 2")
+                == .failure(isList ? .wrongArgumentCount(command) : .syntax))
     }
 
     func random(_ line: String) -> Result<RandomOptions, CommandError> {
@@ -148,8 +161,9 @@ struct CollectionOptionsTests {
         #expect(random("HRANDFIELD k 1 WITHVALUES x") == .failure(.syntax))
         #expect(random("HRANDFIELD k 1 FOO") == .failure(.syntax))
         #expect(random("SRANDMEMBER k 1 WITHVALUES") == .failure(.syntax))
-        #expect(random("HRANDFIELD k -9223372036854775807 WITHVALUES")
-            == .failure(.value(.outOfRange)))
+        #expect(
+            random("HRANDFIELD k -9223372036854775807 WITHVALUES")
+                == .failure(.value(.outOfRange)))
     }
 
     @Test("SINTERCARD counts its keys")
@@ -170,8 +184,9 @@ struct CollectionOptionsTests {
         #expect(intersection("SINTERCARD 1 a LIMIT x") == .failure(.option(.negativeLimit)))
         #expect(intersection("SINTERCARD 1 a LIMIT") == .failure(.syntax))
         #expect(intersection("SINTERCARD 1 a b") == .failure(.syntax))
-        #expect(intersection("SINTERCARD 9223372036854775807 a")
-            == .failure(.option(.tooManyKeys)))
+        #expect(
+            intersection("SINTERCARD 9223372036854775807 a")
+                == .failure(.option(.tooManyKeys)))
     }
 
     @Test("Fields come with values")

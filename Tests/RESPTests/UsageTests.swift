@@ -26,12 +26,14 @@ struct UsageTests {
 
     @Test("a line of usage becomes arguments, tokens, alternatives and blocks")
     func lines() {
-        #expect(hints("key value [ NX | XX ] [ GET ] [ EX seconds | KEEPTTL ]")
-            == "key value [NX|XX] [GET] [EX seconds|KEEPTTL]")
+        #expect(
+            hints("key value [ NX | XX ] [ GET ] [ EX seconds | KEEPTTL ]")
+                == "key value [NX|XX] [GET] [EX seconds|KEEPTTL]")
         #expect(hints("key ( field value ) ...") == "key field value [field value ...]")
         #expect(hints("key [ LIMIT ( offset count ) ]") == "key [LIMIT offset count]")
-        #expect(hints("( LIST | CREATE name [ setting ... ] )")
-            == "LIST|CREATE name [setting [setting ...]]")
+        #expect(
+            hints("( LIST | CREATE name [ setting ... ] )")
+                == "LIST|CREATE name [setting [setting ...]]")
         for line in ["", "(", "[", "]", ") x", "| a", "...", "[ ... ]", "( | )"] {
             _ = CommandUsage(line)
         }
@@ -41,17 +43,19 @@ struct UsageTests {
     func complete() {
         for description in CommandTable.ordered {
             let usage = CommandUsage(of: description)
-            let options = switch description.consistency {
-            case .read: 4
-            case .write: 6
-            case .connection, nil: 0
-            }
+            let options =
+                switch description.consistency {
+                case .read: 4
+                case .write: 6
+                case .connection, nil: 0
+                }
             let plain = usage.arguments.dropLast(options)
             guard abs(description.arity) > 1 else { continue }
             #expect(!plain.isEmpty, "\(description.text)")
             let required = plain.reduce(0) { $0 + ($1.isOptional ? 0 : least($1)) }
-            #expect(required + 1 == abs(description.arity) || description.arity < 0 && required > 0
-                || [CommandName.auth, .hello].contains(description.name), "\(description.text)")
+            #expect(
+                required + 1 == abs(description.arity) || description.arity < 0 && required > 0
+                    || [CommandName.auth, .hello].contains(description.name), "\(description.text)")
         }
     }
 

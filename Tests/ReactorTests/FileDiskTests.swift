@@ -143,10 +143,11 @@ import Testing
         #expect(try first?.list() == [])
         first = nil
         // A process that another test is starting may hold the lock until it runs its program.
-        #expect((0..<10_000).contains { _ in
-            sched_yield()
-            return (try? FileDisk(path: path)) != nil
-        })
+        #expect(
+            (0..<10_000).contains { _ in
+                sched_yield()
+                return (try? FileDisk(path: path)) != nil
+            })
     }
 
     @Test("another process is refused as well")

@@ -95,9 +95,11 @@ struct BoundedStalenessTests {
     @Test("a read waits for a copy that becomes fresh within its time")
     func waited() {
         let cluster = cluster()
-        for other in cluster.ids { for id in cluster.ids where id != other {
-            if id == c || other == c { cluster.cut.insert([id, other]) }
-        } }
+        for other in cluster.ids {
+            for id in cluster.ids where id != other {
+                if id == c || other == c { cluster.cut.insert([id, other]) }
+            }
+        }
         cluster.pass(milliseconds: 1_000)
         _ = cluster.run(c, "RECEIPT ON")
         #expect(cluster.run(c, "GET k:1 STALENESS 50ms") == "")

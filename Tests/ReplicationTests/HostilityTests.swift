@@ -127,8 +127,10 @@ struct HostilityTests {
     @Test("every reply to a forwarded command is one that was asked for, or costs the link")
     func forwardedReplies() {
         for reply in Hostility.replies {
-            for line in ["SUNION t:1 t:2", "SINTERCARD 2 t:1 t:2", "DEL one:1 one:2 one:3 one:4",
-                "MGET one:1 one:2", "MSET one:1 a one:2 b one:3 c", "SET one:1 v", "SET one:2 v"] {
+            for line in [
+                "SUNION t:1 t:2", "SINTERCARD 2 t:1 t:2", "DEL one:1 one:2 one:3 one:4",
+                "MGET one:1 one:2", "MSET one:1 a one:2 b one:3 c", "SET one:1 v", "SET one:2 v",
+            ] {
                 let cluster = attacked()
                 cluster.send(a, client, Array("\(line)\r\n".utf8))
                 let bytes = Array(reply.utf8)

@@ -118,7 +118,8 @@ struct LatencyTests {
         #expect(
             lines.contains("writes_other:ok=3,unavailable=0,unknown=0,overloaded=0,refused=0"))
         #expect(
-            lines.contains("keyspace_other:keys=1,records=1,tombstones=0,siblings=0,"
+            lines.contains(
+                "keyspace_other:keys=1,records=1,tombstones=0,siblings=0,"
                     + "siblings_max=0,crowded_keys=0,bytes=40"))
         #expect(cluster.run(a, "INFO latency").contains("# Latency\r\nread_count:1\r\n"))
     }

@@ -63,13 +63,14 @@ struct Mutation {
 
     /// The number of an operation that waits for such a message, or sometimes of another.
     private mutating func number(for kind: UInt8) -> UInt64? {
-        let fitting: Int? = switch kind {
-        case 2: 0
-        case 4: 1
-        case 6: 2
-        case 8, 11: 3
-        default: nil
-        }
+        let fitting: Int? =
+            switch kind {
+            case 2: 0
+            case 4: 1
+            case 6: 2
+            case 8, 11: 3
+            default: nil
+            }
         guard random.chance(perMille: fitting == nil ? 200 : 900) else { return nil }
         let isFitting = random.chance(perMille: 900)
         let all = isFitting ? fitting.map { numbers[$0] } ?? [] : numbers.flatMap { $0 }

@@ -35,7 +35,8 @@ struct RecordTableTests {
         key.withUnsafeBytes { table.locate(hash, $0).record?.body.first }
     }
 
-    @Test("keys that come, change and go while it grows are found as long as they are there",
+    @Test(
+        "keys that come, change and go while it grows are found as long as they are there",
         arguments: [false, true])
     func model(_ isCrowded: Bool) {
         var random = PRNG(seed: isCrowded ? 3 : 4)
@@ -47,8 +48,10 @@ struct RecordTableTests {
             if hashes.isEmpty || random.below(3) > 0 {
                 hashes.append(hash(&random, isCrowded && random.below(8) == 0))
                 values.append(UInt8(truncatingIfNeeded: step))
-                put(&table, hashes[hashes.count - 1], key(hashes.count - 1), UInt8(
-                    truncatingIfNeeded: step))
+                put(
+                    &table, hashes[hashes.count - 1], key(hashes.count - 1),
+                    UInt8(
+                        truncatingIfNeeded: step))
                 live += 1
             } else {
                 let number = random.below(hashes.count)

@@ -88,7 +88,8 @@ struct TrapTests {
         #expect(
             refusal(cluster, b, second)
                 == .duplicate(second.identity, linked: ReplicaIdentity(node: a, epoch: 1)))
-        #expect(refusal(cluster, b, hello(a, cluster: 8, to: b))
+        #expect(
+            refusal(cluster, b, hello(a, cluster: 8, to: b))
                 == .otherCluster(theirs: 8, own: 7))
         #expect(refusal(cluster, b, hello(b, epoch: 9, to: b)) == .ownNumber)
         #expect(refusal(cluster, b, hello(a, to: c)) == .otherRecipient(c))

@@ -76,7 +76,8 @@ struct TypedCommandTests {
 
     @Test("strings and counters are one type; a SET replaces any")
     func strings() {
-        check("""
+        check(
+            """
             INCR c:k → 1
             INCRBY c:k 9 → 10
             DECRBY c:k 12 → -2
@@ -102,7 +103,8 @@ struct TypedCommandTests {
 
     @Test("sets")
     func sets() {
-        check("""
+        check(
+            """
             SADD c:s b a b → 2
             SADD c:s c → 1
             SADD c:s c → 0
@@ -126,7 +128,8 @@ struct TypedCommandTests {
 
     @Test("hashes")
     func hashes() {
-        check("""
+        check(
+            """
             HSET c:h f 1 g 2 → 2
             HSET c:h f 3 → 0
             HGET c:h f → 3
@@ -152,7 +155,8 @@ struct TypedCommandTests {
 
     @Test("sorted sets")
     func sortedSets() {
-        check("""
+        check(
+            """
             ZADD c:z 2 b 1 a 2 c → 3
             ZADD c:z XX CH 3 b 9 x → 1
             ZADD c:z CH 5 d 6 d → 2
@@ -178,7 +182,8 @@ struct TypedCommandTests {
 
     @Test("lists")
     func lists() {
-        check("""
+        check(
+            """
             RPUSH c:l b c → 2
             LPUSH c:l a 0 → 4
             LRANGE c:l 0 -1 → (0 a b c)
@@ -204,7 +209,8 @@ struct TypedCommandTests {
 
     @Test("a command for another type is refused; MGET reads it as absent; a deleted key has none")
     func types() {
-        check("""
+        check(
+            """
             SADD c:s a → 1
             INCR c:s → \(wrongType)
             LPUSH c:s x → \(wrongType)
@@ -236,7 +242,8 @@ struct TypedCommandTests {
 
     @Test("flags and bounded counters, which Redis does not have")
     func own() {
-        check("""
+        check(
+            """
             QFLAG c:f → 0
             QFLAG c:f ENABLE → 1
             QFLAG c:f DISABLE → 0

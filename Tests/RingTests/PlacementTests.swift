@@ -54,9 +54,10 @@ struct PlacementTests {
     @Test("two rings stand as the formula says, so no release moves data by accident")
     func golden() {
         let flat = Ring(members: (1...5).map { Member(NodeID($0)) }, epoch: 1)
-        #expect(lists(flat, [0, 1, 100, 255]) == [
-            [2, 1, 3, 5, 4], [5, 1, 3, 2, 4], [2, 3, 5, 1, 4], [1, 2, 3, 5, 4],
-        ])
+        #expect(
+            lists(flat, [0, 1, 100, 255]) == [
+                [2, 1, 3, 5, 4], [5, 1, 3, 2, 4], [2, 3, 5, 1, 4], [1, 2, 3, 5, 4],
+            ])
         #expect(digest(flat) == 0x1CE7_351A_ACF4_B3B8)
         let zoned = Ring(
             members: [
@@ -64,9 +65,10 @@ struct PlacementTests {
                 Member(NodeID(3), weight: 4, zone: 2), Member(NodeID(4), weight: 1, zone: 2),
                 Member(NodeID(5), weight: 3, zone: 3), Member(NodeID(9), weight: 1, zone: 3),
             ], epoch: 1)
-        #expect(lists(zoned, [0, 1, 100, 255]) == [
-            [3, 2, 5, 1, 4, 9], [5, 3, 1, 9, 2, 4], [2, 9, 3, 5, 1, 4], [1, 3, 9, 2, 5, 4],
-        ])
+        #expect(
+            lists(zoned, [0, 1, 100, 255]) == [
+                [3, 2, 5, 1, 4, 9], [5, 3, 1, 9, 2, 4], [2, 9, 3, 5, 1, 4], [1, 3, 9, 2, 5, 4],
+            ])
         #expect(digest(zoned) == 0xFE00_9736_8229_3A98)
     }
 

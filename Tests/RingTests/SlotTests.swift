@@ -16,25 +16,31 @@ struct SlotTests {
         #expect(UnsafeRawBufferPointer(start: nil, count: 0).isEmpty && slot("") == 0)
     }
 
-    @Test("keys fall into the slots that CLUSTER KEYSLOT answers", arguments: [
-        ("foo", 12_182), ("bar", 5_061), ("hello", 866), ("somekey", 11_058),
-        ("foo{hash_tag}", 2_515), ("bar{hash_tag}", 2_515),
-    ] as [(String, UInt16)])
+    @Test(
+        "keys fall into the slots that CLUSTER KEYSLOT answers",
+        arguments: [
+            ("foo", 12_182), ("bar", 5_061), ("hello", 866), ("somekey", 11_058),
+            ("foo{hash_tag}", 2_515), ("bar{hash_tag}", 2_515),
+        ] as [(String, UInt16)])
     func published(key: String, expected: UInt16) {
         #expect(slot(key) == expected)
     }
 
-    @Test("a key with a hash tag lies where its tag lies", arguments: [
-        ("{user1000}.following", "user1000"), ("{user1000}.followers", "user1000"),
-        ("foo{{bar}}zap", "{bar"), ("foo{bar}{zap}", "bar"), ("}{a}", "a"), ("{a}", "a"),
-    ])
+    @Test(
+        "a key with a hash tag lies where its tag lies",
+        arguments: [
+            ("{user1000}.following", "user1000"), ("{user1000}.followers", "user1000"),
+            ("foo{{bar}}zap", "{bar"), ("foo{bar}{zap}", "bar"), ("}{a}", "a"), ("{a}", "a"),
+        ])
     func tag(key: String, tag: String) {
         #expect(slot(key) == slot(tag))
     }
 
-    @Test("an empty or unclosed tag is no tag, so the whole key counts", arguments: [
-        "foo{}{bar}", "{}", "{", "foo{bar", "foo}bar{", "{}x",
-    ])
+    @Test(
+        "an empty or unclosed tag is no tag, so the whole key counts",
+        arguments: [
+            "foo{}{bar}", "{}", "{", "foo{bar", "foo}bar{", "{}x",
+        ])
     func noTag(key: String) {
         let whole = Array(key.utf8).withUnsafeBytes { CRC16.checksum($0) } % 16_384
         #expect(slot(key) == whole)

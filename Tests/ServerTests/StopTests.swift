@@ -129,7 +129,8 @@ import Testing
         let error = #expect(throws: ServerError.self) {
             try RunningServer(second, in: plan.directory)
         }
-        let text = "network: listen for clients on 127.0.0.1:\(first.clientPort): "
+        let text =
+            "network: listen for clients on 127.0.0.1:\(first.clientPort): "
             + "Address already in use; end what uses it (ss -ltnp names it) or set another port"
         #expect(error?.description == text)
         second.clientPort = 0

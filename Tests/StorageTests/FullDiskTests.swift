@@ -22,17 +22,17 @@ private struct Volume: ~Copyable {
     /// - Returns: false when the volume has no room for it.
     mutating func set(_ key: UInt16, _ size: Int) -> Bool {
         let needed = size + 16
-        return wait(until: { $0.room == .free && $0.allowance.writes >= needed }) {
-            $0.put(key, size)
-        }
+        return wait(
+            until: { $0.room == .free && $0.allowance.writes >= needed },
+            then: { $0.put(key, size) })
     }
 
     mutating func delete(_ key: UInt16) -> Bool {
-        wait(until: {
-            ($0.room == .free || $0.room == .deletions) && $0.allowance.deletions >= 16
-        }) {
-            $0.remove(key)
-        }
+        wait(
+            until: {
+                ($0.room == .free || $0.room == .deletions) && $0.allowance.deletions >= 16
+            },
+            then: { $0.remove(key) })
     }
 
     private mutating func put(_ key: UInt16, _ size: Int) {
@@ -49,7 +49,7 @@ private struct Volume: ~Copyable {
 
     /// What is refused is tried again some seconds later.
     private mutating func wait(
-        until isTaken: (borrowing Journal) -> Bool, _ body: (inout Volume) -> Void
+        until isTaken: (borrowing Journal) -> Bool, then body: (inout Volume) -> Void
     ) -> Bool {
         for _ in 0..<4 {
             if isTaken(world.journal) {
