@@ -122,7 +122,7 @@ struct CommandTests {
         #expect(names.hasPrefix("*\(count)\r\n"))
         for name in ["keys", "wait", "smove"] {
             #expect(!names.contains("\r\n\(name)\r\n"))
-            #expect(try reply("COMMAND", "INFO", name) == "*1\r\n*-1\r\n")
+            #expect(try reply("COMMAND", "INFO", name) == "*1\r\n$-1\r\n")
         }
         #expect(
             try reply("COMMAND", "LIST", "FILTERBY", "PATTERN", "mge?")
@@ -131,7 +131,7 @@ struct CommandTests {
         #expect(
             try reply("COMMAND", "INFO", "GET", "nope")
                 == "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"
-                + "*0\r\n*0\r\n*0\r\n*0\r\n*-1\r\n")
+                + "*0\r\n*0\r\n*0\r\n*0\r\n$-1\r\n")
         #expect(
             try reply("COMMAND", "DOCS", "echo", dialect: .resp3)
                 == "%1\r\n$4\r\necho\r\n%3\r\n$7\r\nsummary\r\n$21\r\nAnswers its argument.\r\n"

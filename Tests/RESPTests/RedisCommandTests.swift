@@ -103,7 +103,7 @@ struct RedisCommandTests {
             }
         }
         guard !description.flags.contains(.refused) else {
-            #expect(text == "*1\r\n*-1\r\n")
+            #expect(text == "*1\r\n$-1\r\n")
             return
         }
         let length = redis.name.utf8.count

@@ -370,7 +370,7 @@ struct HintTests {
                 }
             }
         }
-        #expect(cluster.run(a, "KEYSPACE ALTER s n=2").contains("it holds 1 keys"))
+        #expect(cluster.run(a, "KEYSPACE ALTER s n=2").contains("hold 1 such records"))
         #expect(cluster.run(a, "KEYSPACE DROP s") == "+OK\r\n")
         cluster.pass(milliseconds: 500)
         #expect(hints(cluster, list[3]).isEmpty)
