@@ -13,7 +13,7 @@ struct ScoreText {
 
     /// - Parameter value: finite, and not zero.
     static func write(_ value: Double, into buffer: inout ByteBuffer) {
-        if let whole = Int(exactly: value), abs(whole) < 1 << 52 {
+        if let whole = Int(exactly: value), whole.magnitude < 1 << 52 {
             buffer.append(decimal: whole)
         } else {
             ScoreText(value).write(into: &buffer)

@@ -84,6 +84,21 @@ struct ReplyWriterTests {
         #expect(written { $0.writeDouble(value, .resp2) } == resp2)
     }
 
+    @Test("every double is written, and reads back the same: powers and their neighbours")
+    func allDoubles() {
+        let powers = (-1_074...1_023).map { Double(sign: .plus, exponent: $0, significand: 1) }
+        let tens = (-307...308).compactMap { Double("1e\($0)") }
+        let edges = [Double(Int.max), .greatestFiniteMagnitude, .leastNonzeroMagnitude, 0]
+        for power in powers + tens + edges {
+            for magnitude in [power.nextDown, power, power.nextUp] where magnitude.isFinite {
+                for value in [magnitude, -magnitude] {
+                    let text = written { $0.writeDouble(value, .resp3) }.dropFirst().dropLast()
+                    #expect(Double(String(text)) == value, "\(value): \(text)")
+                }
+            }
+        }
+    }
+
     @Test("Decimals that are text already")
     func decimals() {
         for (dialect, expected) in [(Dialect.resp2, "$4\r\n0.30\r\n"), (.resp3, ",0.30\r\n")] {
