@@ -342,14 +342,21 @@ extension World {
             return violate("a read of siblings was answered with \(World.text(reply))")
         }
         let key = history.operations[operation].key
+        let keyspace = history.keys[key].keyspace
+        let isUnited = plan.keyspaces[keyspace].overflow == .union
         var values: [Int] = []
         for element in elements.dropFirst() {
             guard case .bulk(let bytes) = element,
-                let found = history.operations(of: bytes, in: history.keys[key].keyspace)
+                let found = history.operations(of: bytes, in: keyspace)
             else {
                 return violate("a read returned a value that nobody wrote: \(World.text(element))")
             }
-            values += found
+            // What two nodes united at once may overlap; one value never stands twice in a union.
+            let others = isUnited ? Set(values) : []
+            if isUnited, others.isSuperset(of: found), others.count == found.count {
+                return violate("a read returned one union twice: \(World.text(element))")
+            }
+            values += found.filter { !others.contains($0) }
         }
         history.operations[operation].outcome = .acknowledged
         while clients[index].contexts.count <= key { clients[index].contexts.append(nil) }
