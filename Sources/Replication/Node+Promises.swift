@@ -82,8 +82,8 @@ extension Node {
 
     mutating func noteBehind(_ index: Int) {
         links[index].isBehind =
-            collection.isBegun
-            && (!links[index].hasPromised || isBehind(index))
+            collection.isBegun && (!links[index].hasPromised || isBehind(index))
+            || isUnaware(index)
     }
 
     private func isBehind(_ index: Int) -> Bool {

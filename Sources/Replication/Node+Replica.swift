@@ -271,17 +271,28 @@ extension Node {
         case .corrected: try restoreCorrected(rest)
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
+        case .forgetting:
+            var marker = ByteReader(rest)
+            restoreForgetting(try ForgettingMarker(&marker))
+            try marker.end()
         case .request: return try restoreRequest(rest)
         }
         restoredEffect()
     }
 
+    /// Definitions that are kept while a journal is read, unless they are needed.
+    private static let restoredMax = 1_024
+
     private mutating func restoreDefinitions(
         _ payload: UnsafeRawBufferPointer
     ) throws(DecodeError) {
         var definitions = ByteReader(payload)
+        let restored = try KeyspaceCatalog.definitions(decoding: &definitions)
+        if catalog.taken >= Node.restoredMax { forgetRestored() }
+        // What was buried was gone before anything said so.
+        if catalog.isHaunted { exhumeRestored() }
         let before = catalog
-        try catalog.restore(decoding: &definitions)
+        for definition in restored { try catalog.restore(definition) }
         reshape(from: before)
         collection.reconsider()
     }
@@ -342,6 +353,7 @@ extension Node {
             exportCorrection(into: &buffer)
             exportWholeness(into: &buffer)
             exportCollection(into: &buffer)
+            exportForgetting(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
         var budget = WorkBudget(
