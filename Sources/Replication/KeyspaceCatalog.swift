@@ -120,8 +120,8 @@ struct KeyspaceCatalog {
     }
 
     /// Puts definitions from the journal in the place of what the configuration said under their
-    /// names. Behind a checkpoint the journal may begin with older ones than the checkpoint's: what
-    /// was emptied stays so.
+    /// names. Behind a damaged checkpoint the journal may begin with older ones than the
+    /// checkpoint's: what was emptied stays so.
     mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
         for definition in try KeyspaceCatalog.definitions(decoding: &reader) {
             if let index = position(named: definition.name), !restored.contains(definition.name) {

@@ -39,12 +39,17 @@ extension Recovery {
         }
     }
 
+    /// Hands on what came behind the checkpoint. What it covers is in it as it was by then, and is
+    /// not handed on once more: half of a history may read otherwise than the whole, as when a
+    /// deletion names what is in no segment any more. Where a part of the checkpoint is damaged,
+    /// what is left of it is read all the same.
     mutating func readSegments(
         _ kept: [JournalPosition], _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) {
+        let covered = report.quarantined.isEmpty ? report.checkpointPosition ?? 0 : 0
         for (index, first) in kept.enumerated() {
             let next = index + 1 < kept.count ? kept[index + 1] : nil
-            try readSegment(first, next: next, deliver)
+            try readSegment(first, next: next, behind: covered, deliver)
             if expected - 1 > report.checkpointPosition ?? 0 { report.uncoveredBytes += file.size }
             guard let next, next != expected else { continue }
             let finding =
@@ -56,9 +61,11 @@ extension Recovery {
         }
     }
 
-    /// - Parameter next: the next segment's first position: where the batches of this one must end.
+    /// - Parameters:
+    ///   - next: the next segment's first position: where the batches of this one must end.
+    ///   - covered: up to where batches are only checked.
     private mutating func readSegment(
-        _ first: JournalPosition, next: JournalPosition?,
+        _ first: JournalPosition, next: JournalPosition?, behind covered: JournalPosition,
         _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) {
         lastBatch = nil
@@ -68,7 +75,11 @@ extension Recovery {
         while next != expected || offset == SegmentFormat.headerBytes {
             let place = try examine(offset, seed)
             if case .batch(let header) = place {
-                report.journalRecords += try read(header, at: offset, deliver)
+                if header.next > covered + 1 {
+                    report.journalRecords += try read(header, at: offset, deliver)
+                } else {
+                    expected = header.next
+                }
                 lastBatch = offset..<offset + header.byteCount
                 offset += BatchFormat.aligned(header.byteCount)
                 continue

@@ -107,6 +107,7 @@ import Testing
         let recovered = try Recovered(world.disk)
         #expect(recovered.report.checkpointPosition == 31)
         #expect(recovered.fromCheckpoint == world.accepted)
+        #expect(recovered.fromJournal.isEmpty, "what the checkpoint covers is read once")
         #expect(try world.disk.list().filter { $0.hasPrefix("checkpoint-") }.count == 1)
     }
 
