@@ -264,27 +264,3 @@ extension Node {
             target, "OVERLOADED too many requests under way on this node; try again", &effects)
     }
 }
-
-/// Work that goes on over several steps, one step each in turn.
-struct WorkQueue {
-    private var waiting: [OperationID] = []
-    private var head = 0
-
-    var isEmpty: Bool { head == waiting.count }
-    var count: Int { waiting.count - head }
-
-    mutating func append(_ id: OperationID) { waiting.append(id) }
-
-    /// - Complexity: O(1), amortised.
-    mutating func popFirst() -> OperationID? {
-        guard head < waiting.count else { return nil }
-        defer {
-            head += 1
-            if head > waiting.count / 2 {
-                waiting.removeFirst(head)
-                head = 0
-            }
-        }
-        return waiting[head]
-    }
-}

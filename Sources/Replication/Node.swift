@@ -111,7 +111,7 @@ public struct Node: ~Copyable {
     /// Operations whose time will be over, and reads that will be looked at again.
     var deadlines = DeadlineQueue()
     /// Requests that go on over several steps.
-    var work = WorkQueue()
+    var work = Queue<OperationID>()
     /// How many links are behind.
     var busyLinks = 0
     /// Connections whose requests wait for them, with the connections' serials.

@@ -25,7 +25,7 @@ extension Server {
         counters.turns += 1
         let commandsBefore = node.counters.commands
         settle()
-        serveLine(upTo: TurnLine.unitsBeforeNew)
+        serveLine(upTo: Waiter.unitsBeforeNew)
         var listening = Listening()
         for index in 0..<count {
             try handle(poller[index], &listening)

@@ -1,41 +1,18 @@
+import Base
 import Reactor
 import Replication
 
-/// Connections whose input waits because a turn has done enough (`TurnBudget`), in the order in
-/// which they are served: a connection that goes on waiting stands behind all others.
+/// A connection whose input waits because a turn has done enough (`TurnBudget`). They are served in
+/// the order in which they came: one that goes on waiting stands behind all others.
 ///
 /// Each turn serves the first of them before it reads anything new, so that those who wait get on,
 /// and reads what is new all the same, so that those who ask little are answered in every turn.
-struct TurnLine {
-    enum Waiter: Equatable {
-        case client(Int, generation: UInt64)
-        case link(Int, generation: UInt64)
-    }
+enum Waiter: Equatable {
+    case client(Int, generation: UInt64)
+    case link(Int, generation: UInt64)
 
-    /// Units of a turn's work after which something new is read.
-    static let unitsBeforeNew = TurnLine.unitsOfTurn / 2
-    private static let unitsOfTurn = 3_000
-
-    private var waiting: [Waiter] = []
-    private var head = 0
-
-    var isEmpty: Bool { head == waiting.count }
-    var count: Int { waiting.count - head }
-
-    mutating func append(_ waiter: Waiter) { waiting.append(waiter) }
-
-    /// - Complexity: O(1), amortised.
-    mutating func popFirst() -> Waiter? {
-        guard head < waiting.count else { return nil }
-        defer {
-            head += 1
-            if head > waiting.count / 2 {
-                waiting.removeFirst(head)
-                head = 0
-            }
-        }
-        return waiting[head]
-    }
+    /// Units of a turn's work after which something new is read: half of a turn's.
+    static let unitsBeforeNew = 1_500
 }
 
 extension Server {

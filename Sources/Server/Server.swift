@@ -89,7 +89,7 @@ public struct Server: ~Copyable {
     /// What the next turn starts with.
     var settlements: [Settlement] = []
     /// Whose input goes on in a later turn.
-    var line = TurnLine()
+    var line = Queue<Waiter>()
     var acceptsAgainAt: Deadline?
     var stopsBy: Deadline?
     /// The stop under way ends in another life, above this epoch.
