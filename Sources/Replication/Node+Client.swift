@@ -92,7 +92,7 @@ extension Node {
                 waitForTurn(&effects)
                 return false
             }
-            turn.spend(1)
+            turn.spend(bytesTaken: request.consumed)
             if let wait = waitOf(index, &effects) {
                 sessions[index].wait = wait
                 effects.stalled = true
@@ -308,7 +308,7 @@ extension Node {
     }
 
     /// Bytes of one connection's replies that one step writes: more follows when these have left.
-    private static let pieceBytes = 256 << 10
+    private static let pieceBytes = 64 << 10
 
     private mutating func writeReplies(
         _ index: Int, _ connection: ConnectionID, _ effects: inout Effects

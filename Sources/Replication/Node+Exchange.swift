@@ -266,7 +266,7 @@ extension Node {
     }
 
     /// What this node holds in a leaf, ascending by hash.
-    func states(_ place: LeafPlace) -> [KeyState] {
+    mutating func states(_ place: LeafPlace) -> [KeyState] {
         var states: [KeyState] = []
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
             let keyspace = catalog.index(of: record.key)
@@ -280,6 +280,7 @@ extension Node {
                 KeyState(
                     hash: hash, digest: digest, stamp: record.dot.stamp.rawValue, merges: merges))
         }
+        turn.spend(exchanged: states.count)
         states.sort { $0.hash < $1.hash }
         // Of keys that share a hash, which takes intent, one is compared.
         for index in states.indices.dropFirst().reversed()
@@ -316,6 +317,8 @@ extension Node {
             left -= frame.count
         }
         for frame in frames { spend(frame, on: node, &effects) }
+        turn.spend(exchanged: frames.count)
+        turn.spend(bytesTaken: frames.reduce(0) { $0 + $1.count })
         counters.exchangedKeys += frames.count
     }
 }

@@ -311,6 +311,7 @@ extension Node {
     private mutating func take(
         _ record: Record, _ taken: inout Taken, _ effects: inout Effects
     ) {
+        turn.spend(bytesTaken: record.length)
         let keyspace = catalog.index(of: record.key)
         switch mergeIn(record, keyspace, &effects) {
         case .superseded: break

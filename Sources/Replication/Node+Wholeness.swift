@@ -185,6 +185,8 @@ extension Node {
                 return records.truncate(to: start)
             }
         }
+        turn.spend(exchanged: lacked.count)
+        turn.spend(bytesTaken: records.count)
         sendRefill(
             .lacked(
                 place.range.rawValue, leaf: place.leaf, isWhole: isWhole, isAll: isAll,

@@ -211,7 +211,7 @@ public struct Node: ~Copyable {
         case .told(let node, let standing, let other):
             told(standing, of: other, by: node, &effects)
         case .message(let node, let payload):
-            turn.spend(1)
+            turn.spend(bytesTaken: payload.count)
             receive(payload, from: node, &effects)
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
         case .disk(let room): disk.room = room

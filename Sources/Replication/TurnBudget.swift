@@ -45,6 +45,11 @@ struct TurnBudget {
     mutating func spend(arguments: Int) { spent += arguments / 8 }
     /// Elements of a value, or keys, are looked at.
     mutating func spend(elements: Int) { spent += elements / 16 }
+    /// A request or a message is taken: its bytes are read, kept and passed on.
+    @inline(__always)
+    mutating func spend(bytesTaken: Int) { spent += 1 + bytesTaken / 1_024 }
+    /// Keys are compared with another node's, or records sent to it.
+    mutating func spend(exchanged: Int) { spent += 1 + exchanged / 2 }
     /// Bytes of a reply are put together of elements.
     mutating func spend(bytesTold: Int) { spent += bytesTold / 512 }
     /// Bytes are copied.

@@ -3,13 +3,13 @@ import Base
 /// When the allocator is asked to give back to the kernel what was freed: it keeps most of that
 /// otherwise, for good where something that is in use lies above it.
 ///
-/// It is asked a second after much was freed, so that what is freed step by step goes at once, and
-/// then not for a while, because it looks at all that is free.
+/// It takes its time for all of it (some 0.1 ms for each MiB), and the node answers nobody
+/// meanwhile. So it is asked again and again while much is being freed, and rests so long in
+/// between that it takes a twentieth of the time.
 struct HeapRelease {
-    /// Freed bytes that are worth it, or a quarter of what there was where that is more.
+    /// Freed bytes that are worth it.
     static let bytesMin = 16 << 20
-    static let delay: UInt64 = 1_000_000_000
-    static let pause: UInt64 = 5_000_000_000
+    static let rest: UInt64 = 20
 
     /// Bytes in use at most since it was last asked.
     private var highest = 0
@@ -22,17 +22,17 @@ struct HeapRelease {
     mutating func note(bytes: Int, at now: Deadline) {
         latest = bytes
         highest = max(highest, bytes)
-        if highest - bytes < max(HeapRelease.bytesMin, highest / 4) {
+        if highest - bytes < HeapRelease.bytesMin {
             dueAt = .max
         } else if dueAt == .max {
-            dueAt = max(now + HeapRelease.delay, notBefore)
+            dueAt = max(now, notBefore)
         }
     }
 
-    /// It was asked.
-    mutating func done(at now: Deadline) {
+    /// It was asked at a time, and was done at another.
+    mutating func done(from start: Deadline, to end: Deadline) {
         highest = latest
-        notBefore = now + HeapRelease.pause
+        notBefore = end + (end - start) * HeapRelease.rest
         dueAt = .max
     }
 }

@@ -115,12 +115,13 @@ extension Server {
 
     // MARK: Freed memory
 
-    /// Gives freed memory back to the kernel when it is much, now and then.
+    /// Gives freed memory back to the kernel when it is much.
     mutating func giveBackHeap() {
         heap.note(bytes: node.memoryAccount.total, at: now.monotonic)
         guard heap.dueAt <= now.monotonic else { return }
+        let start = SystemClock.monotonic()
         ProcessUsage.giveBackFreedMemory()
-        heap.done(at: now.monotonic)
+        heap.done(from: start, to: SystemClock.monotonic())
     }
 
     // MARK: Replies
