@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # How many seeds the simulator needs to find each planted bug (`PlantedBug`): its power, measured.
 #
 # Seen with seeds 1 to 120:
@@ -20,18 +20,17 @@
 # A change of the node or of the plan moves all of these.
 #
 # usage: bench/planted.sh [SEEDS]   seeds 1..SEEDS, 3000 unless told otherwise
-set -u
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/servers.sh"
+
 last=${1:-3000}
-swift build -c release --product quorate >&2 || exit 1
-quorate=.build/release/quorate
-names=$($quorate simulate --seeds 1 --plant '?' 2>&1 | sed -n 's/^ *there are //p' | tr -d ',')
+need_release
+names=$("$quorate" simulate --seeds 1 --plant '?' 2>&1 | sed -n 's/^ *there are //p' | tr -d ',') || true
 [ -n "$names" ] || { echo "no planted bugs are listed" >&2; exit 1; }
 status=0
 printf '%-32s %s\n' 'planted bug' 'seeds needed'
 for name in $names; do
-    found=$($quorate simulate --seeds "1..$last" --plant "$name" --json 2>/dev/null |
-        sed -n 's/.*"seed":\([0-9]*\).*/\1/p')
+    found=$("$quorate" simulate --seeds "1..$last" --plant "$name" --json 2>/dev/null |
+        sed -n 's/.*"seed":\([0-9]*\).*/\1/p') || true
     [ -n "$found" ] || status=1
     printf '%-32s %s\n' "$name" "${found:-more than $last}"
 done

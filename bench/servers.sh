@@ -2,6 +2,12 @@
 
 set -euo pipefail
 
+# `--help` tells what stands at the script's head.
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"
+    exit 0
+fi
+
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 quorate=${QUORATE:-$repository/.build/release/quorate}
 work=$(mktemp -d "${TMPDIR:-/tmp}/quorate-bench.XXXXXX")
