@@ -167,7 +167,7 @@ public struct Node: ~Copyable {
         random = PRNG(seed: seed)
         keys = NodeKeys(secret, cluster: configuration.clusterID)
         statistics = InfoStatistics(startedAt: now.monotonic)
-        let ring = Ring(members: configuration.members.map(\.member), epoch: 1)
+        let ring = configuration.ring
         self.ring = ring
         ranks = KeyRange.all.map { UInt8(ring.position(of: configuration.node, in: $0) ?? 255) }
         clock = ClusterClock(configuration, now: now)

@@ -148,4 +148,9 @@ public struct NodeConfiguration: Sendable {
         self.clusterID = clusterID
         self.members = members.sorted { $0.member.node < $1.member.node }
     }
+
+    var ring: Ring { Ring(members: members.map(\.member), epoch: 1) }
+
+    /// Differs for lists that place keys differently.
+    public var memberDigest: UInt64 { ring.digest }
 }

@@ -25,6 +25,8 @@ extension Server {
         public var dataDirectory: String
         /// What to do about damaged files: refuse to start, or leave out what is damaged.
         public var recovery = RecoveryPolicy.refuse
+        /// Whether the member list may be another than at the last start; else that is an error.
+        public var takesOtherMembers = false
         public var limits = Limits()
         /// The life's epoch is above this one; see `Ending.reborn`.
         public var epochAbove: UInt64 = 0

@@ -60,8 +60,8 @@ extension Server {
             before = try IdentityFile.read(from: disk)
             if before == nil { try needRoomToBegin(configuration, on: disk) }
             identity = try IdentityFile.claim(
-                on: disk, node: configuration.node.node, clusterID: configuration.node.clusterID,
-                wallMilliseconds: now.wallMilliseconds, above: beginning.above)
+                on: disk, for: configuration.owner, wallMilliseconds: now.wallMilliseconds,
+                above: beginning.above, takesOtherMembers: configuration.takesOtherMembers)
         } catch { throw ServerError(error) }
         var node = Node(
             configuration.nodeWithinJournal, identity: identity,
@@ -246,6 +246,12 @@ extension Log {
 }
 
 extension Server.Configuration {
+    fileprivate var owner: IdentityFile.Owner {
+        IdentityFile.Owner(
+            node: node.node, clusterID: node.clusterID,
+            memberDigest: node.memberDigest)
+    }
+
     /// What the node is told, with records no longer than the journal takes beside their kind.
     var nodeWithinJournal: NodeConfiguration {
         var bounded = node
@@ -273,6 +279,12 @@ extension ServerError {
                     + "put it back from a backup, or \(ServerError.renewal)")
         case .outOfEpochs:
             self = .configuration("the wall clock shows a year after 10,000; set it right")
+        case .otherMembers:
+            self = .configuration(
+                "the configuration lists other members (ids, weights or zones) than at the last "
+                    + "start on this dataDirectory, and nodes with different lists can answer "
+                    + "apart. Stop all nodes, give the same new list to each, and start each once "
+                    + "with --members-changed")
         case .otherNode(let stored, let claimed):
             self = .configuration("the data belongs to \(stored), not to \(claimed)")
         case .otherCluster(let stored, let claimed):

@@ -150,7 +150,8 @@ extension World {
     private func claim(_ machine: Machine) -> ReplicaIdentity? {
         do throws(IdentityError) {
             let identity = try IdentityFile.claim(
-                on: machine.disk, node: machine.node, clusterID: 7,
+                on: machine.disk,
+                for: IdentityFile.Owner(node: machine.node, clusterID: 7, memberDigest: 0),
                 wallMilliseconds: machine.now(time).wallMilliseconds, above: machine.epochAbove)
             if plant == .identityReused, let last = machine.lastIdentity { return last }
             return identity
@@ -159,7 +160,8 @@ extension World {
             case .disk(let error):
                 note("\(machine.node) does not start: \(error)")
                 restart(machine, after: 300)
-            case .damaged, .otherFormat, .missing, .otherNode, .otherCluster, .outOfEpochs:
+            case .damaged, .otherFormat, .missing, .otherNode, .otherCluster, .otherMembers,
+                .outOfEpochs:
                 replaceDisk(machine, "\(error)")
             }
             return nil

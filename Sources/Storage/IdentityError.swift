@@ -16,4 +16,6 @@ public enum IdentityError: Error, Equatable, Sendable {
     case outOfEpochs
     /// The directory belongs to another cluster.
     case otherCluster(stored: UInt64, claimed: UInt64)
+    /// The member list is another than at the last start, and nobody said that it may be.
+    case otherMembers
 }

@@ -6,11 +6,12 @@ import Coding
 /// Layout, little-endian, two blocks, in a file named `identity`:
 ///
 ///     0  magic      u64   "QRIDENT\n"
-///     8  format     u32   2
+///     8  format     u32   3
 ///     12 node       u32
 ///     16 clusterID  u64
-///     24 epoch      u64
-///     32 CRC32C     u32   of the 32 bytes before
+///     24 members    u64   a digest of the member list
+///     32 epoch      u64
+///     40 CRC32C     u32   of the 40 bytes before
 ///     4096 newest   u64   first position of the newest segment, 0 before the first
 ///     4104 CRC32C   u32   of the 8 bytes before
 ///
@@ -21,20 +22,33 @@ public struct IdentityFile: Equatable, Sendable {
     static let name = "identity"
     static let temporary = "identity.temporary"
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
-    static let format: UInt32 = 2
+    static let format: UInt32 = 3
     static let markOffset = 4096
     static let byteCount = markOffset + 12
     /// A start reserves this many epochs: one, and one for each time that the clock goes back while
     /// the node runs.
     public static let epochsPerStart: UInt64 = 1_024
 
-    public let node: NodeID
-    public let clusterID: UInt64
+    /// Whose a data directory is.
+    public struct Owner: Equatable, Sendable {
+        public var node: NodeID
+        public var clusterID: UInt64
+        /// Of the member list that the node was started with: ids, weights and zones.
+        public var memberDigest: UInt64
+
+        public init(node: NodeID, clusterID: UInt64, memberDigest: UInt64) {
+            self.node = node
+            self.clusterID = clusterID
+            self.memberDigest = memberDigest
+        }
+    }
+
+    public let owner: Owner
     /// The last that was taken; `epochsPerStart` from it on are spoken for.
     public let epoch: UInt64
     /// The first position of the newest segment; 0 before the first.
     let newestSegment: JournalPosition
-    private static let ownerBytes = 36
+    private static let ownerBytes = 44
 
     /// Takes a new epoch: the wall clock, or one behind those that are spoken for if that is more.
     /// It is durable on return, so no later start, after whatever crash, takes it again.
@@ -42,28 +56,23 @@ public struct IdentityFile: Equatable, Sendable {
     /// - Parameters:
     ///   - wallMilliseconds: since 1970.
     ///   - above: an epoch that the cluster has admitted; those that it reserved are passed over.
-    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's, `damaged`,
-    ///   `otherFormat`, `missing`, `disk`; `outOfEpochs` when the clock shows a time that no epoch
-    ///   can have.
+    ///   - takesOtherMembers: whether the member list may be another than it was.
+    /// - Throws: `otherNode` or `otherCluster` for a directory that is not this node's,
+    ///   `otherMembers`, `damaged`, `otherFormat`, `missing`, `disk`; `outOfEpochs` when the clock
+    ///   shows a time that no epoch can have.
     public static func claim(
-        on disk: some Disk, node: NodeID, clusterID: UInt64, wallMilliseconds: UInt64,
-        above: UInt64 = 0
+        on disk: some Disk, for owner: Owner, wallMilliseconds: UInt64, above: UInt64 = 0,
+        takesOtherMembers: Bool = false
     ) throws(IdentityError) -> ReplicaIdentity {
         let stored = try read(from: disk)
-        if let stored, stored.node != node {
-            throw .otherNode(stored: stored.node, claimed: node)
-        }
-        if let stored, stored.clusterID != clusterID {
-            throw .otherCluster(stored: stored.clusterID, claimed: clusterID)
-        }
+        if let stored { try stored.owner.admit(owner, takesOtherMembers) }
         let spokenFor = max(stored?.epoch ?? 0, above)
         let epoch = max(wallMilliseconds, spokenFor == 0 ? 1 : spokenFor + epochsPerStart)
         guard epoch + epochsPerStart <= ReplicaIdentity.epochMax else { throw .outOfEpochs }
-        let identity = ReplicaIdentity(node: node, epoch: epoch)
+        let identity = ReplicaIdentity(node: owner.node, epoch: epoch)
         do {
             try IdentityFile(
-                node: node, clusterID: clusterID, epoch: epoch,
-                newestSegment: stored?.newestSegment ?? 0
+                owner: owner, epoch: epoch, newestSegment: stored?.newestSegment ?? 0
             ).store(on: disk)
         } catch { throw .disk(error) }
         return identity
@@ -96,15 +105,17 @@ public struct IdentityFile: Equatable, Sendable {
     private static func decode(
         _ bytes: UnsafeRawBufferPointer
     ) throws(IdentityError) -> IdentityFile {
-        let covered = UnsafeRawBufferPointer(rebasing: bytes[..<32])
+        let covered = UnsafeRawBufferPointer(rebasing: bytes[..<40])
         let mark = UnsafeRawBufferPointer(rebasing: bytes[markOffset..<markOffset + 8])
-        guard CRC32C.checksum(covered) == word(bytes, 32), word(bytes, 12) <= UInt16.max,
-            long(bytes, 24) < 1 << 48 - 1,
+        guard CRC32C.checksum(covered) == word(bytes, 40), word(bytes, 12) <= UInt16.max,
+            long(bytes, 32) < 1 << 48 - 1,
             CRC32C.checksum(mark) == word(bytes, markOffset + 8)
         else { throw .damaged(name) }
         return IdentityFile(
-            node: NodeID(UInt16(word(bytes, 12))), clusterID: long(bytes, 16),
-            epoch: long(bytes, 24), newestSegment: long(bytes, markOffset))
+            owner: Owner(
+                node: NodeID(UInt16(word(bytes, 12))), clusterID: long(bytes, 16),
+                memberDigest: long(bytes, 24)),
+            epoch: long(bytes, 32), newestSegment: long(bytes, markOffset))
     }
 
     /// What makes a segment's name the newest, once the segment is durable under it.
@@ -136,8 +147,9 @@ public struct IdentityFile: Equatable, Sendable {
         var buffer = ByteBuffer(capacity: IdentityFile.ownerBytes)
         buffer.append(integer: IdentityFile.magic)
         buffer.append(integer: IdentityFile.format)
-        buffer.append(integer: UInt32(node.rawValue))
-        buffer.append(integer: clusterID)
+        buffer.append(integer: UInt32(owner.node.rawValue))
+        buffer.append(integer: owner.clusterID)
+        buffer.append(integer: owner.memberDigest)
         buffer.append(integer: epoch)
         buffer.append(integer: CRC32C.checksum(buffer.bytes))
         return buffer
@@ -153,5 +165,22 @@ public struct IdentityFile: Equatable, Sendable {
         try disk.sync(temporary)
         try disk.rename(temporary, to: IdentityFile.name)
         try disk.syncDirectory()
+    }
+}
+
+extension IdentityFile.Owner {
+    /// Whether a directory of this owner is given to another start.
+    fileprivate func admit(
+        _ claimed: IdentityFile.Owner, _ takesOtherMembers: Bool
+    ) throws(IdentityError) {
+        guard node == claimed.node else {
+            throw .otherNode(stored: node, claimed: claimed.node)
+        }
+        guard clusterID == claimed.clusterID else {
+            throw .otherCluster(stored: clusterID, claimed: claimed.clusterID)
+        }
+        guard memberDigest == claimed.memberDigest || takesOtherMembers else {
+            throw .otherMembers
+        }
     }
 }

@@ -38,6 +38,10 @@ extension Command {
                 CommandLineOption(
                     "config", value: "FILE", "the node's configuration, JSON5; required"),
                 CommandLineOption("while-stdin-open", "end when standard input is closed"),
+                CommandLineOption(
+                    "members-changed",
+                    "take another list of members than at the last start; stop all nodes and "
+                        + "give each the same list first"),
             ]
         case .clusterUp:
             return [

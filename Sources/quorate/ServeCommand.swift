@@ -12,7 +12,7 @@ enum ServeCommand {
             throw Failure(.usage, "serve needs --config FILE")
         }
         let configuration = try configuration(at: path)
-        try serve(configuration, whileInputOpen: arguments.has("while-stdin-open"))
+        try serve(configuration, arguments)
     }
 
     private static func configuration(at path: String) throws(Failure) -> NodeSettings {
@@ -25,14 +25,17 @@ enum ServeCommand {
         }
     }
 
-    private static func serve(_ settings: NodeSettings, whileInputOpen: Bool) throws(Failure) {
-        let configuration = try Server.Configuration(settings)
+    private static func serve(
+        _ settings: NodeSettings, _ arguments: Arguments
+    ) throws(Failure) {
+        var configuration = try Server.Configuration(settings)
+        configuration.takesOtherMembers = arguments.has("members-changed")
         let signals: Signals
         // Before any other thread: these signals are to reach nobody else.
         do { signals = try Signals() } catch {
             throw Failure(.internalDefect, "cannot listen to signals: \(error)")
         }
-        if whileInputOpen { endWithStandardInput() }
+        if arguments.has("while-stdin-open") { endWithStandardInput() }
         try run(configuration, signals)
     }
 

@@ -5,10 +5,13 @@ import Testing
 
 @Suite struct IdentityFileTests {
     private func claim(
-        _ disk: SimulatedDisk, node: UInt16 = 1, cluster: UInt64 = 7, at wall: UInt64
+        _ disk: SimulatedDisk, node: UInt16 = 1, cluster: UInt64 = 7, members: UInt64 = 0,
+        at wall: UInt64
     ) throws(IdentityError) -> UInt64 {
         try IdentityFile.claim(
-            on: disk, node: NodeID(node), clusterID: cluster, wallMilliseconds: wall
+            on: disk,
+            for: .init(node: NodeID(node), clusterID: cluster, memberDigest: members),
+            wallMilliseconds: wall
         ).epoch
     }
 
@@ -33,10 +36,10 @@ import Testing
         #expect(throws: IdentityError.otherCluster(stored: 7, claimed: 8)) {
             try claim(disk, cluster: 8, at: 1000)
         }
-        for bit in 0..<36 * 8 {
+        for bit in 0..<44 * 8 {
             disk.flip("identity", bit: bit)
             if 64..<96 ~= bit {
-                let format: UInt32 = 2 ^ 1 << UInt32(bit - 64)
+                let format: UInt32 = 3 ^ 1 << UInt32(bit - 64)
                 #expect(throws: IdentityError.otherFormat("identity", format)) {
                     try claim(disk, at: 1000)
                 }
@@ -46,6 +49,19 @@ import Testing
             disk.flip("identity", bit: bit)
         }
         #expect(try claim(disk, at: 1000) == 1000 + 1_024)
+    }
+
+    @Test("another member list is refused until somebody says that it changed, and then is known")
+    func members() throws {
+        let disk = SimulatedDisk(prng: PRNG(seed: 1))
+        _ = try claim(disk, members: 5, at: 1000)
+        #expect(throws: IdentityError.otherMembers) { try claim(disk, members: 6, at: 1000) }
+        #expect(try claim(disk, members: 5, at: 1000) == 1000 + 1_024)
+        let changed = IdentityFile.Owner(node: NodeID(1), clusterID: 7, memberDigest: 6)
+        _ = try IdentityFile.claim(
+            on: disk, for: changed, wallMilliseconds: 1000, takesOtherMembers: true)
+        #expect(try claim(disk, members: 6, at: 1000) == 1000 + 3 * 1_024)
+        #expect(throws: IdentityError.otherMembers) { try claim(disk, members: 5, at: 1000) }
     }
 
     @Test("a start needs no room on the disk, and takes no epoch twice there either")

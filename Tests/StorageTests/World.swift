@@ -36,7 +36,9 @@ struct World: ~Copyable {
     }
 
     static func claim(_ disk: SimulatedDisk) throws(IdentityError) {
-        _ = try IdentityFile.claim(on: disk, node: NodeID(1), clusterID: 7, wallMilliseconds: 1)
+        _ = try IdentityFile.claim(
+            on: disk, for: .init(node: NodeID(1), clusterID: 7, memberDigest: 0),
+            wallMilliseconds: 1)
     }
 
     @discardableResult mutating func append(_ payload: [UInt8]) -> JournalPosition {
