@@ -106,16 +106,32 @@ enum Message {
 
     /// A record, and for whom it is to be kept.
     struct Hinted {
-        let target: NodeID
+        let targets: [NodeID]
         /// Wall-clock milliseconds since 1970 from which its age counts at the latest.
         let since: UInt64
         let record: Record
         let durability: ReplicateDurability
+        /// Under whose name this node minted it; never sent.
+        var chain: StandInChain?
+
+        init(
+            _ record: Record, for targets: [NodeID], since: UInt64, chain: StandInChain?,
+            _ durability: ReplicateDurability
+        ) {
+            self.record = record
+            self.targets = targets
+            self.since = since
+            self.chain = chain
+            self.durability = durability
+        }
 
         fileprivate init(_ flag: UInt8, _ rest: UnsafeRawBufferPointer) throws(DecodeError) {
             var reader = ByteReader(rest)
             durability = try Message.durability(flag)
-            target = NodeID(try reader.integer())
+            let count: UInt8 = try reader.integer()
+            var targets: [NodeID] = []
+            for _ in 0..<count { targets.append(NodeID(try reader.integer())) }
+            self.targets = targets
             since = try reader.integer()
             record = try Message.record(reader.rest())
         }

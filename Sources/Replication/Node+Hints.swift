@@ -34,29 +34,46 @@ extension Node {
     mutating func hint(
         _ number: UInt64, _ hinted: Message.Hinted, from node: NodeID, _ effects: inout Effects
     ) {
-        let (record, target) = (hinted.record, hinted.target)
-        let status = takeHint(record, since: hinted.since, for: target, &effects)
-        guard status == .acknowledged || status == .superseded else {
-            return acknowledge(number, status, nil, to: node, &effects)
+        let taken = takeHints(hinted, &effects)
+        switch taken.status {
+        case .acknowledged:
+            let status = needsSync(hinted) ? ReplicaStatus.durable : .acknowledged
+            acknowledge(number, status, nil, to: node, &effects)
+        case .superseded: acknowledge(number, .superseded, taken.stamp, to: node, &effects)
+        default: acknowledge(number, taken.status, nil, to: node, &effects)
         }
-        let kept = catalog.active[catalog.index(of: record.key)].settings.durability
-        let needsSync = kept == .fsync || hinted.durability == .synced
-        let stamp = keepHint(record.key, for: target, kept, synced: needsSync, &effects)
-        if status == .superseded {
-            return acknowledge(number, status, stamp, to: node, &effects)
+    }
+
+    /// Keeps a record for nodes that are away: for as many of them as there is room for, because
+    /// what is kept for one reaches the others through it.
+    mutating func takeHints(
+        _ hinted: Message.Hinted, _ effects: inout Effects
+    ) -> TakenHints {
+        let key = hinted.record.key
+        let durability = catalog.active[catalog.index(of: key)].settings.durability
+        var taken = TakenHints()
+        for target in hinted.targets {
+            let status = takeHint(hinted, for: target, &effects)
+            let isTaken = status == .acknowledged || status == .superseded
+            let stamp =
+                isTaken
+                ? keepHint(key, for: target, durability, synced: needsSync(hinted), &effects) : nil
+            taken.note(status, stamp)
         }
-        acknowledge(number, needsSync ? .durable : .acknowledged, nil, to: node, &effects)
+        return taken
+    }
+
+    func needsSync(_ hinted: Message.Hinted) -> Bool {
+        let keyspace = catalog.index(of: hinted.record.key)
+        return catalog.active[keyspace].settings.durability == .fsync
+            || hinted.durability == .synced
     }
 
     /// Merges a record into the hint of its key for a node.
-    ///
-    /// - Parameters:
-    ///   - since: wall-clock milliseconds since 1970 from which its age counts at the latest.
-    ///   - chain: under whose name this node minted it.
-    mutating func takeHint(
-        _ record: Record, since: UInt64, for target: NodeID, chain: StandInChain? = nil,
-        _ effects: inout Effects
+    private mutating func takeHint(
+        _ hinted: Message.Hinted, for target: NodeID, _ effects: inout Effects
     ) -> ReplicaStatus {
+        let record = hinted.record
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
         let range = store.address(of: record.key).range
@@ -66,7 +83,7 @@ extension Node {
             counters.hintsRefused += 1
             return .noReplica
         }
-        let since = min(since, record.dot.stamp.milliseconds, now.wallMilliseconds)
+        let since = min(hinted.since, record.dot.stamp.milliseconds, now.wallMilliseconds)
         if let refusal = refusal(ofHint: record, since: since, keyspace, effects) {
             return refusal
         }
@@ -79,7 +96,7 @@ extension Node {
                 removeHint(former, index, &effects)
             }
         }
-        let hint = Hint(record: Array(record.bytes), since: since, chain: chain)
+        let hint = Hint(record: Array(record.bytes), since: since, chain: hinted.chain)
         let status = putHint(hint, index, active.settings.conflict)
         if status == .acknowledged { counters.hintsTaken += 1 }
         return status

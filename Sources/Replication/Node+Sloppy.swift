@@ -77,20 +77,32 @@ extension Node {
         return max(reachable, min(n, list.count { isPresent($0) }))
     }
 
-    /// Which fallback keeps a hint for which primary that is away.
+    /// Which fallback keeps hints for which primaries that are away.
     private func keepers(
         of range: KeyRange, _ n: Int, _ length: Int
-    ) -> [(fallback: NodeID, target: NodeID)] {
+    ) -> [(fallback: NodeID, targets: [NodeID])] {
         let list = ring.primaries(of: range, replicationFactor: length)
         let fallbacks = list.dropFirst(n).filter { isPresent($0) }
         guard let last = fallbacks.last else { return [] }
         let away = list.prefix(n).filter { !isPresent($0) }
-        return away.enumerated().map { index, node in
+        var keepers: [(fallback: NodeID, targets: [NodeID])] = []
+        for (index, node) in away.enumerated() {
             let fallback = index < fallbacks.count ? fallbacks[index] : last
-            guard configuration.plantedBug == .hintForAnyone else { return (fallback, node) }
-            let others = ring.preferenceList(of: range).dropFirst(n)
-            return (fallback, others.last { $0 != fallback } ?? node)
+            let target = hintTarget(node, of: range, n, at: fallback)
+            if keepers.last?.fallback == fallback {
+                keepers[keepers.count - 1].targets.append(target)
+            } else {
+                keepers.append((fallback, [target]))
+            }
         }
+        return keepers
+    }
+
+    private func hintTarget(
+        _ node: NodeID, of range: KeyRange, _ n: Int, at fallback: NodeID
+    ) -> NodeID {
+        guard configuration.plantedBug == .hintForAnyone else { return node }
+        return ring.preferenceList(of: range).dropFirst(n).last { $0 != fallback } ?? node
     }
 
     /// Sends a write's record to every fallback that has to keep it.
@@ -101,11 +113,12 @@ extension Node {
         let keepers = keepers(of: write.range, write.primaries, write.tally.replicaCount)
         let isReplica = isReplica(of: write.range, write.keyspace)
         let since = isReplica ? UInt64.max : standing(of: Array(record.key)).since
-        for (fallback, target) in keepers where fallback != configuration.node {
+        for (fallback, targets) in keepers where fallback != configuration.node {
             let frame = effects.bytes.appendMessage(
                 kind: Message.hintKind, flag: needsSync ? 1 : 0, number: id.rawValue
             ) { buffer in
-                buffer.append(integer: target.rawValue)
+                buffer.append(UInt8(targets.count))
+                for target in targets { buffer.append(integer: target.rawValue) }
                 buffer.append(integer: since)
                 buffer.append(record.bytes)
             }
@@ -230,23 +243,23 @@ extension Node {
         _ record: Record, _ id: OperationID, _ effects: inout Effects
     ) {
         guard let write = writes[id] else { return }
-        let durability = catalog.active[write.keyspace].settings.durability
-        let isSynced = durability == .fsync || write.tally.durableWriteQuorum > 0
         let (_, since, others) = standing(of: Array(record.key))
         let chain =
             record.isSiblingSet
             ? StandInChain(named: write.dot.identity, life: identity) : nil
-        let own = keepers(of: write.range, write.primaries, write.tally.replicaCount)
-            .filter { $0.fallback == configuration.node }.map(\.target)
-        for target in own + others.filter({ !own.contains($0) }) {
-            let status = takeHint(record, since: since, for: target, chain: chain, &effects)
-            guard status == .acknowledged else {
-                endChain(of: Array(record.key))
-                return replicated(id, status, from: configuration.node, &effects)
-            }
-            keepHint(record.key, for: target, durability, synced: isSynced, &effects)
+        let own =
+            keepers(of: write.range, write.primaries, write.tally.replicaCount)
+            .first { $0.fallback == configuration.node }?.targets ?? []
+        let targets = own + others.filter { !own.contains($0) }
+        let hinted = Message.Hinted(
+            record, for: targets, since: since, chain: chain,
+            write.tally.durableWriteQuorum > 0 ? .synced : .asKeyspace)
+        let taken = takeHints(hinted, &effects)
+        if taken.isPartial || taken.status != .acknowledged { endChain(of: Array(record.key)) }
+        guard taken.status == .acknowledged else {
+            return replicated(id, taken.status, from: configuration.node, &effects)
         }
-        guard isSynced else { return acknowledgeOwn(id, durable: false, &effects) }
+        guard needsSync(hinted) else { return acknowledgeOwn(id, durable: false, &effects) }
         effects.add(.notify(id.rawValue))
     }
 }

@@ -335,6 +335,26 @@ struct HintTests {
         #expect(cluster.counters(list[3]).hintsRefused == 3)
     }
 
+    @Test(
+        "with room for one of two hints a write is kept for one node; the other has it from there",
+        arguments: [3, 4])
+    func roomForOne(_ count: Int) {
+        let cluster = cluster(count, "n=\(count - 1) w=\(count - 2) r=1") {
+            $0.hintBytesMax = 1_000
+        }
+        let list = list(cluster)
+        let keeper = list[count - 1]
+        // Of three nodes the keeper is alone and mints the write, of four the first primary does.
+        let side = count == 3 ? [keeper] : [list[0], keeper]
+        split(cluster, side)
+        let value = String(repeating: "x", count: 600)
+        #expect(cluster.run(side[0], "SET s:k \(value)") == "+OK\r\n")
+        #expect(hints(cluster, keeper).values.reduce(0, +) == 1)
+        heal(cluster)
+        cluster.pass(milliseconds: 10_000)
+        for node in list.dropLast() { #expect(held(cluster, node) == value) }
+    }
+
     @Test("a hint that is too old is dropped before a tombstone may go; a wrong clock drops none")
     func age() {
         let cluster = cluster(4, "n=3 w=3") { $0.hintMillisecondsMax = 5_000 }
@@ -449,7 +469,7 @@ struct HintTests {
         #expect(held(cluster, list[4]) == nil)
         for (target, keeper) in [(list[4], list[3]), (list[3], list[3]), (list[0], list[1])] {
             let since = HostileMessage.little(UInt64.max)
-            let rest = HostileMessage.little(target.rawValue) + since + record
+            let rest = [1] + HostileMessage.little(target.rawValue) + since + record
             cluster.deliver(
                 HostileMessage.bytes(Message.hintKind, number: 1, rest), from: list[0], to: keeper)
             #expect(hints(cluster, keeper).isEmpty)
