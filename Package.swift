@@ -79,7 +79,8 @@ let package = Package(
                 "Base", "Coding", "Secrets", "Causality", "CRDT", "AntiEntropy", "Membership", "RESP",
                 "Ring", "Replication",
             ]),
-        tests("Storage", ["Base", "Coding", "Secrets", "Storage", "Simulator"]),
+        tests(
+            "Storage", ["Base", "Coding", "Secrets", "Ring", "Replication", "Storage", "Simulator"]),
         tests("Simulator", ["Base", "Secrets", "Causality", "Replication", "Simulator"]),
         tests("Reactor", ["Base", "Reactor", "Storage"]),
         tests(

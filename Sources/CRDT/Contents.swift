@@ -132,6 +132,14 @@ struct Changes: Equatable, Sendable {
             && bounded.added.isEmpty && expiry.added.isEmpty
     }
 
+    /// Whether nothing goes from the contents by them.
+    var removeNothing: Bool {
+        registers.removed.isEmpty && counter.isEmpty && flag.removed.isEmpty
+            && set.removed.isEmpty && hash.live.removed.isEmpty && hash.ended.removed.isEmpty
+            && sortedSet.live.removed.isEmpty && sortedSet.ended.removed.isEmpty
+            && list.removed.isEmpty && bounded.removed.isEmpty && expiry.removed.isEmpty
+    }
+
     /// Goes on with a later mutation that first cleared some of the types.
     mutating func append(_ next: Changes, clears mask: TypeMask, seen: VersionVector) {
         func cleared(_ type: TypeMask) -> VersionVector {

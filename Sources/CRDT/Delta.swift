@@ -42,6 +42,35 @@ public struct Delta: Equatable, Sendable {
     /// Whether it only takes away.
     public var isRemoval: Bool { changes.addNothing }
 
+    /// Whether nothing goes from a state by it.
+    public var onlyAdds: Bool { clears.isEmpty && changes.removeNothing }
+
+    /// By how many bytes it can enlarge an encoded state, at most: a dot of its own, which it
+    /// writes as one byte, takes nine in a state.
+    ///
+    /// - Parameters:
+    ///   - bytes: of its encoding.
+    ///   - identities: how many the state names by then.
+    /// - Complexity: O(delta).
+    public func growth(bytes: Int, identities: Int) -> Int {
+        // From here on an identity takes more than one byte, also that of another's dot.
+        guard identities < 126 else { return 5 * bytes + 24 }
+        let first = after.rawValue == 0 ? 16 : 0
+        if isRemoval, changes.hash.ended.added.isEmpty, changes.sortedSet.ended.added.isEmpty {
+            return first + 8
+        }
+        let own = dot
+        var count = 0
+        _ = changes.allDots { other in
+            if other == own { count += 1 }
+            return true
+        }
+        return first + 8 + max(0, bytes - Delta.headBytes) + 8 * count
+    }
+
+    /// What stands before the changes, at least.
+    private static let headBytes = 24
+
     /// Goes on with the identity's next delta of the same key, so that both travel as one.
     ///
     /// - Returns: false, and nothing is done, when `next` does not follow this one, or when both

@@ -20,6 +20,14 @@ struct DeltaRecord {
         self.bytes = bytes
     }
 
+    /// Of the delta alone.
+    var deltaBytes: Int { bytes.count - 2 - key.count }
+
+    /// What it has done to the size of a state.
+    func change(in state: CRDTState) -> SizeChange {
+        SizeChange(delta, bytes: deltaBytes, in: state)
+    }
+
     static func encode(
         _ delta: Delta, of key: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
     ) {
@@ -27,10 +35,4 @@ struct DeltaRecord {
         buffer.append(key)
         delta.encode(into: &buffer)
     }
-}
-
-extension Delta {
-    /// By how much a delta of so many bytes can enlarge an encoded state, at most: an element takes
-    /// at least three bytes, and its dot, which the delta says once, up to eleven more.
-    static func growth(_ bytes: Int) -> Int { 5 * bytes }
 }

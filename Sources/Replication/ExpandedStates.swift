@@ -17,14 +17,20 @@ struct ExpandedStates {
         var state: CRDTState
         /// Of the encoding, at most; what commands did since it was measured is added up.
         var bytes: Int
-        /// When it was last measured.
-        var measured: Int
+        /// By how much less it may be.
+        var doubt = 0
+        /// Whose state it is.
+        let key: [UInt8]
     }
 
     private var entries: [Entry?] = []
     private var free: [Int] = []
     /// Of all states, as if they were encoded.
     private(set) var byteCount = 0
+    /// By how much less that may be.
+    private var doubt = 0
+    /// Where the next look for what is to be measured begins.
+    private var cursor = 0
 
     /// What is left of large states that were removed, to be freed some entries at a time.
     private var remains: [CRDTState] = []
@@ -42,10 +48,13 @@ struct ExpandedStates {
 
     func bytes(of index: Int) -> Int { entries[index]?.bytes ?? 0 }
 
-    /// - Parameter bytes: of the encoding.
-    mutating func insert(_ state: CRDTState, bytes: Int) -> Int {
-        let entry = Entry(state: state, bytes: bytes, measured: bytes)
-        byteCount += bytes
+    /// - Parameter size: of the encoding, at most, and by how much less it may be.
+    mutating func insert(
+        _ state: CRDTState, _ size: SizeChange, of key: UnsafeRawBufferPointer
+    ) -> Int {
+        let entry = Entry(state: state, bytes: size.growth, doubt: size.doubt, key: Array(key))
+        byteCount += size.growth
+        doubt += size.doubt
         if let index = free.popLast() {
             entries[index] = entry
             return index
@@ -76,17 +85,26 @@ struct ExpandedStates {
         if remains[last].removeLastEntries(budget) { remains.removeLast() }
     }
 
-    /// Puts a state back that a delta of so many bytes changed.
-    mutating func put(_ state: CRDTState, at index: Int, grownBy delta: Int) {
+    /// Puts a state back that was changed. It is measured when a good part of what it is taken for
+    /// may not be there.
+    ///
+    /// - Parameter isTight: a full disk needs to know more exactly.
+    mutating func put(
+        _ state: CRDTState, at index: Int, _ change: SizeChange, isTight: Bool = false
+    ) {
         entries[index]?.state = state
-        guard delta > 0, let entry = entries[index] else { return }
-        var bytes = entry.bytes + delta
-        if bytes > 2 * entry.measured {
-            bytes = state.encodedBytes
-            entries[index]?.measured = bytes
-        }
-        entries[index]?.bytes = bytes
+        guard change.doubt > 0, let entry = entries[index] else { return }
+        let (bytes, doubt) = (entry.bytes + change.growth, entry.doubt + change.doubt)
+        guard doubt > bytes / (isTight ? 8 : 2) else { return note(bytes, doubt, at: index) }
+        note(state.encodedBytes, 0, at: index)
+    }
+
+    private mutating func note(_ bytes: Int, _ doubt: Int, at index: Int) {
+        guard let entry = entries[index] else { return }
         byteCount += bytes - entry.bytes
+        self.doubt += doubt - entry.doubt
+        entries[index]?.bytes = bytes
+        entries[index]?.doubt = doubt
     }
 
     /// Of the encoding: as last measured if nothing has changed since, measured anew otherwise.
@@ -94,23 +112,65 @@ struct ExpandedStates {
     /// - Parameter state: what `take` handed out for the place, as it was.
     /// - Complexity: O(entries) after a change.
     mutating func measure(_ index: Int, _ state: CRDTState) -> Int {
-        guard let entry = entries[index], entry.bytes != entry.measured else {
-            return bytes(of: index)
-        }
+        guard let entry = entries[index], entry.doubt > 0 else { return bytes(of: index) }
         let bytes = state.encodedBytes
-        byteCount += bytes - entry.bytes
-        entries[index]?.bytes = bytes
-        entries[index]?.measured = bytes
+        note(bytes, 0, at: index)
         return bytes
     }
 
+    /// Whether more than a sixteenth of what is counted may not be there.
+    var isDoubtful: Bool { doubt > byteCount / 16 }
+
+    /// Measures the next state of which more than a sixteenth may not be there.
+    ///
+    /// - Parameter looks: how many to look at; what is left of it comes back.
+    /// - Returns: its place, size and key; nil when none was found.
+    /// - Complexity: O(looks + entries of the state).
+    mutating func measureNext(
+        _ looks: inout Int
+    ) -> (place: Int, bytes: Int, key: [UInt8])? {
+        while looks > 0, !entries.isEmpty {
+            looks -= 1
+            cursor = (cursor + 1) % entries.count
+            guard let entry = entries[cursor], entry.doubt > entry.bytes / 16 else { continue }
+            return (cursor, measure(cursor, entry.state), entry.key)
+        }
+        return nil
+    }
+
     mutating func remove(_ index: Int) {
-        byteCount -= bytes(of: index)
         if let entry = entries[index], entry.bytes > ExpandedStates.remainsBytesMin {
             bury(entry.state)
         }
+        note(0, 0, at: index)
         entries[index] = nil
         free.append(index)
+    }
+}
+
+/// What a change did to the size of an encoded state, as far as that is known without encoding it.
+struct SizeChange {
+    /// By how many bytes it has grown, at most.
+    let growth: Int
+    /// By how much less that may be.
+    let doubt: Int
+
+    static let none = SizeChange(growth: 0, doubt: 0)
+
+    /// - Parameter doubt: all of it unless told.
+    init(growth: Int, doubt: Int? = nil) {
+        self.growth = growth
+        self.doubt = doubt ?? growth
+    }
+
+    /// What a delta does.
+    ///
+    /// - Parameters:
+    ///   - bytes: of its encoding.
+    ///   - state: with it.
+    init(_ delta: Delta, bytes: Int, in state: CRDTState) {
+        growth = delta.growth(bytes: bytes, identities: state.context.entries.count)
+        doubt = delta.empties ? .max / 4 : growth + (delta.onlyAdds ? 0 : bytes)
     }
 }
 

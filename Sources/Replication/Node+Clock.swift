@@ -172,7 +172,7 @@ extension Node {
                 }
             }
             _ = clock.observe(names.last)
-            putState(held, grownBy: 0, location, key)
+            putState(held, .none, location, key)
             guard let stored = store.find(location.address, key) else { return }
             keepCorrected(whole(stored), location.keyspace, &effects)
         }

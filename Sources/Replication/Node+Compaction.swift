@@ -127,7 +127,7 @@ extension Node {
             // All of the state is settled, so what has ended in it is: what is left is the same on
             // every replica, whenever it compacts.
             guard held.state.compact() else { return putBack(held) }
-            putState(held, grownBy: 0, location, key)
+            putState(held, .none, location, key)
         } else {
             var set = SiblingSet(valid: stored)
             guard set.compact() else { return }

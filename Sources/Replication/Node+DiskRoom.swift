@@ -6,8 +6,32 @@ public struct DiskIntake {
     public var allowance = DiskAllowance.unlimited { didSet { weigh() } }
     /// There is something that it does not take.
     private(set) var isLimited = false
+    /// What states have grown more than the journal since the allowance was told, as `charge` has
+    /// it.
+    private(set) var excess = 0
+    /// Something was refused that another checkpoint may find room for.
+    private(set) var hasRefused = false
 
-    private mutating func weigh() { isLimited = room != .free || allowance.writes != .max }
+    /// What a record counts for: a state that grows by more than its record needs the rest twice,
+    /// in the checkpoint and beside the next one.
+    static func charge(_ bytes: Int, growth: Int) -> Int { bytes + 2 * max(0, growth - bytes) }
+
+    mutating func noteExcess(_ change: SizeChange, in bytes: Int) {
+        excess += DiskIntake.charge(bytes, growth: change.growth) - bytes
+    }
+
+    /// - Returns: whether something was refused since the last call.
+    public mutating func takeRefusal() -> Bool {
+        defer { hasRefused = false }
+        return hasRefused
+    }
+
+    mutating func noteRefusal() { hasRefused = true }
+
+    private mutating func weigh() {
+        isLimited = room != .free || allowance.writes != .max
+        excess = 0
+    }
 }
 
 /// How a record changes what is on the disk.
@@ -37,7 +61,7 @@ extension Node {
         if disk.room == .none { return .diskFull }
         let bytesMax =
             switch use {
-            case .write: disk.room == .free ? disk.allowance.writes : -1
+            case .write: disk.room == .free ? disk.allowance.writes - disk.excess : -1
             case .deletion: disk.allowance.deletions
             case .tombstone: disk.allowance.tombstones
             }

@@ -346,7 +346,7 @@ extension Node {
 
     /// Whether some request goes on in a step of its own.
     var hasWork: Bool {
-        !work.isEmpty || store.expanded.hasRemains || hasOwedAnswers
+        !work.isEmpty || store.expanded.hasRemains || hasOwedAnswers || isToMeasure
     }
 
     /// Requests that take several steps and go on in one, a step of each, as long as the turn
@@ -361,6 +361,7 @@ extension Node {
             effects.inScope { goOn(id, &$0) }
         }
         if store.expanded.hasRemains { store.expanded.freeRemains(Node.entriesFreedAtOnce) }
+        if isToMeasure { measureStates() }
         if hasOwedAnswers { effects.inScope { giveOwedAnswers(&$0) } }
     }
 }

@@ -123,7 +123,10 @@ extension Node {
         of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
     ) -> ReplicaStatus? {
         if isFenced(key) { return .overloaded }
-        if disk.isLimited, let refusal = diskRefusal(key, keyspace, demand) { return refusal }
+        if disk.isLimited, let refusal = diskRefusal(key, keyspace, demand) {
+            disk.noteRefusal()
+            return refusal
+        }
         if isMemoryFull,
             !demand.isDelete || store.find(store.address(of: key), key) == nil
         {

@@ -92,7 +92,7 @@ extension Node {
         key.withUnsafeBytes { key in
             var held = restoredState(location, key)
             held.state.truncate(through: catalog.active[location.keyspace].truncatedAt)
-            putState(held, grownBy: 0, location, key)
+            putState(held, .none, location, key)
         }
     }
 

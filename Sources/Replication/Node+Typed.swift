@@ -227,7 +227,8 @@ extension Node {
         try checkSize(execution.held, command, location)
         try execution.run(command.name, request)
         if disk.isLimited, let delta = execution.delta, !delta.isRemoval {
-            try checkDisk(request[execution.keyIndex], location.keyspace, given: bytes)
+            let key = request[execution.keyIndex]
+            try checkDisk(key, location.keyspace, delta, given: bytes)
         }
         if isWithID(target), !mayTellAgain(execution.wholeReply.count, target) {
             throw .text(Node.tooLargeToTellAgain)

@@ -24,7 +24,7 @@ extension Node {
         let change = isRemoval ? WriteIntent.Change.delete : .value(key)
         let intent = WriteIntent(
             key: key, change: change, levels: writes, success: .ok,
-            bytesBeside: disk.isLimited ? growthMax(command.name) : 0)
+            bytesBeside: disk.isLimited && !isRemoval ? growthMax(command.name) : 0)
         guard mayWrite(intent, keyspace, address, target, &effects) else { return false }
         guard self.writes.room(for: keyspace) > 0 else {
             overload(.write, keyspace, target, &effects)
@@ -33,14 +33,18 @@ extension Node {
         return true
     }
 
-    /// Refuses what came of a command that may only remove and added something all the same, such
-    /// as a time: the other replicas would refuse it.
+    /// Refuses what came of a command and adds something for which the disk has no room: also a
+    /// time that one has added which may only remove. The other replicas would refuse it.
     ///
     /// - Parameter bytes: of what this turn has given the disk before.
-    func checkDisk(
-        _ key: UnsafeRawBufferPointer, _ keyspace: Int, given bytes: Int
+    mutating func checkDisk(
+        _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ delta: Delta, given bytes: Int
     ) throws(TypedRefusal) {
-        let demand = DiskDemand(isDelete: false, bytes: bytes)
+        exported.removeAll()
+        DeltaRecord.encode(delta, of: key, into: &exported)
+        let growth = delta.growth(bytes: exported.count - 2 - key.count, identities: 1)
+        let charge = DiskIntake.charge(exported.count, growth: growth)
+        let demand = DiskDemand(isDelete: false, bytes: bytes + charge)
         guard let refusal = diskRefusal(key, keyspace, demand) else { return }
         throw .text(refusal == .diskFull ? disk.room.fullText : DiskRoom.busyText)
     }
@@ -133,11 +137,15 @@ extension Node {
         let n = catalog.active[keyspace].n
         let durability = catalog.active[keyspace].settings.durability
         let isAlone = n == 1 && durability == .memory
-        var record = ByteBuffer(capacity: isAlone ? 1 : 256)
-        if !isAlone { DeltaRecord.encode(delta, of: key, into: &record) }
+        let isMeasured = isAlone && execution.held.place == nil
+        var record = ByteBuffer(capacity: isMeasured ? 1 : 256)
+        if !isMeasured { DeltaRecord.encode(delta, of: key, into: &record) }
         let context = seenBySession(execution.held.state)
-        let growth = isAlone ? growthMax(command.name) : Delta.growth(record.count)
-        putState(execution.held, grownBy: growth, command.location, key)
+        let change =
+            isMeasured
+            ? SizeChange(growth: growthMax(command.name))
+            : SizeChange(delta, bytes: record.count - 2 - key.count, in: execution.held.state)
+        store(execution.held, change, by: record.count, command.location, key)
         let reply = execution.wholeReply
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)

@@ -117,7 +117,7 @@ extension Node {
                 putBack(before)
                 return .tooManySiblings
             }
-            putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
+            store(held, record.change(in: held.state), by: record.bytes.count, location, record.key)
             return .acknowledged
         }
     }
@@ -125,7 +125,9 @@ extension Node {
     /// Whether a state is so near its limit that it is measured with a delta, and put back as it
     /// was if it is over.
     private mutating func mayExceed(_ held: HeldState, _ record: DeltaRecord) -> Bool {
-        let more = Delta.growth(record.bytes.count) + record.key.count + 128
+        let identities = held.state.context.entries.count + 1
+        let growth = record.delta.growth(bytes: record.deltaBytes, identities: identities)
+        let more = growth + record.key.count + 128
         let room = configuration.recordBytesMax - more
         return held.bytes > room && measuredBytes(held) > room
     }
@@ -160,12 +162,21 @@ extension Node {
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
         var held = restoredState(location, record.key)
         guard held.state.apply(record.delta) == .applied else { return putBack(held) }
-        putState(held, grownBy: Delta.growth(record.bytes.count), location, record.key)
+        putState(held, record.change(in: held.state), location, record.key)
     }
 }
 
 extension DiskDemand {
+    /// What only takes away shortens the state by what it takes itself, so it needs no more room
+    /// than the smallest deletion.
     fileprivate init(_ record: DeltaRecord, after bytes: Int) {
-        self.init(isDelete: record.delta.isRemoval, bytes: bytes + record.bytes.count)
+        guard !record.delta.isRemoval else {
+            self.init(isDelete: true, bytes: bytes + min(record.bytes.count, 512))
+            return
+        }
+        let growth = record.delta.growth(bytes: record.deltaBytes, identities: 1)
+        self.init(
+            isDelete: false,
+            bytes: bytes + DiskIntake.charge(record.bytes.count, growth: growth))
     }
 }

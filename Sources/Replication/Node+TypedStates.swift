@@ -103,14 +103,24 @@ extension Node {
 
     /// Gives back what was only looked at.
     mutating func putBack(_ held: HeldState) {
-        if let place = held.place { store.expanded.put(held.state, at: place, grownBy: 0) }
+        if let place = held.place { store.expanded.put(held.state, at: place, .none) }
+    }
+
+    /// Stores what a record of so many bytes has changed.
+    mutating func store(
+        _ held: HeldState, _ change: SizeChange, by bytes: Int, _ location: KeyLocation,
+        _ key: UnsafeRawBufferPointer
+    ) {
+        let durability = catalog.active[location.keyspace].settings.durability
+        if disk.isLimited, durability != .memory { disk.noteExcess(change, in: bytes) }
+        putState(held, change, location, key)
     }
 
     /// Stores what was changed.
     ///
-    /// - Parameter grownBy: bytes by which the encoding may have grown.
+    /// - Parameter change: what was done to the size of the encoding.
     mutating func putState(
-        _ held: HeldState, grownBy bytes: Int, _ location: KeyLocation,
+        _ held: HeldState, _ change: SizeChange, _ location: KeyLocation,
         _ key: UnsafeRawBufferPointer
     ) {
         merged.removeAll()
@@ -120,23 +130,49 @@ extension Node {
             expiries.note(next, location.address.hash, location.address.range)
         }
         if let place = held.place, !held.state.isTombstone {
-            store.expanded.put(held.state, at: place, grownBy: bytes)
+            store.expanded.put(held.state, at: place, change, isTight: disk.isLimited)
             return putStub(held.state, at: place, location, key)
         }
         // What has grown by so much that it will be kept as a value is not encoded to find out.
-        if bytes > ExpandedStates.remainsBytesMin, !held.state.isTombstone,
+        if change.growth > ExpandedStates.remainsBytesMin, !held.state.isTombstone,
             held.state.elementCount * 4 > ExpandedStates.encodedBytesMin
         {
-            let place = store.expanded.insert(held.state, bytes: held.bytes + bytes)
+            let bytes = held.bytes + change.growth
+            let size = SizeChange(growth: bytes, doubt: min(change.doubt, bytes))
+            let place = store.expanded.insert(held.state, size, of: key)
             return putStub(held.state, at: place, location, key)
         }
         let range = held.state.encodeRecord(key: key, into: &merged)
         guard range.count > ExpandedStates.encodedBytesMin, !held.state.isTombstone else {
             return replaceStored(merged[range], location.keyspace, location.address)
         }
-        let place = store.expanded.insert(held.state, bytes: range.count)
+        let size = SizeChange(growth: range.count, doubt: 0)
+        let place = store.expanded.insert(held.state, size, of: key)
         putStub(held.state, at: place, location, key)
     }
+
+    /// Measures some of the states of which a full disk has to know how large they are.
+    mutating func measureStates() {
+        var looks = Node.looksAtOnce
+        var bytes = 0
+        while bytes < WorkBudget.turnBytes, let next = store.expanded.measureNext(&looks) {
+            bytes += next.bytes
+            turn.spend(bytesCoded: next.bytes)
+            next.key.withUnsafeBytes { key in
+                let location = place(of: key)
+                let stored = liveState(location.address, key, location.keyspace)
+                guard isTyped(location.keyspace), let stored, stored.isExpanded,
+                    stored.expandedPlace == next.place
+                else { return }
+                putStub(store.expanded[next.place], at: next.place, location, key)
+            }
+        }
+    }
+
+    /// Whether `measureStates` has something to do.
+    var isToMeasure: Bool { disk.isLimited && store.expanded.isDoubtful }
+
+    private static let looksAtOnce = 4_096
 
     private mutating func putStub(
         _ state: CRDTState, at place: Int, _ location: KeyLocation, _ key: UnsafeRawBufferPointer
@@ -238,7 +274,8 @@ extension Node {
             putBack(held)
             return .tooManySiblings
         }
-        putState(joined, grownBy: incoming.length, location, incoming.key)
+        let change = SizeChange(growth: incoming.length, doubt: held.bytes + incoming.length)
+        putState(joined, change, location, incoming.key)
         return .acknowledged
     }
 }

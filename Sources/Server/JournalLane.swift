@@ -29,6 +29,8 @@ struct JournalLane: ~Copyable {
     private(set) var syncBy: Deadline?
     /// When a full disk is tried again.
     private(set) var retryAt: Deadline?
+    /// How much had been written when the journal was told how large the state is.
+    private var toldAt = 0
     /// How long batches took to be written and synced, on the disk thread.
     private(set) var syncLatency = LatencyHistogram()
 
@@ -50,8 +52,14 @@ struct JournalLane: ~Copyable {
     var appendedPosition: UInt64 { journal.lastPosition }
     var durablePosition: UInt64 { journal.durablePosition }
     var backlogBytes: Int { journal.gatheredBytes }
+    /// Much was written since the journal was told how large the state is.
+    var hasGrown: Bool {
+        journal.counters.diskBytes + journal.gatheredBytes > toldAt + (256 << 10)
+    }
     /// Everything appended is durable.
     var isIdle: Bool { journal.durablePosition == journal.lastPosition }
+
+    mutating func noteExpected() { toldAt = journal.counters.diskBytes + journal.gatheredBytes }
 
     /// - Parameter isGate: effects wait until the record is durable.
     mutating func append(_ record: UnsafeRawBufferPointer, isGate: Bool) {

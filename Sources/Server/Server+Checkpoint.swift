@@ -30,6 +30,7 @@ extension Server {
     /// Begins a checkpoint when one is due, and feeds the one under way a piece a turn; more when
     /// writes wait for it.
     mutating func tendCheckpoint() {
+        if node.disk.takeRefusal() { lane.journal.isWanted = true }
         if checkpoint.reviews(at: now.monotonic, isUrgent: lane.journal.isScarce) {
             lane.journal.checkpointBytesExpected = node.checkpointBytesExpected
             if lane.journal.checkpointIsDue(after: configuration.limits.checkpointAfterBytes),
@@ -41,6 +42,16 @@ extension Server {
         if checkpoint.stage != .idle, !lane.journal.isCheckpointing { checkpoint.stage = .idle }
         guard feedsCheckpoint else { return }
         repeat { feedCheckpoint() } while feedsCheckpoint && lane.journal.checkpointLagsBehind
+    }
+
+    /// Tells the journal how large the state is, where that matters now, and the node what the disk
+    /// takes.
+    mutating func tellAllowance() {
+        if lane.journal.lacksRoom || lane.hasGrown {
+            lane.journal.checkpointBytesExpected = node.checkpointBytesExpected
+            lane.noteExpected()
+        }
+        node.disk.allowance = lane.journal.allowance
     }
 
     /// The next turn is to bring the next piece; while the last one is written, none is.

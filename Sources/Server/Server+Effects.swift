@@ -22,7 +22,7 @@ extension Server {
         relieveOutput()
         flushLinks()
         effects.removeAll()
-        node.disk.allowance = lane.journal.allowance
+        tellAllowance()
         noteBuffers()
     }
 

@@ -13,7 +13,7 @@ extension Server {
     mutating func endJournalTurn() {
         tendCheckpoint()
         lane.startJob(now: now.monotonic)
-        node.disk.allowance = lane.journal.allowance
+        tellAllowance()
         var room = lane.journal.room
         if room == .free, isDiskBehind { room = .busy }
         guard room != diskRoom else { return }

@@ -57,8 +57,9 @@ extension World {
     // MARK: Checkpoints
 
     func tendCheckpoint(_ machine: Machine, _ process: Process) {
+        process.journal.checkpointBytesExpected = process.node.checkpointBytesExpected
+        if process.node.disk.takeRefusal() { process.journal.isWanted = true }
         if case .idle = process.checkpointStage {
-            process.journal.checkpointBytesExpected = process.node.checkpointBytesExpected
             guard process.journal.checkpointIsDue(after: plan.checkpointAfterBytes),
                 process.journal.beginCheckpoint()
             else { return }

@@ -172,6 +172,7 @@ extension Journal {
         space.retry()
         takeReserveBack()
         space.rollsOver = false
+        isWanted = false
         counters.checkpointsFinished += 1
         if let older = checkpointPosition, older != position {
             removable.append(SegmentFormat(kind: .checkpoint, salt: salt, position: older).name)

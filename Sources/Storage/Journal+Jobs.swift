@@ -7,6 +7,8 @@ extension Journal {
         case batch(records: Int, bytes: Int, diskBytes: Int)
         /// Extends the next segment by so many bytes of zeros; of any use are so many at least.
         case preparing(Purpose, bytes: Int, bytesMin: Int)
+        /// Finds out whether there is room for states that have outgrown the journal.
+        case asking
         /// Makes the file that holds room for a checkpoint, or gives that room to one.
         case reserving(Bool)
         case removing
@@ -67,8 +69,12 @@ extension Journal {
             counters.diskBytes += diskBytes
             counters.syncs += 1
             if checkpoint != nil { growth.lag += diskBytes }
-        case .preparing(_, let bytes, _):
+        case .asking:
+            space.granted = space.asked
+            space.refusal = SegmentSpace.Refusal()
+        case .preparing(let purpose, let bytes, _):
             space.prepared += bytes
+            space.granted = purpose == .writes ? space.asked : space.granted.map { $0 + bytes }
             counters.syncs += 1
             if space.isPrepared {
                 counters.segmentsPrepared += 1
@@ -90,6 +96,7 @@ extension Journal {
         case (.preparing(let purpose, let bytes, let bytesMin), .full):
             // Less is tried, as long as that is of any use.
             if bytes > bytesMin { space.refusal.halvings += 1 } else { preparingRefused(purpose) }
+        case (.asking, .full): preparingRefused(.writes)
         case (.reserving, .full):
             let half = space.reserve.bytes / 2
             if half < limits.checkpointReserveBytesMin {
@@ -98,7 +105,8 @@ extension Journal {
                 space.reserve.bytes = half
             }
         case (.checkpoint(let step), .full): checkpointRefused(step)
-        case (.batch, _), (.preparing, _), (.reserving, _), (.removing, _), (.checkpoint, _):
+        case (.batch, _), (.preparing, _), (.asking, _), (.reserving, _), (.removing, _),
+            (.checkpoint, _):
             fail(error)
         }
     }
@@ -201,7 +209,7 @@ extension Journal {
     /// In pieces twice as large as the batches, so that the next segment is ready when this one is
     /// half full, and in smaller ones where the disk ends.
     private mutating func preparingJob() -> DiskJob? {
-        guard !space.isPrepared else { return nil }
+        guard !space.isPrepared else { return askingJob() }
         let refusal = space.refusal
         let needed = bytesNeeded
         if needed > 0, !refusal.isOfNeed {
@@ -218,12 +226,21 @@ extension Journal {
         return extend(.deletions, by: kept - spare, bytesMin: .max)
     }
 
+    private mutating func askingJob() -> DiskJob? {
+        guard lacksRoom ? space.refusal.isRetrying : isOutgrown else { return nil }
+        inFlight = .asking
+        space.asked = claim(after: limits.preparedPieceBytes)
+        let room = wholeRoom(after: 0) + limits.preparedPieceBytes
+        return DiskJob(operations: [.needRoom(SegmentFormat.prepared, bytes: room)])
+    }
+
     private mutating func extend(
         _ purpose: Purpose, by bytes: Int, bytesMin: Int
     ) -> DiskJob {
         let name = SegmentFormat.prepared
         let count = min(JournalLimits.wholeBlocks(bytes), limits.segmentBytes - space.prepared)
         inFlight = .preparing(purpose, bytes: count, bytesMin: bytesMin)
+        space.asked = claim(after: count)
         let left =
             switch purpose {
             case .need: 0

@@ -12,6 +12,16 @@ import Base
 // `reserve` R that is S - R >= 2 L + 2 D at any time; so behind a checkpoint, when the journal is
 // empty, D can be had once more, whatever the deletions that used it up have freed. A volume that
 // is full of state is emptied by deletions and checkpoints in turn, until there is room for writes.
+//
+// Where a state grows by more than the record that made it grow, as a set does, the sum of the two
+// (`claim`) outgrows what the disk was found to have room for (`granted`). What it has outgrown it
+// by (`debt`) is left unused of the segments, or asked for where the disk is not full.
+//
+//     a segment's rest 100, state 100, journal 100: claim 100 + 100 = 200
+//     10 bytes of journal become 25 of state: rest 90, state 125, journal 110, claim 230; debt 30
+//     writes may take 60 of the rest, as if the 10 had taken 40
+//
+// Deletions take what is left unused as well, for each of them lessens the debt by what it deletes.
 extension Journal {
     /// What may be appended now. It changes by itself as jobs are done.
     public var room: DiskRoom {
@@ -21,7 +31,8 @@ extension Journal {
         if allowance.writes >= Journal.writeBytesMin { return .free }
         if allowance.deletions >= Journal.deletionBytesMin { return .deletions }
         // What is left of the checkpoint's room comes back with it.
-        return checkpoint == nil ? .none : .busy
+        let isUnderWay = checkpoint != nil || inFlight != nil || checkpointIsDue(after: 1 << 48)
+        return isUnderWay ? .busy : .none
     }
 
     /// How much may be appended while `room` is `free`, or by deletions while it is `deletions`.
@@ -34,8 +45,8 @@ extension Journal {
     /// True when so little is left that a checkpoint is worth it for whatever it frees.
     public var isScarce: Bool {
         guard lacksRoom else { return false }
-        return spare < max((space.size + space.prepared) / 4, checkpointBytesExpected / 8)
-            || scarceAllowance.writes < Journal.writeBytesMin
+        let little = max((space.size + space.prepared) / 4, checkpointBytesExpected / 8)
+        return isWanted || spare < little || scarceAllowance.writes < Journal.writeBytesMin
     }
 
     /// True when `retryPreparing` would change something.
@@ -61,6 +72,26 @@ extension Journal {
 
     var spare: Int { space.rest + space.ahead - backlog }
 
+    /// By how much a checkpoint of the state as it is would be larger than what it replaces: the
+    /// checkpoint after it needs that much more room.
+    private var excess: Int {
+        max(0, checkpointBytesExpected - coveredBytes - gatheredBytes)
+    }
+
+    /// What the state may need of the disk beside what it has, once the segments are full.
+    private var claim: Int {
+        checkpointBytesExpected + max(0, space.rest + space.prepared - gatheredBytes) + excess
+    }
+
+    /// By how much that is more than the disk was found to have room for.
+    private var debt: Int { space.granted.map { max(0, claim - $0) } ?? 0 }
+
+    /// The claim, once the segments have been extended by so many bytes.
+    func claim(after added: Int) -> Int { claim + added }
+
+    /// The states have grown so much that the disk is to be asked whether there is room for them.
+    var isOutgrown: Bool { debt > limits.preparedPieceBytes }
+
     /// What is kept for deletions and definitions with so large a state: many of them, that the
     /// checkpoint behind them is worth it, and little of a small volume.
     func deletionReserve(_ stateBytes: Int) -> Int {
@@ -75,7 +106,8 @@ extension Journal {
         let kept = deletionReserve
         let (rest, ahead, waiting) = (space.rest, space.ahead, backlog)
         let all = rest + ahead
-        let writes = max(min(rest, all - kept), ahead - kept, (all - kept) / 2)
+        let writes = min(
+            max(min(rest, all - kept), ahead - kept, (all - kept) / 2), all - kept - debt)
         let deletions = max(rest, ahead, all / 2)
         return DiskAllowance(
             writes: max(0, writes - waiting), deletions: max(0, deletions - waiting),
@@ -94,6 +126,6 @@ extension Journal {
     /// The same with what deletions need besides, when it is for writes.
     func wholeRoom(after added: Int) -> Int {
         let state = checkpointBytesExpected + space.rest + space.prepared + added
-        return checkpointRoom(after: added) + 2 * deletionReserve(state)
+        return checkpointRoom(after: added) + 2 * deletionReserve(state) + excess
     }
 }

@@ -76,6 +76,8 @@ public struct Journal: ~Copyable {
     public var checkpointBytesExpected = 0 {
         didSet { noteExpected() }
     }
+    /// The caller has refused something for want of room that the next checkpoint may free.
+    public var isWanted = false
     /// The position of the newest complete checkpoint.
     public internal(set) var checkpointPosition: JournalPosition?
 
@@ -132,6 +134,12 @@ public struct Journal: ~Copyable {
 
     /// True while a job is out and `completed` has not been called for it.
     public var isBusy: Bool { inFlight != nil }
+
+    /// What the next checkpoint replaces, or the one under way.
+    var coveredBytes: Int {
+        growth.checkpointWorth + max(0, bytesSinceCheckpoint)
+            + (checkpoint == nil ? 0 : growth.uncovered)
+    }
 
     /// Bytes of the directory's journal and checkpoint, zeros ahead left out.
     public var diskBytes: Int { growth.checkpointBytes + max(0, bytesSinceCheckpoint) }

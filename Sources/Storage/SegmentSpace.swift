@@ -13,6 +13,10 @@ struct SegmentSpace {
     var rollsOver = false
     var refusal = Refusal()
     var reserve: Reserve
+    /// What the disk was last found to have room for, as `Journal.claim` has it; nil before.
+    var granted: Int?
+    /// What the job under way asks room for.
+    var asked = 0
 
     /// What a full disk did not give.
     struct Refusal {

@@ -17,12 +17,13 @@ struct ExpandedStatesTests {
         var state = CRDTState()
         let elements = (0..<100).map { Bytes(Array("element-\($0)".utf8)) }
         _ = try state.setAdd(elements, dot: dot(1), now: 0)
-        let place = states.insert(state, bytes: state.encodedBytes)
+        let size = SizeChange(growth: state.encodedBytes, doubt: 0)
+        let place = [UInt8(7)].withUnsafeBytes { states.insert(state, size, of: $0) }
         #expect(states.measure(place, state) == state.encodedBytes)
         for time in 2...20 as ClosedRange<UInt64> {
             var taken = states.take(place)
             _ = try taken.setAdd([Bytes(Array("more-\(time)".utf8))], dot: dot(time), now: 0)
-            states.put(taken, at: place, grownBy: 64)
+            states.put(taken, at: place, SizeChange(growth: 64))
             #expect(states.bytes(of: place) >= taken.encodedBytes)
         }
         #expect(states.bytes(of: place) > states[place].encodedBytes, "guessed")
@@ -30,7 +31,7 @@ struct ExpandedStatesTests {
         let measured = states.measure(place, taken)
         #expect(measured == taken.encodedBytes && states.bytes(of: place) == measured)
         #expect(states.measure(place, CRDTState()) == measured, "not measured again")
-        states.put(taken, at: place, grownBy: 0)
+        states.put(taken, at: place, .none)
         #expect(states.byteCount == measured)
     }
 }

@@ -164,7 +164,7 @@ struct MemoryShareTests {
         let first = account(cluster).replies
         cluster.step(a, .drained(two))
         let second = account(cluster).replies
-        #expect(first - second > 200 << 10 && second > 100 << 10)
+        #expect(first - second > 64 << 10 && second > 100 << 10)
         #expect(cluster.with(a) { $0.replyBytes(owedTo: two) } == second)
         cluster.with(a) { $0.letGo(of: two) }
         #expect(account(cluster).replies == 0)

@@ -27,6 +27,36 @@ private struct Volume: ~Copyable {
             then: { $0.put(key, size) })
     }
 
+    /// Adds to a key's value what takes more room in it than in its record.
+    mutating func grow(_ key: UInt16, by size: Int, tenths: Int) -> Bool {
+        let grown = size * tenths / 10
+        let needed = size + 16 + 2 * (grown - size)
+        return wait(
+            until: { $0.room == .free && $0.allowance.writes >= needed },
+            then: {
+                $0.state[key, default: 0] += grown
+                $0.world.append(Volume.record(2, key, [UInt8(tenths)], size))
+                $0.tend()
+            })
+    }
+
+    /// Takes a part of a key's value away, with a record as large as that, which needs no more room
+    /// than what it takes away gives back.
+    mutating func shrink(_ key: UInt16, by size: Int) -> Bool {
+        wait(
+            until: {
+                ($0.room == .free || $0.room == .deletions)
+                    && $0.allowance.deletions >= min(size, 512) + 16
+            },
+            then: {
+                $0.state[key, default: 0] -= size
+                $0.world.append(Volume.record(3, key, [], size))
+                $0.tend()
+                let journal = $0.world.journal.durablePosition == $0.world.journal.lastPosition
+                #expect(journal, "\($0.name): a deletion is written")
+            })
+    }
+
     mutating func delete(_ key: UInt16) -> Bool {
         wait(
             until: {
@@ -37,7 +67,7 @@ private struct Volume: ~Copyable {
 
     private mutating func put(_ key: UInt16, _ size: Int) {
         state[key] = size
-        world.append(Volume.record(key, size))
+        world.append(Volume.record(1, key, [], size))
         tend()
     }
 
@@ -56,6 +86,7 @@ private struct Volume: ~Copyable {
                 body(&self)
                 return true
             }
+            world.journal.isWanted = true
             world.journal.retryPreparing()
             tend()
         }
@@ -72,7 +103,9 @@ private struct Volume: ~Copyable {
         // Somebody else's record comes while it begins.
         if world.journal.counters.checkpointsFinished % 2 == 1 { world.append([0, 255, 255]) }
         for (key, size) in state {
-            Volume.record(key, size).withUnsafeBytes { world.journal.appendToCheckpoint($0) }
+            Volume.record(1, key, [], size).withUnsafeBytes {
+                world.journal.appendToCheckpoint($0)
+            }
         }
         world.journal.finishCheckpoint()
         world.settle()
@@ -92,15 +125,22 @@ private struct Volume: ~Copyable {
         tend()
     }
 
-    private static func record(_ key: UInt16, _ size: Int) -> [UInt8] {
-        [1, UInt8(key & 0xFF), UInt8(key >> 8)] + [UInt8](repeating: 7, count: size)
+    private static func record(
+        _ kind: UInt8, _ key: UInt16, _ more: [UInt8], _ size: Int
+    ) -> [UInt8] {
+        [kind, UInt8(key & 0xFF), UInt8(key >> 8)] + more + [UInt8](repeating: 7, count: size)
     }
 
     private static func state(_ payloads: [[UInt8]]) -> [UInt16: Int] {
         var state: [UInt16: Int] = [:]
         for payload in payloads {
             let key = UInt16(payload[1]) | UInt16(payload[2]) << 8
-            state[key] = payload[0] == 1 ? payload.count - 3 : nil
+            switch payload[0] {
+            case 1: state[key] = payload.count - 3
+            case 2: state[key, default: 0] += (payload.count - 4) * Int(payload[3]) / 10
+            case 3: state[key, default: 0] -= payload.count - 3
+            default: state[key] = nil
+            }
         }
         return state
     }
@@ -172,6 +212,49 @@ private struct Volume: ~Copyable {
         }
     }
 
+    /// - Parameters:
+    ///   - size: of records that add and that remove.
+    ///   - tenths: how much state ten bytes of a record become.
+    private func tryOutGrowing(_ capacity: Int, _ size: Int, tenths: Int) throws {
+        let name = "\(size) bytes become \(size * tenths / 10) on \(capacity)"
+        var volume = Volume(capacity, name)
+        var random = PRNG(seed: UInt64(capacity + size))
+        for round in 0..<6 {
+            var added = 0
+            while volume.grow(UInt16(random.below(20)), by: size, tenths: tenths) { added += 1 }
+            #expect(added > 0, "\(name), round \(round): a write finds room")
+            if round == 0 {
+                let stored = volume.state.values.reduce(0, +)
+                #expect(stored * 6 >= capacity, "\(name): a sixth of the volume is state")
+            }
+            if round % 2 == 1 { try volume.restart() }
+            // A third goes, or all of it.
+            let left = volume.state.values.reduce(0, +) * (round % 3 == 2 ? 0 : 2) / 3
+            while let (key, held) = volume.state.first(where: { $0.value >= size }),
+                volume.state.values.reduce(0, +) > left
+            {
+                guard volume.shrink(key, by: min(size, held)) else {
+                    Issue.record("\(name), round \(round): a deletion finds no room")
+                    return
+                }
+            }
+            if round % 2 == 0 { try volume.restart() }
+        }
+        let failure = volume.world.journal.failure
+        #expect(failure == nil)
+    }
+
+    @Test("states that grow by more than their records do not take the room of deletions")
+    func growing() throws {
+        for (capacity, size, tenths) in [
+            (512 << 10, 100, 30), (512 << 10, 1_000, 22), (512 << 10, 5_000, 17),
+            (512 << 10, 5_000, 35), (1 << 20, 400, 35), (1 << 20, 9_000, 11),
+            (3 << 20, 3_000, 22), (3 << 20, 30_000, 17), (3 << 20, 30_000, 35),
+        ] {
+            try tryOutGrowing(capacity, size, tenths: tenths)
+        }
+    }
+
     @Test("values of all sizes beside each other")
     func mixture() throws {
         for capacity in [512 << 10, 3 << 20, 6 << 20] {
@@ -179,6 +262,20 @@ private struct Volume: ~Copyable {
                 try tryOut(capacity, restarts, "all sizes on \(capacity), \(restarts) restarts") {
                     [40, 900, 5_000, 17, 30_000][Int($0) % 5]
                 }
+            }
+        }
+    }
+
+    @Test("a value of half the size that finds room is taken again whenever it was deleted")
+    func large() throws {
+        for capacity in [1 << 20, 2 << 20, 3 << 20] {
+            var volume = Volume(capacity, "\(capacity)")
+            var size = 16 << 10
+            while size < 500 << 10, volume.set(1, size), volume.delete(1) { size += 16 << 10 }
+            for _ in 0..<30 {
+                let isTaken = volume.set(1, size / 2)
+                let isDeleted = volume.delete(1)
+                #expect(isTaken && isDeleted, "\(size) bytes on \(capacity)")
             }
         }
     }
