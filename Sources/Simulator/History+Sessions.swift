@@ -54,7 +54,8 @@ extension History {
                 seen.saw(read.key, least)
             }
         }
-        guard let floor = session.floors[read.key], isKept(read.keyspace) else { return nil }
+        guard let seenFloor = session.floors[read.key], isKept(read.keyspace) else { return nil }
+        let floor = place(of: seenFloor, read.key)
         counters.sessionReads += 1
         let isLegal = states.contains { state in
             guard floor <= state.dot else { return false }

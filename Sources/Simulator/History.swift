@@ -245,11 +245,19 @@ struct History {
     /// has been brought to where it met the others.
     private mutating func bringBack(_ key: Int, to dot: Dot) {
         for write in keys[key].writes {
-            guard let former = operations[write].dot, dot.stamp < former.stamp,
-                former.identity.node == dot.identity.node, former.identity < dot.identity
-            else { continue }
+            guard let former = operations[write].dot, brings(former, back: dot) else { continue }
             operations[write].dot = dot
         }
+    }
+
+    private func brings(_ former: Dot, back dot: Dot) -> Bool {
+        dot.stamp < former.stamp && former.identity.node == dot.identity.node
+            && former.identity < dot.identity
+    }
+
+    /// Where in the order of a key's writes a dot stands that was brought back.
+    func place(of dot: Dot, _ key: Int) -> Dot {
+        keys[key].states.map(\.dot).filter { brings(dot, back: $0) }.max() ?? dot
     }
 
     /// - Parameter delete: has its answer, or never will.
