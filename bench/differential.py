@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Random commands on typed values, against Quorate and Redis at once; replies compared byte by byte.
 
-    bench/differential.py REDIS_PORT PORT… [--sequences 200] [--commands 60] [--seed 1] [--cuts]
+    bench/differential.py REDIS_PORT PORT… [--sequences 200] [--commands 60] [--seed 1] [--cuts] [--large]
 
 PORT… are the nodes of one cluster whose keyspace `c` has conflict=crdt; each command goes to one of
 them at random, one after the other. `bench/differential.sh` starts everything. Each sequence has
@@ -10,6 +10,8 @@ and the rest is printed with both replies.
 
 With --cuts (`faults: true`), a node is cut off from the others for some commands, which go to the
 others; then it hears them again and gets commands at once, before anything could be repaired.
+
+With --large, commands name or take up to 7,000 elements of one value, which are done in pieces.
 
 Intended differences, and how they are compared:
 - SMEMBERS, SUNION, SINTER, SDIFF, HGETALL, HKEYS and HVALS come in another order: as multisets.
@@ -258,6 +260,74 @@ KEYED = {
 SEVERAL = [b"DEL", b"EXISTS", b"UNLINK", b"TOUCH", b"MGET", b"SUNION", b"SINTER", b"SDIFF"]
 
 
+# Commands that are done in pieces: of 5,000 elements, so that some are named twice.
+
+POOL = [b"%06d" % n for n in range(5000)]
+
+
+def amount(r):
+    return r.choice([1, 2047, 2048, 2049, r.randrange(1, 7000), r.randrange(1, 7000)])
+
+
+def several(r, *makers):
+    return [make(r) for _ in range(amount(r)) for make in makers]
+
+
+def pooled(r):
+    return POOL[r.randrange(len(POOL))]
+
+
+def rare(r):
+    return b"x" if r.random() < 0.5 else pooled(r)
+
+
+def digits(r):
+    return b"%d" % r.randrange(100)
+
+
+def taken(r):
+    return [b"%d" % r.choice([0, amount(r), amount(r), 100000])]
+
+
+def large_zadd(r):
+    return maybe(r, 0.15, b"NX") + maybe(r, 0.1, b"XX") + maybe(r, 0.15, b"GT") + maybe(r, 0.15, b"LT") \
+        + maybe(r, 0.3, b"CH") + several(r, digits, pooled)
+
+
+def place(r):
+    return b"%d" % r.randrange(-7000, 7000)
+
+
+LARGE = {
+    "set": {
+        b"SADD": lambda r: several(r, pooled), b"SREM": lambda r: several(r, pooled), b"SCARD": ONE(),
+        b"SMISMEMBER": lambda r: several(r, pooled), b"SPOP": taken, b"SMEMBERS": ONE(),
+    },
+    "hash": {
+        b"HSET": lambda r: several(r, pooled, digits), b"HMSET": lambda r: several(r, pooled, digits),
+        b"HDEL": lambda r: several(r, pooled), b"HMGET": lambda r: several(r, pooled), b"HLEN": ONE(),
+        b"HGETALL": ONE(),
+    },
+    "zset": {
+        b"ZADD": large_zadd, b"ZREM": lambda r: several(r, pooled), b"ZCARD": ONE(),
+        b"ZMSCORE": lambda r: several(r, pooled), b"ZPOPMIN": taken, b"ZPOPMAX": taken,
+        b"ZRANGE": lambda r: [b"0", b"-1", b"WITHSCORES"],
+    },
+    "list": {
+        b"RPUSH": lambda r: several(r, rare), b"LPUSH": lambda r: several(r, rare), b"LLEN": ONE(),
+        b"RPUSHX": lambda r: several(r, rare), b"LPUSHX": lambda r: several(r, rare),
+        b"LPOP": taken, b"RPOP": taken, b"LTRIM": ONE(place, place), b"LRANGE": lambda r: [b"0", b"-1"],
+        b"LREM": lambda r: [r.choice([b"0", b"1", b"3000", b"-3000", b"-2048"]), b"x"],
+    },
+}
+
+
+def large_command(r, family):
+    table = LARGE[family if r.random() < 0.95 else r.choice(list(LARGE))]
+    name = r.choice(list(table))
+    return [b"DEL", r.randrange(3)] if r.random() < 0.03 else [name, r.randrange(3)] + table[name](r)
+
+
 def command(r, family):
     """One command: its name, then bytes, and numbers for keys."""
     chance = r.random()
@@ -424,7 +494,7 @@ class Pair:
         (raw, value), (their_raw, their_value) = ours, theirs
         flat = lambda v: [] if v is None else v if isinstance(v, list) else [v]  # noqa: E731
         deep = [w for v in flat(value) for w in (v if isinstance(v, list) else [v])]
-        there = isinstance(members, list) and all(word in members for word in deep)
+        there = isinstance(members, list) and set(deep) <= set(members)
         if raw[:1] != their_raw[:1] or len(flat(value)) != len(flat(their_value)) or not there:
             if raw != their_raw:
                 return (repr(raw), repr(their_raw))
@@ -531,6 +601,7 @@ def main():
     parser.add_argument("--commands", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cuts", action="store_true")
+    parser.add_argument("--large", action="store_true")
     parser.add_argument("--failures", type=int, default=20, help="stop after so many")
     options = parser.parse_args()
     counts = collections.Counter()
@@ -538,9 +609,10 @@ def main():
     begun = time.time()
     for seed in range(options.seed, options.seed + options.sequences):
         r = random.Random(seed)
-        family = r.choice(list(FAMILIES))
+        family = r.choice(list(LARGE if options.large else FAMILIES))
         protocol = r.choice([2, 3])
-        commands = [command(r, family) for _ in range(options.commands)]
+        make = large_command if options.large else command
+        commands = [make(r, family) for _ in range(options.commands)]
         prefix = b"c:%d-%d:" % (seed, time.time_ns() % 10**9)
         found = run(options, commands, prefix, protocol, random.Random(seed), counts)
         if not found:
@@ -552,7 +624,8 @@ def main():
         print(f"DIFFERENT  seed {seed}, RESP{protocol}, command {index}"
               + ("" if again else " (not every time)"))
         for words in shrunk:
-            print("    ", *[f"key{w}" if isinstance(w, int) else repr(w)[1:] for w in words])
+            shown = [f"key{w}" if isinstance(w, int) else repr(w)[1:] for w in words[:20]]
+            print("    ", *shown, f"… {len(words)} words" if len(words) > 20 else "")
         for who, reply in zip(("quorate", "redis  "), (again or (0, replies))[1]):
             print(f"    {who} {reply[:300]}")
         sys.stdout.flush()

@@ -125,6 +125,11 @@ struct Changes: Equatable, Sendable {
             && list.isEmpty && bounded.isEmpty && expiry.isEmpty
     }
 
+    /// Elements of collections that were removed, and those that were added.
+    var elementCount: Int {
+        self.set.keyCount + hash.live.keyCount + sortedSet.live.keyCount + list.keyCount
+    }
+
     /// Whether nothing comes to the contents by them; what ended totals leave behind is no content.
     var addNothing: Bool {
         registers.added.isEmpty && !counter.isLive && flag.added.isEmpty && set.added.isEmpty

@@ -39,6 +39,9 @@ public struct Delta: Equatable, Sendable {
     /// Whether it empties the key, or what it held of some type.
     public var empties: Bool { !clears.isEmpty }
 
+    /// Elements of collections that it removes, and those that it adds: what applying it takes.
+    public var elementCount: Int { changes.elementCount }
+
     /// Whether it only takes away.
     public var isRemoval: Bool { changes.addNothing }
 

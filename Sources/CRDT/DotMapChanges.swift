@@ -6,6 +6,8 @@ struct DotMapChanges<Key: DotKey, Payload: DotPayload>: Equatable, Sendable {
     var added = DotMap<Key, Payload>()
 
     var isEmpty: Bool { removed.isEmpty && added.isEmpty }
+    /// Keys that something was removed of, and those that something was added to.
+    var keyCount: Int { removed.map.count + added.map.count }
 
     mutating func note(removed entries: [DotEntry<Payload>], of key: Key) {
         guard entries.count == 1 else {

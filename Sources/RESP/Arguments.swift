@@ -20,6 +20,8 @@ public struct Arguments: ~Copyable {
     @usableFromInline var base: UnsafeRawPointer
     private(set) var allocatedSlices = 16
     private var unquoted = ByteBuffer(capacity: 64)
+    /// The arguments are no bulk strings in what was parsed, but lie in the own buffer.
+    private var isUnquoted = false
     /// How many arguments the request has, the command's name included.
     public internal(set) var count = 0
     /// Bytes at the front of what was parsed that are done with, whatever the outcome: the caller
@@ -47,6 +49,7 @@ public struct Arguments: ~Copyable {
     mutating func begin(at newBase: UnsafeRawPointer) {
         base = newBase
         count = 0
+        isUnquoted = false
         if allocatedSlices > Arguments.retainedMax { reallocate(Arguments.retainedMax) }
     }
 
@@ -63,6 +66,7 @@ public struct Arguments: ~Copyable {
     mutating func beginUnquoted(lineBytes: Int) {
         unquoted.removeAll()
         begin(at: UnsafeRawPointer(unquoted.reserve(lineBytes)))
+        isUnquoted = true
     }
 
     /// How many bytes have been unquoted.
@@ -98,11 +102,37 @@ extension Arguments {
         return true
     }
 
+    /// Some arguments as bulk strings in RESP, one behind the other.
+    ///
+    /// - Parameter range: without the command's name.
+    /// - Complexity: one copy of their bytes, unless the command was inline.
+    public func bulks(_ range: Range<Int>) -> [UInt8] {
+        guard let first = range.first, let last = range.last else { return [] }
+        precondition(first > 0, "an argument follows another")
+        if isUnquoted {
+            var buffer = ByteBuffer(capacity: 256)
+            for index in range { buffer.writeBulk(self[index]) }
+            return Array(buffer.bytes)
+        }
+        // Behind the line end of the one before, and up to that of the last.
+        let start = self[first - 1].endOffset(from: base) + 2
+        let end = self[last].endOffset(from: base) + 2
+        return Array(UnsafeRawBufferPointer(start: base + start, count: end - start))
+    }
+
     /// An argument as a signed decimal number.
     ///
     /// - Throws: `notAnInteger`.
     public func integer(_ index: Int) throws(CommandError) -> Int64 {
         guard let value = Int64(decimal: self[index]) else { throw .notAnInteger }
         return value
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Where these bytes end, in what begins at a base.
+    fileprivate func endOffset(from base: UnsafeRawPointer) -> Int {
+        guard let start = baseAddress else { return 0 }
+        return start - base + count
     }
 }

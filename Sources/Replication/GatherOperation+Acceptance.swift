@@ -118,11 +118,22 @@ extension GatherOperation.Combination {
             return reply.first == UInt8(ascii: "$") || reply.first == UInt8(ascii: "_")
         // Its commands run on this node.
         case .transaction: return true
+        // As its operation says.
+        case .pieces: return false
         // Of one key: how many of it there are.
         case .sum: return reply.elementsEqual(":0\r\n".utf8) || reply.elementsEqual(":1\r\n".utf8)
         case .allOK: return reply.elementsEqual("+OK\r\n".utf8)
         case .union, .intersection, .difference, .intersectionCount:
             return reply.ascendingBulks != nil
         }
+    }
+}
+
+extension GatherOperation {
+    /// Whether a part's reply is one that its command answers.
+    ///
+    /// - Parameter reply: exactly one, in RESP.
+    func takes(_ reply: UnsafeRawBufferPointer) -> Bool {
+        pieces?.takes(reply) ?? combination.takes(reply)
     }
 }

@@ -25,34 +25,44 @@ struct GatherOperation {
         case union, intersection, difference
         /// How many elements the intersection has; 0 for no limit.
         case intersectionCount(limit: Int)
+        /// As `CommandPieces` tells it.
+        case pieces
 
         var isOfSets: Bool {
             switch self {
-            case .array, .transaction, .sum, .allOK: false
+            case .array, .transaction, .sum, .allOK, .pieces: false
             case .union, .intersection, .difference, .intersectionCount: true
             }
         }
     }
 
     /// What is done with each key.
-    enum PartKind {
+    enum PartKind: Equatable {
         case get, exists, set, delete, members
         /// A command of a transaction, which begins them all at once.
         case command
+        /// Of a command on one key (`CommandPieces`), one after the other.
+        case piece(isWrite: Bool)
 
         /// Arguments of one part.
         var words: Int { self == .set ? 2 : 1 }
-        var isWrite: Bool { self == .set || self == .delete }
+        var isWrite: Bool {
+            switch self {
+            case .set, .delete: true
+            case .get, .exists, .members, .command: false
+            case .piece(let isWrite): isWrite
+            }
+        }
 
         /// The command that the rest of a request is one of.
-        var command: StaticString {
+        var command: RequestHead {
             switch self {
-            case .get: "MGET"
-            case .exists: "EXISTS"
-            case .set: "MSET"
-            case .delete: "DEL"
-            case .members: "SUNION"
-            case .command: "EXEC"
+            case .get: RequestHead("MGET")
+            case .exists: RequestHead("EXISTS")
+            case .set: RequestHead("MSET")
+            case .delete: RequestHead("DEL")
+            case .members: RequestHead("SUNION")
+            case .command, .piece: RequestHead("EXEC")
             }
         }
     }
@@ -64,6 +74,12 @@ struct GatherOperation {
     var missing: Int
     /// What has not begun.
     var rest: GatherRest?
+    /// What of it has not been checked: nothing begins before all of it is.
+    var unchecked: GatherRest?
+    /// Which keys of it are named again.
+    var repeated = RepeatedKeys()
+    /// The command whose pieces are its parts.
+    var pieces: CommandPieces?
     /// What follows on the client's connection waits for it.
     var holdsBack = false
     /// It goes on in a later step.
@@ -102,6 +118,11 @@ struct GatherOperation {
         }
     }
 
+    init(head: OperationHead, _ pieces: CommandPieces) {
+        self.init(head: head, .pieces, .piece(isWrite: pieces.isWrite), parts: 1)
+        self.pieces = pieces
+    }
+
     /// Parts that have begun and have not answered.
     private(set) var begun = 0
 
@@ -110,6 +131,9 @@ struct GatherOperation {
 
     mutating func beginPart() { begun += 1 }
 
+    /// A part is not done, because a later one does the same.
+    mutating func skipPart() { missing -= 1 }
+
     private mutating func endPart() {
         missing -= 1
         begun -= 1
@@ -117,6 +141,7 @@ struct GatherOperation {
 
     /// A part has answered, in RESP.
     mutating func add(_ reply: [UInt8], part: Int) {
+        if pieces != nil { return addPiece(reply) }
         endPart()
         let isError = reply.first == UInt8(ascii: "-")
         outcome.record(reply)
@@ -132,11 +157,19 @@ struct GatherOperation {
                 sum += Int128(Int64(decimal: digits) ?? 0)
             }
         case .allOK: if reply.first != UInt8(ascii: "+") { fail(reply, part) }
+        case .pieces: break
         case .union, .intersection, .difference, .intersectionCount:
             guard !isError else { return fail(reply, part) }
             let members = GatherOperation.members(reply)
             keep(Elements(members), bytes: reply.count + 16 * members.count, part)
         }
+    }
+
+    private mutating func addPiece(_ reply: [UInt8]) {
+        begun -= 1
+        pieces?.take(reply)
+        byteCount = pieces?.answerBytes ?? 0
+        if pieces?.isDone == true { missing = 0 }
     }
 
     /// A part has answered with the members of a set.
@@ -192,6 +225,7 @@ struct GatherOperation {
     /// What the client is told when all parts have answered, and sets have been put together.
     func reply() -> Reply {
         let dialect = head.client.dialect
+        if let pieces { return pieces.reply(dialect) }
         var buffer = ByteBuffer(capacity: 64)
         guard !isTooLong else {
             buffer.writeError("ERR the values together are too large for one reply")
@@ -205,6 +239,7 @@ struct GatherOperation {
             for answer in answers { rest.append(.encoded(answer)) }
         case .sum: buffer.writeInteger(Int(clamping: sum))
         case .allOK: buffer.writeOK()
+        case .pieces: break
         case .intersectionCount(let limit):
             let count = combining?.result.count ?? 0
             buffer.writeInteger(limit == 0 ? count : min(limit, count))
@@ -273,64 +308,7 @@ extension GatherOperation: SlabElement {
     var keyspace: Int { 0 }
 
     var heldBytes: Int {
-        byteCount + parts * 8 + (rest?.bytes.count ?? 0) + (combining?.result.count ?? 0) * 8
-    }
-}
-
-/// The parts of a request that have not begun: their arguments, as bulk strings in RESP.
-struct GatherRest {
-    let bytes: [UInt8]
-    /// Where the first of them begins.
-    private(set) var offset = 0
-    /// Its number among all parts.
-    private(set) var part: Int
-    /// How many there are.
-    private(set) var parts: Int
-    private let words: Int
-
-    /// - Parameter bytes: `parts` times `words` bulk strings.
-    init(_ bytes: [UInt8], from part: Int, parts: Int, words: Int) {
-        self.bytes = bytes
-        self.part = part
-        self.parts = parts
-        self.words = words
-    }
-
-    /// A request of some of the next parts.
-    ///
-    /// - Parameters:
-    ///   - partsMax: how many at most.
-    ///   - bytesMax: bytes from which on no further part is added.
-    func request(_ name: StaticString, partsMax: Int, bytesMax: Int) -> ByteBuffer {
-        var end = offset
-        var count = 0
-        while count < min(partsMax, parts), end - offset < bytesMax {
-            for _ in 0..<words { end = behindBulk(at: end) }
-            count += 1
-        }
-        var request = ByteBuffer(capacity: 64 + end - offset)
-        request.writeArrayHeader(count: 1 + count * words)
-        request.writeBulk(name)
-        bytes.withUnsafeBytes {
-            request.append(UnsafeRawBufferPointer(rebasing: $0[offset..<end]))
-        }
-        return request
-    }
-
-    /// The next part has begun.
-    mutating func removeFirst() {
-        for _ in 0..<words { offset = behindBulk(at: offset) }
-        part += 1
-        parts -= 1
-    }
-
-    private func behindBulk(at start: Int) -> Int {
-        var place = start + 1
-        var length = 0
-        while bytes[place] != UInt8(ascii: "\r") {
-            length = length * 10 + Int(bytes[place]) - 48
-            place += 1
-        }
-        return place + 2 + length + 2
+        byteCount + parts * 8 + (rest?.bytes.count ?? 0) + repeated.count * 24
+            + (pieces?.heldBytes ?? 0) + (combining?.result.count ?? 0) * 8
     }
 }

@@ -41,9 +41,10 @@ extension Node {
         }
     }
 
-    /// What stands behind a command's fixed number of arguments has to be options: known before
-    /// the command is queued.
+    /// What stands behind a command's fixed number of arguments has to be options, and a number of
+    /// keys one: known before the command is queued.
     private func checkOptions(of name: CommandName) throws(CommandError) {
+        if name == .sintercard { _ = try IntersectionOptions(request) }
         guard CommandTable.description(of: name).arity > 0 else { return }
         _ = try ConsistencyOptions(following: request, of: name)
     }

@@ -172,7 +172,7 @@ extension Node {
             throw .invalid("reply is not exactly one")
         }
         if case .gather(let whole, _) = waiting.head.target,
-            gathers[whole]?.combination.takes(reply) == false
+            gathers[whole]?.takes(reply) == false
         {
             throw .invalid("reply is none of the command that was forwarded")
         }

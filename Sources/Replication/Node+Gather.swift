@@ -41,38 +41,85 @@ extension Node {
     ) {
         guard !gathers.isFull, !isCrowded else { return overload(target, &effects) }
         let isUnchecked = configuration.plantedBug == .partialChange
-        if kind.isWrite, !isUnchecked {
-            guard mayChangeAll(kind, arguments, target, &effects) else { return }
+        let parts = arguments.count / kind.words
+        let isWhole = kind.isWrite && parts <= Node.partsAtOnce || isInTransaction(target)
+        if kind.isWrite, isWhole, !isUnchecked {
+            guard mayChangeAll(kind, arguments, bytes: request.consumed, target, &effects) else {
+                return
+            }
         }
         let head = OperationHead(
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
-        let parts = arguments.count / kind.words
         let id = gathers.insert(GatherOperation(head: head, combination, kind, parts: parts))
         gathers[id]?.hidesProgress = isUnchecked
+        if kind.isWrite { holdBack(id) }
+        guard isWhole || !kind.isWrite else {
+            keepRest(id, arguments, from: 0)
+            let rest = gathers[id]?.rest
+            if !isUnchecked { gathers[id]?.unchecked = rest }
+            return goOn(id, &effects)
+        }
         client.wantsReceipt = false
+        beginParts(id, arguments, isWhole: isWhole, &effects)
+    }
+
+    /// Begins as many parts as a step may, of a request that nobody has begun.
+    private mutating func beginParts(
+        _ id: OperationID, _ arguments: Range<Int>, isWhole: Bool, _ effects: inout Effects
+    ) {
+        guard let kind = gathers[id]?.kind, let parts = gathers[id]?.parts else { return }
         var step = GatherStep(
-            answerBytes: 0, effectBytes: effects.bytes.count,
-            isWhole: kind.isWrite && parts <= Node.partsAtOnce || isInTransaction(target))
+            answerBytes: 0, effectBytes: effects.bytes.count, isWhole: isWhole)
+        var repeated = RepeatedKeys()
+        if kind.isWrite, parts > 1 {
+            for index in stride(
+                from: arguments.lowerBound, to: arguments.upperBound, by: kind.words)
+            {
+                repeated.note(store.address(of: request[index]).hash, at: index)
+            }
+        }
         while step.begun < parts, mayBegin(id, step, effects) {
             let index = arguments.lowerBound + step.begun * kind.words
             guard step.isWhole || mayAsk(id, kind, at: index) else { break }
-            gathers[id]?.beginPart()
-            beginPart(kind, at: index, .gather(id, step.begun), &effects)
+            let part = step.begun
             step.begun += 1
+            if kind.isWrite, parts > 1, isRepeated(index, repeated) {
+                gathers[id]?.skipPart()
+                continue
+            }
+            gathers[id]?.beginPart()
+            beginPart(kind, at: index, .gather(id, part), &effects)
             turn.spend(1)
         }
-        guard gathers.contains(id) else { return }
-        if kind.isWrite || step.begun < parts { holdBack(id) }
-        guard step.begun < parts else { return }
-        let unbegun = arguments.dropFirst(step.begun * kind.words)
-        let rest = GatherRest(
-            bulks(unbegun), from: step.begun, parts: parts - step.begun, words: kind.words)
-        gathers[id]?.rest = rest
+        guard gathers.contains(id), step.begun < parts else { return }
+        holdBack(id)
+        keepRest(id, arguments.dropFirst(step.begun * kind.words), from: step.begun)
         progress(id, &effects)
     }
 
-    private mutating func holdBack(_ id: OperationID) {
-        guard let target = gathers[id]?.head.target, let index = sessionIndex(of: target) else {
+    /// Whether a later argument is the same key.
+    private func isRepeated(_ index: Int, _ repeated: borrowing RepeatedKeys) -> Bool {
+        let key = request[index]
+        return repeated.isRepeated(store.address(of: key).hash, at: index) { other in
+            bytesEqual(request[other], key)
+        }
+    }
+
+    /// Keeps the parts that have not begun.
+    private mutating func keepRest(
+        _ id: OperationID, _ arguments: Range<Int>, from part: Int
+    ) {
+        guard let kind = gathers[id]?.kind else { return }
+        gathers[id]?.rest = GatherRest(
+            request.bulks(arguments), from: part, parts: arguments.count / kind.words,
+            words: kind.words)
+    }
+
+    /// Has what follows on the client's connection wait.
+    mutating func holdBack(_ id: OperationID) {
+        guard gathers[id]?.holdsBack == false, let target = gathers[id]?.head.target,
+            let index = sessionIndex(of: target)
+        else {
             return
         }
         gathers[id]?.holdsBack = true
@@ -86,7 +133,7 @@ extension Node {
     }
 
     /// Whether a reply is that of one of a transaction's commands, which all happen in one step.
-    private func isInTransaction(_ target: ReplyTarget) -> Bool {
+    func isInTransaction(_ target: ReplyTarget) -> Bool {
         guard case .gather(let id, _) = target else { return false }
         return gathers[id]?.kind == .command
     }
@@ -104,18 +151,6 @@ extension Node {
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
         return gathers.insert(
             GatherOperation(head: head, .transaction, .command, parts: count))
-    }
-
-    /// Arguments of the request as bulk strings.
-    private func bulks(_ arguments: Range<Int>) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(arguments.reduce(0) { $0 + request[$1].count + 16 })
-        for index in arguments {
-            bytes += "$\(request[index].count)\r\n".utf8
-            bytes += request[index]
-            bytes += "\r\n".utf8
-        }
-        return bytes
     }
 
     private func mayBegin(
@@ -140,7 +175,7 @@ extension Node {
         case .set: setPart(at: index, place, &effects)
         case .delete: deletePart(at: index, place, &effects)
         case .members: readMembers(at: index, place, &effects)
-        case .command: preconditionFailure("a transaction begins its commands itself")
+        case .command, .piece: preconditionFailure("others begin these parts")
         }
     }
 
@@ -149,31 +184,89 @@ extension Node {
         guard gathers.contains(id) else { return }
         gathers[id]?.isQueued = false
         if gathers[id]?.combining != nil { return combine(id, &effects) }
-        guard gathers[id]?.rest != nil else { return progress(id, &effects) }
+        if gathers[id]?.pieces != nil { return goOnInPieces(id, &effects) }
+        if gathers[id]?.unchecked != nil { return checkSome(id, &effects) }
         guard let kind = gathers[id]?.kind, let head = gathers[id]?.head,
-            let words = gathers[id]?.rest?.request(
+            let (words, _) = gathers[id]?.rest?.request(
                 kind.command, partsMax: Node.partsAtOnce, bytesMax: Node.bytesAtOnce)
-        else { return }
+        else { return progress(id, &effects) }
         client = head.client
         client.wantsReceipt = false
-        var progress = ParseProgress()
-        guard parser.parse(words.bytes, &progress, into: &request) == .complete else {
-            preconditionFailure("a request is kept as it was parsed")
-        }
-        var step = GatherStep(
+        let step = GatherStep(
             answerBytes: gathers[id]?.byteCount ?? 0, effectBytes: effects.bytes.count,
             isWhole: false)
+        _ = withRequest(words) { node in node.beginSome(id, step, &effects) }
+        progress(id, &effects)
+    }
+
+    /// Begins some more parts, which the request holds.
+    private mutating func beginSome(
+        _ id: OperationID, _ step: GatherStep, _ effects: inout Effects
+    ) {
+        guard let kind = gathers[id]?.kind else { return }
+        var step = step
         while 1 + step.begun * kind.words < request.count, mayBegin(id, step, effects) {
-            guard mayAsk(id, kind, at: 1 + step.begun * kind.words) else { break }
-            guard let part = gathers[id]?.rest?.part else { break }
-            gathers[id]?.rest?.removeFirst()
-            if gathers[id]?.rest?.parts == 0 { forgetRest(id) }
-            gathers[id]?.beginPart()
-            beginPart(kind, at: 1 + step.begun * kind.words, .gather(id, part), &effects)
+            let index = 1 + step.begun * kind.words
+            guard mayAsk(id, kind, at: index), let rest = gathers[id]?.rest else { break }
+            let isRepeated = kind.isWrite && isRepeated(rest, id, at: index)
             step.begun += 1
+            gathers[id]?.rest?.removeFirst()
+            if rest.parts == 1 { forgetRest(id) }
+            if isRepeated {
+                gathers[id]?.skipPart()
+                continue
+            }
+            gathers[id]?.beginPart()
+            beginPart(kind, at: index, .gather(id, rest.part), &effects)
             turn.spend(1)
         }
-        self.progress(id, &effects)
+    }
+
+    /// Whether the first part that has not begun names a key that a later one names.
+    private func isRepeated(_ rest: GatherRest, _ id: OperationID, at index: Int) -> Bool {
+        let hash = store.address(of: request[index]).hash
+        return gathers[id]?.repeated.isRepeated(hash, at: rest.offset) { other in
+            rest.word(at: other) == rest.word(at: rest.offset)
+        } == true
+    }
+
+    /// Checks some more parts of a change before any of them begins; refuses the whole if one of
+    /// them is known not to work.
+    private mutating func checkSome(_ id: OperationID, _ effects: inout Effects) {
+        guard let kind = gathers[id]?.kind, let head = gathers[id]?.head else { return }
+        client = head.client
+        while let unchecked = gathers[id]?.unchecked {
+            let (words, parts) = unchecked.request(
+                kind.command, partsMax: Node.partsAtOnce, bytesMax: Node.bytesAtOnce)
+            var mayGoOn = false
+            _ = withRequest(words) { node in
+                mayGoOn = node.mayChangeAll(
+                    kind, 1..<node.request.count, bytes: unchecked.bytes.count, head.target,
+                    &effects)
+                node.noteKeys(id, parts, kind)
+            }
+            guard mayGoOn else {
+                letGo(id)
+                gathers.remove(id)
+                return
+            }
+            turn.spend(arguments: parts * kind.words)
+            if turn.isSpent { break }
+        }
+        queue(id)
+    }
+
+    /// Notes the keys of some parts that have been checked, which the request holds.
+    private mutating func noteKeys(
+        _ id: OperationID, _ parts: Int, _ kind: GatherOperation.PartKind
+    ) {
+        guard var unchecked = gathers[id]?.unchecked else { return }
+        for part in 0..<parts {
+            let hash = store.address(of: request[1 + part * kind.words]).hash
+            gathers[id]?.repeated.note(hash, at: unchecked.offset)
+            unchecked.removeFirst()
+        }
+        gathers[id]?.unchecked = unchecked.parts > 0 ? unchecked : nil
     }
 
     /// All parts have begun, or those that have not need not any more.
@@ -189,6 +282,9 @@ extension Node {
         _ id: OperationID, _ part: Int, _ reply: [UInt8], _ effects: inout Effects
     ) {
         guard gathers.contains(id) else { return }
+        if gathers[id]?.pieces != nil, let news = learned.take() {
+            gathers[id]?.pieces?.news = news
+        }
         gathers[id]?.add(reply, part: part)
         if giveWay(id, &effects) { return }
         progress(id, &effects)
@@ -221,12 +317,16 @@ extension Node {
     }
 
     /// Looks what comes next, unless the request goes on in a later step anyway.
-    private mutating func progress(_ id: OperationID, _ effects: inout Effects) {
+    mutating func progress(_ id: OperationID, _ effects: inout Effects) {
         guard gathers.contains(id), gathers[id]?.isQueued == false else { return }
         if gathers[id]?.isDecided == true { forgetRest(id) }
         if gathers[id]?.missing == 0 {
             gathers[id]?.beginCombining()
             return combine(id, &effects)
+        }
+        if gathers[id]?.pieces != nil {
+            if gathers[id]?.begun == 0 { queue(id) }
+            return
         }
         guard let begun = gathers[id]?.begun, gathers[id]?.rest != nil,
             begun < Node.partsUnderWay / 2
@@ -246,6 +346,7 @@ extension Node {
         if gathers[id]?.combining?.advance(Node.membersAtOnce) == false { return queue(id) }
         letGo(id)
         guard let whole = gathers.remove(id) else { return }
+        if let news = whole.pieces?.news { learned = news }
         deliver(whole.reply(), to: whole.head.target, &effects)
     }
 

@@ -133,6 +133,9 @@ extension Node {
             return fail(
                 target, "ERR IDEMPOTENCY takes a command that changes one key", &effects)
         }
+        guard !isTyped(catalog.index(of: request[index])) || !namesTooMany(name) else {
+            return fail(target, text: Node.inPiecesOnly, &effects)
+        }
         runOnce(id, command, key: request[index], target, &effects)
     }
 

@@ -42,6 +42,17 @@ extension Node {
         }
     }
 
+    /// Whether a reply goes to the node that forwarded the command, be it as part of one in pieces.
+    func isForNode(_ target: ReplyTarget) -> Bool {
+        switch target {
+        case .node: return true
+        case .gather(let id, _):
+            guard let gather = gathers[id], gather.pieces != nil else { return false }
+            return isForNode(gather.head.target)
+        case .direct, .outstanding, .request, .nobody: return false
+        }
+    }
+
     func history(of target: ReplyTarget) -> SessionHistory? {
         if case .node = target { return carried?.history }
         return sessionIndex(of: target).map { sessions[$0].history }
@@ -78,7 +89,7 @@ extension Node {
 
     /// A session's write was acknowledged.
     mutating func noteWritten(_ written: SessionWrite, _ target: ReplyTarget) {
-        if case .node = target {
+        if isForNode(target) {
             learned = SessionNews(
                 written: written.dot, expiryOf: written.expiryOf,
                 seen: learned?.seen ?? VersionVector())

@@ -1,12 +1,24 @@
 import Base
 import RESP
 
+/// A change of one key that is to be checked before anything is done.
+struct WantedChange {
+    let key: UnsafeRawBufferPointer
+    let change: WriteIntent.Change
+    /// Of the whole request that it is a part of.
+    let bytes: Int
+}
+
 // What can be known is checked for all keys before anything is changed.
 extension Node {
     /// Refuses a change of several keys that is known not to work for one of them.
+    ///
+    /// - Parameters:
+    ///   - arguments: the parts' that are to be checked.
+    ///   - bytes: of all parts.
     mutating func mayChangeAll(
-        _ kind: GatherOperation.PartKind, _ arguments: Range<Int>, _ target: ReplyTarget,
-        _ effects: inout Effects
+        _ kind: GatherOperation.PartKind, _ arguments: Range<Int>, bytes: Int,
+        _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         let parts = arguments.count / kind.words
         guard hasRoom(for: min(parts, Node.partsAtOnce)) else {
@@ -14,7 +26,6 @@ extension Node {
             return false
         }
         var checked = Table<Int, Bool>()
-        var byteCount = 0
         for part in 0..<parts {
             let index = arguments.lowerBound + part * kind.words
             let key = request[index]
@@ -26,16 +37,16 @@ extension Node {
                     return false
                 }
                 change = .value(value)
-                byteCount += key.count + value.count
             }
             guard isChangeable(key, spot.keyspace, target, &effects) else { return false }
             // What follows is the same for all keys of a range that live in one keyspace.
             let mark = spot.keyspace << 8 | Int(spot.address.range.rawValue)
             guard checked[mark] == nil else { continue }
             checked[mark] = true
-            guard mayChange(key, change, at: spot, target, &effects) else { return false }
+            let wanted = WantedChange(key: key, change: change, bytes: bytes)
+            guard mayChange(wanted, at: spot, target, &effects) else { return false }
         }
-        guard kind != .set || store.allocatedBytes + byteCount <= configuration.memoryBytesMax
+        guard kind != .set || store.allocatedBytes + bytes <= configuration.memoryBytesMax
         else {
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
@@ -49,7 +60,7 @@ extension Node {
     }
 
     /// Whether the key itself stands in the way of a change.
-    private mutating func isChangeable(
+    mutating func isChangeable(
         _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Bool {
@@ -66,9 +77,10 @@ extension Node {
         return true
     }
 
-    private mutating func mayChange(
-        _ key: UnsafeRawBufferPointer, _ change: WriteIntent.Change, at spot: KeyLocation,
-        _ target: ReplyTarget, _ effects: inout Effects
+    /// Whether levels, replicas in reach and room are what a change needs.
+    mutating func mayChange(
+        _ wanted: WantedChange, at spot: KeyLocation, _ target: ReplyTarget,
+        _ effects: inout Effects
     ) -> Bool {
         guard let levels = writeLevels(.none, spot.keyspace, target, &effects) else { return false }
         if isTyped(spot.keyspace) {
@@ -81,8 +93,8 @@ extension Node {
         if coordinates(spot) || standsIn(at: spot) {
             // The parts find room together or not at all.
             let intent = WriteIntent(
-                key: key, change: change, levels: levels, success: .ok,
-                bytesBeside: request.consumed)
+                key: wanted.key, change: wanted.change, levels: levels, success: .ok,
+                bytesBeside: wanted.bytes)
             return mayWrite(intent, spot.keyspace, spot.address, target, &effects)
         }
         let reachable = reachableHolders(of: spot, levels.primaryWriteQuorum)

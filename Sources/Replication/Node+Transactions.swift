@@ -78,6 +78,11 @@ extension Node {
                 return "CROSSSLOT Keys in request don't hash to the same slot"
             }
         }
+        if let key = description.keyIndices(in: request).first(where: { _ in true }),
+            isTyped(catalog.index(of: request[key])), namesTooMany(name)
+        {
+            return Node.inPiecesOnly
+        }
         guard isKeyed || isAnsweredAlone(name) else {
             return "ERR \(name.text.description.uppercased()) is not allowed in a transaction"
         }

@@ -27,20 +27,11 @@ extension Node {
         guard keys.first > 0, keys.first < request.count, isOne,
             isTyped(catalog.index(of: request[keys.first]))
         else { return false }
-        let isOfPairs = name == .hset || name == .hmset || name == .zadd
-        guard request.count <= Node.elementsMax * (isOfPairs ? 2 : 1) + 64 else {
-            fail(
-                target, "ERR a command takes at most 65536 elements of one value; send several",
-                &effects)
-            return true
-        }
+        if try runInPieces(name, target, &effects) { return true }
         let options = try ConsistencyOptions(trailing: name, request)
         runTyped(name, keys.first, options, target, &effects)
         return true
     }
-
-    /// Elements that one command may name: it is done in one step.
-    private static let elementsMax = 65_536
 
     /// A command that only crdt keyspaces serve, on a key elsewhere or on several keys.
     mutating func typed(
@@ -109,9 +100,7 @@ extension Node {
         guard !isWrite || writes != nil else { return }
         let timeout = writes?.timeoutMilliseconds ?? reads.timeoutMilliseconds
         guard coordinates(location) else {
-            let part = part(name, index)
-            return forward(
-                part.bytes, to: location, timeoutMilliseconds: timeout, target, &effects)
+            return forward(name, index, timeoutMilliseconds: timeout, target, &effects)
         }
         let scope = effects.beginScope()
         defer { effects.endScope(scope) }
@@ -147,6 +136,21 @@ extension Node {
         let all = ReadLevels(
             readQuorum: n, primaryReadQuorum: 0, timeoutMilliseconds: reads.timeoutMilliseconds)
         ask(key, location, all, .compare, .nobody, &effects)
+    }
+
+    /// Sends one key's part of a request to one of its replicas.
+    private mutating func forward(
+        _ name: CommandName, _ index: Int, timeoutMilliseconds: UInt32, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        let location = place(of: request[index])
+        let part = part(name, index)
+        // What is done in pieces there, nothing on this connection overtakes.
+        let place =
+            name.mayGoInPieces(request)
+            ? outlasting(target, writing: location.address.hash) : target
+        forward(
+            part.bytes, to: location, timeoutMilliseconds: timeoutMilliseconds, place, &effects)
     }
 
     /// The request as one for this key only, in RESP.
@@ -204,6 +208,7 @@ extension Node {
             putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
         }
+        turn.spend(elementsSought: request.count + execution.taken)
         random = execution.random
         guard var delta = execution.delta else {
             let context = notedContext(execution.held.state)
@@ -295,6 +300,9 @@ extension Node {
         _ refusal: TypedRefusal, _ command: TypedCommand, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        if case .inPieces(let work) = refusal {
+            return goInPieces(command, work, target, &effects)
+        }
         if command.writes != nil { ledger.failed(command.location.keyspace, .write, .refused) }
         switch refusal {
         case .command(let error):
@@ -303,6 +311,7 @@ extension Node {
             effects.bytes.writeError(error, for: request)
             deliver(target, from: start, &effects)
         case .text(let text): fail(target, text, &effects)
+        case .inPieces: return
         }
     }
 }

@@ -82,7 +82,7 @@ extension Node {
 
     /// Up to here a command may bring a state. Each replica fills what is left on its own side of
     /// a partition, and what all of them added still has to fit into one record.
-    private func stateBytesMax(_ keyspace: Int) -> Int {
+    func stateBytesMax(_ keyspace: Int) -> Int {
         configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
     }
 
@@ -95,6 +95,11 @@ extension Node {
         return (1..<max(1, request.count)).reduce(512) { $0 + request[$1].count + each }
     }
 
+    static let argumentTooLarge: StaticString =
+        "ERR an argument exceeds the keyspace's valuebytes"
+    static let valueTooLarge: StaticString =
+        "ERR the value would be larger than its replicas could merge (9 MB / n)"
+
     /// A state must fit into one record, with all that the request may add to it.
     mutating func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
@@ -102,7 +107,7 @@ extension Node {
         guard command.writes != nil, !command.name.isRemoval else { return }
         for index in 1..<max(1, request.count) {
             guard request[index].count <= catalog.active[location.keyspace].settings.valueBytesMax
-            else { throw .text("ERR an argument exceeds the keyspace's valuebytes") }
+            else { throw .text(Node.argumentTooLarge) }
         }
         let n = catalog.active[location.keyspace].n
         guard held.state.mayGrow(by: identity, replicas: n) else {
@@ -111,7 +116,7 @@ extension Node {
         let room = stateBytesMax(location.keyspace) - growthMax(command.name)
         guard held.bytes > room else { return }
         guard measuredBytes(held) + Record.headerBytes + request[1].count <= room else {
-            throw .text("ERR the value would be larger than its replicas could merge (9 MB / n)")
+            throw .text(Node.valueTooLarge)
         }
     }
 

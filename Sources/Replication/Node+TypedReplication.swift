@@ -63,6 +63,7 @@ extension Node {
         from node: NodeID, _ effects: inout Effects
     ) {
         turn.spend(bytesCoded: record.bytes.count)
+        turn.spend(elementsSought: record.delta.elementCount)
         let keyspace = catalog.index(of: record.key)
         let settings = catalog.active[keyspace].settings
         let isKept = configuration.plantedBug != .deltasNotKept

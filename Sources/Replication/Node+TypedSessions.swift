@@ -67,7 +67,7 @@ extension Node {
     /// A session is being told what a command made of a state that has seen this.
     mutating func noteSeen(_ hash: UInt64, _ context: VersionVector, _ target: ReplyTarget) {
         guard let newest = context.newest else { return }
-        if case .node = target {
+        if isForNode(target) {
             learned = SessionNews(written: learned?.written, seen: context)
             return
         }

@@ -45,7 +45,7 @@ struct SetCombination {
         switch combination {
         case .union: rule = .union
         case .difference: rule = .difference
-        case .array, .transaction, .sum, .allOK, .intersection, .intersectionCount:
+        case .array, .transaction, .sum, .allOK, .pieces, .intersection, .intersectionCount:
             rule = .intersection
         }
         waiting = sets.reversed()

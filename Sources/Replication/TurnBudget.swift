@@ -43,6 +43,8 @@ struct TurnBudget {
 
     /// Arguments of a request are taken.
     mutating func spend(arguments: Int) { spent += arguments / 8 }
+    /// Elements of a mergeable value are added, removed or looked up, each in its place.
+    mutating func spend(elementsSought: Int) { spent += elementsSought / 2 }
     /// Elements of a value, or keys, are looked at.
     mutating func spend(elements: Int) { spent += elements / 16 }
     /// A request or a message is taken: its bytes are read, kept and passed on.
@@ -64,6 +66,8 @@ extension Node {
 
     /// Whether what takes much has to wait for the next turn.
     public var isTurnSpent: Bool { turn.isSpent }
+    /// After how many units a turn is spent.
+    public static let turnUnitsMax = TurnBudget.unitsMax
     /// What this turn has spent, in units of about a microsecond.
     public var turnUnits: Int { turn.spent }
 
@@ -82,7 +86,8 @@ extension Node {
         case .transactions, .cluster, .quorate: return false
         }
         switch name {
-        case .scan, .keys, .sunion, .sinter, .sdiff, .sintercard: return false
+        case .scan, .keys, .sunion, .sinter, .sdiff, .sintercard, .ltrim: return false
+        case .spop, .lpop, .rpop, .zpopmin, .zpopmax: return request.count == 2
         default: break
         }
         let key = description.keys.first

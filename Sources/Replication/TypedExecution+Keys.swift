@@ -89,8 +89,19 @@ extension CommandName {
     var takesWhole: Bool {
         switch self {
         case .del, .unlink, .getdel, .set, .setex, .psetex, .getset, .mset, .expire, .pexpire,
-            .expireat, .pexpireat, .ltrim:
+            .expireat, .pexpireat:
             true
+        default: false
+        }
+    }
+
+    /// Whether a command may take away more than one step does, so that it is done in pieces.
+    func mayGoInPieces(_ request: borrowing Arguments) -> Bool {
+        switch self {
+        case .lrem, .ltrim: true
+        case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
+            request.count > 2
+                && Int64(decimal: request[2]) ?? 0 > CommandPieces.elementsMax
         default: false
         }
     }
@@ -108,9 +119,9 @@ extension CommandName {
     /// Whether a command may look at every element of its value.
     var walksWhole: Bool {
         switch self {
-        case .smembers, .srandmember, .spop, .sscan, .hgetall, .hkeys, .hvals, .hrandfield, .hscan,
-            .zrange, .zrevrange, .zrangebyscore, .zrevrangebyscore, .zscan, .zpopmin, .zpopmax,
-            .lrange, .linsert, .lrem, .lpos, .ltrim, .lpop, .rpop:
+        case .smembers, .srandmember, .sscan, .hgetall, .hkeys, .hvals, .hrandfield, .hscan,
+            .zrange, .zrevrange, .zrangebyscore, .zrevrangebyscore, .zscan, .lrange, .linsert,
+            .lrem, .lpos:
             true
         default: takesWhole
         }

@@ -104,6 +104,7 @@ extension TypedExecution {
                 ? reply.writeNull(dialect) : reply.writeNullArray(dialect)
         }
         let popped = min(options.count ?? 1, count)
+        try take(popped, orElse: .counted(options.count ?? 1))
         let range = name == .lpop ? 0..<popped : count - popped..<count
         var taken = held.state.listRange(range, isReversed: name == .rpop, now: now)
         let elements = taken.all()
@@ -143,6 +144,7 @@ extension TypedExecution {
         let element = Bytes(Array(request[options.element]))
         var places = places(
             of: element, isFromEnd: options.isFromEnd, placesMax: options.limit)
+        try take(places.count, orElse: .counted(options.isFromEnd ? -options.limit : options.limit))
         if options.isFromEnd { places.reverse() }
         try remove(at: places.map { $0..<$0 + 1 })
         reply.writeInteger(places.count)
@@ -150,6 +152,8 @@ extension TypedExecution {
 
     private mutating func trim(_ request: borrowing Arguments) throws(TypedRefusal) {
         let kept = try range(request)
+        let back = count - kept.upperBound
+        try take(kept.lowerBound + back, orElse: .trim(front: kept.lowerBound, back: back))
         try remove(at: [0..<kept.lowerBound, kept.upperBound..<count])
         reply.writeOK()
     }

@@ -60,8 +60,10 @@ extension TypedExecution {
         let options = try parsed { () throws(CommandError) in try PopOptions(request, .spop) }
         let members = held.state.setMembers(now: now)
         let count = members.count
-        var taken = members.choosing(random.choose(min(options.count ?? 1, count), of: count))
-        let chosen = taken.all()
+        let popped = min(options.count ?? 1, count)
+        try take(popped, orElse: .counted(options.count ?? 1))
+        var picked = members.choosing(random.choose(popped, of: count))
+        let chosen = picked.all()
         _ = try remove(chosen)
         guard options.count != nil else { return writeOne(chosen.first) }
         reply.writeSetHeader(count: chosen.count, dialect)
@@ -127,7 +129,7 @@ extension PRNG {
     /// So many different numbers below a bound, in no particular order.
     ///
     /// Source: Floyd's algorithm in Bentley, "Programming Pearls: a sample of brilliance" (1987);
-    /// where most are chosen, one walk over all.
+    /// where many are chosen, one walk over all.
     mutating func choose(_ count: Int, of bound: Int) -> [Int] {
         precondition(count <= bound, "there are so many numbers")
         var chosen: [Int] = []
@@ -136,6 +138,16 @@ extension PRNG {
             for last in bound - count..<bound {
                 let number = below(last + 1)
                 chosen.append(chosen.contains(number) ? last : number)
+            }
+            return chosen
+        }
+        guard count > bound / 8 else {
+            var seen = Table<Int, Bool>()
+            for last in bound - count..<bound {
+                let number = below(last + 1)
+                let next = seen[number] == nil ? number : last
+                seen[next] = true
+                chosen.append(next)
             }
             return chosen
         }

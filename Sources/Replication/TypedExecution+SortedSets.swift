@@ -130,6 +130,7 @@ extension TypedExecution {
     ) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try PopOptions(request, name) }
         let popped = min(options.count ?? 1, count)
+        try take(popped, orElse: .counted(options.count ?? 1))
         var members = held.state.members(
             name == .zpopmin ? 0..<popped : count - popped..<count, now: now)
         if name == .zpopmax { members.reverse() }

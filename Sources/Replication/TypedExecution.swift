@@ -9,6 +9,8 @@ import Secrets
 enum TypedRefusal: Error {
     case command(CommandError)
     case text(StaticString)
+    /// It would take away more than one step does: this is what there is to be done.
+    case inPieces(CommandPieces.Work)
 
     static let wrongType = TypedRefusal.command(.value(.wrongType))
 
@@ -61,6 +63,8 @@ struct TypedExecution: ~Copyable {
     var writtenBytesMax = 16 << 10
     /// What was done; nil for nothing.
     var delta: Delta?
+    /// Elements that were taken away because of where they are, or by chance.
+    private(set) var taken = 0
     /// What was removed before, because it had expired.
     private var removal: Delta?
     /// A planted defect: a change of an expiry writes the value again.
@@ -150,6 +154,14 @@ extension TypedExecution {
         _ body: (inout TypedExecution) throws(CRDTRefusal) -> Result
     ) throws(TypedRefusal) -> Result {
         do throws(CRDTRefusal) { return try body(&self) } catch { throw TypedRefusal(error) }
+    }
+
+    /// Elements are about to be taken away.
+    ///
+    /// - Parameter work: what the command asks for, where that is too much for one step.
+    mutating func take(_ count: Int, orElse work: CommandPieces.Work) throws(TypedRefusal) {
+        guard count <= CommandPieces.elementsMax else { throw .inPieces(work) }
+        taken = count
     }
 
     /// Reads what a request says.

@@ -12,7 +12,7 @@ enum Waiter: Equatable {
     case link(Int, generation: UInt64)
 
     /// Units of a turn's work after which something new is read: half of a turn's.
-    static let unitsBeforeNew = 1_500
+    static let unitsBeforeNew = Node.turnUnitsMax / 2
 }
 
 extension Server {

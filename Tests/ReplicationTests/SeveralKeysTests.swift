@@ -110,6 +110,49 @@ struct SeveralKeysTests {
         }
     }
 
+    @Test("of a key that is named more than once the last value counts, and it is written once")
+    func repeated() {
+        for (nodes, n) in [(1, 1), (3, 1), (3, 3)] {
+            let cluster = Cluster(nodes)
+            let create = "KEYSPACE CREATE t n=\(n) r=\(n / 2 + 1) w=\(n / 2 + 1) conflict=crdt"
+            #expect(cluster.run(NodeID(1), create) == "+OK\r\n")
+            cluster.pass(milliseconds: 1_000, by: 50)
+            for (round, key) in cluster.ids.flatMap({ id in [(id, "t:k"), (id, "plain")] }) {
+                func run(_ line: String) -> String { cluster.run(round, line) }
+                let before = cluster.ids.reduce(0) { $0 + cluster.counters($1).writes }
+                #expect(run("MSET \(key) 1 \(key)2 0 \(key) 2 \(key) 3") == "+OK\r\n")
+                let writes = cluster.ids.reduce(0) { $0 + cluster.counters($1).writes } - before
+                #expect(writes == 2, "\(key)")
+                #expect(
+                    run("MGET \(key) \(key)2 \(key)") == "*3\r\n$1\r\n3\r\n$1\r\n0\r\n$1\r\n3\r\n")
+                #expect(run("EXISTS \(key) \(key) \(key)2") == ":3\r\n")
+                #expect(run("TOUCH \(key) \(key)") == ":2\r\n")
+                #expect(run("DEL \(key) \(key) \(key)2 \(key)") == ":2\r\n")
+                #expect(run("UNLINK \(key) \(key)") == ":0\r\n")
+                let words = (0..<3_000).flatMap { ["\(key)\($0 % 1_000)", "\($0)"] }
+                cluster.open(round, ConnectionID(5))
+                defer { cluster.step(round, .closed(ConnectionID(5))) }
+                #expect(cluster.ask(round, ConnectionID(5), ["MSET"] + words) == "+OK\r\n")
+                #expect(run("MGET \(key)0 \(key)999") == "*2\r\n$4\r\n2000\r\n$4\r\n2999\r\n")
+                let names = (0..<2_000).map { "\(key)\($0 % 1_000)" }
+                #expect(cluster.ask(round, ConnectionID(5), ["EXISTS"] + names) == ":2000\r\n")
+                #expect(cluster.ask(round, ConnectionID(5), ["DEL"] + names) == ":1000\r\n")
+            }
+        }
+    }
+
+    @Test("a change of any number of keys is checked whole before any of it is done")
+    func manyChecked() {
+        let cluster = Cluster(1)
+        let a = NodeID(1)
+        #expect(cluster.run(a, "KEYSPACE CREATE small valuebytes=10") == "+OK\r\n")
+        cluster.open(a, ConnectionID(5))
+        let words = (0..<5_000).flatMap { ["k\($0)", "v"] } + ["small:k", "12345678901"]
+        let reply = cluster.ask(a, ConnectionID(5), ["MSET"] + words + ["last", "v"])
+        #expect(reply.hasPrefix("-ERR value exceeds 10 bytes"))
+        #expect(cluster.run(a, "EXISTS k0 k4999 last") == ":0\r\n")
+    }
+
     /// Sends commands in one piece, as a driver does that offers again what was not taken.
     private func pipeline(_ cluster: Cluster, _ node: NodeID, _ commands: String...) -> String {
         let socket = ConnectionID(7)

@@ -68,6 +68,20 @@ struct TransactionTests {
         #expect(allowed == ["+OK", "+QUEUED", "*1\r\n$-1"])
     }
 
+    @Test("a wrong number of keys is told as such when the command is queued")
+    func wrongKeyCount() {
+        let cluster = Cluster(1)
+        for (count, error) in [
+            ("0", "-ERR numkeys should be greater than 0"),
+            ("x", "-ERR numkeys should be greater than 0"),
+            ("3", "-ERR Number of keys can't be greater than number of args"),
+        ] {
+            let replies = run(cluster, a, "MULTI", "SINTERCARD \(count) k", "EXEC")
+            #expect(replies[1] == error)
+            #expect(replies[2].hasPrefix("-EXECABORT"))
+        }
+    }
+
     @Test("MULTI or WATCH inside MULTI is an error that leaves the transaction as it is")
     func nested() {
         let cluster = Cluster(1)

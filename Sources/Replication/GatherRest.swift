@@ -1,0 +1,119 @@
+import Base
+import Coding
+import RESP
+
+/// The words in front of the parts of a request, as bulk strings in RESP.
+struct RequestHead {
+    let bytes: [UInt8]
+    /// How many.
+    let count: Int
+
+    init(_ name: StaticString) {
+        var buffer = ByteBuffer(capacity: 32)
+        buffer.writeBulk(name)
+        self.init(Array(buffer.bytes), count: 1)
+    }
+
+    /// The first words of a request.
+    init(_ request: borrowing Arguments, upTo end: Int) {
+        var buffer = ByteBuffer(capacity: 128)
+        for index in 0..<end { buffer.writeBulk(request[index]) }
+        self.init(Array(buffer.bytes), count: end)
+    }
+
+    private init(_ bytes: [UInt8], count: Int) {
+        self.bytes = bytes
+        self.count = count
+    }
+}
+
+/// The parts of a request that have not begun: their arguments, as bulk strings in RESP.
+struct GatherRest {
+    let bytes: [UInt8]
+    /// Where the first of them begins.
+    private(set) var offset = 0
+    /// Its number among all parts.
+    private(set) var part: Int
+    /// How many there are.
+    private(set) var parts: Int
+    private let words: Int
+
+    /// - Parameter bytes: `parts` times `words` bulk strings.
+    init(_ bytes: [UInt8], from part: Int, parts: Int, words: Int) {
+        self.bytes = bytes
+        self.part = part
+        self.parts = parts
+        self.words = words
+    }
+
+    /// A request of some of the next parts.
+    ///
+    /// - Parameters:
+    ///   - partsMax: how many at most.
+    ///   - bytesMax: bytes from which on no further part is added.
+    /// - Returns: the request in RESP, and how many parts it has.
+    func request(
+        _ head: RequestHead, partsMax: Int, bytesMax: Int
+    ) -> (bytes: [UInt8], parts: Int) {
+        var end = offset
+        var count = 0
+        while count < min(partsMax, parts), end - offset < bytesMax {
+            for _ in 0..<words { end = behindBulk(at: end) }
+            count += 1
+        }
+        var request: [UInt8] = []
+        request.reserveCapacity(16 + head.bytes.count + end - offset)
+        request += "*\(head.count + count * words)\r\n".utf8
+        request += head.bytes
+        request += bytes[offset..<end]
+        return (request, count)
+    }
+
+    /// Some of the next parts have begun.
+    mutating func removeFirst(_ count: Int = 1) {
+        for _ in 0..<count * words { offset = behindBulk(at: offset) }
+        part += count
+        parts -= count
+    }
+
+    /// The first word of the part at an offset.
+    func word(at offset: Int) -> ArraySlice<UInt8> {
+        let (start, length) = bulk(at: offset)
+        return bytes[start..<start + length]
+    }
+
+    private func behindBulk(at offset: Int) -> Int {
+        let (start, length) = bulk(at: offset)
+        return start + length + 2
+    }
+
+    private func bulk(at offset: Int) -> (start: Int, length: Int) {
+        var place = offset + 1
+        var length = 0
+        while bytes[place] != UInt8(ascii: "\r") {
+            length = length * 10 + Int(bytes[place]) - 48
+            place += 1
+        }
+        return (place + 2, length)
+    }
+}
+
+/// Keys that a change of several keys names more than once: only the last part of each counts, so
+/// the others are left out, and parts that run side by side are of different keys.
+struct RepeatedKeys {
+    /// Where the last part with this hash is.
+    private var last = Table<UInt64, Int>()
+
+    var count: Int { last.count }
+
+    /// - Parameter place: of a part that stands behind all that were noted.
+    mutating func note(_ hash: UInt64, at place: Int) { last[hash] = place }
+
+    /// Whether a later part has the same key.
+    ///
+    /// - Parameter isSame: whether the key at another place is this one's.
+    func isRepeated(_ hash: UInt64, at place: Int, _ isSame: (Int) -> Bool) -> Bool {
+        guard let other = last[hash], other > place else { return false }
+        return isSame(other)
+    }
+}

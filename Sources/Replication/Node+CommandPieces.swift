@@ -1,0 +1,176 @@
+import Base
+import Coding
+import RESP
+
+// Commands on mergeable values that are too much for one step: what they name is known before, what
+// they take away is found when they run.
+extension Node {
+    static let inPiecesOnly =
+        "ERR more than \(CommandPieces.elementsMax) elements of one value are done in pieces, "
+        + "which are not one step: not in a transaction nor with a request id; send several"
+
+    /// Begins a request on a key of a crdt keyspace that names more elements than one step takes.
+    ///
+    /// - Returns: false, and nothing has happened, when it does not.
+    mutating func runInPieces(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) -> Bool {
+        guard let named = try tooManyElements(name) else { return false }
+        guard mayBeInPieces(target) else {
+            fail(target, text: Node.inPiecesOnly, &effects)
+            return true
+        }
+        let pieces = CommandPieces(name, named, of: request)
+        guard !pieces.isWrite || mayBegin(pieces, target, &effects) else { return true }
+        begin(pieces, target, &effects)
+        return true
+    }
+
+    /// The elements that the request names, if they are more than one step takes.
+    func tooManyElements(_ name: CommandName) throws(CommandError) -> NamedElements? {
+        guard request.count > CommandPieces.elementsMax,
+            let named = try NamedElements(name, request), named.count > CommandPieces.elementsMax
+        else { return nil }
+        return named
+    }
+
+    /// Whether the request names more elements than one step takes; what is wrong about it is told
+    /// when it runs.
+    func namesTooMany(_ name: CommandName) -> Bool {
+        do throws(CommandError) { return try tooManyElements(name) != nil } catch { return false }
+    }
+
+    /// Does a command in pieces that turned out to take away more than one step does; the request
+    /// is still the whole.
+    mutating func goInPieces(
+        _ command: TypedCommand, _ work: CommandPieces.Work, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) {
+        guard mayBeInPieces(target) else {
+            return fail(target, text: Node.inPiecesOnly, &effects)
+        }
+        begin(CommandPieces(command.name, work, of: request), target, &effects)
+    }
+
+    /// Whether a command may take effect in part: not where it is part of what is one step.
+    private func mayBeInPieces(_ target: ReplyTarget) -> Bool {
+        !isWithID(target) && !isInTransaction(target)
+    }
+
+    /// Refuses what is known not to work before anything of it is done.
+    private mutating func mayBegin(
+        _ pieces: CommandPieces, _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        let key = request[1]
+        let spot = place(of: key)
+        let isRemoval = pieces.name.isRemoval
+        let wanted = WantedChange(
+            key: key, change: isRemoval ? .delete : .value(key), bytes: request.consumed)
+        guard isChangeable(key, spot.keyspace, target, &effects),
+            mayChange(wanted, at: spot, target, &effects)
+        else { return false }
+        guard isRemoval || store.allocatedBytes + request.consumed <= configuration.memoryBytesMax
+        else {
+            fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
+            return false
+        }
+        return true
+    }
+
+    private mutating func begin(
+        _ pieces: CommandPieces, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard !gathers.isFull, !isCrowded else { return overload(target, &effects) }
+        let head = OperationHead(
+            target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
+        let id = gathers.insert(GatherOperation(head: head, pieces))
+        holdBack(id)
+        goOnInPieces(id, &effects)
+    }
+
+    /// Goes on with a command in pieces until it waits for an answer, or the turn has done enough.
+    mutating func goOnInPieces(_ id: OperationID, _ effects: inout Effects) {
+        guard let whole = gathers[id]?.head.client else { return }
+        let outer = client
+        defer { client = outer }
+        // What is answered at once does not queue it.
+        gathers[id]?.isQueued = true
+        repeat {
+            client = whole
+            client.wantsReceipt = false
+            if gathers[id]?.pieces?.unchecked != nil {
+                checkElements(id, &effects)
+            } else if gathers[id]?.pieces?.isDone == false {
+                beginPiece(id, &effects)
+            }
+        } while !turn.isSpent && gathers[id]?.begun == 0 && gathers[id]?.pieces?.isDone == false
+        guard gathers.contains(id) else { return }
+        gathers[id]?.isQueued = false
+        let isOver = gathers[id]?.begun == 0 && gathers[id]?.pieces?.isDone == true
+        if isOver { gathers[id]?.missing = 0 }
+        progress(id, &effects)
+    }
+
+    private mutating func beginPiece(_ id: OperationID, _ effects: inout Effects) {
+        guard let piece = gathers[id]?.pieces?.next() else { return }
+        gathers[id]?.beginPart()
+        _ = withRequest(piece) { node in effects.inScope { node.runPiece(.gather(id, 0), &$0) } }
+    }
+
+    private mutating func runPiece(_ place: ReplyTarget, _ effects: inout Effects) {
+        guard let name = CommandName(request[0]), isTyped(catalog.index(of: request[1])) else {
+            return fail(place, "UNAVAILABLE the keyspace changed meanwhile", &effects)
+        }
+        do throws(CommandError) {
+            let options = try ConsistencyOptions(trailing: name, request)
+            runTyped(name, 1, options, place, &effects)
+        } catch { refuse(error, place, &effects) }
+    }
+
+    private mutating func refuse(
+        _ error: CommandError, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        counters.commandErrors += 1
+        let start = effects.bytes.count
+        effects.bytes.writeError(error, for: request)
+        deliver(target, from: start, &effects)
+    }
+
+    /// Elements that one step checks.
+    private static let checkedAtOnce = 8_192
+
+    /// Checks what can be known of the elements that a command adds, for one step.
+    private mutating func checkElements(_ id: OperationID, _ effects: inout Effects) {
+        guard let some = gathers[id]?.pieces?.takeUnchecked(Node.checkedAtOnce) else { return }
+        let start = effects.bytes.count
+        _ = withRequest(some) { node in node.checkElements(of: id, &effects) }
+        turn.spend(arguments: 2 * Node.checkedAtOnce)
+        guard effects.bytes.count > start else { return }
+        counters.commandErrors += 1
+        let error = takeBack(start, &effects)
+        gathers[id]?.pieces?.refuse(error)
+    }
+
+    /// Writes an error for the first element that cannot be added.
+    private mutating func checkElements(of id: OperationID, _ effects: inout Effects) {
+        let keyspace = catalog.index(of: request[1])
+        let valueBytesMax = catalog.active[keyspace].settings.valueBytesMax
+        do throws(CommandError) {
+            guard let name = CommandName(request[0]), let named = try NamedElements(name, request)
+            else { return }
+            var bytes = 0
+            for index in named.first..<request.count {
+                let count = request[index].count
+                bytes += count
+                guard count <= valueBytesMax else {
+                    return effects.bytes.writeError(Node.argumentTooLarge)
+                }
+                if name == .zadd, (index - named.first) % 2 == 0 { _ = try request.score(index) }
+            }
+            gathers[id]?.pieces?.noteChecked(bytes: bytes)
+            guard gathers[id]?.pieces?.checkedBytes ?? 0 <= stateBytesMax(keyspace) else {
+                return effects.bytes.writeError(Node.valueTooLarge)
+            }
+        } catch { effects.bytes.writeError(error, for: request) }
+    }
+}
