@@ -142,6 +142,19 @@ public struct SiblingSet: Equatable, Sendable {
         siblings.append(Sibling(dot: dot, expiry: expiry, value: value))
     }
 
+    /// Takes out the values of one identity, which the set goes on having seen.
+    public mutating func removeValues(of identity: ReplicaIdentity) {
+        siblings.removeAll { $0.dot.identity == identity }
+    }
+
+    /// The same as if one identity, whose dots nothing else depends on, had never written.
+    public func without(_ identity: ReplicaIdentity) -> SiblingSet {
+        var rest = self
+        rest.removeValues(of: identity)
+        rest.context.entries.removeAll { $0.identity == identity }
+        return rest
+    }
+
     /// Removes what the writer had read. The delete takes a dot of its own, so that it also wins
     /// where it arrives before the writes that it had seen.
     ///

@@ -123,11 +123,15 @@ extension Node {
         guard background.catchUp.isIdle else { return }
         var marker = CollectionMarker()
         for (n, stamps) in background.catchUp.targets {
-            for range in KeyRange.all {
-                collection.promise(stamps[range.rawValue], n, range.rawValue)
+            collection.prepare(n, links: links.count)
+            var promised = RangeStamps()
+            for range in KeyRange.all.map(\.rawValue) {
+                promised[range] = min(stamps[range], collection.parts[n]?.known[range] ?? 0)
+                collection.promise(promised[range], n, range)
             }
-            marker.parts.append(.init(n: n, promised: stamps))
+            marker.parts.append(.init(n: n, promised: promised))
         }
+        forgetting.noteDropped()
         refill = Refill()
         announce(marker, &effects)
         inquireAll(&effects)

@@ -20,17 +20,41 @@ struct FingerprintIndex {
         }
     }
 
-    /// Adds the next place: places are numbered from 0 without gaps.
+    /// Adds a place.
     ///
     /// - Complexity: amortized O(1).
     mutating func insert(_ place: Int, _ fingerprint: (Int) -> UInt64) {
-        precondition(place == count, "places are added in order")
         count += 1
         if count * 2 > slots.count {
+            let places = slots.filter { $0 > 0 }
             slots = Array(repeating: 0, count: slots.count * 2)
-            for earlier in 0..<place { put(earlier, fingerprint(earlier)) }
+            for entry in places { put(Int(entry) - 1, fingerprint(Int(entry) - 1)) }
         }
         put(place, fingerprint(place))
+    }
+
+    /// Takes a place out.
+    ///
+    /// - Complexity: O(1) expected.
+    mutating func remove(_ place: Int, _ fingerprint: (Int) -> UInt64) {
+        let mask = slots.count - 1
+        var hole = Int(truncatingIfNeeded: fingerprint(place)) & mask
+        while slots[hole] != UInt32(place + 1) {
+            precondition(slots[hole] > 0, "what is taken out is there")
+            hole = (hole + 1) & mask
+        }
+        count -= 1
+        // Whoever was put behind the hole because the hole was taken moves into it.
+        var slot = (hole + 1) & mask
+        while slots[slot] > 0 {
+            let home = Int(truncatingIfNeeded: fingerprint(Int(slots[slot]) - 1)) & mask
+            if (slot - home) & mask >= (slot - hole) & mask {
+                slots[hole] = slots[slot]
+                hole = slot
+            }
+            slot = (slot + 1) & mask
+        }
+        slots[hole] = 0
     }
 
     private mutating func put(_ place: Int, _ fingerprint: UInt64) {

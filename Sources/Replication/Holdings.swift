@@ -105,6 +105,19 @@ struct Holdings {
         keyspaces[keyspace].emptiedAt = stamp
     }
 
+    /// What is put into a keyspace from now on counts, whatever its stamp.
+    ///
+    /// - Precondition: nothing that it was emptied of is there any more.
+    mutating func revive(_ keyspace: Int) {
+        keyspaces[keyspace].emptiedAt = Stamp(rawValue: 0)
+    }
+
+    /// A keyspace's index, under which there is nothing, is another's from now on.
+    mutating func renew(_ keyspace: Int) {
+        precondition(keyspaces[keyspace].contents.records == 0, "an index that is free is empty")
+        keyspaces[keyspace] = Sums()
+    }
+
     /// What is latest is found out anew by whoever is about to visit all records.
     mutating func forgetLatest() {
         for index in keyspaces.indices { keyspaces[index].latest = Stamp(rawValue: 0) }

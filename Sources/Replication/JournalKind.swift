@@ -28,4 +28,6 @@ enum JournalKind: UInt8 {
     case correctionOver = 13
     /// A key's `Record` after that, in place of all that was said of the key before.
     case corrected = 14
+    /// How far the names of dropped keyspaces are forgotten: a `ForgettingMarker`.
+    case forgetting = 15
 }

@@ -6,19 +6,34 @@ import Coding
 ///
 /// The keyspace of a key is the part before its first `:`; a key whose prefix names no keyspace
 /// lives in `default`, which is always there, at index 0. A dropped keyspace stays as the memory of
-/// what went with it: keys of its prefix that are written later live by the settings of `default`.
+/// what went with it until every node has emptied it (`Forgetting`): keys of its prefix that are
+/// written later live by the settings of `default`. Then its name is forgotten and its index
+/// `isVacant`: no key is found there any more, and once nothing refers to it, another keyspace may
+/// have it.
 struct KeyspaceCatalog {
     /// Keyspaces that exist at a time, as far as one node makes them.
     static let keyspacesMax = 1_024
-    /// Definitions that are remembered: those of dropped keyspaces, and what nodes made apart.
-    static let definitionsMax = 4_096
+    /// Indices: of what is remembered (`NodeConfiguration.keyspaceNamesMax`), of what other nodes
+    /// made at the same time, and of names that were forgotten just now.
+    static let indicesMax = 8_192
     static let nameBytesMax = 64
+
+    /// What is known of the names that are not remembered.
+    struct Forgotten: Equatable {
+        /// Definitions that were dropped, and changed last up to here, are forgotten by some nodes
+        /// and not spoken of by the others: what is unknown and not later was one of them.
+        var known: UInt64 = 0
+        /// None of them emptied its keyspace up to a later moment.
+        var emptiedAt = Stamp(rawValue: 0)
+    }
 
     /// What the request path needs, without reference counts; indices do not change. Read field by
     /// field: a copy of the whole costs more than a request's other look-ups together.
     struct Active {
         var fingerprint: UInt64
         var isDropped: Bool
+        /// The name that it had is forgotten; it `isDropped` as well.
+        var isVacant = false
         /// How records that count are accounted for.
         var tally: RecordTally
         /// The levels as numbers, resolved once.
@@ -43,16 +58,19 @@ struct KeyspaceCatalog {
     private(set) var active: [Active] = []
     /// Where each keyspace stands in `active`.
     private var places = FingerprintIndex()
-    /// Of each definition.
+    /// Of each definition; 0 for what is not spoken of.
     private var digests: [UInt64] = []
-    /// Equal on two nodes exactly when they know the same definitions (up to hash collision); the
-    /// order does not matter.
+    /// Equal on two nodes exactly when they know the same definitions (up to hash collision), but
+    /// for what is forgotten somewhere; the order does not matter.
     private(set) var digest: UInt64 = 0
+    private(set) var forgotten = Forgotten()
+    /// Indices that a new name may have.
+    private var free: [Int] = []
     /// Whether any keyspace merges typed values.
     private(set) var hasTyped = false
     private let hashKey: UInt64
-    /// Names of what the journal brought.
-    private var restored: [[UInt8]] = []
+    /// Which definitions the journal brought; as many as there were then.
+    private var isRestored: [Bool] = []
 
     init(hashKey: UInt64) {
         self.hashKey = hashKey
@@ -62,8 +80,7 @@ struct KeyspaceCatalog {
     func isShaped(like other: KeyspaceCatalog) -> Bool {
         active.count == other.active.count
             && zip(active, other.active).allSatisfy {
-                $0.n == $1.n && $0.truncatedAt == $1.truncatedAt && $0.isDropped == $1.isDropped
-                    && ($0.settings.conflict == .crdt) == ($1.settings.conflict == .crdt)
+                $0.isShaped(like: $1)
             }
     }
 
@@ -88,50 +105,66 @@ struct KeyspaceCatalog {
         return places.find(fingerprint) { active[$0].fingerprint }
     }
 
-    /// Whether one more keyspace may be made.
-    var hasRoom: Bool {
-        active.count { !$0.isDropped } < KeyspaceCatalog.keyspacesMax
-            && active.count < KeyspaceCatalog.definitionsMax
-    }
+    /// How many keyspaces there are.
+    var living: Int { active.count { !$0.isDropped } }
+
+    /// How many indices are taken.
+    var taken: Int { active.count - free.count }
 
     /// The definition of this name, dropped or not.
     func position(named name: [UInt8]) -> Int? {
         name.withUnsafeBytes { known($0) }
     }
 
-    /// Takes a definition in, or joins it with what is known.
+    /// Takes a definition in, or joins it with what is known. What is forgotten stays so.
     ///
     /// - Returns: whether anything changed.
     mutating func join(_ definition: KeyspaceDefinition) throws(DecodeError) -> Bool {
-        guard let index = position(named: definition.name) else {
-            guard definitions.count < KeyspaceCatalog.definitionsMax else {
-                throw .invalid("more keyspaces than the limit")
-            }
-            definitions.append(definition)
-            digests.append(0)
-            active.append(resolve(definitions.count - 1))
-            places.insert(active.count - 1) { active[$0].fingerprint }
-            noteDigest(definitions.count - 1)
+        let isOld = !definition.isConfigured && definition.newest <= forgotten.known
+        // Unless it is known, it was dropped since, whether or not the name was made anew.
+        let born = position(named: definition.name).map { definitions[$0].madeAt } ?? .max
+        if isOld, definition.madeAt < born { return false }
+        return try takeIn(definition)
+    }
+
+    private mutating func takeIn(_ definition: KeyspaceDefinition) throws(DecodeError) -> Bool {
+        if let index = position(named: definition.name) {
+            guard try definitions[index].join(definition.changes) else { return false }
+            update(index)
             return true
         }
-        guard try definitions[index].join(definition.changes) else { return false }
-        update(index)
+        guard !free.isEmpty || active.count < KeyspaceCatalog.indicesMax else {
+            throw .invalid("more keyspaces than the limit")
+        }
+        let index = free.popLast() ?? definitions.count
+        if index == definitions.count {
+            definitions.append(definition)
+            digests.append(0)
+            active.append(resolve(index))
+        } else {
+            definitions[index] = definition
+            active[index] = resolve(index)
+        }
+        places.insert(index) { active[$0].fingerprint }
+        noteDigest(index)
         return true
     }
 
     /// Puts definitions from the journal in the place of what the configuration said under their
     /// names. Behind a damaged checkpoint the journal may begin with older ones than the
-    /// checkpoint's: what was emptied stays so.
-    mutating func restore(decoding reader: inout ByteReader) throws(DecodeError) {
-        for definition in try KeyspaceCatalog.definitions(decoding: &reader) {
-            if let index = position(named: definition.name), !restored.contains(definition.name) {
-                definitions[index] = definition
-                update(index)
-            } else {
-                _ = try join(definition)
-            }
-            if !restored.contains(definition.name) { restored.append(definition.name) }
+    /// checkpoint's: what was emptied stays so, and what the checkpoint has forgotten is forgotten
+    /// again later, as the journal may begin with older records as well.
+    mutating func restore(_ definition: KeyspaceDefinition) throws(DecodeError) {
+        let known = position(named: definition.name)
+        if let known, known >= isRestored.count || !isRestored[known] {
+            definitions[known] = definition
+            update(known)
+        } else {
+            _ = try takeIn(definition)
         }
+        guard let index = position(named: definition.name) else { return }
+        while isRestored.count < definitions.count { isRestored.append(false) }
+        isRestored[index] = true
     }
 
     /// All definitions that `encode` wrote.
@@ -158,19 +191,90 @@ struct KeyspaceCatalog {
         update(index)
     }
 
+    /// The keyspace at an index was dropped, and whoever knew of it has forgotten it.
+    ///
+    /// - Parameter forgotten: what they have.
+    mutating func bury(_ index: Int, _ forgotten: Forgotten) throws(DecodeError) {
+        try definitions[index].bury(forgotten)
+        update(index)
+    }
+
+    /// Whether something of what was made anew here may be older than that.
+    var isHaunted: Bool { definitions.contains { $0.isHaunted } }
+
+    /// All that was buried is gone.
+    ///
+    /// - Returns: the names that this changes.
+    mutating func exhume() throws(DecodeError) -> [[UInt8]] {
+        var names: [[UInt8]] = []
+        for index in definitions.indices where definitions[index].isHaunted {
+            try definitions[index].exhume()
+            update(index)
+            names.append(definitions[index].name)
+        }
+        return names
+    }
+
     private mutating func noteDigest(_ index: Int) {
-        var buffer = ByteBuffer(capacity: 128)
-        KeyspaceCatalog.encode(definitions[index], into: &buffer)
-        let one = keyHash(buffer.bytes, key: 0)
+        var one: UInt64 = 0
+        if isSpokenOf(index) {
+            var buffer = ByteBuffer(capacity: 128)
+            KeyspaceCatalog.encode(definitions[index], spoken: true, into: &buffer)
+            one = keyHash(buffer.bytes, key: 0)
+        } else {
+            forgotten.emptiedAt = max(forgotten.emptiedAt, definitions[index].truncatedAt)
+        }
         digest = digest &- digests[index] &+ one
         digests[index] = one
     }
+
+    /// Whether other nodes have to know of a definition.
+    private func isSpokenOf(_ index: Int) -> Bool {
+        !active[index].isVacant && !definitions[index].isForgettable(known: forgotten.known)
+            && !definitions[index].spoken.isTombstone
+    }
+
+    /// What was dropped and changed last up to a moment is not spoken of any more.
+    mutating func learn(_ more: Forgotten) {
+        forgotten.emptiedAt = max(forgotten.emptiedAt, more.emptiedAt)
+        guard more.known > forgotten.known else { return }
+        forgotten.known = more.known
+        for index in definitions.indices where digests[index] != 0 && !isSpokenOf(index) {
+            noteDigest(index)
+        }
+    }
+
+    /// Definitions that were dropped for good, and changed last after one moment and up to another.
+    func dropped(after: UInt64, upTo: UInt64) -> [Int] {
+        definitions.indices.filter {
+            !active[$0].isVacant && definitions[$0].newest > after
+                && definitions[$0].isForgettable(known: upTo)
+        }
+    }
+
+    /// Forgets names: keys of theirs live in `default`.
+    mutating func vacate(_ indices: [Int]) {
+        for index in indices {
+            precondition(active[index].isDropped, "what is forgotten was dropped")
+            places.remove(index) { active[$0].fingerprint }
+            active[index].isVacant = true
+            noteDigest(index)
+            if index < isRestored.count { isRestored[index] = false }
+        }
+    }
+
+    /// Nothing refers to these indices any more.
+    mutating func release(_ indices: [Int]) { free += indices }
 
     private mutating func update(_ index: Int) {
         noteDigest(index)
         active[index] = resolve(index)
         guard index == 0 else { return }
-        for other in active.indices.dropFirst() { active[other] = resolve(other) }
+        for other in active.indices.dropFirst() {
+            let isVacant = active[other].isVacant
+            active[other] = resolve(other)
+            active[other].isVacant = isVacant
+        }
     }
 
     private mutating func resolve(_ index: Int) -> Active {
@@ -223,29 +327,55 @@ struct KeyspaceCatalog {
 
     /// All definitions: count (2), then each as name length (1), name, length (4), sibling set.
     func encode(into buffer: inout ByteBuffer) {
-        buffer.append(integer: UInt16(definitions.count))
-        for definition in definitions { KeyspaceCatalog.encode(definition, into: &buffer) }
+        let remembered = definitions.indices.filter { !active[$0].isVacant }
+        encode(remembered, spoken: false, into: &buffer)
     }
 
-    private static func encode(_ definition: KeyspaceDefinition, into buffer: inout ByteBuffer) {
+    /// The same of what other nodes have to know.
+    func encodeSpoken(into buffer: inout ByteBuffer) {
+        encode(definitions.indices.filter { isSpokenOf($0) }, spoken: true, into: &buffer)
+    }
+
+    /// The same of the definitions of some names, as far as they are remembered.
+    ///
+    /// - Parameter spoken: for other nodes, not for the journal.
+    func encode(_ names: [[UInt8]], spoken: Bool, into buffer: inout ByteBuffer) {
+        let known = names.compactMap { position(named: $0) }
+        let told = known.filter { !spoken || !definitions[$0].spoken.isTombstone }
+        encode(told, spoken: spoken, into: &buffer)
+    }
+
+    private func encode(_ indices: [Int], spoken: Bool, into buffer: inout ByteBuffer) {
+        buffer.append(integer: UInt16(indices.count))
+        for index in indices {
+            KeyspaceCatalog.encode(definitions[index], spoken: spoken, into: &buffer)
+        }
+    }
+
+    private static func encode(
+        _ definition: KeyspaceDefinition, spoken: Bool, into buffer: inout ByteBuffer
+    ) {
+        let changes = spoken ? definition.spoken : definition.changes
         buffer.append(UInt8(definition.name.count))
         buffer.append(definition.name)
-        buffer.appendSized { definition.changes.encode(into: &$0) }
-    }
-
-    /// The same of the definitions of some names.
-    func encode(_ names: [[UInt8]], into buffer: inout ByteBuffer) {
-        buffer.append(integer: UInt16(names.count))
-        for name in names {
-            guard let index = position(named: name) else {
-                preconditionFailure("what has changed is defined")
-            }
-            KeyspaceCatalog.encode(definitions[index], into: &buffer)
-        }
+        buffer.appendSized { changes.encode(into: &$0) }
     }
 
     /// How many bytes `encode` appends.
     var encodedBytes: Int {
-        definitions.reduce(2) { $0 + 5 + $1.name.count + $1.changes.encodedBytes }
+        definitions.indices.reduce(2) { bytes, index in
+            guard !active[index].isVacant else { return bytes }
+            let definition = definitions[index]
+            return bytes + 5 + definition.name.count + definition.changes.encodedBytes
+        }
+    }
+}
+
+extension KeyspaceCatalog.Active {
+    /// Whether both have the same keys and let the same records count, in the same trees.
+    func isShaped(like other: KeyspaceCatalog.Active) -> Bool {
+        n == other.n && truncatedAt == other.truncatedAt && isDropped == other.isDropped
+            && isVacant == other.isVacant
+            && (settings.conflict == .crdt) == (other.settings.conflict == .crdt)
     }
 }

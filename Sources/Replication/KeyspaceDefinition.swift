@@ -20,6 +20,18 @@ struct KeyspaceDefinition {
     private(set) var rivals = 0
     /// What was written up to this stamp is gone, also when the keyspace is defined again.
     private(set) var truncatedAt = Stamp(rawValue: 0)
+    /// The stamp of the latest change.
+    private(set) var newest: UInt64 = 0
+    /// When it was made, or the first of those that met: what is older was dropped and forgotten.
+    private(set) var madeAt: UInt64 = 0
+    /// Some node's configuration has it, and brings it back at every start.
+    private(set) var isConfigured = false
+    /// The latest of the drops that are not replaced; 0 for none.
+    private var latestDrop: UInt64 = 0
+    /// It was buried on this node at some time.
+    private var isBuried = false
+    /// It exists, and what was buried of it is not known to be gone.
+    private(set) var isHaunted = false
 
     /// - Throws: `invalid` for settings that contradict each other or nothing at all.
     init(name: [UInt8], changes: SiblingSet) throws(DecodeError) {
@@ -34,7 +46,46 @@ struct KeyspaceDefinition {
 
     /// Whether two changes were made without knowledge of each other and nobody has settled it
     /// since.
-    var isConflicted: Bool { changes.siblings.count > 1 }
+    ///
+    /// - Parameter known: up to where drops are forgotten: who made it anew knew of the drop.
+    func isConflicted(known: UInt64) -> Bool {
+        rivals > 1 || changes.siblings.count > 1 && latestDrop > known
+    }
+
+    /// Whether it is nothing but the memory of a drop that every node has heard of.
+    ///
+    /// - Parameter known: up to where definitions that were dropped are forgotten.
+    func isForgettable(known: UInt64) -> Bool {
+        settings == nil && !isConfigured && newest <= known
+    }
+
+    /// Under this name a node notes what nobody else is told: that a keyspace was dropped, and
+    /// whoever knew when has forgotten it.
+    private static let undertaker = ReplicaIdentity(rawValue: .max)
+
+    /// What other nodes are told; a tombstone when that is nothing.
+    var spoken: SiblingSet { isBuried ? changes.without(KeyspaceDefinition.undertaker) : changes }
+
+    /// All that was known up to a moment was dropped.
+    mutating func bury(_ forgotten: KeyspaceCatalog.Forgotten) throws(DecodeError) {
+        var change = KeyspaceChange(
+            dropped: true, settings: KeyspaceSettings(), madeAt: madeAt)
+        change.settings.truncatedAt = max(truncatedAt, forgotten.emptiedAt)
+        let dot = Dot(
+            identity: KeyspaceDefinition.undertaker, stamp: Stamp(rawValue: newest))
+        guard let last = changes.newest, last < dot else {
+            throw .invalid("a keyspace was changed at the end of time")
+        }
+        let replaced = newest <= forgotten.known ? changes.context : CausalContext()
+        changes.update(dot: dot, value: change.encoded(), expiry: 0, context: replaced)
+        try fold()
+    }
+
+    /// What it held is gone by now; where it was made anew, nothing is left to be known.
+    mutating func exhume() throws(DecodeError) {
+        changes.removeValues(of: KeyspaceDefinition.undertaker)
+        try fold()
+    }
 
     /// How many lives the changes of a keyspace may name: more than a cluster has in years.
     static let livesMax = 2_048
@@ -58,11 +109,10 @@ struct KeyspaceDefinition {
     mutating func change(
         to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil
     ) throws(DecodeError) {
-        var change =
-            KeyspaceChange(dropped: settings == nil, settings: settings ?? KeyspaceSettings())
+        var change = KeyspaceChange(
+            dropped: settings == nil, settings: settings ?? KeyspaceSettings(), madeAt: madeAt)
         if let emptied { change.settings.truncatedAt = emptied }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
-        let newest = changes.context.newest?.stamp.rawValue ?? 0
         let next = Stamp(rawValue: max(dot.stamp.rawValue, newest + 1))
         let before = changes
         changes.update(
@@ -99,6 +149,22 @@ struct KeyspaceDefinition {
         settings = nil
         rivals = changed.count { !$0.dropped }
         truncatedAt = Stamp(rawValue: 0)
+        newest = changes.context.newest?.stamp.rawValue ?? 0
+        isConfigured = changes.context.entries.contains { $0.stamp == Node.configuredStamp }
+        latestDrop = 0
+        isBuried = changes.context.entries.last?.identity == KeyspaceDefinition.undertaker
+        isHaunted = false
+        madeAt = .max
+        for (sibling, change) in zip(changes.siblings, changed)
+        where sibling.dot.identity != KeyspaceDefinition.undertaker || changed.count == 1 {
+            madeAt = min(madeAt, change.madeAt)
+        }
+        for (sibling, change) in zip(changes.siblings, changed) where change.dropped {
+            latestDrop = max(latestDrop, sibling.dot.stamp.rawValue)
+            isHaunted =
+                isHaunted
+                || rivals > 0 && sibling.dot.identity == KeyspaceDefinition.undertaker
+        }
         for change in changed {
             truncatedAt = max(truncatedAt, change.settings.truncatedAt)
             guard !change.dropped else { continue }
@@ -113,10 +179,14 @@ struct KeyspaceDefinition {
 struct KeyspaceChange: Equatable {
     var dropped: Bool
     var settings: KeyspaceSettings
+    /// The stamp of the change that made the keyspace where nothing was known of its name; what a
+    /// configuration defines has none.
+    var madeAt: UInt64
 
-    init(dropped: Bool, settings: KeyspaceSettings) {
+    init(dropped: Bool, settings: KeyspaceSettings, madeAt: UInt64 = 0) {
         self.dropped = dropped
         self.settings = settings
+        self.madeAt = madeAt
     }
 
     func encoded() -> [UInt8] {
@@ -142,6 +212,7 @@ struct KeyspaceChange: Equatable {
         buffer.append(integer: settings.truncatedAt.rawValue)
         buffer.append((settings.isSloppy ? 1 : 0) | settings.overflow.rawValue << 1)
         buffer.append(integer: settings.hedge.code)
+        buffer.append(integer: madeAt)
         return Array(buffer.bytes)
     }
 
@@ -157,6 +228,7 @@ struct KeyspaceChange: Equatable {
         let flag: UInt8 = try reader.integer()
         guard flag < 2 else { throw .invalid("keyspace change has unknown flags") }
         dropped = flag == 1
+        madeAt = 0
         settings = KeyspaceSettings()
         settings.replicationFactor = Int(try reader.integer(UInt8.self))
         settings.readQuorum = try QuorumLevel(code: try reader.integer())
@@ -188,6 +260,7 @@ struct KeyspaceChange: Equatable {
         settings.isSloppy = choices & 1 == 1
         settings.overflow = overflow
         settings.hedge = try HedgeDelay(code: try reader.integer())
+        madeAt = try reader.integer()
         try reader.end()
         guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
     }

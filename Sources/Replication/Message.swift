@@ -64,11 +64,12 @@ enum Message {
     /// Run a client's command here, in RESP, and send the reply back.
     case command(UInt64, protocolVersion: UInt8, CommandWishes, UnsafeRawBufferPointer)
     case commandReply(UInt64, UnsafeRawBufferPointer)
-    /// Keyspace definitions; with a number other than 0 an acknowledgement is wanted.
-    case definitions(UInt64, UnsafeRawBufferPointer)
+    /// Keyspace definitions; with a number other than 0 an acknowledgement is wanted. Of all that
+    /// the sender knows it also says how far forgetting has come.
+    case definitions(UInt64, ForgettingMarker?, UnsafeRawBufferPointer)
     case definitionsLearned(UInt64)
-    /// The latest stamp that the sender knows of, what its definitions hash to, and its clocks.
-    case heartbeat(Stamp, digest: UInt64, ClockReading)
+    /// The latest stamp that the sender knows of, its definitions, and its clocks.
+    case heartbeat(Stamp, Names, ClockReading)
     /// How many keys do you hold in the keyspace of this name?
     case survey(UInt64, name: UnsafeRawBufferPointer)
     /// Nothing comes of the survey of this name.
@@ -199,12 +200,14 @@ enum Message {
     ) throws(DecodeError) -> Message {
         let message: Message
         switch kind {
-        case 7: return .definitions(number, reader.rest())
+        case 7:
+            guard flag < 2 else { throw .invalid("definitions have an unknown flag") }
+            let word = flag == 1 ? try ForgettingMarker(&reader) : nil
+            return .definitions(number, word, reader.rest())
         case 8: message = .definitionsLearned(number)
         case 9:
-            let digest: UInt64 = try reader.integer()
-            message = .heartbeat(
-                Stamp(rawValue: number), digest: digest, try ClockReading(decoding: &reader))
+            let reading = try ClockReading(decoding: &reader)
+            message = .heartbeat(Stamp(rawValue: number), try Names(&reader), reading)
         case 10: return try survey(number, flag, name: reader.rest())
         default:
             guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }

@@ -48,7 +48,7 @@ extension Node {
     ///
     /// - Complexity: O(keyspaces).
     public var keyspaceFigures: [KeyspaceFigures] {
-        catalog.definitions.indices.compactMap { index in
+        catalog.definitions.indices.filter { !catalog.active[$0].isVacant }.compactMap { index in
             let operations = OperationClass.allCases.map { ledger[index, $0] }
             let sums = holdings.keyspaces[index]
             let isIdle = sums.contents.records == 0 && operations.allSatisfy { $0.count == 0 }

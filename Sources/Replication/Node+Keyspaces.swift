@@ -8,6 +8,8 @@ import RESP
 extension Node {
     static let defaultName = Array("default".utf8)
     static let administrationMilliseconds: UInt64 = 5_000
+    /// The stamp of what a configuration defines.
+    static let configuredStamp = Stamp(rawValue: 1)
 
     /// What the configuration defines, under dots that depend on nothing but the definition, so
     /// that nodes with one configuration agree without a word, and nodes with different ones meet
@@ -32,7 +34,8 @@ extension Node {
         let value = KeyspaceChange(dropped: false, settings: settings).encoded()
         let hash = value.withUnsafeBytes { keyHash($0, key: 1) }
         let dot = Dot(
-            identity: ReplicaIdentity(rawValue: hash & 0xFFFF_FFFF_FFFF), stamp: Stamp(rawValue: 1))
+            identity: ReplicaIdentity(rawValue: hash & 0xFFFF_FFFF_FFFF),
+            stamp: Node.configuredStamp)
         do throws(DecodeError) {
             let changes = SiblingSet(dot: dot, value: value)
             _ = try catalog.join(KeyspaceDefinition(name: name, changes: changes))
@@ -78,7 +81,8 @@ extension Node {
         let definition = catalog.definitions[index]
         var fields = catalog.active[index].settings.fields
         fields.append(("keys", "\(holdings.keyspaces[index].keys)"))
-        fields.append(("conflicted", definition.isConflicted ? "yes" : "no"))
+        let isConflicted = definition.isConflicted(known: catalog.forgotten.known)
+        fields.append(("conflicted", isConflicted ? "yes" : "no"))
         effects.bytes.writeMapHeader(pairs: fields.count + 1, client.dialect)
         effects.bytes.writeBulk("name")
         definition.name.withUnsafeBytes { effects.bytes.writeBulk($0) }
@@ -105,8 +109,8 @@ extension Node {
             settings.replicationFactor = min(3, configuration.members.count)
             settings.truncatedAt = catalog.active[0].truncatedAt
         }
-        guard exists || catalog.position(named: name) != nil || catalog.hasRoom else {
-            return fail(target, "ERR too many keyspaces", &effects)
+        if !exists, let problem = namesFull(for: name) {
+            return fail(target, text: problem, &effects)
         }
         guard !isBeingChanged(name) else { return failFenced(target, &effects) }
         if let problem = apply(from: 3, to: &settings) {
@@ -154,33 +158,44 @@ extension Node {
                 try changed.change(index, to: settings, dot: dot, emptied: emptied)
             } else {
                 let value = KeyspaceChange(
-                    dropped: settings == nil, settings: settings ?? KeyspaceSettings()
+                    dropped: settings == nil, settings: settings ?? KeyspaceSettings(),
+                    madeAt: dot.stamp.rawValue
                 ).encoded()
                 let changes = SiblingSet(dot: dot, value: value)
                 _ = try changed.join(KeyspaceDefinition(name: name, changes: changes))
             }
         } catch {
-            return fail(target, "ERR too many keyspaces", &effects)
+            return fail(
+                target, text: "ERR the keyspace cannot be changed any more: \(error)", &effects)
         }
         guard changed.encodedBytes <= configuration.recordBytesMax else {
-            return fail(target, "ERR too many keyspaces", &effects)
+            return fail(
+                target,
+                text: "ERR the definitions of all keyspaces take more than the "
+                    + "\(configuration.recordBytesMax) bytes that the journal takes at once; drop "
+                    + "some (KEYSPACE DROP)", &effects)
         }
         adopt(changed, &effects)
         spread([name], SpreadChange(name: name, isDrop: settings == nil), target, &effects)
     }
 
-    /// Names a change of keyspaces: later than every change that is known, be it from a clock that
-    /// is ahead. Changes are ordered by what their makers had seen, so the name need not be near
-    /// the wall clock.
+    /// Names a change of keyspaces: later than whatever was promised to be known (`Forgetting`), be
+    /// it by a clock that was ahead. Changes are ordered by what their makers had seen, so the name
+    /// need not be near the wall clock.
     ///
     /// - Returns: nil, and an error reply, when there is no later name.
     mutating func nextChange(
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Dot? {
-        let newest =
-            catalog.definitions.lazy.compactMap(\.changes.context.newest?.stamp.rawValue)
-            .max() ?? 0
-        let (next, isTooLate) = newest.addingReportingOverflow(1)
+        guard !forgetting.isBehind, !catalog.isHaunted else {
+            counters.unavailable += 1
+            fail(
+                target, "UNAVAILABLE this node is learning which keyspaces there are; try again",
+                &effects)
+            return nil
+        }
+        let before = max(forgetting.committed, catalog.forgotten.known)
+        let (next, isTooLate) = before.addingReportingOverflow(1)
         guard !isTooLate else {
             fail(target, "CLOCK the keyspaces were changed at the end of time", &effects)
             return nil
@@ -237,7 +252,8 @@ extension Node {
     /// Hands what was changed to the journal.
     ///
     /// - Returns: the number of the change, which `reachedChange` brings back once it is durable.
-    private mutating func persistDefinitions(
+    @discardableResult
+    mutating func persistDefinitions(
         _ names: [[UInt8]], _ effects: inout Effects
     ) -> UInt64 {
         // The first change of a life says what the configuration defined as well.
@@ -247,7 +263,7 @@ extension Node {
             if isFirst {
                 catalog.encode(into: &buffer)
             } else {
-                catalog.encode(names, into: &buffer)
+                catalog.encode(names, spoken: false, into: &buffer)
             }
         }
         // Which hints may still be handed off follows from what the definitions were before.
@@ -268,19 +284,35 @@ extension Node {
     func sendDefinitions(
         _ names: [[UInt8]]? = nil, to node: NodeID, number: UInt64, _ effects: inout Effects
     ) {
-        let frame = effects.bytes.appendMessage(kind: 7, number: number) { buffer in
-            if let names {
-                catalog.encode(names, into: &buffer)
-            } else {
-                catalog.encode(into: &buffer)
-            }
+        let frame = effects.bytes.appendMessage(
+            kind: 7, flag: names == nil ? 1 : 0, number: number
+        ) { buffer in
+            if let names { return catalog.encode(names, spoken: true, into: &buffer) }
+            forgettingWord.encode(into: &buffer)
+            catalog.encodeSpoken(into: &buffer)
         }
         send(frame, to: node, &effects)
     }
 
+    private mutating func adopt(
+        _ joined: KeyspaceCatalog, _ news: [[UInt8]], _ effects: inout Effects
+    ) throws(DecodeError) {
+        guard !news.isEmpty else {
+            catalog = joined
+            return
+        }
+        guard joined.encodedBytes <= configuration.recordBytesMax else {
+            throw .invalid("definitions exceed what the journal takes")
+        }
+        adopt(joined, &effects)
+        _ = persistDefinitions(news, &effects)
+        // What was asked before was asked of other trees.
+        if isRefilling { inquireAll(&effects) }
+    }
+
     mutating func learnDefinitions(
-        _ number: UInt64, _ bytes: UnsafeRawBufferPointer, from node: NodeID,
-        _ effects: inout Effects
+        _ number: UInt64, _ word: ForgettingMarker?, _ bytes: UnsafeRawBufferPointer,
+        from node: NodeID, _ effects: inout Effects
     ) throws(DecodeError) {
         var reader = ByteReader(bytes)
         let definitions = try KeyspaceCatalog.definitions(decoding: &reader)
@@ -296,18 +328,16 @@ extension Node {
         }
         var joined = catalog
         var news: [[UInt8]] = []
+        if let word {
+            heardAll(word, from: node)
+            news = try catchUp(&joined, word, definitions)
+        }
         for definition in definitions where try joined.join(definition) {
             news.append(definition.name)
         }
-        if !news.isEmpty {
-            guard joined.encodedBytes <= configuration.recordBytesMax else {
-                throw .invalid("definitions exceed what the journal takes")
-            }
-            adopt(joined, &effects)
-            _ = persistDefinitions(news, &effects)
-            // What was asked before was asked of other trees.
-            if isRefilling { inquireAll(&effects) }
-        }
+        if let word, mayCatchUp(word) { joined.learn(word.catalog) }
+        try adopt(joined, news, &effects)
+        noteTold(word, news, &effects)
         guard number != 0 else { return }
         let change = background.reshaping.changes
         if background.reshaping.owe(.other(node, number: number), change: change) {

@@ -21,6 +21,7 @@ extension Node {
             refill.beginAnew(with: index)
         }
         clock.forget(link: index)
+        forgetting.forget(link: index)
         links[index].agrees = false
         links[index].identity = identity
         links[index].isSilent = false
@@ -44,6 +45,7 @@ extension Node {
         guard let index = linkIndex(of: node) else { return }
         links[index].identity = nil
         clock.forget(link: index)
+        forgetting.forget(link: index)
         links[index].owed = []
         links[index].answers.forgetOverdue()
         relieve(index, &effects)
@@ -185,16 +187,16 @@ extension Node {
         _ message: Message, from node: NodeID, _ effects: inout Effects
     ) throws(DecodeError) {
         switch message {
-        case .definitions(let number, let bytes):
-            try learnDefinitions(number, bytes, from: node, &effects)
+        case .definitions(let number, let forgotten, let bytes):
+            try learnDefinitions(number, forgotten, bytes, from: node, &effects)
         case .definitionsLearned(let number):
             definitionsLearned(OperationID(rawValue: number), by: node, &effects)
         case .membership(let message):
             let known = message.restricted { linkIndex(of: $0) != nil }
             stepMembership(.received(known, from: node), &effects)
-        case .heartbeat(let stamp, let digest, let reading):
+        case .heartbeat(let stamp, let names, let reading):
             heardClock(reading, from: node, &effects)
-            heard(stamp, digest, from: node, &effects)
+            heard(stamp, names, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
@@ -246,6 +248,7 @@ extension Node {
         tendExpiries(&effects)
         tendSurplus(&effects)
         tendCollection(&effects)
+        tendForgetting(&effects)
         recountMemory()
         wakeWaiting(&effects)
         tendAnswers(&effects)
@@ -255,21 +258,27 @@ extension Node {
 
     func sendHeartbeat(to index: Int, _ effects: inout Effects) {
         let frame = effects.bytes.appendMessage(kind: 9, number: clock.latest.rawValue) {
-            $0.append(integer: catalog.digest)
             clock.reading(for: index).encode(into: &$0)
+            Message.Names(
+                digest: catalog.digest, isDurable: hasDurableDefinitions,
+                hasCaughtUp: forgetting.hasCaughtUp, forgettingWord
+            ).encode(into: &$0)
         }
         send(frame, to: links[index].node, &effects)
     }
 
     private mutating func heard(
-        _ stamp: Stamp, _ digest: UInt64, from node: NodeID, _ effects: inout Effects
+        _ stamp: Stamp, _ names: Message.Names, from node: NodeID, _ effects: inout Effects
     ) {
         noteLife(of: node)
         if !clock.observe(stamp) {
             counters.refusedAhead += 1
         }
-        noteDefinitions(digest, of: node)
-        if digest != catalog.digest { sendDefinitions(to: node, number: 0, &effects) }
+        if let index = linkIndex(of: node) { heardWord(names, index) }
+        noteDefinitions(names.digest, of: node)
+        if names.digest != catalog.digest || names.word.promised < catalog.forgotten.known {
+            sendDefinitions(to: node, number: 0, &effects)
+        }
     }
 
     /// Who was not heard for a while may have missed writes.
@@ -304,7 +313,7 @@ extension Node {
         case .forward: forwards.contains(id)
         case .administration: administrations.contains(id)
         case .claim: requestIDs.claims.contains(id)
-        case .gather, .refill, .hint, .definitions, .surplus, nil: false
+        case .gather, .refill, .hint, .definitions, .surplus, .forgetting, nil: false
         }
     }
 
@@ -340,7 +349,7 @@ extension Node {
                 expireAdministration(id, &effects)
             }
         case .claim: expireClaim(id, &effects)
-        case .gather, .refill, .hint, .definitions, .surplus, nil: return
+        case .gather, .refill, .hint, .definitions, .surplus, .forgetting, nil: return
         }
     }
 

@@ -82,8 +82,8 @@ extension Node {
 
     mutating func noteBehind(_ index: Int) {
         links[index].isBehind =
-            collection.isBegun
-            && (!links[index].hasPromised || isBehind(index))
+            collection.isBegun && (!links[index].hasPromised || isBehind(index))
+            || isUnaware(index)
     }
 
     private func isBehind(_ index: Int) -> Bool {
@@ -129,18 +129,25 @@ extension Node {
         workInBackground(&effects)
     }
 
-    /// By n, up to when others have collected what this node has not promised to know.
+    /// By n, up to when others have collected what this node has not promised to know, or dropped
+    /// it with a keyspace whose name they have forgotten.
     private var missed: [(n: Int, stamps: RangeStamps)] {
-        collection.replicationFactors.compactMap { n in
-            guard let part = collection.parts[n] else { return nil }
+        let doubtful = forgetting.doubtfulUpTo.rawValue
+        var factors = collection.replicationFactors
+        for n in replicationFactors where doubtful > 0 && !factors.contains(n) { factors.append(n) }
+        return factors.compactMap { n in
             var stamps = RangeStamps()
-            for range in KeyRange.all
-            where Int(ranks[Int(range.rawValue)]) < n
-                && part.promised[range.rawValue] < part.known[range.rawValue]
-            {
-                stamps[range.rawValue] = part.known[range.rawValue]
+            for range in KeyRange.all {
+                stamps[range.rawValue] = max(doubtful, missed(n, range))
             }
             return stamps.latest > 0 ? (n, stamps) : nil
         }
+    }
+
+    private func missed(_ n: Int, _ range: KeyRange) -> UInt64 {
+        guard let part = collection.parts[n], Int(ranks[Int(range.rawValue)]) < n,
+            part.promised[range.rawValue] < part.known[range.rawValue]
+        else { return 0 }
+        return part.known[range.rawValue]
     }
 }

@@ -274,19 +274,13 @@ extension Node {
         case .corrected: try restoreCorrected(rest)
         case .hint: try restoreHint(rest)
         case .hintOver: try restoreHintOver(rest)
+        case .forgetting:
+            var marker = ByteReader(rest)
+            restoreForgetting(try ForgettingMarker(&marker))
+            try marker.end()
         case .request: return try restoreRequest(rest)
         }
         restoredEffect()
-    }
-
-    private mutating func restoreDefinitions(
-        _ payload: UnsafeRawBufferPointer
-    ) throws(DecodeError) {
-        var definitions = ByteReader(payload)
-        let before = catalog
-        try catalog.restore(decoding: &definitions)
-        reshape(from: before)
-        collection.reconsider()
     }
 
     private mutating func restoreRecord(
@@ -345,6 +339,7 @@ extension Node {
             exportCorrection(into: &buffer)
             exportWholeness(into: &buffer)
             exportCollection(into: &buffer)
+            exportForgetting(into: &buffer)
         }
         var next: UInt64? = cursor ?? 0
         var budget = WorkBudget(

@@ -11,10 +11,14 @@ extension Node {
     mutating func reshape(from before: KeyspaceCatalog) {
         holdings.extend(to: catalog.active.count)
         guard !catalog.isShaped(like: before) else { return }
+        for index in before.active.indices
+        where before.active[index].isVacant && !catalog.active[index].isVacant {
+            renew(index)
+        }
         var (isExact, changesTrees) = (background.reshaping.isExact, false)
         var mixing: [Int] = []
-        for index in catalog.active.indices {
-            let isNew = index >= before.active.count
+        for index in catalog.active.indices where !catalog.active[index].isVacant {
+            let isNew = index >= before.active.count || before.active[index].isVacant
             let former = before.active.isEmpty ? nil : before.active[isNew ? 0 : index]
             guard let former else { continue }
             let isTyped = isTyped(index)
@@ -52,6 +56,11 @@ extension Node {
     }
 
     mutating func reshape(_ budget: inout WorkBudget, _ effects: inout Effects) {
+        reshapeRecords(&budget)
+        tellReshaped(&effects)
+    }
+
+    mutating func reshapeRecords(_ budget: inout WorkBudget) {
         var found: [(entry: RecordTable.Entry, range: KeyRange)] = []
         let next = store.visit(from: background.reshaping.cursor, &budget) { entry, range in
             let record = entry.record
@@ -63,7 +72,6 @@ extension Node {
         }
         for (entry, range) in found { reshape(entry, range) }
         background.reshaping.advance(to: next)
-        tellReshaped(&effects)
     }
 
     private mutating func reshape(_ entry: RecordTable.Entry, _ range: KeyRange) {

@@ -9,6 +9,7 @@ extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
         if id.kind == .refill { return reachedMarker(&effects) }
+        if id.kind == .forgetting { return reachedForgetting(&effects) }
         if id.kind == .definitions { return reachedChange(UInt64(id.generation), &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }

@@ -69,6 +69,8 @@ public struct Node: ~Copyable {
     var equalities = EqualityLedger()
     /// Which deletions all replicas know of.
     var collection = Collection()
+    /// How far the names of dropped keyspaces are forgotten.
+    var forgetting: Forgetting
     /// When what expires.
     var expiries = ExpiryQueue()
     /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
@@ -146,7 +148,7 @@ public struct Node: ~Copyable {
     /// What happened, by event; the driver exports it and tests assert on it.
     public internal(set) var counters = NodeCounters()
     /// The same by keyspace, with latencies.
-    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.definitionsMax)
+    var ledger = OperationLedger(keyspacesMax: KeyspaceCatalog.indicesMax)
     /// What `INFO` counts from.
     var statistics: InfoStatistics
     /// How stale sampled reads were, by keyspace as far as there were any.
@@ -182,6 +184,7 @@ public struct Node: ~Copyable {
             links[index].exchangeBudget = configuration.exchangeBytesPerSecond
         }
         isRefilling = links.count > 1 && configuration.plantedBug != .emptiedAnswersAtOnce
+        forgetting = Forgetting(links: links.count)
         hints = configuration.members.map { _ in HintQueue() }
         freshness = configuration.members.map { _ in LinkFreshness() }
         let limit = configuration.operationsMax

@@ -58,6 +58,9 @@ public struct NodeConfiguration: Sendable {
     public var collectionMilliseconds: UInt64 = 10_000
     /// What replayed hints may take of each link.
     public var hintBytesPerSecond = 8 << 20
+    /// Names of keyspaces that may be remembered, those of dropped ones included, until no more are
+    /// made.
+    public var keyspaceNamesMax = 4_096
     /// Bytes that the ids and outcomes of requests may take; a request with one more id is refused.
     public var requestIDBytesMax = 64 << 20
     /// How much of what is proportional to the records one turn does besides its requests, in units
@@ -101,6 +104,9 @@ public struct NodeConfiguration: Sendable {
         case collectionForgotten
         /// A node with an old disk keeps what was deleted meanwhile.
         case behindKeepsAll
+        /// Names of dropped keyspaces are forgotten without waiting for nodes that are away, and
+        /// these are not held up when they are back.
+        case namesForgottenUnheard
         /// Contexts are compacted although some replica may still hold what they removed.
         case compactedUnsettled
         /// A hint is forgotten when it is sent.

@@ -96,6 +96,10 @@ public struct NodeCounters: Equatable, Sendable {
     public var contextsRefused = 0
     /// Tombstones forgotten because every replica knows of the deletion.
     public var tombstonesCollected = 0
+    /// Names of dropped keyspaces that were forgotten.
+    public var namesForgotten = 0
+    /// Times that a node alone said that names were forgotten which this one has not emptied.
+    public var namesDoubted = 0
     /// Expired values that gave their bytes back.
     public var expiredSpent = 0
     /// Expired values forgotten likewise.
@@ -188,6 +192,8 @@ public struct NodeCounters: Equatable, Sendable {
             ("session_tokens_refused", \.sessionTokensRefused),
             ("contexts_refused", \.contextsRefused),
             ("tombstones_collected", \.tombstonesCollected),
+            ("keyspace_names_forgotten", \.namesForgotten),
+            ("keyspace_names_doubted", \.namesDoubted),
             ("expired_spent", \.expiredSpent),
             ("expired_collected", \.expiredCollected),
             ("emptied_collected", \.emptiedCollected),

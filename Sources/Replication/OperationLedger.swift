@@ -72,6 +72,14 @@ struct OperationLedger {
         figures[cell].failures[outcome.rawValue] += 1
     }
 
+    /// A keyspace's index is another's from now on.
+    mutating func renew(_ keyspace: Int) {
+        for operation in OperationClass.allCases {
+            let cell = OperationLedger.cell(keyspace, operation)
+            if cell < figures.count { figures[cell] = OperationFigures() }
+        }
+    }
+
     /// The replies of a turn have been written.
     ///
     /// - Parameters:

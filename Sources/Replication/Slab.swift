@@ -33,6 +33,8 @@ enum OperationKind: UInt8 {
     case surplus = 9
     /// Not in a slab: a change of definitions on its way to the disk, by its number.
     case definitions = 10
+    /// Not in a slab: at most one `ForgettingMarker` is on its way to the disk.
+    case forgetting = 11
 }
 
 /// What a slab keeps, and how much memory that takes.
@@ -41,6 +43,7 @@ protocol SlabElement {
     var heldBytes: Int { get }
     /// The keyspace that it is for, by the catalog's index.
     var keyspace: Int { get }
+    var head: OperationHead { get }
 }
 
 /// Operations under way, found by number in O(1) and walked in index order, which is the same in
@@ -116,6 +119,13 @@ struct Slab<Element: SlabElement> {
             yield &elements[id.index]
             heldBytes += (elements[id.index]?.heldBytes ?? 0) - before
         }
+    }
+
+    /// When the first of the elements began; the end of time if there is none.
+    ///
+    /// - Complexity: O(elements that there ever were at a time).
+    var earliestBegin: Deadline {
+        elements.reduce(.max) { min($0, $1?.head.begunAt ?? .max) }
     }
 
     /// Traps unless the type's invariant holds.

@@ -55,6 +55,10 @@ enum MetricsHelp {
         "session_tokens_refused": "Session tokens not given out by this cluster, or far ahead.",
         "contexts_refused": "Causal contexts not given out by this cluster for their key.",
         "tombstones_collected": "Tombstones forgotten: every replica knows of the deletion.",
+        "keyspace_names_forgotten":
+            "Names of dropped keyspaces forgotten: every node has emptied them.",
+        "keyspace_names_doubted":
+            "Times that one node alone claimed more names to be forgotten than this one emptied.",
         "expired_spent": "Expired values that gave their bytes back.",
         "expired_collected": "Expired values forgotten likewise.",
         "emptied_collected": "Records forgotten that were emptied away with their keyspace.",

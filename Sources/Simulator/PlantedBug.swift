@@ -68,6 +68,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case collectionForgotten = "collection-forgotten"
     /// A node with an old disk keeps what was deleted and forgotten elsewhere.
     case behindKeepsAll = "old-disk-keeps-all"
+    /// A dropped keyspace is forgotten although a node that is away has not emptied it.
+    case namesForgottenUnheard = "names-forgotten-unheard"
     /// Contexts forget ended lives although some replica may hold what they removed.
     case compactedUnsettled = "compacted-unsettled"
     /// Replicas forget which requests with an id they heard of.

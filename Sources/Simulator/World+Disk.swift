@@ -227,7 +227,9 @@ extension World {
         configuration.collectionGraceMilliseconds = plan.collection.grace
         configuration.collectionMilliseconds = plan.collection.interval
         configuration.hintMillisecondsMax = Plan.hintMilliseconds
-        configuration.keyspaces = plan.keyspaces.map { keyspace in
+        // What a configuration contains is never forgotten; what an operator makes is.
+        let configured = plan.keyspaces.filter { $0.life != .dropped }
+        configuration.keyspaces = configured.map { keyspace in
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
             if plant == .writeQuorumOffByOne, keyspace.w > 1 {
@@ -271,6 +273,7 @@ extension World {
         case .collectedBeforeHints: .collectedBeforeHints
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
+        case .namesForgottenUnheard: .namesForgottenUnheard
         case .compactedUnsettled: .compactedUnsettled
         case .requestIDForgotten: .requestIDForgotten
         case .partialChange: .partialChange

@@ -91,6 +91,12 @@ extension World {
                     "\(machine.node) keeps \(keyspace.contents.tombstones) tombstones of "
                         + keyspace.name)
             }
+            guard let figures = machine.process?.node.nameFigures, figures.dropped > 0 else {
+                continue
+            }
+            violate(
+                "\(machine.node) remembers \(figures.dropped) names of dropped keyspaces, for want "
+                    + "of \(figures.waitsFor)")
         }
     }
 }

@@ -72,6 +72,7 @@ extension World {
         case 12: return "that its clock was proved wrong"
         case 13: return "that all is corrected"
         case 14: return "corrected \(describe(record: rest))"
+        case 15: return "which names of keyspaces are forgotten"
         default: return "definitions"
         }
     }

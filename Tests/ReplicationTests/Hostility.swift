@@ -144,7 +144,7 @@ extension Hostility {
             return HostileMessage.bytes(18, number: identity().rawValue)
         case 16: return session(number)
         case 17: return promises()
-        case 18: return HostileMessage.bytes(9, number: stamp().rawValue, little(self.number()))
+        case 18: return heartbeat()
         default: return recorded[random.below(recorded.count)]
         }
     }
@@ -164,6 +164,18 @@ extension Hostility {
         var bytes = Array("*\(words.count)\r\n".utf8)
         for word in words { bytes += Array("$\(word.count)\r\n".utf8) + word + [13, 10] }
         return bytes
+    }
+
+    private mutating func heartbeat() -> [UInt8] {
+        let milliseconds = stamp().milliseconds
+        var clocks = (0..<6).flatMap { _ in little(milliseconds) }
+        clocks.append(UInt8(random.below(2)))
+        var word = (0..<4).map { _ in stamp().rawValue }
+        if random.below(4) > 0 { word[1] = min(word[0], word[1]) }
+        let names = word.flatMap { little($0) }
+        return HostileMessage.bytes(
+            9, number: stamp().rawValue,
+            clocks + little(self.number()) + [UInt8(random.below(5))] + names)
     }
 
     private mutating func definitions() -> [UInt8] {

@@ -71,6 +71,20 @@ struct PromiseTests {
         #expect(cluster.run(a, "SET k:1 v") == "+OK\r\n")
     }
 
+    @Test("what follows a restart is later than what was emptied, also where clocks went back")
+    func emptiedBeforeRestart() throws {
+        for command in ["FLUSHALL", "KEYSPACE DROP k"] {
+            let cluster = Cluster(1)
+            #expect(cluster.run(a, "KEYSPACE CREATE k n=1 r=1 w=1") == "+OK\r\n")
+            cluster.wall[a, default: 0] += 5_000
+            #expect(cluster.run(a, command) == "+OK\r\n")
+            cluster.wall[a, default: 0] -= 5_000
+            try cluster.restart(a, epoch: 2_000, on: cluster.journals[a] ?? [], after: 1)
+            #expect(cluster.run(a, "SET k:1 v") == "+OK\r\n")
+            #expect(cluster.run(a, "GET k:1") == "$1\r\nv\r\n")
+        }
+    }
+
     @Test("a node whose clock is far ahead empties what was written, and nothing that follows")
     func flushAhead() {
         let cluster = Cluster(3)

@@ -195,10 +195,14 @@ final class Siege {
             || [8, 18].contains(message[0]) && message.count != 10
     }
 
-    /// The sender's clocks are six times before the year 6429, and a flag.
+    /// The sender's clocks are six times before the year 6429, and a flag; what follows of its
+    /// definitions has two flags, and no more is settled than promised.
     private func isMalformedHeartbeat(_ message: [UInt8]) -> Bool {
-        guard message.count == 67, message[66] < 2 else { return true }
-        return stride(from: 18, to: 66, by: 8).contains { start in
+        guard message.count == 100, message[58] < 2, message[67] < 4 else { return true }
+        let promised = message[68..<76].reversed()
+        let settled = message[76..<84].reversed()
+        if promised.lexicographicallyPrecedes(settled) { return true }
+        return stride(from: 10, to: 58, by: 8).contains { start in
             message[start + 5] >= 0x80 || message[start + 6] > 0 || message[start + 7] > 0
         }
     }
@@ -239,7 +243,7 @@ final class Siege {
             case .administration: node.administrations.numbers
             case .gather: node.gathers.numbers
             case .claim: node.requestIDs.claims.numbers
-            case .refill, .hint, .surplus, .definitions: []
+            case .refill, .hint, .surplus, .definitions, .forgetting: []
             }
         }
     }

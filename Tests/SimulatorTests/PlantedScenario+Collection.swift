@@ -21,7 +21,30 @@ extension PlantedScenario {
         ) { bug in
             oldDisk(bug).contains("deleted")
         },
+        PlantedScenario(
+            .namesForgottenUnheard, "a node that has not heard of a drop brings nothing back",
+            isBroken: droppedWhileAway),
     ]
+
+    /// Node 3 is cut off before it hears that a keyspace was dropped, and changes it.
+    private static func droppedWhileAway(_ bug: PlantedBug?) -> Bool {
+        let scenario = Scenario(lossy: [.scripted()], plant: bug) { $0.delayMin = 5_000_000 }
+        scenario.make(0, "KEYSPACE", "CREATE", "passing")
+        scenario.make(0, "SET", "passing:0", "dropped", "W", "3")
+        scenario.pass(1_000)
+        scenario.begin(0, ["KEYSPACE", "DROP", "passing"])
+        // It has told the time; what was changed is not under way yet.
+        scenario.pass(7)
+        scenario.cutOneWay(0, 2)
+        scenario.pass(20)
+        scenario.isolate(2)
+        scenario.pass(3_000)
+        scenario.begin(2, ["KEYSPACE", "ALTER", "passing", "r=1"])
+        scenario.pass(9_000)
+        scenario.mend()
+        scenario.pass(6_000)
+        return scenario.text(1, "GET", "passing:0", "R", "3") == "dropped"
+    }
 
     private static func writtenWhileAway(_ bug: PlantedBug?) -> Bool {
         let scenario = Scenario(forgetful: [.scripted()], plant: bug)

@@ -142,6 +142,8 @@ final class Scenario {
     /// Cuts a node off from all others.
     func isolate(_ node: Int) { for other in world.machines.indices { cut(node, other) } }
 
+    func cutOneWay(_ from: Int, _ to: Int) { world.network[from, to].isCut = true }
+
     /// Nobody hears a node, which hears all others.
     func mute(_ node: Int) {
         for other in world.machines.indices where other != node {
