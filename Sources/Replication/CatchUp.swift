@@ -132,7 +132,7 @@ extension Node {
             marker.parts.append(.init(n: n, promised: promised))
         }
         forgetting.noteDropped()
-        refill = Refill()
+        refill = Refill(since: clock.latest)
         announce(marker, &effects)
         inquireAll(&effects)
     }

@@ -41,6 +41,7 @@ extension Node {
         self.correction = correction
         equalities.forgetAll()
         background.reshaping.bringBack(to: limit)
+        refill.bringBack(to: limit)
         for index in sessions.indices where sessions[index].isOpen {
             sessions[index].history.correct(correction)
         }

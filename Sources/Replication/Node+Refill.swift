@@ -82,7 +82,7 @@ extension Node {
     public mutating func distrustMemory() {
         guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else { return }
         isRefilling = true
-        refill = Refill()
+        refill = Refill(since: clock.latest)
         collection.distrust()
     }
 
@@ -93,7 +93,7 @@ extension Node {
     /// Another node remembers a life of this node. One that began after the last one on this disk
     /// acknowledged what the disk has not.
     mutating func heardOfLife(_ life: ReplicaIdentity, _ effects: inout Effects) {
-        guard let previousEpoch, life.node == identity.node, life < identity,
+        guard let previousEpoch, life.node == identity.node, life < firstIdentity,
             life.epoch >= previousEpoch + IdentityFile.epochsPerStart
         else { return }
         self.previousEpoch = nil
@@ -194,6 +194,7 @@ extension Node {
             tellSame(roots, Stamp(rawValue: moment), n, node, &effects)
         case .same(let moment, let equal, let whole):
             noteEqual(equal, Stamp(rawValue: moment), n, index)
+            refill.heard(index, asked: Stamp(rawValue: moment))
             heardSame(equal, whole, n, index, &effects)
         case .sums(let range, let parent, let sums):
             let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
@@ -217,7 +218,9 @@ extension Node {
     private mutating func counts(
         _ range: KeyRange, _ n: Int, _ index: Int, _ isWhole: Bool
     ) -> Bool {
-        guard isRefilling, sharesRange(range, n, with: links[index].node) else { return false }
+        guard isRefilling, refill.isAnswering(index),
+            sharesRange(range, n, with: links[index].node)
+        else { return false }
         let place = Int(range.rawValue)
         return refill.parts[n]?.coverage[index][place].counts(answerOfWhole: isWhole) ?? false
     }

@@ -84,7 +84,7 @@ extension Node {
         refill.marking = nil
         guard !marker.isOver else {
             isRefilling = false
-            refill = Refill()
+            refill = Refill(since: clock.latest)
             return
         }
         for part in marker.parts { refill.parts[Int(part.n)]?.whole = part.whole }
@@ -94,7 +94,7 @@ extension Node {
     /// Takes back what the journal says.
     mutating func adopt(_ marker: WholenessMarker) {
         guard marker.ringDigest == ring.digest, isRefilling || links.count > 1 else { return }
-        refill = Refill()
+        refill = Refill(since: clock.latest)
         isRefilling = !marker.isOver && configuration.plantedBug != .emptiedAnswersAtOnce
         for part in marker.parts {
             prepareRefill(Int(part.n))

@@ -75,7 +75,7 @@ public struct Node: ~Copyable {
     var expiries = ExpiryQueue()
     /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
     public internal(set) var isRefilling: Bool
-    var refill = Refill()
+    var refill = Refill(since: Stamp(rawValue: 0))
     /// The epoch of the last life that left its records on this disk; nil when there was none.
     var previousEpoch: UInt64?
     /// What the journal takes; the driver sets the allowance whenever it has given it something.

@@ -1,4 +1,5 @@
 import AntiEntropy
+import Causality
 import Coding
 
 /// How far a node that cannot vouch for its memory has been refilled.
@@ -23,6 +24,23 @@ struct Refill {
     var givenUp: UInt64 = 0
     /// What is on its way to the disk.
     var marking: WholenessMarker?
+    /// Only what was asked later counts: before, this node may have held more.
+    private(set) var since: Stamp
+    /// Other nodes, by link index, that have answered something that was asked later. Links keep
+    /// their order, so what comes behind that was asked later too.
+    private var answering: UInt64 = 0
+
+    init(since: Stamp) { self.since = since }
+
+    /// Another node answers what was asked at a moment.
+    mutating func heard(_ index: Int, asked moment: Stamp) {
+        if moment > since { answering |= 1 << UInt64(index) }
+    }
+
+    func isAnswering(_ index: Int) -> Bool { answering & 1 << UInt64(index) != 0 }
+
+    /// The clock goes back to a moment.
+    mutating func bringBack(to moment: Stamp) { since = min(since, moment) }
 
     /// The other node has begun a new life, in which it may not be whole: what is not covered yet
     /// is another matter now. What is covered stays so.
