@@ -68,8 +68,9 @@ enum Message {
     /// the sender knows it also says how far forgetting has come.
     case definitions(UInt64, ForgettingMarker?, UnsafeRawBufferPointer)
     case definitionsLearned(UInt64)
-    /// The latest stamp that the sender knows of, its definitions, and its clocks.
-    case heartbeat(Stamp, Names, ClockReading)
+    /// The latest stamp that the sender knows of, its definitions, its clocks, and whether its disk
+    /// takes no writes.
+    case heartbeat(Stamp, Names, ClockReading, isDiskFull: Bool)
     /// How many keys do you hold in the keyspace of this name?
     case survey(UInt64, name: UnsafeRawBufferPointer)
     /// Nothing comes of the survey of this name.
@@ -206,8 +207,10 @@ enum Message {
             return .definitions(number, word, reader.rest())
         case 8: message = .definitionsLearned(number)
         case 9:
+            guard flag < 2 else { throw .invalid("heartbeat has an unknown flag") }
             let reading = try ClockReading(decoding: &reader)
-            message = .heartbeat(Stamp(rawValue: number), try Names(&reader), reading)
+            message = .heartbeat(
+                Stamp(rawValue: number), try Names(&reader), reading, isDiskFull: flag == 1)
         case 10: return try survey(number, flag, name: reader.rest())
         default:
             guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }

@@ -28,6 +28,9 @@ public struct DiskIntake {
 
     mutating func noteRefusal() { hasRefused = true }
 
+    /// Until when nothing is asked of others.
+    var pause = RoomPause()
+
     private mutating func weigh() {
         isLimited = room != .free || allowance.writes != .max
         excess = 0
@@ -66,6 +69,55 @@ extension Node {
             case .tombstone: disk.allowance.tombstones
             }
         return bytes <= bytesMax ? nil : .diskFull
+    }
+
+    /// The journal takes more or less than before.
+    mutating func take(_ room: DiskRoom) {
+        if disk.room.isFull, room == .free {
+            disk.pause.end(at: now.monotonic)
+            for index in links.indices { hastenExchange(index) }
+        }
+        disk.room = room
+    }
+
+    /// Another node says whether its disk takes writes.
+    mutating func heard(isDiskFull: Bool, of node: NodeID) {
+        guard let index = linkIndex(of: node), links[index].isDiskFull != isDiskFull else { return }
+        links[index].isDiskFull = isDiskFull
+        if !isDiskFull { hastenExchange(index) }
+    }
+
+    /// Whether exchanges wait for room on this node's disk.
+    mutating func waitsForRoom() -> Bool {
+        guard disk.pause.holds(at: now.monotonic) else { return false }
+        counters.exchangesWithoutRoom += 1
+        return true
+    }
+
+    /// How many of a key's replicas take no writes for want of room, as far as is known.
+    func fullReplicas(_ location: KeyLocation) -> Int {
+        let settings = catalog.active[location.keyspace].settings
+        guard settings.durability != .memory, !settings.isSloppy else { return 0 }
+        let n = catalog.active[location.keyspace].n
+        return ring.primaries(of: location.address.range, replicationFactor: n).count { node in
+            linkIndex(of: node).map { links[$0].isUp && links[$0].isDiskFull } ?? false
+        }
+    }
+
+    /// Refuses what too many of the replicas have no room for.
+    mutating func mayFit(
+        _ intent: WriteIntent, _ location: KeyLocation, _ reachable: Int, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        let full = fullReplicas(location)
+        guard full > 0, reachable - full < intent.levels.writeQuorum else { return true }
+        ledger.failed(location.keyspace, .write, .refused)
+        fail(
+            target,
+            text: "DISKFULL no space left on the disks of \(full) of "
+                + "\(catalog.active[location.keyspace].n) replicas, "
+                + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
+        return false
     }
 
     /// The same for a record that comes to a key, or takes the place of what is there.

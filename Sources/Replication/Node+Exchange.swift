@@ -54,16 +54,18 @@ extension Node {
         let refill = configuration.exchangeBytesPerSecond / 1_000 * Int(Node.heartbeatMilliseconds)
         links[index].exchangeBudget = min(
             links[index].exchangeBudget + refill, configuration.exchangeBytesPerSecond)
-        let isMissing = now.monotonic < links[index].missesUntil
+        let waits = links[index].isDiskFull || disk.pause.holds(at: now.monotonic)
+        let isMissing = !waits && now.monotonic < links[index].missesUntil
+        guard !links[index].isBusy else { return }
         guard configuration.node < links[index].node || isMissing, background.hasTrees else {
             return
         }
         let node = links[index].node
         let here = sharedSum(with: node)
-        if links[index].exchange.isGaining(here: here) { hastenExchange(index) }
+        if !waits, links[index].exchange.isGaining(here: here) { hastenExchange(index) }
         guard links[index].exchangeAt <= now.monotonic else { return }
         links[index].exchange.begin(here: here)
-        let pause = isMissing ? 0 : links[index].exchangePause
+        let pause = isMissing ? 0 : waits ? Node.exchangePauseMax : links[index].exchangePause
         links[index].exchangeAt = now.monotonic + .nanoseconds(milliseconds: pause)
         links[index].exchangePause = min(
             max(2 * pause, Node.heartbeatMilliseconds), Node.exchangePauseMax)
@@ -135,7 +137,7 @@ extension Node {
     }
 
     func budget(_ node: NodeID) -> Int {
-        linkIndex(of: node).map { links[$0].exchangeBudget } ?? 0
+        linkIndex(of: node).map { links[$0].isBusy ? 0 : links[$0].exchangeBudget } ?? 0
     }
 
     /// Whether sums and lists may be sent now; what may not comes up again. Half of what comes in
@@ -228,6 +230,7 @@ extension Node {
     private mutating func compareLeaves(
         _ theirs: [UInt64], from first: LeafPlace, _ node: NodeID, _ effects: inout Effects
     ) {
+        if waitsForRoom() { return }
         let (n, range) = (first.n, first.range)
         let mine = tree(n, range).leaves(of: Int(first.leaf) / HashTree.fanOut)
         for (leaf, sums) in zip(first.leaf..., zip(theirs, mine)) where sums.0 != sums.1 {
@@ -248,6 +251,8 @@ extension Node {
         let comparison = LeafComparison(
             here: states(place), there: theirs,
             fresh: onTheirWay.rawValue...latest.rawValue)
+        // What this node has, others sent it, or its deltas have told them.
+        if waitsForRoom() { return }
         if let index = linkIndex(of: node) {
             links[index].exchange.hasSent =
                 !comparison.lackedThere.isEmpty

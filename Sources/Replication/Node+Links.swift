@@ -194,7 +194,8 @@ extension Node {
         case .membership(let message):
             let known = message.restricted { linkIndex(of: $0) != nil }
             stepMembership(.received(known, from: node), &effects)
-        case .heartbeat(let stamp, let names, let reading):
+        case .heartbeat(let stamp, let names, let reading, let isDiskFull):
+            heard(isDiskFull: isDiskFull, of: node)
             heardClock(reading, from: node, &effects)
             heard(stamp, names, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
@@ -257,7 +258,10 @@ extension Node {
     }
 
     func sendHeartbeat(to index: Int, _ effects: inout Effects) {
-        let frame = effects.bytes.appendMessage(kind: 9, number: clock.latest.rawValue) {
+        let flag: UInt8 = disk.room.isFull ? 1 : 0
+        let frame = effects.bytes.appendMessage(
+            kind: 9, flag: flag, number: clock.latest.rawValue
+        ) {
             clock.reading(for: index).encode(into: &$0)
             Message.Names(
                 digest: catalog.digest, isDurable: hasDurableDefinitions,

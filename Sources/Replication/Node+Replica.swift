@@ -32,8 +32,13 @@ extension Node {
         from node: NodeID, _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: record.key)
+        let isUnasked = number == 0 && isTyped(keyspace)
+        let before = isUnasked ? contextDigest(of: record.key) : nil
         let status = mergeIn(record, keyspace, &effects)
         let settings = catalog.active[keyspace].settings
+        if number == 0, status == .diskFull { disk.pause.refused(at: now.monotonic) }
+        // The journal has it, and to keep it again takes the whole of it.
+        if let before, before == contextDigest(of: record.key) { return }
         guard status == .acknowledged || status == .superseded && number != 0 else {
             return acknowledge(number, status, nil, to: node, &effects)
         }
@@ -53,6 +58,10 @@ extension Node {
             return
         }
         acknowledge(number, needsSync ? .durable : .acknowledged, nil, to: node, &effects)
+    }
+
+    private func contextDigest(of key: UnsafeRawBufferPointer) -> UInt64? {
+        store.find(store.address(of: key), key)?.contextDigest
     }
 
     func acknowledge(

@@ -171,7 +171,7 @@ extension Node {
 
     /// Runs a command that waited; `request` holds its arguments.
     mutating func execute(
-        _ command: TypedCommand, also unkept: CRDTState?, _ target: ReplyTarget,
+        _ command: TypedCommand, also unkept: TypedAnswers.Unkept?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
         let index = CommandTable.description(of: command.name).keys.first
@@ -179,7 +179,7 @@ extension Node {
     }
 
     private mutating func execute(
-        _ command: TypedCommand, keyAt index: Int, also unkept: CRDTState? = nil,
+        _ command: TypedCommand, keyAt index: Int, also unkept: TypedAnswers.Unkept? = nil,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let location = command.location
@@ -199,9 +199,9 @@ extension Node {
         if let unkept {
             guard command.writes == nil else {
                 putBack(execution.held)
-                return refuse(Node.noRoomForOthers, command, target, &effects)
+                return passOn(command, to: unkept.node, target, &effects)
             }
-            execution.held.state.join(unkept)
+            execution.held.state.join(unkept.state)
         }
         let given = effects.bytes.count
         do throws(TypedRefusal) { try run(command, &execution, target, given: given) } catch {
@@ -219,8 +219,25 @@ extension Node {
         finish(command, execution, delta, target, &effects)
     }
 
-    private static let noRoomForOthers = TypedRefusal.text(
-        "UNAVAILABLE what other replicas have finds no room here")
+    /// Has a replica that holds more of the key do what cannot be done here: there is no room for
+    /// what that has, and a command that changes a state stands upon all of it.
+    private mutating func passOn(
+        _ command: TypedCommand, to node: NodeID, _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        guard client.mayForward, !isWithID(target), !command.request.isEmpty, isReachable(node),
+            let timeout = command.writes?.timeoutMilliseconds
+        else {
+            let text: StaticString =
+                disk.isLimited
+                ? "DISKFULL this node's disk has no room for what other replicas have of the key"
+                : "UNAVAILABLE what other replicas have of the key finds no room here"
+            return refuse(.text(text), command, target, &effects)
+        }
+        command.request.withUnsafeBytes {
+            forward(
+                $0, to: node, command.location, timeoutMilliseconds: timeout, target, &effects)
+        }
+    }
 
     private mutating func run(
         _ command: TypedCommand, _ execution: inout TypedExecution, _ target: ReplyTarget,

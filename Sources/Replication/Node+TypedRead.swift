@@ -17,7 +17,13 @@ struct TypedAnswers {
     /// A comparison has asked a replica for its state.
     var isFetching = false
     /// What could not be kept here, because the disk is full or memory is: told all the same.
-    var unkept: CRDTState?
+    var unkept: Unkept?
+
+    struct Unkept {
+        var state: CRDTState
+        /// Who has it.
+        let node: NodeID
+    }
 }
 
 /// A command that waits until this node's state is as new as what R replicas have.
@@ -183,7 +189,7 @@ extension Node {
             guard isKey, !isAhead(record.dot.stamp), !record.isExpanded else {
                 return disbelieve(id, replica, &effects)
             }
-            take(record, id, read, &effects)
+            take(record, id, read, from: node, &effects)
             countState(
                 record.contextDigest, bytes: record.length, from: replica, of: id, &effects)
         }
@@ -229,15 +235,16 @@ extension Node {
 
     /// Merges an answer into this node's state, and notes what the client was not told.
     private mutating func take(
-        _ record: Record, _ id: OperationID, _ read: ReadOperation, _ effects: inout Effects
+        _ record: Record, _ id: OperationID, _ read: ReadOperation, from node: NodeID,
+        _ effects: inout Effects
     ) {
         let settled = settledAnywhere(read.range, read.keyspace)
         // What is settled is known here, though it may have been compacted.
         if record.dot.stamp <= settled, isWhole(read.range, read.keyspace) { return }
         noteMissed(context(of: record), read, id)
         guard mergeIn(record, read.keyspace, &effects) == .acknowledged else {
-            var unkept = read.typed?.unkept ?? CRDTState()
-            unkept.join(CRDTState(valid: record))
+            var unkept = TypedAnswers.Unkept(state: CRDTState(valid: record), node: node)
+            if let earlier = read.typed?.unkept { unkept.state.join(earlier.state) }
             reads[id]?.typed?.unkept = unkept
             return
         }
@@ -305,7 +312,9 @@ extension Node {
     mutating func settleStates(_ read: ReadOperation, _ effects: inout Effects) {
         guard let typed = read.typed else { return }
         noteStaleness(of: read, typed)
-        guard catalog.active[read.keyspace].readRepairPerMille > 0 else { return }
+        guard catalog.active[read.keyspace].readRepairPerMille > 0, typed.unkept == nil else {
+            return
+        }
         read.key.withUnsafeBytes { key in
             let stored = liveState(store.address(of: key), key, read.keyspace)
             // Of what is settled nobody lacks anything; some may have compacted it already.
@@ -319,7 +328,8 @@ extension Node {
             var isRepaired = false
             for (answer, theirs) in zip(read.answers, typed.digests) where theirs != digest {
                 let node = replicas[replicas.startIndex + answer.replica]
-                guard node != configuration.node else { continue }
+                let isFull = linkIndex(of: node).map { links[$0].isDiskFull } ?? false
+                guard node != configuration.node, !isFull else { continue }
                 isRepaired = true
                 sendWhole(stored, number: 0, to: node, &effects)
             }

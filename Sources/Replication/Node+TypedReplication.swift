@@ -111,8 +111,7 @@ extension Node {
             return .durable
         case .needsState:
             putBack(held)
-            counters.deltasUngrounded += 1
-            return configuration.plantedBug == .groundlessAcknowledged ? .durable : .needsState
+            return ungrounded()
         case .applied:
             if let before, !held.fits(configuration.recordBytesMax, record.key) {
                 putBack(before)
@@ -121,6 +120,14 @@ extension Node {
             store(held, record.change(in: held.state), by: record.bytes.count, location, record.key)
             return .acknowledged
         }
+    }
+
+    /// A delta stands upon what is not here.
+    private mutating func ungrounded() -> ReplicaStatus {
+        counters.deltasUngrounded += 1
+        if configuration.plantedBug == .groundlessAcknowledged { return .durable }
+        // There would be no room for the whole state.
+        return disk.room.isFull ? .diskFull : .needsState
     }
 
     /// Whether a state is so near its limit that it is measured with a delta, and put back as it

@@ -48,7 +48,7 @@ extension Node {
     func isTypedCovered(_ read: ReadOperation, _ proof: CoverageProof) -> Bool {
         read.key.withUnsafeBytes { key in
             var proof = proof
-            proof.unkept = read.typed?.unkept?.context ?? VersionVector()
+            proof.unkept = read.typed?.unkept?.state.context ?? VersionVector()
             let own = liveState(store.address(of: key), key, read.keyspace)
             return covers(read.required, own, proof)
         }

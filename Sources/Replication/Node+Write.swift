@@ -149,7 +149,9 @@ extension Node {
         guard mayStamp(keyspace, target, &effects) else { return false }
         let location = KeyLocation(keyspace: keyspace, address: address)
         let reachable = reachableHolders(of: location, intent.levels.primaryWriteQuorum)
-        guard reachable < intent.levels.writeQuorum else { return true }
+        guard reachable < intent.levels.writeQuorum else {
+            return intent.isDelete || mayFit(intent, location, reachable, target, &effects)
+        }
         countUnavailable(.write, keyspace)
         fail(
             target,

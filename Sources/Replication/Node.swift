@@ -217,7 +217,7 @@ public struct Node: ~Copyable {
             turn.spend(bytesTaken: payload.count)
             receive(payload, from: node, &effects)
         case .reached(let token): reached(OperationID(rawValue: token), &effects)
-        case .disk(let room): disk.room = room
+        case .disk(let room): take(room)
         case .stopping: stepMembership(.leave, &effects)
         case .drained(let connection): drained(connection, &effects)
         case .relieved(let node): linkIndex(of: node).map { relieve($0, &effects) }
@@ -278,6 +278,8 @@ struct Link {
     var exchangePause: UInt64 = 0
     /// Until when something is known to have been missed over it, or likely.
     var missesUntil: Deadline = 0
+    /// Its disk takes no writes, as it said last.
+    var isDiskFull = false
     /// Whether exchanges get anywhere.
     var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.

@@ -51,6 +51,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var exchangeBytes = 0
     /// Messages of exchanges that had to wait for another one.
     public var exchangesDeferred = 0
+    /// Messages of exchanges that were not answered, because what came of the last found no room.
+    public var exchangesWithoutRoom = 0
     /// Deltas of typed values that this node sent, one for each replica.
     public var deltasSent = 0
     public var deltaBytes = 0
@@ -169,6 +171,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("exchanged_keys", \.exchangedKeys),
             ("exchange_bytes", \.exchangeBytes),
             ("exchanges_deferred", \.exchangesDeferred),
+            ("exchanges_without_room", \.exchangesWithoutRoom),
             ("deltas_sent", \.deltasSent),
             ("delta_bytes", \.deltaBytes),
             ("deltas_ungrounded", \.deltasUngrounded),

@@ -32,6 +32,7 @@ enum MetricsHelp {
         "exchanged_keys": "Records that exchanges of hash trees sent.",
         "exchange_bytes": "Bytes that exchanges sent, these records included.",
         "exchanges_deferred": "Messages of exchanges that had to wait for another one.",
+        "exchanges_without_room": "Messages of exchanges that wait for room on this node's disk.",
         "deltas_sent": "Deltas of typed values sent, one for each replica.",
         "delta_bytes": "Bytes of the deltas that were sent.",
         "deltas_ungrounded": "Deltas from other nodes that stood upon what was not here.",

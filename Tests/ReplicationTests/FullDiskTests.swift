@@ -123,4 +123,64 @@ import Testing
         let reply = cluster.run(b, "DEL lww:1")
         #expect(reply == ":1\r\n")
     }
+
+    /// Three nodes of which the first takes deletions only, and values that it does not have.
+    private func oneFull() -> Cluster {
+        let cluster = filled()
+        cluster.step(a, .disk(.deletions))
+        cluster.pass(milliseconds: 1_000, by: 100)
+        for number in 0..<50 {
+            #expect(cluster.run(b, "SADD crdt:s m\(number)") == ":1\r\n")
+            #expect(cluster.run(c, "HSET crdt:h f\(number) v") == ":1\r\n")
+        }
+        return cluster
+    }
+
+    @Test("a full replica tells what the others have, and has them delete what it cannot")
+    func goesOn() {
+        let cluster = oneFull()
+        #expect(cluster.run(a, "SCARD crdt:s") == ":53\r\n")
+        #expect(cluster.run(a, "SMISMEMBER crdt:s m7 x no") == "*3\r\n:1\r\n:1\r\n:0\r\n")
+        #expect(cluster.run(a, "SREM crdt:s m7 m8 x no") == ":3\r\n")
+        #expect(cluster.run(a, "HDEL crdt:h f1 f2") == ":2\r\n")
+        #expect(cluster.run(a, "SADD crdt:s more").hasPrefix("-DISKFULL"))
+        for node in [a, b, c] {
+            #expect(cluster.run(node, "SCARD crdt:s") == ":50\r\n")
+            #expect(cluster.run(node, "HEXISTS crdt:h f2") == ":0\r\n")
+        }
+        #expect(cluster.run(a, "DEL crdt:s crdt:h") == ":2\r\n")
+        #expect(cluster.run(b, "EXISTS crdt:s crdt:h") == ":0\r\n")
+    }
+
+    @Test("what finds no room is not exchanged again and again, and once there is room it is")
+    func exchangesRest() {
+        let cluster = oneFull()
+        cluster.pass(milliseconds: 60_000, by: 100)
+        let before = [a, b, c].map { cluster.counters($0).exchangedKeys }.reduce(0, +)
+        cluster.pass(milliseconds: 120_000, by: 100)
+        let after = [a, b, c].map { cluster.counters($0).exchangedKeys }.reduce(0, +)
+        // Two keys, in a few attempts.
+        #expect(after - before <= 2 * 8, "\(after - before) keys")
+        #expect(cluster.counters(a).exchangesWithoutRoom > 0)
+        cluster.step(a, .disk(.free))
+        cluster.pass(milliseconds: 8_000, by: 100)
+        #expect(cluster.run(a, "SCARD crdt:s R 1") == ":53\r\n")
+    }
+
+    @Test("a write is refused before it is done where too many other replicas are known to be full")
+    func othersFull() {
+        let cluster = filled()
+        for node in [a, b] { cluster.step(node, .disk(.deletions)) }
+        cluster.pass(milliseconds: 1_000, by: 100)
+        for command in ["SET lww:9 v", "SET siblings:9 v", "SADD crdt:9 v", "INCR crdt:8"] {
+            let reply = cluster.run(c, command)
+            #expect(reply.hasPrefix("-DISKFULL"), "\(command): \(reply)")
+        }
+        #expect(cluster.run(c, "EXISTS lww:9 siblings:9 crdt:9 crdt:8 R 1") == ":0\r\n")
+        #expect(cluster.run(c, "SET lww:9 v W 1") == "+OK\r\n")
+        #expect(cluster.run(c, "DEL lww:0 crdt:s") == ":2\r\n")
+        for node in [a, b] { cluster.step(node, .disk(.free)) }
+        cluster.pass(milliseconds: 1_000, by: 100)
+        #expect(cluster.run(c, "SET lww:7 v W ALL") == "+OK\r\n")
+    }
 }
