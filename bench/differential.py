@@ -266,7 +266,7 @@ POOL = [b"%06d" % n for n in range(5000)]
 
 
 def amount(r):
-    return r.choice([1, 2047, 2048, 2049, r.randrange(1, 7000), r.randrange(1, 7000)])
+    return r.choice([1, 1024, 2048, 2049, r.randrange(1, 7000), r.randrange(1, 7000)])
 
 
 def several(r, *makers):

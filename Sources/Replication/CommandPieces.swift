@@ -10,9 +10,13 @@ import RESP
 /// element after the other: a push goes behind the one before, of two values for a field the last
 /// counts, and a condition is looked at in the light of what stood before. What others do to the
 /// value meanwhile happens between two of them, so the whole is not one moment.
-struct CommandPieces {
-    /// Elements that one piece names, takes away or looks up, and a command that is done at once.
-    static let elementsMax = 2_048
+///
+/// It is one reference in its operation, which is looked at for each part of every request.
+final class CommandPieces {
+    /// Elements that a command may name or take away to be done at once.
+    static let atOnceMax = 2_048
+    /// Elements that one piece names or takes away.
+    static let elementsMax = 1_024
     /// Bytes of arguments from which on a piece names no further element.
     private static let bytesMax = 1 << 20
     /// Bytes of what was taken away from which on no more is: it could not be told.
@@ -89,7 +93,7 @@ struct CommandPieces {
     }
 
     /// Some of the elements that have not been checked, as a request.
-    mutating func takeUnchecked(_ partsMax: Int) -> [UInt8]? {
+    func takeUnchecked(_ partsMax: Int) -> [UInt8]? {
         guard let rest = unchecked else { return nil }
         let (request, parts) = rest.request(head, partsMax: partsMax, bytesMax: Self.bytesMax)
         unchecked?.removeFirst(parts)
@@ -98,12 +102,12 @@ struct CommandPieces {
     }
 
     /// Bytes of elements that have been checked.
-    mutating func noteChecked(bytes: Int) { checkedBytes += bytes }
+    func noteChecked(bytes: Int) { checkedBytes += bytes }
 
     /// The next piece as a request in RESP.
     ///
     /// - Precondition: it is not done, and none is under way.
-    mutating func next() -> [UInt8] {
+    func next() -> [UInt8] {
         switch work {
         case .named(var rest):
             let (request, parts) = rest.request(
@@ -134,7 +138,7 @@ struct CommandPieces {
     }
 
     /// A piece has answered, in RESP.
-    mutating func take(_ reply: [UInt8]) {
+    func take(_ reply: [UInt8]) {
         guard reply.first != UInt8(ascii: "-") else { return progress.fail(reply) }
         progress.pieces += 1
         progress.elements += asked
@@ -148,7 +152,7 @@ struct CommandPieces {
     }
 
     /// The command is refused before any of it is done.
-    mutating func refuse(_ reply: [UInt8]) { progress.fail(reply) }
+    func refuse(_ reply: [UInt8]) { progress.fail(reply) }
 
     private var telling: PieceAnswers.Telling {
         switch name {

@@ -131,6 +131,9 @@ struct GatherOperation {
 
     mutating func beginPart() { begun += 1 }
 
+    /// Hands the noted keys out to be added to, and takes them back.
+    mutating func exchangeRepeated(_ other: inout RepeatedKeys) { swap(&repeated, &other) }
+
     /// A part is not done, because a later one does the same.
     mutating func skipPart() { missing -= 1 }
 

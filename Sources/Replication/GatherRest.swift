@@ -103,17 +103,22 @@ struct GatherRest {
 struct RepeatedKeys {
     /// Where the last part with this hash is.
     private var last = Table<UInt64, Int>()
+    /// Whether there is any.
+    private(set) var hasSome = false
 
     var count: Int { last.count }
 
     /// - Parameter place: of a part that stands behind all that were noted.
-    mutating func note(_ hash: UInt64, at place: Int) { last[hash] = place }
+    mutating func note(_ hash: UInt64, at place: Int) {
+        if last[hash] != nil { hasSome = true }
+        last[hash] = place
+    }
 
     /// Whether a later part has the same key.
     ///
     /// - Parameter isSame: whether the key at another place is this one's.
     func isRepeated(_ hash: UInt64, at place: Int, _ isSame: (Int) -> Bool) -> Bool {
-        guard let other = last[hash], other > place else { return false }
+        guard hasSome, let other = last[hash], other > place else { return false }
         return isSame(other)
     }
 }

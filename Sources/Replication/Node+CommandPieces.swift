@@ -6,7 +6,7 @@ import RESP
 // they take away is found when they run.
 extension Node {
     static let inPiecesOnly =
-        "ERR more than \(CommandPieces.elementsMax) elements of one value are done in pieces, "
+        "ERR more than \(CommandPieces.atOnceMax) elements of one value are done in pieces, "
         + "which are not one step: not in a transaction nor with a request id; send several"
 
     /// Begins a request on a key of a crdt keyspace that names more elements than one step takes.
@@ -15,7 +15,9 @@ extension Node {
     mutating func runInPieces(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) -> Bool {
-        guard let named = try tooManyElements(name) else { return false }
+        guard let named = try tooManyElements(name) else {
+            return try takeInPieces(name, target, &effects)
+        }
         guard mayBeInPieces(target) else {
             fail(target, text: Node.inPiecesOnly, &effects)
             return true
@@ -26,10 +28,34 @@ extension Node {
         return true
     }
 
+    /// Begins a command that may take away more than one step does from a key that other nodes
+    /// have: each piece is sent there, with its own time.
+    private mutating func takeInPieces(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) -> Bool {
+        guard let count = try takenElements(name), abs(count) > CommandPieces.atOnceMax,
+            mayBeInPieces(target), !coordinates(place(of: request[1]))
+        else { return false }
+        begin(CommandPieces(name, .counted(count), of: request), target, &effects)
+        return true
+    }
+
+    /// How many elements the request takes away at most, negative for those at the end of a list;
+    /// nil for a command that names them.
+    private func takenElements(_ name: CommandName) throws(CommandError) -> Int? {
+        switch name {
+        case .spop, .lpop, .rpop, .zpopmin, .zpopmax: return try PopOptions(request, name).count
+        case .lrem:
+            let options = try ListRemoveOptions(request)
+            return options.isFromEnd ? -options.limit : options.limit
+        default: return nil
+        }
+    }
+
     /// The elements that the request names, if they are more than one step takes.
     func tooManyElements(_ name: CommandName) throws(CommandError) -> NamedElements? {
-        guard request.count > CommandPieces.elementsMax,
-            let named = try NamedElements(name, request), named.count > CommandPieces.elementsMax
+        guard request.count > CommandPieces.atOnceMax,
+            let named = try NamedElements(name, request), named.count > CommandPieces.atOnceMax
         else { return nil }
         return named
     }
@@ -85,7 +111,8 @@ extension Node {
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
         let id = gathers.insert(GatherOperation(head: head, pieces))
         holdBack(id)
-        goOnInPieces(id, &effects)
+        // To take a long request was work enough for one turn.
+        if turn.isSpent { progress(id, &effects) } else { goOnInPieces(id, &effects) }
     }
 
     /// Goes on with a command in pieces until it waits for an answer, or the turn has done enough.

@@ -83,7 +83,7 @@ extension Node {
             guard step.isWhole || mayAsk(id, kind, at: index) else { break }
             let part = step.begun
             step.begun += 1
-            if kind.isWrite, parts > 1, isRepeated(index, repeated) {
+            if repeated.hasSome, isRepeated(index, repeated) {
                 gathers[id]?.skipPart()
                 continue
             }
@@ -204,11 +204,12 @@ extension Node {
         _ id: OperationID, _ step: GatherStep, _ effects: inout Effects
     ) {
         guard let kind = gathers[id]?.kind else { return }
+        let hasRepeated = gathers[id]?.repeated.hasSome == true
         var step = step
         while 1 + step.begun * kind.words < request.count, mayBegin(id, step, effects) {
             let index = 1 + step.begun * kind.words
             guard mayAsk(id, kind, at: index), let rest = gathers[id]?.rest else { break }
-            let isRepeated = kind.isWrite && isRepeated(rest, id, at: index)
+            let isRepeated = hasRepeated && isRepeated(rest, id, at: index)
             step.begun += 1
             gathers[id]?.rest?.removeFirst()
             if rest.parts == 1 { forgetRest(id) }
@@ -261,11 +262,16 @@ extension Node {
         _ id: OperationID, _ parts: Int, _ kind: GatherOperation.PartKind
     ) {
         guard var unchecked = gathers[id]?.unchecked else { return }
+        var repeated = RepeatedKeys()
+        gathers[id]?.exchangeRepeated(&repeated)
         for part in 0..<parts {
             let hash = store.address(of: request[1 + part * kind.words]).hash
-            gathers[id]?.repeated.note(hash, at: unchecked.offset)
+            repeated.note(hash, at: unchecked.offset)
             unchecked.removeFirst()
         }
+        // Where no key is named again, nothing has to be looked up.
+        if unchecked.parts == 0, !repeated.hasSome { repeated = RepeatedKeys() }
+        gathers[id]?.exchangeRepeated(&repeated)
         gathers[id]?.unchecked = unchecked.parts > 0 ? unchecked : nil
     }
 

@@ -147,8 +147,7 @@ extension Node {
         let part = part(name, index)
         // What is done in pieces there, nothing on this connection overtakes.
         let place =
-            name.mayGoInPieces(request)
-            ? outlasting(target, writing: location.address.hash) : target
+            name == .ltrim ? outlasting(target, writing: location.address.hash) : target
         forward(
             part.bytes, to: location, timeoutMilliseconds: timeoutMilliseconds, place, &effects)
     }

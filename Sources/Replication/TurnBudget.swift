@@ -44,7 +44,7 @@ struct TurnBudget {
     /// Arguments of a request are taken.
     mutating func spend(arguments: Int) { spent += arguments / 8 }
     /// Elements of a mergeable value are added, removed or looked up, each in its place.
-    mutating func spend(elementsSought: Int) { spent += elementsSought / 2 }
+    mutating func spend(elementsSought: Int) { spent += elementsSought }
     /// Elements of a value, or keys, are looked at.
     mutating func spend(elements: Int) { spent += elements / 16 }
     /// A request or a message is taken: its bytes are read, kept and passed on.

@@ -95,17 +95,6 @@ extension CommandName {
         }
     }
 
-    /// Whether a command may take away more than one step does, so that it is done in pieces.
-    func mayGoInPieces(_ request: borrowing Arguments) -> Bool {
-        switch self {
-        case .lrem, .ltrim: true
-        case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
-            request.count > 2
-                && Int64(decimal: request[2]) ?? 0 > CommandPieces.elementsMax
-        default: false
-        }
-    }
-
     /// Whether what a command tells of many elements is put together when it leaves.
     var isToldInPieces: Bool {
         switch self {

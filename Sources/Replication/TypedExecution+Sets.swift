@@ -149,6 +149,8 @@ extension PRNG {
                 seen[next] = true
                 chosen.append(next)
             }
+            // Neighbours are found and removed together.
+            chosen.sort()
             return chosen
         }
         for number in 0..<bound where below(bound - number) < count - chosen.count {

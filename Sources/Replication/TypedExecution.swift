@@ -160,7 +160,7 @@ extension TypedExecution {
     ///
     /// - Parameter work: what the command asks for, where that is too much for one step.
     mutating func take(_ count: Int, orElse work: CommandPieces.Work) throws(TypedRefusal) {
-        guard count <= CommandPieces.elementsMax else { throw .inPieces(work) }
+        guard count <= CommandPieces.atOnceMax else { throw .inPieces(work) }
         taken = count
     }
 
