@@ -169,9 +169,15 @@ struct History {
     }
 
     private mutating func observe(_ record: Record, of key: Int) -> String? {
-        // What is left of an elapsed value says nothing new of it.
-        if record.isTombstone && record.expiry > 0 { return nil }
         let dot = record.written
+        // What is left of an elapsed value says of it that it had this expiry, which may have been
+        // over when it was given.
+        if record.isTombstone && record.expiry > 0 {
+            for state in keys[key].states.filter({ $0.dot == dot }) {
+                noteExpiry(record.expiry, of: state, key)
+            }
+            return nil
+        }
         let value = record.isTombstone ? nil : operation(of: record.body)
         if let known = keys[key].states.first(where: { $0.dot == dot }) {
             if known.value == value {
