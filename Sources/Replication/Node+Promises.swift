@@ -117,12 +117,14 @@ extension Node {
 
 // Falling behind.
 extension Node {
-    /// Drops whatever may have been deleted while this node, or this disk, was away.
+    /// Drops whatever may have been deleted while this node, or this disk, was away. What it has
+    /// promised to know it keeps: all replicas of a range may have to do this at once, where a new
+    /// list of members gives each of them another range that it had not.
     mutating func catchUp(_ effects: inout Effects) {
         guard !missed.isEmpty else { return }
         if background.catchUp.isIdle {
             counters.fellBehind += 1
-            distrustMemory()
+            beginRefill()
             markNothing(&effects)
         }
         background.catchUp.begin(missed)

@@ -80,10 +80,19 @@ extension Node {
     /// What was recovered is not all that was acknowledged: recovery left out what was damaged.
     /// Called before the first step.
     public mutating func distrustMemory() {
-        guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else { return }
+        guard beginRefill() else { return }
+        collection.distrust()
+    }
+
+    /// - Returns: false where nobody could refill this node.
+    @discardableResult
+    mutating func beginRefill() -> Bool {
+        guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else {
+            return false
+        }
         isRefilling = true
         refill = Refill(since: clock.latest)
-        collection.distrust()
+        return true
     }
 
     /// The disk holds what a life with this epoch wrote, as far as it says. Called before the first

@@ -2,6 +2,7 @@ import AntiEntropy
 import Base
 import Causality
 import Coding
+import Ring
 import Testing
 
 @testable import Replication
@@ -56,5 +57,34 @@ struct DistrustTests {
         cluster.deliver(
             HostileMessage.bytes(Message.knownLifeKind, number: first.rawValue), from: a, to: c)
         #expect(!cluster.with(c) { $0.isRefilling })
+    }
+
+    @Test("where it is behind in one range, it keeps what it promised to know of the others")
+    func behindInOneRange() {
+        let cluster = Cluster(3)
+        for key in ["k", "x"] { #expect(cluster.run(a, "SET \(key) v W ALL") == "+OK\r\n") }
+        cluster.pass(milliseconds: 500)
+        cluster.lostKinds = [Message.exchangeKind, Message.refillKind]
+        cluster.with(c) { node in
+            let stamp = node.clock.latest.rawValue
+            let behind = Array("x".utf8).withUnsafeBytes { node.store.address(of: $0).range }
+            node.collection.prepare(3, links: node.links.count)
+            for range in KeyRange.all {
+                if range != behind { node.collection.promise(stamp, 3, range.rawValue) }
+                node.collection.learn(stamp, 3, range.rawValue)
+            }
+            var effects = Effects()
+            node.catchUp(&effects)
+        }
+        cluster.pass(milliseconds: 100)
+        #expect(holds(cluster, "k") && !holds(cluster, "x"))
+    }
+
+    private func holds(_ cluster: Cluster, _ key: String) -> Bool {
+        cluster.with(c) { node in
+            Array(key.utf8).withUnsafeBytes { key in
+                node.store.find(node.store.address(of: key), key) != nil
+            }
+        }
     }
 }
