@@ -124,7 +124,9 @@ extension Node {
         guard !missed.isEmpty else { return }
         if background.catchUp.isIdle {
             counters.fellBehind += 1
-            beginRefill()
+            // What was dropped with a forgotten name is in doubt in all ranges: others take nothing
+            // from this node before it is gone.
+            if forgetting.doubtfulUpTo.rawValue > 0 { distrustMemory() } else { beginRefill() }
             markNothing(&effects)
         }
         background.catchUp.begin(missed)

@@ -2,7 +2,7 @@ import Base
 import Coding
 import RESP
 
-/// What requests may do in one turn before all others get theirs.
+/// What requests and messages may do in one turn before all others get theirs.
 ///
 /// A small request can ask for much: what counts is not how many there are nor how long they are,
 /// but what they look at, tell and take, in units of about a microsecond. Once the budget is spent,
@@ -10,8 +10,8 @@ import RESP
 /// them again in a later turn, other connections first (`Effects.isOutOfTurn`). Requests that take
 /// little are answered in any case, some of each connection a turn.
 ///
-/// Steps with one `now` are one turn. One command is never divided, so that a turn lasts as long as
-/// the budget and its last command.
+/// Steps with one `now` are one turn. It lasts as long as the budget and its last command, or the
+/// last piece of a command on many elements (`CommandPieces`).
 struct TurnBudget {
     static let unitsMax = 3_000
     /// What a connection may do in a turn that was spent before it was looked at.
