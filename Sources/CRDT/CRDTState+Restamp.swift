@@ -7,7 +7,8 @@ extension CRDTState {
     ///
     /// Each live write is named anew by the new identity, in the old order. Running totals and rows
     /// of counters belong to the old identity and stay its own, as of `limit`: it writes nothing
-    /// any more, and nobody else has seen one as late. No delta tells of this; the new identity's
+    /// any more, and nobody else has seen one as late. So what ends of a total that somebody else
+    /// knows ends of it here as well. No delta tells of this; the new identity's
     /// next one asks for the state.
     ///
     /// - Parameters:
@@ -72,11 +73,30 @@ extension DotMap {
     }
 }
 
+extension DotEntry where Payload: CountedPart {
+    /// A running total as of a stamp that its identity has passed; anything else as it is.
+    func lowered(to bound: Dot) -> DotEntry {
+        guard payload.since != nil, dot.identity == bound.identity, bound < dot else { return self }
+        return DotEntry(dot: bound, payload: payload.begun(by: bound.stamp))
+    }
+}
+
 extension CountedMap {
     fileprivate func renamed(_ bound: Dot, _ name: (Dot) -> Dot) -> CountedMap {
-        var (live, ended) = (live, ended)
-        live.rename(name)
-        ended.rename(name)
+        var (live, ended) = (DotMap<Bytes, Part>(), ended)
+        for (key, parts) in self.live.map {
+            var renamed = Entries()
+            for part in parts.map({ $0.lowered(to: bound) }).sorted(by: { $0.dot < $1.dot }) {
+                let dot = name(part.dot)
+                if let last = renamed.indices.last, renamed[last].dot == dot {
+                    renamed[last].payload.join(part.payload)
+                } else {
+                    renamed.append(DotEntry(dot: dot, payload: part.payload))
+                }
+            }
+            live.append(key, renamed.sorted { $0.dot < $1.dot })
+        }
+        ended.rename(name) { $0.lower(to: bound) }
         return CountedMap(live: live, ended: ended)
     }
 }

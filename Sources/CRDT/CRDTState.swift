@@ -149,7 +149,8 @@ extension CRDTState {
         guard delta.isGrounded(on: context) else { return .needsState }
         guard
             context.entries.count < CRDTState.identitiesMax
-                || context.stamp(of: delta.identity).rawValue > 0
+                || context.stamp(of: delta.identity).rawValue > 0,
+            mayJoin(delta.changes.expiry.added[.unit] ?? [])
         else { return .tooMany }
         if delta.clearedContext.dominates(context) {
             contents.removeAll(delta.clears)
@@ -163,7 +164,22 @@ extension CRDTState {
 
     /// Whether the state can be written down and read back: what two states make together may
     /// name too many identities.
-    public var isWithinLimits: Bool { context.entries.count <= CRDTState.identitiesMax }
+    public var isWithinLimits: Bool {
+        context.entries.count <= CRDTState.identitiesMax
+            && (contents.expiry[.unit] ?? []).allSatisfy(\.payload.isWithinLimits)
+    }
+
+    /// Whether lifetimes of which one stands under a dot that is here can be read back when they
+    /// are joined: only a broken node sends two of one dot.
+    private func mayJoin(_ lifetimes: [DotEntry<Lifetime>]) -> Bool {
+        lifetimes.allSatisfy { entry in
+            var joined = entry.payload
+            for own in contents.expiry[.unit] ?? [] where own.dot == entry.dot {
+                joined.join(own.payload)
+            }
+            return joined.isWithinLimits
+        }
+    }
 
     /// Whether an identity may begin to write to the key. If each of `replicas` asks this before
     /// it lets one in, what all of them let in apart stays within the limits.

@@ -8,6 +8,12 @@ protocol CountedPart: DotPayload {
     var since: Stamp? { get }
     /// The part without what an earlier balance of the same running total holds.
     func beyond(_ earlier: Self) -> Self
+    /// The same with a running total that began at a stamp at the latest.
+    func begun(by stamp: Stamp) -> Self
+}
+
+extension CountedPart {
+    func mayStand(under dot: Dot) -> Bool { since.map { $0 <= dot.stamp } ?? true }
 }
 
 /// Running totals that a write replaced or removed, each as it was then: at most one an identity.
@@ -43,13 +49,8 @@ struct EndedTotals<Part: CountedPart>: DotPayload {
 
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool { parts.allSatisfy { $0.allDots(isKnown) } }
 
-    mutating func rename(_ name: (Dot) -> Dot) {
-        var renamed = EndedTotals([])
-        for part in parts {
-            renamed.join(EndedTotals([DotEntry(dot: name(part.dot), payload: part.payload)]))
-        }
-        self = renamed
-    }
+    /// Sets the total of an identity to a stamp that it has passed.
+    mutating func lower(to bound: Dot) { parts = parts.map { $0.lowered(to: bound) } }
 
     func encode(into encoder: inout DotEncoder) {
         encoder.append(count: parts.count)
@@ -67,7 +68,7 @@ struct EndedTotals<Part: CountedPart>: DotPayload {
                 throw .invalid("ended totals are out of order")
             }
             let part = try Part(decoding: &decoder)
-            guard let since = part.since, since <= dot.stamp else {
+            guard part.since != nil, part.mayStand(under: dot) else {
                 throw .invalid("only a running total is kept when it has ended")
             }
             parts.append(DotEntry(dot: dot, payload: part))
@@ -194,9 +195,7 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
         parts.filter { $0.dot.identity != dot.identity }
     }
 
-    mutating func end(
-        _ parts: Entries, of key: Bytes, _ dot: Dot, _ changes: inout Changes
-    ) {
+    mutating func end(_ parts: Entries, of key: Bytes, _ dot: Dot, _ changes: inout Changes) {
         let totals = parts.filter { $0.payload.since != nil }
         if totals.isEmpty { return }
         let entry = DotEntry(dot: dot, payload: EndedTotals(latest(of: totals)))

@@ -121,7 +121,11 @@ struct DotDecoder {
                 if let last = entries.last, dot <= last.dot {
                     throw .invalid("entries are out of order")
                 }
-                entries.append(DotEntry(dot: dot, payload: try Payload(decoding: &self)))
+                let payload = try Payload(decoding: &self)
+                guard payload.mayStand(under: dot) else {
+                    throw .invalid("an entry is older than what it holds")
+                }
+                entries.append(DotEntry(dot: dot, payload: payload))
             }
             store.append(key, entries)
         }

@@ -16,6 +16,8 @@ protocol DotPayload: Equatable, Sendable {
     /// that only a broken disk or node makes two of them: then a fixed choice, the same in every
     /// order.
     mutating func join(_ other: Self)
+    /// Whether the payload could have been written under a dot.
+    func mayStand(under dot: Dot) -> Bool
     /// Whether every dot that the payload names, beside its entry's own, satisfies `isKnown`.
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool
     /// Gives the dots that the payload names other names.
@@ -25,6 +27,7 @@ protocol DotPayload: Equatable, Sendable {
 }
 
 extension DotPayload {
+    func mayStand(under dot: Dot) -> Bool { true }
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool { true }
     mutating func rename(_ name: (Dot) -> Dot) {}
     var rewritten: Dot? { nil }

@@ -35,6 +35,11 @@ enum FieldPart: CountedPart {
         return .total(total - ended, since: since)
     }
 
+    func begun(by stamp: Stamp) -> FieldPart {
+        guard case .total(let total, let since) = self else { return self }
+        return .total(total, since: min(since, stamp))
+    }
+
     func encode(into encoder: inout DotEncoder) {
         switch self {
         case .value(let bytes):

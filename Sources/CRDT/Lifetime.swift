@@ -103,16 +103,17 @@ struct Lifetime: DotPayload {
         return common
     }
 
+    /// Whether it can be written down and read back: what two make together may name too many.
+    var isWithinLimits: Bool {
+        max(covered.entries.count, before.entries.count) <= CRDTState.identitiesMax
+    }
+
     func allDots(_ isKnown: (Dot) -> Bool) -> Bool {
         isKnown(order) && fields.values.allSatisfy { $0.allDots(isKnown) }
             && members.values.allSatisfy { $0.allDots(isKnown) }
     }
 
-    mutating func rename(_ name: (Dot) -> Dot) {
-        order = name(order)
-        for key in fields.keys { fields.update(key) { $0.rename(name) } }
-        for key in members.keys { members.update(key) { $0.rename(name) } }
-    }
+    mutating func rename(_ name: (Dot) -> Dot) { order = name(order) }
 
     /// Names anew what an identity has done after a dot of its own.
     ///
@@ -120,6 +121,8 @@ struct Lifetime: DotPayload {
     mutating func lower(to bound: Dot, _ names: SortedMap<Stamp, Dot>) {
         covered = covered.lowered(to: bound, names)
         before = before.lowered(to: bound, names)
+        for key in fields.keys { fields.update(key) { $0.lower(to: bound) } }
+        for key in members.keys { members.update(key) { $0.lower(to: bound) } }
         guard var balance = balances[bound.identity] else { return }
         balance.stamp = min(balance.stamp, bound.stamp)
         balances[bound.identity] = balance

@@ -55,6 +55,11 @@ enum ScorePart: CountedPart {
         return .total(Sum(value: value == 0 ? 0 : value), since: since)
     }
 
+    func begun(by stamp: Stamp) -> ScorePart {
+        guard case .total(let sum, let since) = self else { return self }
+        return .total(sum, since: min(since, stamp))
+    }
+
     func encode(into encoder: inout DotEncoder) {
         switch self {
         case .base(let value): append(0, value, &encoder)

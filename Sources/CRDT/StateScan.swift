@@ -134,7 +134,7 @@ struct StateScan {
             let entries = try decoder.count()
             guard entries > 0 else { return false }
             for _ in 0..<entries {
-                guard let dot = try passDot(&buffer), try Payload.pass(&decoder) else {
+                guard let dot = try passDot(&buffer), try Payload.pass(&decoder, under: dot) else {
                     return false
                 }
                 if let before, dot <= before { return false }
@@ -152,10 +152,10 @@ struct StateScan {
             guard let dot = try passDot(&buffer) else { return false }
             if let last, dot.identity <= last { return false }
             last = dot.identity
-            let total = try decoder.signed()
+            _ = try decoder.signed()
             let age: UInt64 = try decoder.varint()
             let reset = try decoder.signed()
-            guard age <= dot.stamp.rawValue, age > 0 || own == nil && total == reset,
+            guard age <= dot.stamp.rawValue, age > 0 || own == nil,
                 age < dot.stamp.rawValue || reset == 0
             else { return false }
             isLive = isLive || age > 0
@@ -195,37 +195,40 @@ struct StateScan {
 /// A payload that can be read over.
 protocol ScannedPayload {
     /// - Returns: false when the state has to be built to know what it means.
-    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool
+    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool
 }
 
 extension Presence: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool { true }
+    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
+        true
+    }
 }
 
 extension Bytes: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
+    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
         _ = try decoder.passBytes()
         return true
     }
 }
 
 extension FieldPart: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
+    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
         switch try decoder.reader.integer(UInt8.self) {
-        case 0: _ = try decoder.passBytes()
+        case 0:
+            _ = try decoder.passBytes()
+            return true
         case 1:
-            _ = try decoder.stamp()
+            let since = try decoder.stamp()
             _ = try decoder.signed()
+            return since <= dot.stamp
         default: return false
         }
-        return true
     }
 }
 
 extension ScorePart: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder) throws(DecodeError) -> Bool {
-        _ = try ScorePart(decoding: &decoder)
-        return true
+    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
+        try ScorePart(decoding: &decoder).mayStand(under: dot)
     }
 }
 

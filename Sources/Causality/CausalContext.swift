@@ -69,9 +69,12 @@ extension VersionVector {
         for dot in entries { dot.encode(into: &buffer) }
     }
 
+    /// - Parameter limit: how many entries there may be.
     /// - Throws: `truncated`, or `invalid` for too many entries or entries out of order.
-    public init(decoding reader: inout ByteReader, count: Int) throws(DecodeError) {
-        guard count <= VersionVector.entriesMax else {
+    public init(
+        decoding reader: inout ByteReader, count: Int, limit: Int = VersionVector.entriesMax
+    ) throws(DecodeError) {
+        guard count <= limit else {
             throw .invalid("causal context is too large")
         }
         guard reader.remaining >= count * 16 else { throw .truncated }

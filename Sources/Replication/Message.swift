@@ -248,7 +248,9 @@ enum Message {
         case .covered: message = .covered(number, digest: try reader.integer())
         case .contextTold:
             let count = reader.remaining / 16
-            message = .contextTold(number, try VersionVector(decoding: &reader, count: count))
+            let seen = try VersionVector(
+                decoding: &reader, count: count, limit: CRDTState.identitiesMax)
+            message = .contextTold(number, seen)
         default: return try answer(number, status, reader.rest())
         }
         try reader.end()
@@ -260,7 +262,8 @@ enum Message {
     ) throws(DecodeError) -> Message {
         let length = Int(try reader.integer(UInt16.self))
         let key = try key(try reader.slice(length))
-        let seen = try VersionVector(decoding: &reader, count: reader.remaining / 16)
+        let seen = try VersionVector(
+            decoding: &reader, count: reader.remaining / 16, limit: CRDTState.identitiesMax)
         try reader.end()
         return .readState(number, key: key, seen: seen)
     }

@@ -20,7 +20,8 @@ extension Node {
     func isPast(_ hint: Hint) -> Bool { isPast(hint.since) }
 
     private func isPast(_ since: UInt64) -> Bool {
-        now.wallMilliseconds > since + configuration.hintMillisecondsMax
+        now.wallMilliseconds > since
+            && now.wallMilliseconds - since > configuration.hintMillisecondsMax
     }
 
     /// Whether a hint still means something: its keyspace was not emptied meanwhile.
@@ -353,7 +354,7 @@ extension Node {
         var reader = ByteReader(payload)
         let target = NodeID(try reader.integer())
         let since: UInt64 = try reader.integer()
-        let record = try Record(validating: reader.rest())
+        let record = try Node.validRecord(reader.rest())
         let active = catalog.active[catalog.index(of: record.key)]
         guard let index = linkIndex(of: target), record.written.stamp > active.truncatedAt else {
             return

@@ -184,6 +184,7 @@ extension Node {
         let location = command.location
         if let writes = command.writes {
             guard mayChange(command, request[index], writes, target, &effects) else { return }
+            if let unkept { return passOn(command, to: unkept.node, target, &effects) }
         }
         var execution = execution(on: location, keyAt: index, target, &effects)
         if command.name.walksWhole, !command.name.isToldInPieces {
@@ -194,28 +195,25 @@ extension Node {
         let whole = isLarge && mayEmpty ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
         let isTriedOut = unkept != nil || isWithID(target) || execution.isElapsing
-        let kept = isTriedOut || disk.isLimited ? execution.held : nil
-        if let unkept {
-            guard command.writes == nil else {
-                putBack(execution.held)
-                return passOn(command, to: unkept.node, target, &effects)
-            }
-            execution.held.state.join(unkept.state)
-        }
+        let mayOutgrow = mayOutgrow(execution, command)
+        let kept = isTriedOut || mayOutgrow || disk.isLimited ? execution.held : nil
+        if let unkept { execution.held.state.join(unkept.state) }
         let given = effects.bytes.count
-        do throws(TypedRefusal) { try run(command, &execution, target, given: given) } catch {
+        do throws(TypedRefusal) {
+            try run(command, &execution, target, given: given)
+            if mayOutgrow, let kept { try checkOutgrown(execution, from: kept.state, command) }
+        } catch {
             putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
         }
         turn.spend(elementsSought: request.count + execution.taken)
         random = execution.random
-        guard var delta = execution.delta else {
+        guard let delta = execution.delta else {
             let context = notedContext(execution.held.state)
             putBack(kept ?? execution.held)
             return tell(execution, context, location.address.hash, target, &effects)
         }
-        tidy(&execution.held, &delta, command, keyBytes: request[index].count)
-        finish(command, execution, delta, target, &effects)
+        finish(command, &execution, delta, target, &effects)
     }
 
     /// Has a replica that holds more of the key do what cannot be done here: there is no room for

@@ -114,10 +114,41 @@ extension Node {
             throw .text("ERR too many lives of nodes have written what is left of the key")
         }
         let room = stateBytesMax(location.keyspace) - growthMax(command.name)
-        guard held.bytes > room else { return }
-        guard measuredBytes(held) + Record.headerBytes + request[1].count <= room else {
+        // Each replica may bring in as many identities.
+        let identities = n * (held.state.context.entries.count + 1)
+        guard held.bytes + HeldState.dotGrowth(held.bytes, identities) > room else { return }
+        let bytes = measuredBytes(held) + Record.headerBytes + request[1].count
+        guard bytes + HeldState.dotGrowth(bytes, identities) <= room else {
             throw .text(Node.valueTooLarge)
         }
+    }
+
+    /// Whether what is given a time, or has lost what was over, may outgrow its record: what its
+    /// running totals were is noted beside them, so that is found out when it is done.
+    func mayOutgrow(_ execution: borrowing TypedExecution, _ command: TypedCommand) -> Bool {
+        let isGiven = command.name.givesTime
+        guard isGiven || execution.isElapsing && !command.name.isRemoval else { return false }
+        let room = stateBytesMax(command.location.keyspace) - growthMax(command.name)
+        return 3 * execution.held.bytes > room
+    }
+
+    /// - Parameter before: the state without the command.
+    func checkOutgrown(
+        _ execution: borrowing TypedExecution, from before: CRDTState, _ command: TypedCommand
+    ) throws(TypedRefusal) {
+        guard let delta = execution.delta else { return }
+        let key = request[execution.keyIndex]
+        let head = Record.headerBytes + key.count
+        let bytes = head + execution.held.state.encodedBytes
+        let keyspace = command.location.keyspace
+        var record = ByteBuffer(capacity: 1_024)
+        DeltaRecord.encode(delta, of: key, into: &record)
+        // Where others do the same at the same time, all of it has to fit.
+        let growth = max(0, bytes - head - before.encodedBytes)
+        let sum = bytes + (catalog.active[keyspace].n - 1) * growth
+        guard record.count <= configuration.recordBytesMax,
+            bytes <= stateBytesMax(keyspace) || sum <= configuration.recordBytesMax
+        else { throw .text(Node.valueTooLarge) }
     }
 
     /// Answers a write that is done, because nobody else has the key and no disk.
@@ -131,26 +162,40 @@ extension Node {
         deliver(target, from: start, &effects)
     }
 
+    /// Stores what a command did.
+    ///
+    /// - Returns: the delta's record; nothing where nobody asks for it.
+    private mutating func storeChange(
+        _ command: TypedCommand, _ execution: borrowing TypedExecution, _ delta: Delta,
+        isAlone: Bool
+    ) -> ByteBuffer {
+        let (key, held) = (request[execution.keyIndex], execution.held)
+        let isMeasured = isAlone && held.place == nil
+        var record = ByteBuffer(capacity: isMeasured ? 1 : 256)
+        if !isMeasured { DeltaRecord.encode(delta, of: key, into: &record) }
+        let change =
+            isMeasured
+            ? SizeChange(growth: growthMax(command.name))
+            : SizeChange(delta, bytes: record.count - 2 - key.count, in: held.state)
+        store(held, change, by: record.count, command.location, key)
+        return record
+    }
+
     /// Stores and keeps what a command did, and sends it to the other replicas.
     mutating func finish(
-        _ command: TypedCommand, _ execution: borrowing TypedExecution, _ delta: Delta,
+        _ command: TypedCommand, _ execution: inout TypedExecution, _ delta: Delta,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let key = request[execution.keyIndex]
+        var delta = delta
+        tidy(&execution.held, &delta, command, keyBytes: key.count)
         guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let n = catalog.active[keyspace].n
         let durability = catalog.active[keyspace].settings.durability
         let isAlone = n == 1 && durability == .memory
-        let isMeasured = isAlone && execution.held.place == nil
-        var record = ByteBuffer(capacity: isMeasured ? 1 : 256)
-        if !isMeasured { DeltaRecord.encode(delta, of: key, into: &record) }
+        let record = storeChange(command, execution, delta, isAlone: isAlone)
         let context = seenBySession(execution.held.state)
-        let change =
-            isMeasured
-            ? SizeChange(growth: growthMax(command.name))
-            : SizeChange(delta, bytes: record.count - 2 - key.count, in: execution.held.state)
-        store(execution.held, change, by: record.count, command.location, key)
         let reply = execution.wholeReply
         if isAlone {
             noteLocalWrite(delta.dot, context, command.location, target)

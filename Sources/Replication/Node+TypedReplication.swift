@@ -136,8 +136,10 @@ extension Node {
         let identities = held.state.context.entries.count + 1
         let growth = record.delta.growth(bytes: record.deltaBytes, identities: identities)
         let more = growth + record.key.count + 128
-        let room = configuration.recordBytesMax - more
-        return held.bytes > room && measuredBytes(held) > room
+        func exceeds(_ bytes: Int) -> Bool {
+            bytes + HeldState.dotGrowth(bytes, identities) + more > configuration.recordBytesMax
+        }
+        return exceeds(held.bytes) && exceeds(measuredBytes(held))
     }
 
     /// Hands a delta to the journal as its keyspace demands.

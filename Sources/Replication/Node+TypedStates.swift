@@ -12,6 +12,12 @@ struct HeldState {
     /// Of its record, at most.
     let bytes: Int
 
+    /// By how much an encoded state of so many bytes can grow at most because it comes to name so
+    /// many identities: each dot, of nine bytes or more, takes up to two more by then.
+    static func dotGrowth(_ bytes: Int, _ identities: Int) -> Int {
+        identities < 127 ? 0 : bytes / 4
+    }
+
     /// Whether the state fits a record, if need be without what it remembers of ended totals: the
     /// room is there as long as every replica keeps to its part of it.
     ///
@@ -97,8 +103,11 @@ extension Node {
         // A removal is never refused, so what it has to remember makes room for itself.
         let room = configuration.recordBytesMax - Record.headerBytes - keyBytes
         let growth = growthMax(command.name)
-        guard held.bytes + growth > room, measuredBytes(held) + growth > room else { return }
-        held.state.forgetEnded()
+        guard 2 * held.bytes + growth > room else { return }
+        var encoded = ByteBuffer(capacity: 1_024)
+        delta.encode(into: &encoded)
+        if encoded.count > room { delta.forgetEnded() }
+        if held.state.encodedBytes + growth > room { held.state.forgetEnded() }
     }
 
     /// Gives back what was only looked at.
@@ -267,14 +276,16 @@ extension Node {
             putBack(held)
             return .acknowledged
         }
+        let sum = held.bytes + incoming.length
+        let dotGrowth = HeldState.dotGrowth(sum, joined.state.context.entries.count)
         if !joined.state.isWithinLimits
-            || held.bytes + incoming.length > configuration.recordBytesMax
+            || sum + dotGrowth > configuration.recordBytesMax
                 && !joined.fits(configuration.recordBytesMax, incoming.key)
         {
             putBack(held)
             return .tooManySiblings
         }
-        let change = SizeChange(growth: incoming.length, doubt: held.bytes + incoming.length)
+        let change = SizeChange(growth: incoming.length + dotGrowth, doubt: sum + dotGrowth)
         putState(joined, change, location, incoming.key)
         return .acknowledged
     }

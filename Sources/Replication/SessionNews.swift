@@ -1,4 +1,5 @@
 import Base
+import CRDT
 import Causality
 import Coding
 
@@ -21,8 +22,8 @@ extension SessionNews {
             written = dot
             expiryOf = other == dot ? nil : other
         }
-        let count = Int(try reader.integer(UInt16.self))
-        seen = try VersionVector(decoding: &reader, count: count)
+        let count = Int(try reader.integer(UInt32.self))
+        seen = try VersionVector(decoding: &reader, count: count, limit: CRDTState.identitiesMax)
     }
 
     private static func dot(_ reader: inout ByteReader) throws(DecodeError) -> Dot {
@@ -30,14 +31,14 @@ extension SessionNews {
         return Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
     }
 
-    /// Appends `dot (16) and the dot of the write (16) if there is one | entries (2) | entry (16)
+    /// Appends `dot (16) and the dot of the write (16) if there is one | entries (4) | entry (16)
     /// …`.
     func encode(into buffer: inout ByteBuffer) {
         if let written {
             SessionNews.append(written, into: &buffer)
             SessionNews.append(expiryOf ?? written, into: &buffer)
         }
-        buffer.append(integer: UInt16(seen.entries.count))
+        buffer.append(integer: UInt32(seen.entries.count))
         for dot in seen.entries { SessionNews.append(dot, into: &buffer) }
     }
 

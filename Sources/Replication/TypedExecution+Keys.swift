@@ -116,7 +116,15 @@ extension CommandName {
         }
     }
 
-    /// Whether a command makes no value larger.
+    /// Whether a command gives what is there a time, which may be none.
+    var givesTime: Bool {
+        switch self {
+        case .expire, .pexpire, .expireat, .pexpireat, .persist, .getex: true
+        default: false
+        }
+    }
+
+    /// Whether a command makes no value larger, but for what it notes of times and removals.
     var isRemoval: Bool {
         switch self {
         case .del, .unlink, .getdel, .exists, .expire, .pexpire, .expireat, .pexpireat, .persist,

@@ -67,6 +67,31 @@ struct RestampTests {
         #expect(ahead.state.string(now: 0) == .number(Quantity(4)))
     }
 
+    @Test("7: of increments of a field that were made ahead only those end that a removal has seen")
+    func fields() throws {
+        var ahead = Replica(1)
+        var other = Replica(2)
+        _ = try ahead.state.hashIncrement("f", by: Quantity(10), dot: ahead.dot(10), now: 0)
+        other.join(ahead)
+        _ = try ahead.state.hashIncrement("f", by: Quantity(1), dot: ahead.dot(9_000), now: 0)
+        _ = try ahead.state.hashIncrement("g", by: Quantity(5), dot: ahead.dot(9_001), now: 0)
+        let unaware = try other.state.hashRemove(["f"], dot: other.dot(400), now: 0)
+        #expect(unaware != nil)
+        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+            Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
+        }
+        #expect(try decodedState(bytes(of: ahead.state)) == ahead.state)
+        other.join(ahead)
+        #expect(other.state.hashField("f", now: 0) == .number(Quantity(1)))
+        #expect(other.state.hashField("g", now: 0) == .number(Quantity(5)))
+        let removed = try other.state.hashRemove(["f", "g"], dot: other.dot(600), now: 0)
+        let delta = try #require(removed?.delta)
+        #expect(try decodedDelta(bytes(of: delta)) == delta)
+        #expect(try decodedState(bytes(of: other.state)) == other.state)
+        ahead.join(other)
+        #expect(ahead.state == other.state && ahead.state.hashField("g", now: 0) == nil)
+    }
+
     @Test("7: a delete that was made ahead stays one")
     func deletion() throws {
         var ahead = Replica(1)
