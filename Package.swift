@@ -61,7 +61,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         tests("Lab", ["Base", "Secrets", "Lab"]),
-        tests("quorate", ["quorate", "Base", "Secrets", "Lab", "Server"]),
+        tests("quorate", ["quorate", "Base", "Secrets", "Lab", "Replication", "Server"]),
         tests("Tidy", []),
         tests("Coding", ["Coding", "Base"]),
         tests("Secrets", ["Secrets", "Base"]),
@@ -76,7 +76,8 @@ let package = Package(
         tests(
             "Replication",
             [
-                "Base", "Coding", "Secrets", "Causality", "CRDT", "AntiEntropy", "Membership", "RESP",
+                "Base", "Coding", "Secrets", "Causality", "CRDT", "AntiEntropy", "Membership",
+                "RESP",
                 "Ring", "Replication",
             ]),
         tests(

@@ -16,6 +16,13 @@ import sys
 import threading
 import time
 
+# Before the client is looked for, which may not be installed.
+if {"-h", "--help"} & set(sys.argv[1:]):
+    print(__doc__.strip())
+    sys.exit(0)
+if len(sys.argv) < 3 or not sys.argv[2].isdigit():
+    sys.exit("usage: bench/clients.py HOST PORT [--reference]")
+
 import redis
 import redis.asyncio
 from redis.cluster import RedisCluster

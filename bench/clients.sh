@@ -6,6 +6,12 @@
 # Prints one line for each check and exits 1 when one fails.
 set -euo pipefail
 
+# `--help` tells what stands at the script's head.
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    awk 'NR > 1 && !/^#/ { exit } NR > 1 { sub(/^# ?/, ""); print }' "$0"
+    exit 0
+fi
+
 host=${1:?usage: bench/clients.sh HOST PORT}
 port=${2:?usage: bench/clients.sh HOST PORT}
 failures=0

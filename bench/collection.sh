@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tombstone collection on real processes: deletes stay deleted, and are forgotten in the end.
 #
-#     bench/collection.sh [KEYS]     100,000 by default; takes about four minutes
+#     bench/collection.sh [KEYS]     20,000 by default; takes about four minutes
 #
 # Three nodes, n=3. KEYS are written and deleted: how long until no node keeps a tombstone, and what
 # the nodes told each other meanwhile. The same while one node is down: it is named, nothing goes;
@@ -14,7 +14,7 @@
 # and of the node that was forgotten none came back.
 source "$(dirname "$0")/servers.sh"
 
-keys=${1:-100000}
+keys=${1:-20000}
 
 write_keys() { # port prefix
     awk -v n="$keys" -v p="$2" 'BEGIN { for (i = 0; i < n; i++) printf "SET %s%d %096d\r\n", p, i, i }' |

@@ -150,6 +150,14 @@ extension Delta {
         return distinct
     }
 
+    /// The newest dot of an encoded delta; nil where there is none.
+    @inlinable public static func dot(encoded bytes: UnsafeRawBufferPointer) -> Dot? {
+        guard bytes.count >= 24 else { return nil }
+        return Dot(
+            identity: ReplicaIdentity(rawValue: bytes.loadUnaligned(as: UInt64.self)),
+            stamp: Stamp(rawValue: bytes.loadUnaligned(fromByteOffset: 16, as: UInt64.self)))
+    }
+
     /// - Throws: `truncated` or `invalid` for anything but one whole delta.
     public init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
         var decoder = DotDecoder(ByteReader(bytes))

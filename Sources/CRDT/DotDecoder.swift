@@ -17,30 +17,9 @@ struct DotDecoder {
 
     mutating func varint<Integer: FixedWidthInteger & UnsignedInteger>(
         _ type: Integer.Type = Integer.self
-    ) throws(DecodeError) -> Integer {
-        let first = try reader.integer(UInt8.self)
-        if first < 128 { return Integer(first) }
-        var value = Integer(first & 127)
-        var shift = 7
-        while true {
-            let byte = try reader.integer(UInt8.self)
-            let bits = Integer(byte & 127)
-            guard shift < Integer.bitWidth, (bits << shift) >> shift == bits else {
-                throw .invalid("varint is too large")
-            }
-            value |= bits << shift
-            if byte < 128 {
-                guard byte != 0 else { throw .invalid("varint is not the shortest") }
-                return value
-            }
-            shift += 7
-        }
-    }
+    ) throws(DecodeError) -> Integer { try reader.varint(type) }
 
-    mutating func signed() throws(DecodeError) -> Int128 {
-        let folded = try varint(UInt128.self)
-        return Int128(bitPattern: folded >> 1) ^ -Int128(bitPattern: folded & 1)
-    }
+    mutating func signed() throws(DecodeError) -> Int128 { try reader.signed() }
 
     mutating func int64() throws(DecodeError) -> Int64 {
         guard let value = Int64(exactly: try signed()) else {
@@ -51,9 +30,7 @@ struct DotDecoder {
 
     /// - Throws: `truncated` when so many things of `bytesMin` bytes cannot follow.
     mutating func count(bytesMin: Int = 1) throws(DecodeError) -> Int {
-        let count = try varint(UInt64.self)
-        guard count <= UInt64(reader.remaining / bytesMin) else { throw .truncated }
-        return Int(count)
+        try reader.count(bytesMin: bytesMin)
     }
 
     mutating func bytes() throws(DecodeError) -> Bytes {
@@ -62,7 +39,7 @@ struct DotDecoder {
         return Bytes(Array(try reader.slice(count)))
     }
 
-    mutating func stamp() throws(DecodeError) -> Stamp { Stamp(rawValue: try reader.integer()) }
+    mutating func stamp() throws(DecodeError) -> Stamp { try reader.stamp() }
 
     mutating func identity() throws(DecodeError) -> ReplicaIdentity {
         ReplicaIdentity(rawValue: try reader.integer())
@@ -134,5 +111,51 @@ struct DotDecoder {
 
     mutating func changes<Key, Payload>() throws(DecodeError) -> DotMapChanges<Key, Payload> {
         DotMapChanges(removed: try store(), added: try store())
+    }
+}
+
+extension ByteReader {
+    /// As `DotEncoder` writes it.
+    mutating func varint<Integer: FixedWidthInteger & UnsignedInteger>(
+        _ type: Integer.Type = Integer.self
+    ) throws(DecodeError) -> Integer {
+        let first = try integer(UInt8.self)
+        if first < 128 { return Integer(first) }
+        var value = Integer(first & 127)
+        var shift = 7
+        while true {
+            let byte = try integer(UInt8.self)
+            let bits = Integer(byte & 127)
+            guard shift < Integer.bitWidth, (bits << shift) >> shift == bits else {
+                throw .invalid("varint is too large")
+            }
+            value |= bits << shift
+            if byte < 128 {
+                guard byte != 0 else { throw .invalid("varint is not the shortest") }
+                return value
+            }
+            shift += 7
+        }
+    }
+
+    mutating func signed() throws(DecodeError) -> Int128 {
+        let folded = try varint(UInt128.self)
+        return Int128(bitPattern: folded >> 1) ^ -Int128(bitPattern: folded & 1)
+    }
+
+    /// - Throws: `truncated` when so many things of `bytesMin` bytes cannot follow.
+    mutating func count(bytesMin: Int = 1) throws(DecodeError) -> Int {
+        let count = try varint(UInt64.self)
+        guard count <= UInt64(remaining / bytesMin) else { throw .truncated }
+        return Int(count)
+    }
+
+    mutating func stamp() throws(DecodeError) -> Stamp { Stamp(rawValue: try integer()) }
+
+    /// The bytes of an element, a field or a value, where they stand.
+    mutating func passBytes() throws(DecodeError) -> UnsafeRawBufferPointer {
+        let count = try count()
+        guard count <= CRDTState.elementBytesMax else { throw .invalid("element is too large") }
+        return try slice(count)
     }
 }

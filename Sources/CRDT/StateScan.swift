@@ -127,14 +127,16 @@ struct StateScan {
         let count = try decoder.count()
         var last: UnsafeRawBufferPointer?
         for _ in 0..<count {
-            let key = try decoder.passBytes()
+            let key = try decoder.reader.passBytes()
             if let last, !StateScan.precedes(last, key) { return false }
             last = key
             var before: Dot?
             let entries = try decoder.count()
             guard entries > 0 else { return false }
             for _ in 0..<entries {
-                guard let dot = try passDot(&buffer), try Payload.pass(&decoder, under: dot) else {
+                guard let dot = try passDot(&buffer),
+                    try Payload.pass(&decoder.reader, under: dot)
+                else {
                     return false
                 }
                 if let before, dot <= before { return false }
@@ -180,7 +182,7 @@ struct StateScan {
         return stamp <= seen.stamp ? Dot(identity: seen.identity, stamp: stamp) : nil
     }
 
-    private static func precedes(
+    static func precedes(
         _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer
     ) -> Bool {
         let shared = min(a.count, b.count)
@@ -195,31 +197,31 @@ struct StateScan {
 /// A payload that can be read over.
 protocol ScannedPayload {
     /// - Returns: false when the state has to be built to know what it means.
-    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool
+    static func pass(_ reader: inout ByteReader, under dot: Dot) throws(DecodeError) -> Bool
 }
 
 extension Presence: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
+    static func pass(_ reader: inout ByteReader, under dot: Dot) throws(DecodeError) -> Bool {
         true
     }
 }
 
 extension Bytes: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
-        _ = try decoder.passBytes()
+    static func pass(_ reader: inout ByteReader, under dot: Dot) throws(DecodeError) -> Bool {
+        _ = try reader.passBytes()
         return true
     }
 }
 
 extension FieldPart: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
-        switch try decoder.reader.integer(UInt8.self) {
+    static func pass(_ reader: inout ByteReader, under dot: Dot) throws(DecodeError) -> Bool {
+        switch try reader.integer(UInt8.self) {
         case 0:
-            _ = try decoder.passBytes()
+            _ = try reader.passBytes()
             return true
         case 1:
-            let since = try decoder.stamp()
-            _ = try decoder.signed()
+            let since = try reader.stamp()
+            _ = try reader.signed()
             return since <= dot.stamp
         default: return false
         }
@@ -227,17 +229,11 @@ extension FieldPart: ScannedPayload {
 }
 
 extension ScorePart: ScannedPayload {
-    static func pass(_ decoder: inout DotDecoder, under dot: Dot) throws(DecodeError) -> Bool {
-        try ScorePart(decoding: &decoder).mayStand(under: dot)
-    }
-}
-
-extension DotDecoder {
-    /// As `bytes`, without a copy.
-    fileprivate mutating func passBytes() throws(DecodeError) -> UnsafeRawBufferPointer {
-        let count = try count()
-        guard count <= CRDTState.elementBytesMax else { throw .invalid("element is too large") }
-        return try reader.slice(count)
+    static func pass(_ reader: inout ByteReader, under dot: Dot) throws(DecodeError) -> Bool {
+        var decoder = DotDecoder(reader)
+        let part = try ScorePart(decoding: &decoder)
+        reader = decoder.reader
+        return part.mayStand(under: dot)
     }
 }
 

@@ -35,7 +35,7 @@ extension CommandUsage {
             """
             ( SLOTS | SHARDS | NODES | INFO | MYID | MYSHARDID | KEYSLOT key | \
             REPLICAS id | SLAVES id | COUNTKEYSINSLOT slot | GETKEYSINSLOT slot count | \
-            FORGET node | READMIT node | REFILL [ WITHOUT node ] )
+            FORGET node [ FORCE ] | READMIT node | REFILL [ WITHOUT node ] )
             """
         ),
         (.watch, "key ..."),

@@ -4,7 +4,7 @@ enum JournalKind: UInt8 {
     case record = 1
     /// A key that was removed from its only replica.
     case removal = 2
-    /// All keyspace definitions, as `KeyspaceCatalog.encode` writes them.
+    /// Keyspace definitions, as `KeyspaceCatalog.encode` writes them: behind `configured` all.
     case definitions = 3
     /// What a command did to a key's state: a `DeltaRecord`.
     case delta = 4
@@ -30,4 +30,6 @@ enum JournalKind: UInt8 {
     case corrected = 14
     /// How far the names of dropped keyspaces are forgotten: a `ForgettingMarker`.
     case forgetting = 15
+    /// What the configuration said of keyspaces at the last start: `ConfiguredKeyspaces`.
+    case configured = 16
 }

@@ -71,6 +71,8 @@ struct KeyspaceCatalog {
     private let hashKey: UInt64
     /// Which definitions the journal brought; as many as there were then.
     private var isRestored: [Bool] = []
+    /// What the configuration says beside them.
+    var configured = ConfiguredKeyspaces()
 
     init(hashKey: UInt64) {
         self.hashKey = hashKey
@@ -167,6 +169,14 @@ struct KeyspaceCatalog {
         isRestored[index] = true
     }
 
+    /// Forgets what the configuration defined: the journal has all definitions that there were.
+    mutating func beginRestoring() {
+        guard isRestored.isEmpty else { return }
+        let configured = configured
+        self = KeyspaceCatalog(hashKey: hashKey)
+        self.configured = configured
+    }
+
     /// All definitions that `encode` wrote.
     static func definitions(
         decoding reader: inout ByteReader
@@ -185,9 +195,10 @@ struct KeyspaceCatalog {
 
     /// Changes or drops the keyspace at an index.
     mutating func change(
-        _ index: Int, to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil
+        _ index: Int, to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil,
+        by origin: KeyspaceChange.Origin = .command
     ) throws(DecodeError) {
-        try definitions[index].change(to: settings, dot: dot, emptied: emptied)
+        try definitions[index].change(to: settings, dot: dot, emptied: emptied, by: origin)
         update(index)
     }
 

@@ -11,6 +11,8 @@ import Quorum
 /// more replicas, larger quorums, siblings rather than last-writer-wins, the stronger durability. A
 /// drop loses against a concurrent change: the keyspace is emptied and stays. The next change
 /// anywhere that has seen both replaces both.
+///
+/// What a configuration says has no say beside a concurrent command (`KeyspaceChange.Origin`).
 struct KeyspaceDefinition {
     let name: [UInt8]
     private(set) var changes: SiblingSet
@@ -26,6 +28,8 @@ struct KeyspaceDefinition {
     private(set) var madeAt: UInt64 = 0
     /// Some node's configuration has it, and brings it back at every start.
     private(set) var isConfigured = false
+    /// Whose word decides among the changes that met.
+    private(set) var origin = KeyspaceChange.Origin.command
     /// The latest of the drops that are not replaced; 0 for none.
     private var latestDrop: UInt64 = 0
     /// It was buried on this node at some time.
@@ -103,14 +107,17 @@ struct KeyspaceDefinition {
     /// replaces what, so the change then comes right behind it, while a drop still empties the
     /// keyspace up to the moment at which it happened.
     ///
-    /// - Parameter dot: stamped by this node's clock.
-    ///
-    /// - Parameter emptied: the moment up to which what was written is gone.
+    /// - Parameters:
+    ///   - dot: stamped by this node's clock; of what a configuration says, whose identity follows
+    ///     from the settings, the stamp does not matter.
+    ///   - emptied: the moment up to which what was written is gone.
     mutating func change(
-        to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil
+        to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil,
+        by origin: KeyspaceChange.Origin = .command
     ) throws(DecodeError) {
         var change = KeyspaceChange(
-            dropped: settings == nil, settings: settings ?? KeyspaceSettings(), madeAt: madeAt)
+            dropped: settings == nil, settings: settings ?? KeyspaceSettings(), madeAt: madeAt,
+            origin: origin)
         if let emptied { change.settings.truncatedAt = emptied }
         change.settings.truncatedAt = max(change.settings.truncatedAt, truncatedAt)
         let next = Stamp(rawValue: max(dot.stamp.rawValue, newest + 1))
@@ -147,18 +154,20 @@ struct KeyspaceDefinition {
             changed.append(try KeyspaceChange(encoded: sibling.value))
         }
         settings = nil
-        rivals = changed.count { !$0.dropped }
         truncatedAt = Stamp(rawValue: 0)
         newest = changes.context.newest?.stamp.rawValue ?? 0
-        isConfigured = changes.context.entries.contains { $0.stamp == Node.configuredStamp }
+        isConfigured = changes.context.entries.contains { $0.identity.isConfiguration }
         latestDrop = 0
         isBuried = changes.context.entries.last?.identity == KeyspaceDefinition.undertaker
         isHaunted = false
         madeAt = .max
+        origin = .files
         for (sibling, change) in zip(changes.siblings, changed)
         where sibling.dot.identity != KeyspaceDefinition.undertaker || changed.count == 1 {
             madeAt = min(madeAt, change.madeAt)
+            origin = max(origin, change.origin)
         }
+        rivals = changed.count { !$0.dropped && $0.origin == origin }
         for (sibling, change) in zip(changes.siblings, changed) where change.dropped {
             latestDrop = max(latestDrop, sibling.dot.stamp.rawValue)
             isHaunted =
@@ -167,7 +176,7 @@ struct KeyspaceDefinition {
         }
         for change in changed {
             truncatedAt = max(truncatedAt, change.settings.truncatedAt)
-            guard !change.dropped else { continue }
+            guard !change.dropped, change.origin == origin else { continue }
             settings = settings?.saferOf(change.settings) ?? change.settings
         }
         settings?.keepFloor()
@@ -182,16 +191,34 @@ struct KeyspaceChange: Equatable {
     /// The stamp of the change that made the keyspace where nothing was known of its name; what a
     /// configuration defines has none.
     var madeAt: UInt64
+    var origin: Origin
 
-    init(dropped: Bool, settings: KeyspaceSettings, madeAt: UInt64 = 0) {
+    /// Whose word the settings are; of changes that did not know of each other only those of the
+    /// highest origin count.
+    enum Origin: UInt8, Comparable {
+        /// A configuration.
+        case files
+        /// What a keyspace had that has keys, put back against a configuration that changed what
+        /// keys need.
+        case kept
+        /// A `KEYSPACE` command.
+        case command
+
+        static func < (a: Origin, b: Origin) -> Bool { a.rawValue < b.rawValue }
+    }
+
+    init(
+        dropped: Bool, settings: KeyspaceSettings, madeAt: UInt64 = 0, origin: Origin = .command
+    ) {
         self.dropped = dropped
         self.settings = settings
         self.madeAt = madeAt
+        self.origin = origin
     }
 
     func encoded() -> [UInt8] {
         var buffer = ByteBuffer(capacity: 64)
-        buffer.append(dropped ? 1 : 0)
+        buffer.append((dropped ? 1 : 0) | origin.rawValue << 1)
         buffer.append(UInt8(truncatingIfNeeded: settings.replicationFactor))
         for level in [
             settings.readQuorum, settings.writeQuorum, settings.primaryReadQuorum,
@@ -226,26 +253,14 @@ struct KeyspaceChange: Equatable {
 
     private init(decoding reader: inout ByteReader) throws(DecodeError) {
         let flag: UInt8 = try reader.integer()
-        guard flag < 2 else { throw .invalid("keyspace change has unknown flags") }
-        dropped = flag == 1
+        guard let origin = Origin(rawValue: flag >> 1) else {
+            throw .invalid("keyspace change has unknown flags")
+        }
+        self.origin = origin
+        dropped = flag & 1 == 1
         madeAt = 0
         settings = KeyspaceSettings()
-        settings.replicationFactor = Int(try reader.integer(UInt8.self))
-        settings.readQuorum = try QuorumLevel(code: try reader.integer())
-        settings.writeQuorum = try QuorumLevel(code: try reader.integer())
-        settings.primaryReadQuorum = try QuorumLevel(code: try reader.integer())
-        settings.primaryWriteQuorum = try QuorumLevel(code: try reader.integer())
-        settings.durableWriteQuorum = try QuorumLevel(code: try reader.integer())
-        settings.floor = try ConsistencyFloor(code: try reader.integer())
-        guard let conflict = ConflictPolicy(rawValue: try reader.integer()) else {
-            throw .invalid("conflict policy is unknown")
-        }
-        settings.conflict = conflict
-        switch try reader.integer(UInt32.self) {
-        case 0: settings.durability = .memory
-        case .max: settings.durability = .fsync
-        case let milliseconds: settings.durability = .interval(milliseconds: milliseconds)
-        }
+        try readLevels(&reader)
         settings.ttlMilliseconds = try reader.integer()
         settings.timeoutMilliseconds = try reader.integer()
         settings.keyBytesMax = try reader.integer()
@@ -263,5 +278,24 @@ struct KeyspaceChange: Equatable {
         madeAt = try reader.integer()
         try reader.end()
         guard settings.objection == nil else { throw .invalid("keyspace settings contradict") }
+    }
+
+    private mutating func readLevels(_ reader: inout ByteReader) throws(DecodeError) {
+        settings.replicationFactor = Int(try reader.integer(UInt8.self))
+        settings.readQuorum = try QuorumLevel(code: try reader.integer())
+        settings.writeQuorum = try QuorumLevel(code: try reader.integer())
+        settings.primaryReadQuorum = try QuorumLevel(code: try reader.integer())
+        settings.primaryWriteQuorum = try QuorumLevel(code: try reader.integer())
+        settings.durableWriteQuorum = try QuorumLevel(code: try reader.integer())
+        settings.floor = try ConsistencyFloor(code: try reader.integer())
+        guard let conflict = ConflictPolicy(rawValue: try reader.integer()) else {
+            throw .invalid("conflict policy is unknown")
+        }
+        settings.conflict = conflict
+        switch try reader.integer(UInt32.self) {
+        case 0: settings.durability = .memory
+        case .max: settings.durability = .fsync
+        case let milliseconds: settings.durability = .interval(milliseconds: milliseconds)
+        }
     }
 }

@@ -58,13 +58,15 @@ extension KeyspaceSettings {
     private static func hint(_ field: String) -> String {
         switch field {
         case "n": "n is a number from 1 to 32"
-        case "r", "w", "pr", "pw", "dw": "a level is one, quorum, all or a number"
-        case "floor": "floor is none, strong, one, quorum, all or a number"
+        case "r", "w", "pr", "pw", "dw": "a level is one, quorum, all or a number from 0 to 32"
+        case "floor": "floor is none, strong, one, quorum, all or a number from 1 to 32"
         case "conflict": "conflict is lww, siblings or crdt"
-        case "durability": "durability is fsync, memory or interval(milliseconds)"
+        case "durability":
+            "durability is fsync, memory or interval(1) to interval(60000), milliseconds"
         case "sloppy": "sloppy is on or off"
         case "overflow": "overflow is refuse, lww, union or max"
-        case "hedge": "hedge is off, a percentile such as p99 or p99.9, or a delay such as 20ms"
+        case "hedge":
+            "hedge is off, a percentile from p0.1 to p99.9, or a delay from 0ms to 600000ms"
         case "ttl", "timeout": "\(field) is a number of milliseconds"
         default: "\(field) is a number"
         }

@@ -134,7 +134,7 @@ public struct KeyspaceSettings: Equatable, Sendable {
 
     private var limitsObjection: String? {
         if case .interval(let milliseconds) = durability, !(1...60_000 ~= milliseconds) {
-            return "interval must be 1 to 60000 ms"
+            return "durability=\(durability.text): interval must be 1 to 60000 ms"
         }
         guard ttlMilliseconds <= KeyspaceSettings.ttlMax else {
             return "ttl must be 0 to \(KeyspaceSettings.ttlMax) ms"

@@ -187,7 +187,7 @@ extension Node {
             ("Cluster", [("cluster_enabled", links.count > 1 ? "1" : "0")]),
             ("Members", memberFields), ("Latency", latencyFields),
             ("Operations", outcomeFields), ("Staleness", stalenessFields), ("Hints", hintFields),
-            ("Keyspace", keys + contentsFields),
+            ("Keyspace", keys + contentsFields), ("Configuration", configurationFields),
         ]
     }
 

@@ -25,22 +25,35 @@ extension Node {
                 now.wallMilliseconds
                 - min(Stamp(rawValue: oldest).milliseconds, now.wallMilliseconds)
             figures.oldestMilliseconds = max(figures.oldestMilliseconds, age)
-            for n in collection.replicationFactors where age > patience(n) {
-                if let index = blocker(range, n, oldest) { blocking |= 1 << UInt64(index) }
+            for n in collection.replicationFactors
+            where age > patience && !holdings.forests[n].isEmpty {
+                // Until hints are given up nobody promises anything, but who has to be equal first
+                // is known.
+                let isPromised =
+                    age > patience + grace(n) - configuration.collectionGraceMilliseconds
+                if let index = blocker(range, n, oldest, isPromised) {
+                    blocking |= 1 << UInt64(index)
+                }
             }
         }
         figures.waitsFor = links.indices.filter { blocking.isSet($0) }.map { links[$0].node }
         return figures
     }
 
-    /// Milliseconds after which a tombstone is late.
-    private func patience(_ n: Int) -> UInt64 {
-        grace(n) + 3 * configuration.collectionMilliseconds + Node.exchangePauseMax
+    /// Milliseconds after which a tombstone is late, where there are no hints to wait for.
+    private var patience: UInt64 {
+        configuration.collectionGraceMilliseconds + 3 * configuration.collectionMilliseconds
+            + Node.exchangePauseMax
     }
 
     /// The replica of a range, by link index, that is furthest from having promised up to a stamp;
     /// of several the first that is not heard. Nil when all have.
-    private func blocker(_ range: KeyRange, _ n: Int, _ stamp: UInt64) -> Int? {
+    ///
+    /// - Parameter isPromised: whether it was to be promised by now; otherwise it is enough to have
+    ///   been found equal since, and to be there.
+    private func blocker(
+        _ range: KeyRange, _ n: Int, _ stamp: UInt64, _ isPromised: Bool
+    ) -> Int? {
         guard Int(ranks[Int(range.rawValue)]) < n, let part = collection.parts[n] else {
             return nil
         }
@@ -48,7 +61,8 @@ extension Node {
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {
             guard let index = linkIndex(of: node) else { continue }
-            let promised = isHeard(index) ? part.others[index][range.rawValue] : 0
+            let told = isPromised ? part.others[index][range.rawValue] : .max
+            let promised = isHeard(index) ? told : 0
             let equal = equalities.last(
                 link: index, replicationFactor: n, range: range.rawValue)
             let least = min(promised, equal)

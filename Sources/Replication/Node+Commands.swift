@@ -78,6 +78,7 @@ extension Node {
         case .cluster where isOne(of: ["FORGET", "READMIT"], 1):
             try request.checkSubcommand(of: .cluster)
             let isRemoval = request.matches(1, "FORGET")
+            guard request.count < 4 || request.matches(3, "FORCE") else { throw .syntax }
             changeMember({ isRemoval ? .remove($0) : .readmit($0) }, target, &effects)
         case .session: try session(target, &effects)
         case .idempotency: runOnce(target, &effects)

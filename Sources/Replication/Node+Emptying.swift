@@ -112,7 +112,10 @@ extension Node {
         var changed = catalog
         do throws(DecodeError) {
             let settings = catalog.active[0].settings
-            try changed.change(0, to: settings, dot: dot, emptied: clock.tick())
+            // Whoever's word the settings were, it still is.
+            try changed.change(
+                0, to: settings, dot: dot, emptied: clock.tick(),
+                by: catalog.definitions[0].origin)
         } catch {
             return fail(
                 target, text: "ERR the keyspaces cannot be changed any more: \(error)", &effects)

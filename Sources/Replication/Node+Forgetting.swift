@@ -332,7 +332,8 @@ extension Node {
         }
     }
 
-    private mutating func walkRestored() {
+    /// Lets records follow what was restored.
+    mutating func walkRestored() {
         while !background.reshaping.isIdle {
             var budget = WorkBudget.unlimited
             reshapeRecords(&budget)

@@ -78,6 +78,7 @@ extension Node {
         if catalog.taken >= Node.restoredMax { forgetRestored() }
         // What was buried was gone before anything said so.
         if catalog.isHaunted { exhumeRestored() }
+        if restored.first?.name == Node.defaultName { beginRestoring() }
         let before = catalog
         for definition in restored {
             try catalog.restore(definition)

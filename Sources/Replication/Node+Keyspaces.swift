@@ -8,42 +8,6 @@ import RESP
 extension Node {
     static let defaultName = Array("default".utf8)
     static let administrationMilliseconds: UInt64 = 5_000
-    /// The stamp of what a configuration defines.
-    static let configuredStamp = Stamp(rawValue: 1)
-
-    /// What the configuration defines, under dots that depend on nothing but the definition, so
-    /// that nodes with one configuration agree without a word, and nodes with different ones meet
-    /// at the safer of each.
-    mutating func defineConfiguredKeyspaces() {
-        let given = configuration.keyspaces
-        if !given.contains(where: { $0.name == Node.defaultName }) {
-            var settings = KeyspaceSettings()
-            settings.replicationFactor =
-                min(settings.replicationFactor, configuration.members.count)
-            define(Node.defaultName, settings)
-        }
-        for keyspace in given where keyspace.name == Node.defaultName {
-            define(keyspace.name, keyspace.settings)
-        }
-        for keyspace in given where keyspace.name != Node.defaultName {
-            define(keyspace.name, keyspace.settings)
-        }
-    }
-
-    private mutating func define(_ name: [UInt8], _ settings: KeyspaceSettings) {
-        let value = KeyspaceChange(dropped: false, settings: settings).encoded()
-        let hash = value.withUnsafeBytes { keyHash($0, key: 1) }
-        let dot = Dot(
-            identity: ReplicaIdentity(rawValue: hash & 0xFFFF_FFFF_FFFF),
-            stamp: Node.configuredStamp)
-        do throws(DecodeError) {
-            let changes = SiblingSet(dot: dot, value: value)
-            _ = try catalog.join(KeyspaceDefinition(name: name, changes: changes))
-        } catch {
-            preconditionFailure("configured keyspaces are checked before a node is made of them")
-        }
-        holdings.extend(to: catalog.active.count)
-    }
 
     mutating func keyspace(
         _ target: ReplyTarget, _ effects: inout Effects
@@ -116,9 +80,7 @@ extension Node {
         if let problem = apply(from: 3, to: &settings) {
             return fail(target, text: "ERR \(problem)", &effects)
         }
-        if settings.replicationFactor != base.replicationFactor
-            || !settings.conflict.canFollow(base.conflict)
-        {
+        if !settings.suitsKeys(of: base) {
             return survey(
                 KeyspaceChangeRequest(name: name, settings: settings, exists: exists), target,
                 &effects)
@@ -256,15 +218,10 @@ extension Node {
     mutating func persistDefinitions(
         _ names: [[UInt8]], _ effects: inout Effects
     ) -> UInt64 {
-        // The first change of a life says what the configuration defined as well.
-        let isFirst = background.reshaping.changes == 0
+        noteCommands(&effects)
         effects.persist { buffer in
             buffer.append(JournalKind.definitions.rawValue)
-            if isFirst {
-                catalog.encode(into: &buffer)
-            } else {
-                catalog.encode(names, spoken: false, into: &buffer)
-            }
+            catalog.encode(names, spoken: false, into: &buffer)
         }
         // Which hints may still be handed off follows from what the definitions were before.
         var marker = CollectionMarker()
@@ -335,6 +292,7 @@ extension Node {
         for definition in definitions where try joined.join(definition) {
             news.append(definition.name)
         }
+        try keepWhatKeysNeed(&joined, news)
         if let word, mayCatchUp(word) { joined.learn(word.catalog) }
         try adopt(joined, news, &effects)
         noteTold(word, news, &effects)
@@ -343,16 +301,5 @@ extension Node {
         if background.reshaping.owe(.other(node, number: number), change: change) {
             tellReshaped(&effects)
         }
-    }
-}
-
-extension ConflictPolicy {
-    /// Whether what was written under another policy means the same under this one.
-    ///
-    /// A merged state is nothing that the others could go on with. And a plain record of `lww` does
-    /// not say which earlier ones it replaced, so a replica that had missed a delete would bring
-    /// back what was deleted once states merge.
-    fileprivate func canFollow(_ former: ConflictPolicy) -> Bool {
-        (self == .crdt) == (former == .crdt) || self == .crdt && former == .siblings
     }
 }

@@ -3,6 +3,7 @@ import Causality
 import Coding
 import Membership
 import RESP
+import Ring
 
 // Who is alive and who was taken out: `Membership` over the links to other nodes.
 //
@@ -174,7 +175,7 @@ struct MemberMemory: Equatable {
 
 // Orders
 extension Node {
-    /// `CLUSTER FORGET node`: takes a node out for good, on every node.
+    /// `CLUSTER FORGET node [FORCE]`: takes a node out for good, on every node.
     /// `CLUSTER READMIT node`: lets it in again, in its next life, which a process that runs begins
     /// as soon as it hears of this.
     mutating func changeMember(
@@ -185,6 +186,9 @@ extension Node {
         guard let node = number.flatMap({ UInt16(exactly: $0) }).map(NodeID.init),
             linkIndex(of: node) != nil
         else { return fail(target, text: "ERR Unknown node \(text)", &effects) }
+        if case .remove = order(node), request.count < 4, let loss = quorumLost(without: node) {
+            return fail(target, text: loss, &effects)
+        }
         var results: [MembershipEffect] = []
         membership.step(order(node), now: now, into: &results)
         for result in results { carryOut(result, &effects) }
@@ -200,6 +204,26 @@ extension Node {
             effects.bytes.writeOK()
         }
         deliver(target, from: start, &effects)
+    }
+
+    /// Why a node is not to be taken out without being asked twice: its replicas stay where the
+    /// ring puts them, so where others were taken out before, too few may be left.
+    private func quorumLost(without node: NodeID) -> String? {
+        guard node != configuration.node, !isRemoved(node) else { return nil }
+        for n in 2...64 where catalog.active.contains(where: { !$0.isDropped && $0.n == n }) {
+            let quorum = n / 2 + 1
+            let lacking = KeyRange.all.count { range in
+                let primaries = ring.primaries(of: range, replicationFactor: n)
+                let left = primaries.count { $0 != node && !isRemoved($0) }
+                return primaries.contains(node) && left < quorum
+            }
+            guard lacking > 0 else { continue }
+            return "ERR without \(node) too few replicas are left of \(lacking) of the "
+                + "\(KeyRange.count) key ranges for a quorum of n=\(n) (\(quorum)): quorum reads "
+                + "and writes of their keys would be UNAVAILABLE. CLUSTER FORGET \(node.rawValue) "
+                + "FORCE does it all the same"
+        }
+        return nil
     }
 
     /// Tells a client of a node that takes no part any more, and closes.

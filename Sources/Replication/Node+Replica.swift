@@ -171,8 +171,18 @@ extension Node {
         _ bytes: UnsafeRawBufferPointer, _ keyspace: Int, _ address: RecordStore.Address
     ) {
         guard let base = bytes.baseAddress else { return }
+        let location = KeyLocation(keyspace: keyspace, address: address)
+        replaceStored(bytes, location, at: store.locate(address, Record(at: base).key))
+    }
+
+    /// - Parameter place: where the key is, still valid.
+    @inline(__always)
+    mutating func replaceStored(
+        _ bytes: UnsafeRawBufferPointer, _ location: KeyLocation, at place: RecordTable.Place
+    ) {
+        guard let base = bytes.baseAddress else { return }
         let record = Record(at: base)
-        let place = store.locate(address, record.key)
+        let (keyspace, address) = (location.keyspace, location.address)
         let tally = tally(record.written.stamp, keyspace)
         holdings.replace(
             place.record, place.tally, by: .init(record), tally, record.dot.stamp)
@@ -266,7 +276,7 @@ extension Node {
             try restoreRecord(rest)
             if configuration.plantedBug == .refillForgotten { isRefilling = false }
         case .members: try restoreMembers(rest)
-        case .delta: if !restoreFirst(rest) { restore(try DeltaRecord(decoding: rest)) }
+        case .delta: try restoreDelta(rest)
         case .removal: removeStored(rest)
         case .definitions: try restoreDefinitions(rest)
         case .wholeness:
@@ -287,6 +297,7 @@ extension Node {
             var marker = ByteReader(rest)
             restoreForgetting(try ForgettingMarker(&marker))
             try marker.end()
+        case .configured: catalog.configured = try ConfiguredKeyspaces(decoding: rest)
         case .request: return try restoreRequest(rest)
         }
         restoredEffect()
@@ -338,10 +349,7 @@ extension Node {
         from cursor: UInt64?, bytesMax: Int, into buffer: inout ByteBuffer
     ) -> UInt64? {
         if cursor == nil {
-            buffer.appendSized {
-                $0.append(JournalKind.definitions.rawValue)
-                catalog.encode(into: &$0)
-            }
+            exportDefinitions(into: &buffer)
             if !keptMembers.isEmpty {
                 buffer.appendSized { appendMembers(into: &$0) }
             }

@@ -19,28 +19,56 @@ extension Node {
         return true
     }
 
-    /// Takes over the state that a delta makes of a key of which nothing is here yet.
+    /// Takes a delta back from the journal.
     ///
     /// - Parameter bytes: as `DeltaRecord.encode` wrote them.
-    /// - Returns: false, and nothing has happened, when the delta has to be built and applied.
-    mutating func restoreFirst(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    mutating func restoreDelta(_ bytes: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(bytes)
-        guard let count = try? reader.integer(UInt16.self), count > 0,
-            let key = try? reader.slice(Int(count)), let location = unusedPlace(of: key)
-        else { return false }
+        let key = try reader.slice(Int(try reader.integer(UInt16.self)))
+        let keyspace = catalog.index(of: key)
+        guard !key.isEmpty, isTyped(keyspace), !restoreEncoded(reader.rest(), of: key, keyspace)
+        else { return }
+        restore(try DeltaRecord(decoding: bytes))
+    }
+
+    /// Does what a delta did with the key's encoded state.
+    ///
+    /// - Returns: false, and nothing has happened, when the delta has to be built and applied.
+    private mutating func restoreEncoded(
+        _ delta: UnsafeRawBufferPointer, of key: UnsafeRawBufferPointer, _ keyspace: Int
+    ) -> Bool {
+        let address = store.address(of: key)
+        let place = store.locate(address, key)
+        let truncatedAt = catalog.active[keyspace].truncatedAt
         exported.removeAll()
-        guard let dot = CRDTState.transcribe(reader.rest(), into: &exported),
-            Record.length(keyBytes: key.count, bodyBytes: exported.count)
-                <= ExpandedStates.encodedBytesMin
-        else { return false }
+        let newest: Dot
+        if let stored = place.record {
+            guard stored.isMergeable, !stored.isTombstone, !stored.isExpanded, stored.expiry == 0,
+                stored.written.stamp > truncatedAt, let dot = Delta.dot(encoded: delta),
+                dot.stamp > truncatedAt
+            else { return false }
+            switch CRDTState.graft(delta: delta, onto: stored.body, into: &exported) {
+            case .state(let dot): newest = dot
+            case .alreadyKnown:
+                noteRestored(dot)
+                return true
+            case .unknown: return false
+            }
+        } else {
+            guard truncatedAt.rawValue == 0,
+                let dot = CRDTState.transcribe(delta, into: &exported)
+            else { return false }
+            newest = dot
+        }
         let length = Record.length(keyBytes: key.count, bodyBytes: exported.count)
+        guard length <= ExpandedStates.encodedBytesMin else { return false }
         merged.removeAll()
         Record.write(
-            to: merged.reserve(length), kind: .mergeable, dot: dot, expiry: 0, key: key,
+            to: merged.reserve(length), kind: .mergeable, dot: newest, expiry: 0, key: key,
             body: exported.bytes)
         merged.advance(length)
-        noteRestored(dot)
-        replaceStored(merged.bytes, location.keyspace, location.address)
+        noteRestored(Delta.dot(encoded: delta) ?? newest)
+        replaceStored(merged.bytes, KeyLocation(keyspace: keyspace, address: address), at: place)
         return true
     }
 

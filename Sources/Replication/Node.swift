@@ -205,6 +205,7 @@ public struct Node: ~Copyable {
         effects.beginStep()
         countMemory()
         turn.begin(at: now.monotonic)
+        if catalog.configured.isUnsaved { saveConfiguration(&effects) }
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)

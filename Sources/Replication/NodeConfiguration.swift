@@ -26,8 +26,10 @@ public struct NodeConfiguration: Sendable {
     public let clusterID: UInt64
     /// All members, this node among them; 1…64, the same on every node.
     public let members: [ClusterMember]
-    /// Keyspaces to define unless the journal knows them already; `default` is always there.
+    /// Keyspaces to define unless `KEYSPACE` commands have; `default` is always there.
     public var keyspaces: [(name: [UInt8], settings: KeyspaceSettings)] = []
+    /// The list of members is not that of the last start.
+    public var takesOtherMembers = false
     public var requestLimits = RequestLimits(
         bulkBytesMax: 64 << 20, argumentsMax: 1 << 20, requestBytesMax: 128 << 20)
     /// Bytes that one key's record may have: what the journal takes and a frame carries.

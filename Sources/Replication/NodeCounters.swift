@@ -102,6 +102,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var namesForgotten = 0
     /// Times that a node alone said that names were forgotten which this one has not emptied.
     public var namesDoubted = 0
+    /// Keyspaces of which another node's configuration had changed what their keys need.
+    public var configurationsOverruled = 0
     /// Expired values that gave their bytes back.
     public var expiredSpent = 0
     /// Expired values forgotten likewise.
@@ -197,6 +199,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("tombstones_collected", \.tombstonesCollected),
             ("keyspace_names_forgotten", \.namesForgotten),
             ("keyspace_names_doubted", \.namesDoubted),
+            ("configurations_overruled", \.configurationsOverruled),
             ("expired_spent", \.expiredSpent),
             ("expired_collected", \.expiredCollected),
             ("emptied_collected", \.emptiedCollected),

@@ -67,6 +67,10 @@ extension TypedExecution {
         case .read: return writeBounded()
         case .rights: return writeRights(context)
         case .create(let value, let bound):
+            // What nodes have the rights to would be lost without a word.
+            guard held.state.boundedValue(now: now) == nil else {
+                throw .text("ERR the key holds a bounded counter already; DEL removes it")
+            }
             delta = try change { (execution) throws(CRDTRefusal) in
                 try execution.held.state.boundedCreate(
                     value, bound: bound, dot: execution.dot, now: execution.now)

@@ -5,6 +5,8 @@ extension ClusterSecret {
     public enum TextError: Error, Equatable, Sendable {
         /// Neither hexadecimal digits nor base64.
         case malformed
+        /// Meant to be hexadecimal, and not quite: how many of its characters are no digits.
+        case mistypedHexadecimal(others: Int)
         case tooShort(byteCount: Int)
         case tooLong
 
@@ -12,6 +14,11 @@ extension ClusterSecret {
         public var text: String {
             switch self {
             case .malformed: "is neither hexadecimal digits nor base64; \(TextError.advice)"
+            case .mistypedHexadecimal(0):
+                "has an odd number of hexadecimal digits; one is missing or too many"
+            case .mistypedHexadecimal(let others):
+                "has \(others) \(others == 1 ? "character that is no" : "characters that are no") "
+                    + "hexadecimal digit among hexadecimal digits, so it is mistyped"
             case .tooShort(let count):
                 "has \(count) bytes where at least 32 are needed; \(TextError.advice)"
             case .tooLong: "has more than 1,024 bytes; 32 are enough"
@@ -27,6 +34,13 @@ extension ClusterSecret {
         while let last = characters.last, TextCharacters.isBlank(last) { characters.removeLast() }
         while let first = characters.first, TextCharacters.isBlank(first) {
             characters.removeFirst()
+        }
+        let others = characters.count { TextCharacters.digit($0) == nil }
+        // Of random characters of base64 two thirds are no hexadecimal digits.
+        let isMistyped =
+            others > 0 ? others * 8 <= characters.count : !characters.count.isMultiple(of: 2)
+        if isMistyped, characters.count >= ClusterSecret.byteCounts.lowerBound {
+            throw .mistypedHexadecimal(others: others)
         }
         let decoded = TextCharacters.hexadecimal(characters) ?? TextCharacters.base64(characters)
         guard let bytes = decoded else { throw .malformed }
@@ -58,7 +72,7 @@ private enum TextCharacters {
         return bytes
     }
 
-    private static func digit(_ character: UInt8) -> UInt8? {
+    static func digit(_ character: UInt8) -> UInt8? {
         switch character {
         case UInt8(ascii: "0")...UInt8(ascii: "9"): character - 48
         case UInt8(ascii: "a")...UInt8(ascii: "f"): character - 87

@@ -56,6 +56,8 @@ enum MetricsHelp {
         "session_tokens_refused": "Session tokens not given out by this cluster, or far ahead.",
         "contexts_refused": "Causal contexts not given out by this cluster for their key.",
         "tombstones_collected": "Tombstones forgotten: every replica knows of the deletion.",
+        "configurations_overruled":
+            "Keyspaces of which another node's configuration changed what their keys need.",
         "keyspace_names_forgotten":
             "Names of dropped keyspaces forgotten: every node has emptied them.",
         "keyspace_names_doubted":

@@ -144,6 +144,17 @@ extension Server {
             }
         }
         text.family(
+            "quorate_keyspace_conflicted", .gauge,
+            "Keyspaces that were given different settings on several nodes at once."
+        )
+        for name in node.conflictedKeyspaces { text.sample(1, [("keyspace", name)]) }
+        text.family(
+            "quorate_keyspace_configuration_differs", .gauge,
+            "What this node's configuration says of a keyspace and does not count.")
+        for difference in node.configurationDifferences {
+            text.sample(1, [("keyspace", difference.keyspace), ("setting", difference.setting)])
+        }
+        text.family(
             "quorate_memory_bytes", .gauge, "What the node takes in memory, by what it is for.")
         for (name, bytes) in node.memoryAccount.named { text.sample(bytes, [("part", name)]) }
         text.single(

@@ -69,6 +69,10 @@ extension Server {
         if let before { node.resumes(after: before.epoch) }
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
+        let obstacles = node.takeUpConfiguration()
+        guard obstacles.isEmpty else {
+            throw .configuration(obstacles.map { "\($0)" }.joined(separator: "; "))
+        }
         let figures = RecoveryFigures(
             report: report, nanoseconds: SystemClock.monotonic() - begin)
         log.recovered(report, nanoseconds: figures.nanoseconds)
@@ -255,6 +259,7 @@ extension Server.Configuration {
     /// What the node is told, with records no longer than the journal takes beside their kind.
     var nodeWithinJournal: NodeConfiguration {
         var bounded = node
+        bounded.takesOtherMembers = takesOtherMembers
         bounded.recordBytesMax = min(node.recordBytesMax, limits.journal.recordBytesMax - 1)
         return bounded
     }

@@ -11,6 +11,9 @@ extension Server {
         /// Since when there has been no link; nil while there is one.
         var aloneSince: Deadline?
         var isAlone = false
+        var definitions: UInt64?
+        var differences: [KeyspaceDifference] = []
+        var conflicted: [String] = []
 
         /// - Returns: whether it is time to look again, about once a second.
         mutating func isDue(at now: UInt64) -> Bool {
@@ -25,6 +28,30 @@ extension Server {
         guard troubleNotes.isDue(at: now.monotonic) else { return }
         tellEnd()
         tellAlone()
+        tellKeyspaces()
+    }
+
+    /// What this node's configuration says of keyspaces and does not count, and what was changed on
+    /// two sides at once.
+    private mutating func tellKeyspaces() {
+        let digest = node.definitionsDigest
+        guard troubleNotes.definitions != digest else { return }
+        troubleNotes.definitions = digest
+        let differences = node.configurationDifferences
+        for difference in differences where !troubleNotes.differences.contains(difference) {
+            difference.isCommanded
+                ? log.info("\(difference.text)") : log.warning("\(difference.text)")
+        }
+        troubleNotes.differences = differences
+        let conflicted = node.conflictedKeyspaces
+        for name in conflicted where !troubleNotes.conflicted.contains(name) {
+            log.warning(
+                "keyspace \(name) was given different settings on several nodes, by their "
+                    + "configurations or by KEYSPACE commands that did not know of each other; the "
+                    + "safer of each counts (KEYSPACE GET \(name)), and KEYSPACE ALTER \(name) "
+                    + "settles it")
+        }
+        troubleNotes.conflicted = conflicted
     }
 
     /// A copy of a data directory that was started as a second process answers too, and nobody
@@ -77,5 +104,22 @@ extension Server {
                     + "a second process runs under its number, or this data directory is an old "
                     + "copy. Clients are answered REMOVED; end the other process, or restart here")
         }
+    }
+}
+
+extension KeyspaceDifference {
+    /// For the log.
+    fileprivate var text: String {
+        guard setting != "dropped" else {
+            return "keyspace \(keyspace) is in this node's configuration and was dropped (KEYSPACE "
+                + "DROP); it stays so"
+        }
+        let reason =
+            isCommanded
+            ? "KEYSPACE commands decide since the first one"
+            : "other nodes were given another configuration, or have keys that need it"
+        return "keyspace \(keyspace): this node's configuration says \(setting)=\(configured), "
+            + "and \(setting)=\(inForce) counts: \(reason). KEYSPACE ALTER changes it on all "
+            + "nodes; then give all of them the same configuration"
     }
 }

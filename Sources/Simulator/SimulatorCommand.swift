@@ -67,7 +67,8 @@ public struct SimulatorCommand {
         let perSecond = elapsed > 0 ? Double(seeds) / elapsed : 0
         guard json else {
             print(
-                "\(seeds) seeds, each run twice: \(tenths(simulated)) simulated seconds in "
+                (seeds == 1 ? "1 seed, run" : "\(seeds) seeds, each run")
+                    + " twice: \(tenths(simulated)) simulated seconds in "
                     + "\(tenths(elapsed)) s, \(tenths(perSecond)) seeds/s"
                     + (violation == nil ? ", no promise broken" : ""))
             print(totals.map { "\($0.name)=\($0.value)" }.joined(separator: " "))

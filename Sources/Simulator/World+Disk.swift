@@ -173,13 +173,17 @@ extension World {
         _ machine: Machine, _ policy: RecoveryPolicy, into node: inout Node
     ) throws(RecoveryError) -> RecoveryReport {
         let dropsTombstones = plant == .tombstonesDropped
-        return try Recovery.run(on: machine.disk, policy: policy) { payload in
+        let report = try Recovery.run(on: machine.disk, policy: policy) { payload in
             note("\(machine.node) reads \(World.describe(payload: payload))")
             if dropsTombstones, payload.count > 5, payload[0] == 1, payload[5] & 1 == 1 { return }
             do throws(DecodeError) { try node.restore(payload) } catch {
                 violate("\(machine.node) wrote a record that it cannot read: \(error)")
             }
         }
+        for obstacle in node.takeUpConfiguration() {
+            violate("\(machine.node) is told that its configuration has changed: \(obstacle)")
+        }
+        return report
     }
 
     private func recoveryFailed(_ machine: Machine, _ error: RecoveryError) {

@@ -97,9 +97,20 @@ public struct IdentityFile: Equatable, Sendable {
         do { count = try disk.read(name, at: 0, into: bytes) } catch { throw .disk(error) }
         let content = UnsafeRawBufferPointer(rebasing: bytes[..<count])
         guard count >= 12, long(content, 0) == magic else { throw .damaged(name) }
-        guard word(content, 8) == format else { throw .otherFormat(name, word(content, 8)) }
+        guard word(content, 8) == format else {
+            // What fits this format's checksum but for the number was written as this format.
+            let isDamaged = count == byteCount && hasChecksum(content, as: format)
+            throw isDamaged ? .damaged(name) : .otherFormat(name, word(content, 8))
+        }
         guard count == byteCount else { throw .damaged(name) }
         return try decode(content)
+    }
+
+    private static func hasChecksum(_ bytes: UnsafeRawBufferPointer, as format: UInt32) -> Bool {
+        var covered = ByteBuffer(capacity: 40)
+        covered.append(UnsafeRawBufferPointer(rebasing: bytes[..<40]))
+        covered.store(format, at: 8)
+        return CRC32C.checksum(covered.bytes) == word(bytes, 40)
     }
 
     private static func decode(

@@ -10,7 +10,7 @@ enum SegmentKind: UInt32 {
 /// The front of a segment or checkpoint file, in a block of 4,096 bytes of its own, little-endian:
 ///
 ///     0  magic    u64   "QUORATE\n"
-///     8  format   u32   3
+///     8  format   u32   4
 ///     12 kind     u32   1 journal, 2 checkpoint
 ///     16 salt     u64   a random number that the file's checksums continue from
 ///     24 position u64   of a journal's first record, or of the last that a checkpoint covers
@@ -21,7 +21,7 @@ enum SegmentKind: UInt32 {
 struct SegmentFormat: Equatable {
     static let headerBytes = 4096
     static let magic: UInt64 = 0x0A45_5441_524F_5551
-    static let format: UInt32 = 3
+    static let format: UInt32 = 4
     private static let coveredBytes = 40
     static let prepared = "prepared.segment"
     /// Zeros that give their room to a checkpoint when the disk is full.

@@ -48,15 +48,21 @@ enum ClusterCommand {
         let nodes = cluster.state.nodes
         let asked = try arguments.integer("nodes", in: 1...64) ?? nodes.count
         let port = try arguments.integer("port", in: 1...55_000)
-        let hasFaults = arguments.has("faults") ? try cluster.servesFaults() : true
-        guard asked == nodes.count, port == nil || port == nodes.first?.client.port, hasFaults
-        else {
+        var differences: [String] = []
+        if asked != nodes.count { differences.append("\(nodes.count) nodes, not --nodes \(asked)") }
+        if let port, let first = nodes.first?.client.port, port != first {
+            differences.append("ports from \(first) on, not --port \(port)")
+        }
+        if arguments.has("faults"), !(try cluster.servesFaults()) {
+            differences.append("nodes that were made without --faults")
+        }
+        guard differences.isEmpty else {
             throw Failure(
                 .cannotCreate,
-                "\(directory) already holds a cluster of \(nodes.count) nodes with other settings",
-                hint:
-                    "name another --directory, or run quorate cluster down and remove this one"
-            )
+                "\(directory) already holds a cluster with other settings: it has "
+                    + differences.joined(separator: "; "),
+                hint: "leave them out to start it as it is; or name another --directory, or run "
+                    + "quorate cluster down and remove this one")
         }
         return cluster
     }

@@ -1,4 +1,5 @@
 import Lab
+import Replication
 
 /// `quorate keyspace create|list|alter|drop`: one request to one node.
 enum KeyspaceCommand {
@@ -16,8 +17,54 @@ enum KeyspaceCommand {
             throw Failure(
                 .usage, "nothing to change", hint: "for example quorate keyspace alter \(name) r=1")
         }
-        try ask(
-            ["KEYSPACE", verb, name] + settings.words.map { "\($0.name)=\($0.value)" }, arguments)
+        let connection = try ClientConnection(try address(arguments))
+        if let objection = try objection(to: settings, verb, name, connection) {
+            throw Failure(
+                .usage, objection, hint: "quorate keyspace \(verb.lowercased()) --help lists them")
+        }
+        let words = settings.words.map { "\($0.name)=\($0.value)" }
+        try ask(["KEYSPACE", verb, name] + words, on: connection, arguments)
+    }
+
+    /// What settings contradict, each other or what the keyspace has: known before anything is
+    /// asked for.
+    private static func objection(
+        to overrides: KeyspaceOverrides, _ verb: String, _ name: String,
+        _ connection: ClientConnection
+    ) throws(Failure) -> String? {
+        if let n = overrides.replicationFactor,
+            let others = try field("links", of: ["INFO", "replication"], connection), n > others + 1
+        {
+            return "n=\(n) exceeds the cluster's \(others + 1) nodes"
+        }
+        guard verb == "ALTER" else {
+            // What is not said follows the number of members, up to 3.
+            let objections = (1...3).map { KeyspaceSettings.objection(to: overrides, members: $0) }
+            return objections.contains(nil) ? nil : objections[2]
+        }
+        guard case .done(let reply) = Outcome(try connection.ask(["KEYSPACE", "GET", name])) else {
+            return nil
+        }
+        var settings = KeyspaceSettings()
+        for field in fields(of: reply) where KeyspaceSettings.fieldNames.contains(field.name) {
+            _ = settings.set("\(field.name)=\(field.value)")
+        }
+        for word in overrides.words {
+            if let problem = settings.set("\(word.name)=\(word.value)") { return problem }
+        }
+        return settings.objection
+    }
+
+    /// A number in an answer of lines `name:value`.
+    private static func field(
+        _ name: String, of words: [String], _ connection: ClientConnection
+    ) throws(Failure) -> Int? {
+        guard case .done(let reply) = Outcome(try connection.ask(words)), let text = reply.text
+        else {
+            return nil
+        }
+        let line = text.split(whereSeparator: \.isNewline).first { $0.hasPrefix(name + ":") }
+        return line.flatMap { Int($0.dropFirst(name.count + 1)) }
     }
 
     static func list(_ arguments: Arguments) throws(Failure) {
@@ -44,7 +91,12 @@ enum KeyspaceCommand {
     }
 
     private static func ask(_ words: [String], _ arguments: Arguments) throws(Failure) {
-        let connection = try ClientConnection(try address(arguments))
+        try ask(words, on: try ClientConnection(try address(arguments)), arguments)
+    }
+
+    private static func ask(
+        _ words: [String], on connection: ClientConnection, _ arguments: Arguments
+    ) throws(Failure) {
         switch Outcome(try connection.ask(words)) {
         case .done(let reply):
             if arguments.has("json") {
@@ -69,7 +121,7 @@ enum KeyspaceCommand {
         if let text = arguments.value("address") {
             guard let address = NodeSettings.Endpoint(text) else {
                 throw Failure(
-                    .usage, "\"\(text)\" is no address",
+                    .usage, "--address takes HOST:PORT, not \"\(text)\"",
                     hint: "for example --address 127.0.0.1:7001")
             }
             return address

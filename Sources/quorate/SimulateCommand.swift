@@ -10,7 +10,7 @@ enum SimulateCommand {
         }
         guard let seeds = seeds(text) else {
             throw Failure(
-                .usage, "\"\(text)\" is no range of seeds",
+                .usage, "--seeds takes a range of seeds or one, not \"\(text)\"",
                 hint: "for example --seeds 1..100 or --seeds 7")
         }
         let plant = try arguments.value("plant").map(plant)
@@ -43,6 +43,7 @@ enum SimulateCommand {
     private static func plant(_ name: String) throws(Failure) -> PlantedBug {
         if let plant = PlantedBug(rawValue: name) { return plant }
         let names = PlantedBug.allCases.map(\.rawValue).joined(separator: ", ")
-        throw Failure(.usage, "there is no planted bug \"\(name)\"", hint: "there are \(names)")
+        throw Failure(
+            .usage, "--plant: there is no planted bug \"\(name)\"", hint: "there are \(names)")
     }
 }

@@ -62,6 +62,73 @@ struct StateScanTests {
         #expect(deltas > 0)
     }
 
+    /// Does a delta to a state, encoded and built, and compares.
+    ///
+    /// - Returns: whether the new state was known without building it.
+    private func checkGraft(_ encoded: [UInt8], onto state: inout CRDTState) -> Bool {
+        let before = bytes(of: state)
+        var buffer = ByteBuffer()
+        buffer.append(7)
+        let grafted = encoded.withUnsafeBytes { delta in
+            before.withUnsafeBytes { CRDTState.graft(delta: delta, onto: $0, into: &buffer) }
+        }
+        let isPlain = !state.isTombstone && state.effectiveExpiry == 0
+        guard let delta = try? decodedDelta(encoded) else {
+            #expect(grafted == .unknown || grafted == .alreadyKnown, "what is done is a delta")
+            return false
+        }
+        #expect(encoded.withUnsafeBytes { Delta.dot(encoded: $0) } == delta.dot)
+        let result = state.apply(delta)
+        guard isPlain else { return false }
+        switch grafted {
+        case .unknown: return false
+        case .alreadyKnown: #expect(result == .alreadyKnown)
+        case .state(let newest):
+            #expect(result == .applied)
+            #expect(bytes(of: state) == Array(buffer.bytes.dropFirst()))
+            #expect(state.context.newest == newest)
+            #expect(!state.isTombstone && state.effectiveExpiry == 0)
+            return true
+        }
+        return false
+    }
+
+    @Test(
+        "later deltas of random schedules, on a state that hears of all",
+        arguments: Profile.allCases)
+    func grafts(_ profile: Profile) {
+        var grafted = 0
+        for seed in 0..<(ScheduleTests.count / 4) {
+            var state = CRDTState()
+            for delta in samples(profile, seed: seed).deltas {
+                if checkGraft(bytes(of: delta), onto: &state) { grafted += 1 }
+            }
+        }
+        if StateScanTests.plain.contains(profile) { #expect(grafted > 0) }
+    }
+
+    @Test("damaged deltas are never done to a state", arguments: Profile.allCases)
+    func damagedGrafts(_ profile: Profile) {
+        var random = PRNG(seed: 12)
+        for seed in 0..<(ScheduleTests.count / 10) {
+            var state = CRDTState()
+            for delta in samples(profile, seed: seed).deltas {
+                for _ in 0..<4 {
+                    var damaged = bytes(of: delta)
+                    let place = random.below(damaged.count)
+                    switch random.below(3) {
+                    case 0: damaged[place] = UInt8(random.below(256))
+                    case 1: damaged.insert(UInt8(random.below(4)), at: place)
+                    default: damaged.remove(at: place)
+                    }
+                    var other = state
+                    _ = checkGraft(damaged, onto: &other)
+                }
+                _ = state.apply(delta)
+            }
+        }
+    }
+
     @Test(
         "damaged states and deltas are never read over as anything that they are not",
         arguments: Profile.allCases)

@@ -8,7 +8,7 @@ struct SubcommandTests {
     @Test(
         "a subcommand takes what its usage says, and is told when it gets something else",
         arguments: [
-            ("CLUSTER FORGET", "cluster|forget"), ("CLUSTER FORGET 3 3", "cluster|forget"),
+            ("CLUSTER FORGET", "cluster|forget"), ("CLUSTER FORGET 3 FORCE 3", "cluster|forget"),
             ("cluster keyslot", "cluster|keyslot"), ("CLUSTER INFO all", "cluster|info"),
             ("SESSION USE t t", "session|use"),
             ("SESSION TOKEN t", "session|token"), ("KEYSPACE ALTER k", "keyspace|alter"),
@@ -28,7 +28,8 @@ struct SubcommandTests {
     @Test(
         "what the usage allows passes",
         arguments: [
-            "CLUSTER REFILL", "CLUSTER REFILL WITHOUT 3", "SESSION ON a b c", "SESSION",
+            "CLUSTER REFILL", "CLUSTER FORGET 3 FORCE", "CLUSTER REFILL WITHOUT 3",
+            "SESSION ON a b c", "SESSION",
             "KEYSPACE CREATE k", "KEYSPACE CREATE k a b c", "CLIENT LIST ID 1 2 3", "COMMAND",
             "COMMAND LIST FILTERBY PATTERN *", "DEBUG CUT 1 2", "DEBUG CUT 1 2 IN",
             "client no-evict on",

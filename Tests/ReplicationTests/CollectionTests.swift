@@ -78,6 +78,24 @@ struct CollectionTests {
         for node in cluster.ids { #expect(cluster.run(node, "GET k R ALL") == "$-1\r\n") }
     }
 
+    @Test("it is named as well while hints may still bring back what was deleted")
+    func waitsWithHints() {
+        let cluster = cluster(hints: 3_600_000)
+        #expect(cluster.run(a, "KEYSPACE CREATE s n=2 sloppy=on") == "+OK\r\n")
+        for key in 0..<30 { #expect(cluster.run(a, "SET s:\(key) v") == "+OK\r\n") }
+        cluster.pass(milliseconds: 2_000, by: 20)
+        settle(cluster)
+        cluster.isolate(c)
+        cluster.pass(milliseconds: 2_000, by: 20)
+        for key in 0..<30 { _ = cluster.run(a, "DEL s:\(key)") }
+        settle(cluster)
+        #expect([a, b].contains { figures(cluster, $0).waitsFor == [c] })
+        cluster.cut = []
+        settle(cluster)
+        for node in cluster.ids { #expect(figures(cluster, node).waitsFor == []) }
+        #expect(figures(cluster, a).oldestMilliseconds > 10_000)
+    }
+
     /// `c` was forgotten by an operator, and has `k`, which the others deleted and forgot.
     private func forgotten(_ bug: NodeConfiguration.PlantedBug? = nil) -> Cluster {
         let cluster = cluster(bug)

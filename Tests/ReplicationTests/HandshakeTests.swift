@@ -192,7 +192,7 @@ struct StandingTests {
     @Test("a removal that only the removed node remembers can still be undone")
     func onlyItRemembers() throws {
         let cluster = Cluster(2)
-        #expect(cluster.run(a, "CLUSTER FORGET 2") == "+OK\r\n")
+        #expect(cluster.run(a, "CLUSTER FORGET 2 FORCE") == "+OK\r\n")
         cluster.pass(milliseconds: 1_500)
         cluster.start(a, epoch: 5)
         cluster.replies[a] = nil

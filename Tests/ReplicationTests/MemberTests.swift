@@ -72,6 +72,20 @@ struct MemberTests {
         #expect(cluster.run(NodeID(3), "SET late:k v W 3") == "+OK\r\n")
     }
 
+    @Test("nobody is taken out without being asked twice where no quorum of the others is left")
+    func noQuorumLeft() {
+        let cluster = watched()
+        cluster.pass(milliseconds: 500)
+        #expect(cluster.run(a, "CLUSTER FORGET 3 now").hasPrefix("-ERR syntax error"))
+        #expect(cluster.run(a, "CLUSTER FORGET 3") == "+OK\r\n")
+        let refusal = cluster.run(a, "CLUSTER FORGET 2")
+        #expect(refusal.contains("too few replicas") && refusal.contains("FORGET 2 FORCE"))
+        #expect(state(cluster, a, of: b) == .alive)
+        #expect(cluster.run(a, "CLUSTER FORGET 1").hasPrefix("-ERR I tried hard"))
+        #expect(cluster.run(a, "CLUSTER FORGET 2 force") == "+OK\r\n")
+        #expect(state(cluster, a, of: b) == .removed)
+    }
+
     @Test("a node that was forgotten is out everywhere, in whatever life, until it is readmitted")
     func removal() throws {
         let cluster = watched()

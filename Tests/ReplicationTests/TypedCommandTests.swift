@@ -248,6 +248,7 @@ struct TypedCommandTests {
             QFLAG c:f ENABLE → 1
             QFLAG c:f DISABLE → 0
             QBOUND CREATE c:b 10 MIN 2 → OK
+            QBOUND CREATE c:b 10 → -ERR the key holds a bounded counter already; DEL removes it
             QBOUND DECR c:b 5 → 5
             QBOUND INCR c:b 1 → 6
             QBOUND RIGHTS c:b → (1 4)

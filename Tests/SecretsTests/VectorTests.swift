@@ -126,14 +126,17 @@ private func sha256(_ message: [UInt8]) -> [UInt8] {
         }
     }
 
-    @Test(
-        "what is no secret is refused by what is wrong with it",
-        arguments: [
-            ("", ClusterSecret.TextError.tooShort(byteCount: 0)),
-            ("00ff", .tooShort(byteCount: 2)), ("correct horse", .malformed),
-            (String(hexadecimal.dropLast(2)), .tooShort(byteCount: 31)),
-            ("A", .malformed), (String(repeating: "0", count: 2_050), .tooLong),
-        ])
+    private static let wrong: [(String, ClusterSecret.TextError)] = [
+        ("", .tooShort(byteCount: 0)),
+        ("00ff", .tooShort(byteCount: 2)), ("correct horse", .malformed),
+        (String(hexadecimal.dropLast(2)), .tooShort(byteCount: 31)),
+        ("A", .malformed), (String(repeating: "0", count: 2_050), .tooLong),
+        (String(hexadecimal.dropLast()), .mistypedHexadecimal(others: 0)),
+        ("g" + String(hexadecimal.dropFirst()), .mistypedHexadecimal(others: 1)),
+        (String(hexadecimal.dropLast(2)) + "Oo", .mistypedHexadecimal(others: 2)),
+    ]
+
+    @Test("what is no secret is refused by what is wrong with it", arguments: wrong)
     func refused(text: String, error: ClusterSecret.TextError) {
         #expect(throws: error) { try ClusterSecret(text: text) }
         #expect(!error.text.contains("correct"))

@@ -1,4 +1,5 @@
 import Base
+import Coding
 import Simulator
 import Storage
 import Testing
@@ -38,17 +39,27 @@ import Testing
         }
         for bit in 0..<44 * 8 {
             disk.flip("identity", bit: bit)
-            if 64..<96 ~= bit {
-                let format: UInt32 = 3 ^ 1 << UInt32(bit - 64)
-                #expect(throws: IdentityError.otherFormat("identity", format)) {
-                    try claim(disk, at: 1000)
-                }
-            } else {
-                #expect(throws: IdentityError.damaged("identity")) { try claim(disk, at: 1000) }
-            }
+            #expect(throws: IdentityError.damaged("identity")) { try claim(disk, at: 1000) }
             disk.flip("identity", bit: bit)
         }
         #expect(try claim(disk, at: 1000) == 1000 + 1_024)
+    }
+
+    @Test("a file that another version wrote is told from a damaged one, whatever its layout")
+    func otherVersion() throws {
+        for (size, checksum) in [(4_108, true), (4_108, false), (60, true), (12, false)] {
+            let disk = SimulatedDisk(prng: PRNG(seed: 1))
+            var buffer = ByteBuffer(capacity: 64)
+            buffer.append(integer: UInt64(0x0A54_4E45_4449_5251))
+            buffer.append(integer: UInt32(4))
+            for byte in 12..<UInt8(min(size, 40)) { buffer.append(byte) }
+            if checksum { buffer.append(integer: CRC32C.checksum(buffer.bytes)) }
+            let rest = Array(repeating: UInt8(0), count: size - buffer.count)
+            disk.place("identity", Array(buffer.bytes) + rest)
+            #expect(throws: IdentityError.otherFormat("identity", 4)) {
+                try claim(disk, at: 1000)
+            }
+        }
     }
 
     @Test("another member list is refused until somebody says that it changed, and then is known")

@@ -1,5 +1,6 @@
 import Base
 import Lab
+import Replication
 import Secrets
 import Server
 import Testing
@@ -117,7 +118,12 @@ struct CommandTests {
         arguments: [
             "serve", "serve x", "cluster up 3", "cluster status now", "keyspace create",
             "keyspace create a:b",
-            "keyspace create o n=x", "keyspace alter o", "keyspace drop", "keyspace drop a b",
+            "keyspace create o n=x", "keyspace create o n=0", "keyspace alter o n=0",
+            "keyspace create o r=0", "keyspace alter o r=0", "keyspace alter o w=33",
+            "keyspace alter o dw=-1", "keyspace alter o valuebytes=8388609",
+            "keyspace alter o floor=0", "keyspace alter o durability=interval(60001)",
+            "keyspace alter o hedge=p100", "keyspace alter o siblings=0", "keyspace alter o",
+            "keyspace drop", "keyspace drop a b",
             "keyspace list x",
             "keyspace list --address nowhere", "simulate", "simulate --seeds x", "demo now",
         ])
@@ -128,6 +134,49 @@ struct CommandTests {
         else { return }
         let failure = #expect(throws: Failure.self) { try command.run(arguments) }
         #expect(failure?.kind == .usage)
+    }
+
+    @Test(
+        "an error names what was typed, and the bounds",
+        arguments: [
+            ("keyspace alter o n=0", "n=0: expected a whole number from 1 to 32, such as n=3"),
+            ("keyspace alter o r=0", "r=0: expected a number of replicas from 1 to 32"),
+            ("keyspace alter o n=3 n=2", "n=2: n stands here twice"),
+            ("keyspace alter o valuebytes=9000000", "whole number from 1 to 8388608"),
+            ("keyspace alter o durability=interval(0)", "with 1 to 60000 milliseconds"),
+            ("keyspace alter o hedge=0", "\"p0.1\" to \"p99.9\", or a delay from \"0ms\""),
+            ("keyspace list --address nowhere", "--address takes HOST:PORT, not \"nowhere\""),
+            ("simulate --seeds x", "--seeds takes a range of seeds or one, not \"x\""),
+            ("simulate --seeds 1 --plant x", "--plant: there is no planted bug \"x\""),
+        ])
+    func named(line: String, problem: String) throws {
+        guard
+            case .run(let command, let arguments) = try Command.read(
+                line.split(separator: " ").map(String.init))
+        else { return }
+        let failure = #expect(throws: Failure.self) { try command.run(arguments) }
+        #expect(failure?.kind == .usage)
+        #expect(failure?.message.contains(problem) == true, "\(failure?.message ?? "")")
+    }
+
+    @Test("the command line's bounds are those of a node")
+    func bounds() throws {
+        for (word, isValid) in [
+            ("valuebytes=8388608", true), ("valuebytes=8388609", false), ("siblings=1000", true),
+            ("siblings=1001", false), ("timeout=600000", true), ("timeout=600001", false),
+            ("keybytes=65535", true), ("keybytes=65536", false), ("readrepair=1000", true),
+            ("readrepair=1001", false), ("ttl=140737488355328", true),
+            ("ttl=140737488355329", false), ("durability=interval(60000)", true),
+            ("durability=interval(60001)", false), ("hedge=600000ms", true),
+            ("hedge=600001ms", false), ("hedge=p99.9", true), ("hedge=p100", false),
+            ("hedge=p0", false), ("n=32", true), ("n=33", false), ("r=0", false), ("pr=0", true),
+        ] {
+            let overrides = try? KeyspaceOverrides(assignments: [word])
+            #expect((overrides != nil) == isValid, "\(word)")
+            var settings = KeyspaceSettings()
+            let problem = settings.set(word) ?? settings.objection
+            #expect((problem == nil) == isValid, "\(word): \(problem ?? "")")
+        }
     }
 
     @Test("every class of failure has an exit status, every status a meaning in the help")
@@ -141,7 +190,7 @@ struct CommandTests {
     @Test(
         "what a node has against a keyspace is said with file and line",
         arguments: [
-            ("r: 0", "r=0 is outside 1..n"),
+            ("r: 2", "r=2 is outside 1..n"),
             ("dw: 1, durability: 'memory'", "dw needs durability=fsync or interval"),
         ])
     func keyspaceObjection(settings: String, problem: String) throws {

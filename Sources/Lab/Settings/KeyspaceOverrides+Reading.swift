@@ -12,20 +12,27 @@ extension KeyspaceOverrides {
             let name = String(word[..<equals])
             let value = String(word[word.index(after: equals)...])
             guard !members.contains(where: { $0.name == name }) else {
-                throw SettingsError(line: 0, path: name, problem: "stands here twice")
+                throw SettingsError(line: 0, path: word, problem: "\(name) stands here twice")
             }
             members.append(JSON.Member(name, Int(value).map(JSON.integer) ?? .text(value)))
         }
-        try self.init(JSON.Member("", .members(members)))
+        do throws(SettingsError) {
+            try self.init(JSON.Member("", .members(members)), separator: "=")
+        } catch {
+            // As it was typed.
+            let word = assignments.first { $0.hasPrefix(error.path + "=") }
+            throw SettingsError(line: 0, path: word ?? error.path, problem: error.problem)
+        }
     }
 
-    init(_ place: JSON.Member) throws(SettingsError) {
+    init(_ place: JSON.Member, separator: String = ": ") throws(SettingsError) {
         self.init()
-        let reader = try SettingsReader(place, known: KeyspaceOverrides.names)
+        let reader = try SettingsReader(
+            place, known: KeyspaceOverrides.names, separator: separator)
         replicationFactor = try reader.integer(
             "n", in: KeyspaceOverrides.replicationFactorRange, example: 3)
-        readQuorum = try level(reader.member("r"))
-        writeQuorum = try level(reader.member("w"))
+        readQuorum = try level(reader.member("r"), least: 1)
+        writeQuorum = try level(reader.member("w"), least: 1)
         primaryReads = try level(reader.member("pr"))
         primaryWrites = try level(reader.member("pw"))
         durableWrites = try level(reader.member("dw"))
@@ -47,14 +54,15 @@ extension KeyspaceOverrides {
     private mutating func readChoices(_ reader: SettingsReader) throws(SettingsError) {
         floor = try choice(
             reader.member("floor"),
-            "\"none\", \"strong\", or a number of replicas, \"quorum\" or \"all\"",
+            "\"none\", \"strong\", a number of replicas from 1 to 32, \"one\", \"quorum\" or "
+                + "\"all\"",
             Floor.init(_:))
         conflict = try choice(
             reader.member("conflict"), "\"lww\", \"siblings\" or \"crdt\"",
             Conflict.init(rawValue:))
         durability = try choice(
             reader.member("durability"),
-            "\"fsync\", \"interval(100)\" in milliseconds, or \"memory\"",
+            "\"fsync\", \"memory\", or \"interval(100)\" with 1 to 60000 milliseconds",
             Durability.init(_:))
         isSloppy = try choice(reader.member("sloppy"), "\"on\" or \"off\"") {
             $0 == "on" ? true : $0 == "off" ? false : nil
@@ -63,7 +71,9 @@ extension KeyspaceOverrides {
             reader.member("overflow"), "\"refuse\", \"lww\", \"union\" or \"max\"",
             Overflow.init(rawValue:))
         hedge = try choice(
-            reader.member("hedge"), "\"off\", \"p99\", \"p99.9\" or a delay such as \"20ms\"",
+            reader.member("hedge"),
+            "\"off\", a percentile from \"p0.1\" to \"p99.9\", or a delay from \"0ms\" to "
+                + "\"600000ms\"",
             Hedge.init(_:))
     }
 
@@ -76,10 +86,17 @@ extension KeyspaceOverrides {
         return value
     }
 
-    private func level(_ member: JSON.Member?) throws(SettingsError) -> ReplicaLevel? {
+    private func level(
+        _ member: JSON.Member?, least: Int = 0
+    ) throws(SettingsError) -> ReplicaLevel? {
         guard let member else { return nil }
-        guard let level = member.value.word.flatMap(ReplicaLevel.init(_:)) else {
-            throw member.expected("a number of replicas, \"one\", \"quorum\" or \"all\"")
+        let range = least...KeyspaceOverrides.replicationFactorRange.upperBound
+        guard let level = member.value.word.flatMap(ReplicaLevel.init(_:)),
+            range.contains(level.replicas(of: 1))
+        else {
+            throw member.expected(
+                "a number of replicas from \(range.lowerBound) to \(range.upperBound), \"one\", "
+                    + "\"quorum\" or \"all\"")
         }
         if let factor = replicationFactor, level.replicas(of: factor) > factor {
             throw member.problem("asks for \(level) replicas, but n is \(factor)")

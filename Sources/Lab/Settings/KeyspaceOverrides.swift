@@ -104,7 +104,9 @@ public struct KeyspaceOverrides: Equatable, Sendable {
             case "none": self = .none
             case "strong": self = .strong
             default:
-                guard let level = ReplicaLevel(text), level != .count(0) else { return nil }
+                guard let level = ReplicaLevel(text), 1...32 ~= level.replicas(of: 1) else {
+                    return nil
+                }
                 self = .level(level)
             }
         }
@@ -130,7 +132,7 @@ public struct KeyspaceOverrides: Equatable, Sendable {
     static let bounds = [
         Bound(name: "timeout", range: 1...600_000, example: 1000),
         Bound(name: "keybytes", range: 1...65_535, example: 4096),
-        Bound(name: "valuebytes", range: 1...64 << 20, example: 1 << 20),
+        Bound(name: "valuebytes", range: 1...8 << 20, example: 1 << 20),
         Bound(name: "siblings", range: 1...1000, example: 100),
         Bound(name: "readrepair", range: 0...1000, example: 100),
     ]

@@ -25,11 +25,17 @@ struct SettingsReader {
     let path: String
     let line: Int
     let members: [JSON.Member]
+    /// What stands between a name and its value.
+    private let separator: String
 
     /// - Parameters:
     ///   - place: the member that holds the set; its name is the full path so far.
     ///   - known: every name that may stand here.
-    init(_ place: JSON.Member, known: [String]) throws(SettingsError) {
+    ///   - separator: `=` on a command line.
+    init(
+        _ place: JSON.Member, known: [String], separator: String = ": "
+    ) throws(SettingsError) {
+        self.separator = separator
         guard case .members(let members) = place.value else {
             throw SettingsError(
                 line: place.line, path: place.name,
@@ -90,7 +96,7 @@ struct SettingsReader {
         guard case .integer(let value) = member.value, range.contains(value) else {
             throw member.expected(
                 "a whole number from \(range.lowerBound) to \(range.upperBound), "
-                    + "such as \(name): \(example)"
+                    + "such as \(name)\(separator)\(example)"
             )
         }
         return value
