@@ -26,8 +26,9 @@ extension Node {
         var reader = ByteReader(bytes)
         let key = try reader.slice(Int(try reader.integer(UInt16.self)))
         let keyspace = catalog.index(of: key)
-        guard !key.isEmpty, isTyped(keyspace), !restoreEncoded(reader.rest(), of: key, keyspace)
-        else { return }
+        if !key.isEmpty, isTyped(keyspace), restoreEncoded(reader.rest(), of: key, keyspace) {
+            return
+        }
         restore(try DeltaRecord(decoding: bytes))
     }
 
