@@ -6,8 +6,8 @@
 ///
 /// - Complexity: O(count).
 @inlinable public func keyHash(_ bytes: UnsafeRawBufferPointer, key: UInt64) -> UInt64 {
-    guard let base = bytes.baseAddress else { return finalMix(key) }
     let count = bytes.count
+    guard let base = bytes.baseAddress, count > 0 else { return finalMix(key) }
     var seed = key ^ 0xA076_1D64_78BD_642F
     // Keyed too: against a published constant a client could choose words that zero the product.
     let secret = key &* 0x9E37_79B9_7F4A_7C15 ^ 0xE703_7ED1_A0B4_28DB
@@ -38,7 +38,6 @@
             UInt64((base + count - 4).loadUnaligned(as: UInt32.self))
         )
     }
-    guard count > 0 else { return (0, 0) }
     let first = UInt64(base.load(as: UInt8.self))
     let middle = UInt64((base + count >> 1).load(as: UInt8.self))
     let last = UInt64((base + count - 1).load(as: UInt8.self))

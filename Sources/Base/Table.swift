@@ -25,3 +25,4 @@ public struct Table<Key: Hashable, Value> {
 }
 
 extension Table: Sendable where Key: Sendable, Value: Sendable {}
+extension Table: Equatable where Value: Equatable {}

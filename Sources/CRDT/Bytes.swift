@@ -17,15 +17,20 @@ public struct Bytes: Hashable, Comparable, Sendable, ExpressibleByStringLiteral 
     /// Negative before `other`, 0 for the same bytes, positive behind it.
     public func order(against other: Bytes) -> Int {
         array.withUnsafeBytes { left in
-            other.array.withUnsafeBytes { right in
-                let shared = min(left.count, right.count)
-                guard shared > 0, let x = left.baseAddress, let y = right.baseAddress else {
-                    return left.count - right.count
-                }
-                let order = memcmp(x, y, shared)
-                return order == 0 ? left.count - right.count : Int(order)
-            }
+            other.array.withUnsafeBytes { Self.order(left, against: $0) }
         }
+    }
+
+    /// The same of bytes that are not kept.
+    public static func order(
+        _ left: UnsafeRawBufferPointer, against right: UnsafeRawBufferPointer
+    ) -> Int {
+        let shared = min(left.count, right.count)
+        guard shared > 0, let x = left.baseAddress, let y = right.baseAddress else {
+            return left.count - right.count
+        }
+        let order = memcmp(x, y, shared)
+        return order == 0 ? left.count - right.count : Int(order)
     }
 }
 

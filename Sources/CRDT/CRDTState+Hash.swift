@@ -38,11 +38,6 @@ extension CRDTState {
         return (entry.key, value(entry.value, of: entry.key))
     }
 
-    /// All fields in ascending order.
-    public func hashFieldNames(now: UInt64) -> [Bytes] {
-        type(now: now) == .hash ? contents.hash.map.map(\.key) : []
-    }
-
     /// All fields in ascending order, with what they hold.
     public func hashFields(now: UInt64) -> [(field: Bytes, value: StringValue)] {
         guard type(now: now) == .hash else { return [] }
@@ -95,7 +90,7 @@ extension CRDTState {
             $0.dot.identity == dot.identity && $0.payload.total != nil
         }
         let total = type(now: now) == nil ? .zero : own?.payload.total ?? .zero
-        guard total.adding(amount) != nil else { throw .overflow }
+        guard total.mayAdd(amount) else { throw .overflow }
         var delta = try begin(.hash, dot: dot, now: now)
         contents.hash.add(field, dot: dot, into: &delta.changes.hash) { before in
             .total((before?.total ?? .zero) + amount, since: before?.since ?? dot.stamp)

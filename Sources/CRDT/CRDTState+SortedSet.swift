@@ -35,11 +35,6 @@ extension CRDTState {
         contents.sortedSet.members.map.entry(at: index).key
     }
 
-    /// All members in the order of their bytes.
-    public func sortedSetMembers(now: UInt64) -> [Bytes] {
-        type(now: now) == .sortedSet ? contents.sortedSet.members.map.map(\.key) : []
-    }
-
     /// How many members stand before this one; nil when it is absent.
     ///
     /// - Complexity: O(n / 128).

@@ -82,7 +82,7 @@ extension CRDTState {
             sum.add(number)
         }
         let own = isAbsent ? .zero : contents.counter.accounts[dot.identity]?.live ?? .zero
-        guard sum.total.adding(amount) != nil, own.adding(amount) != nil else { throw .overflow }
+        guard sum.total.adding(amount) != nil, own.mayAdd(amount) else { throw .overflow }
         var delta = try begin(.string, dot: dot, now: now)
         contents.counter.add(amount, dot: dot, into: &delta.changes.counter)
         close(delta)

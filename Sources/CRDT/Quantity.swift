@@ -88,6 +88,12 @@ extension Quantity {
         min(max(self, Quantity(Int64.min)), Quantity(Int64.max))
     }
 
+    /// Whether what an identity has added may grow by `delta`: that may be more than a value may
+    /// have, where others have taken from it.
+    func mayAdd(_ delta: Quantity) -> Bool {
+        !rawValue.addingReportingOverflow(delta.rawValue).overflow
+    }
+
     /// The number with `delta` added; nil when that is out of range.
     func adding(_ delta: Quantity) -> Quantity? {
         let (sum, overflow) = rawValue.addingReportingOverflow(delta.rawValue)

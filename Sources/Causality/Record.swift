@@ -56,7 +56,7 @@ public struct Record {
         else {
             throw .invalid("record has unknown flags")
         }
-        guard bodyBytes >= 0, keyBytes > 0 else { throw .invalid("record key does not fit") }
+        guard bodyBytes >= 0 else { throw .invalid("record key does not fit") }
         guard expiry <= Record.expiryMax else { throw .invalid("record expires too late") }
         if isSiblingSet {
             try checkSiblings(SiblingSet(encoded: body))
@@ -164,13 +164,13 @@ extension Record {
     /// Writes a record at `target`, which has `length(keyBytes:bodyBytes:)` bytes.
     ///
     /// - Parameters:
-    ///   - key: 1…65,535 bytes.
+    ///   - key: 0…65,535 bytes.
     ///   - expiry: wall-clock milliseconds since 1970, 0 for never.
     @inlinable public static func write(
         to target: UnsafeMutableRawPointer, kind: RecordKind, dot: Dot, expiry: UInt64,
         key: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer
     ) {
-        precondition(1...keyBytesMax ~= key.count, "a key has 1 to 65,535 bytes")
+        precondition(key.count <= keyBytesMax, "a key has at most 65,535 bytes")
         let length = length(keyBytes: key.count, bodyBytes: body.count)
         target.storeBytes(of: UInt32(length), as: UInt32.self)
         let second = UInt32(kind.rawValue) | UInt32(key.count) << 16

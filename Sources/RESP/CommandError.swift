@@ -33,7 +33,7 @@ public enum CommandError: Error, Equatable, Sendable {
     /// `EXPIRE` with GT beside LT.
     case greaterBesideLess
     case patternTooLong
-    /// A key is empty or longer than a record can hold.
+    /// A key is longer than a record can hold.
     case invalidKey
     case value(ValueRefusal)
     case option(OptionRefusal)
@@ -139,7 +139,7 @@ extension CommandError {
             "ERR NX and XX, GT or LT options at the same time are not compatible"
         case .greaterBesideLess: "ERR GT and LT options at the same time are not compatible"
         case .patternTooLong: "ERR pattern is too long"
-        case .invalidKey: "ERR key must have 1 to 65535 bytes"
+        case .invalidKey: "ERR key must have at most 65535 bytes"
         case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand,
             .wrongSubcommandCount, .invalidExpireTime,
             .helloSyntax, .unsupportedOption, .value, .option:

@@ -12,8 +12,9 @@ public struct ListSearchOptions: Equatable, Sendable {
     public var comparisonsMax = 0
     public var consistency = ConsistencyOptions.none
 
-    /// - Throws: `syntax`, `notAnInteger`, `ValueRefusal.outOfRange`, `OptionRefusal.zeroRank`,
-    ///   `negativeCount` or `negativeMaxLength`, and what `ConsistencyOptions` throws.
+    /// - Throws: `syntax`, `notAnInteger`, `ValueRefusal.countOutOfRange`,
+    ///   `OptionRefusal.zeroRank`, `negativeCount` or `negativeMaxLength`, and what
+    ///   `ConsistencyOptions` throws.
     public init(_ arguments: borrowing Arguments) throws(CommandError) {
         var index = 3
         while index < arguments.count {
@@ -37,7 +38,7 @@ public struct ListSearchOptions: Equatable, Sendable {
     ) throws(CommandError) {
         let value = try arguments.integer(index)
         guard value != 0 else { throw .option(.zeroRank) }
-        guard value != .min else { throw .value(.outOfRange) }
+        guard value != .min else { throw .value(.countOutOfRange) }
         rank = Int(value.magnitude)
         isFromEnd = value < 0
     }

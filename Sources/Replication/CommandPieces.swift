@@ -8,8 +8,9 @@ import RESP
 ///
 /// Each begins when the one before is answered, so they do together what the command does to one
 /// element after the other: a push goes behind the one before, of two values for a field the last
-/// counts, and a condition is looked at in the light of what stood before. What others do to the
-/// value meanwhile happens between two of them, so the whole is not one moment.
+/// counts, and a condition is looked at in the light of what stood before. Members and fields are
+/// changed in ascending order, equal ones in the command's. What others do to the value meanwhile
+/// happens between two pieces, so the whole is not one moment.
 ///
 /// It is one reference in its operation, which is looked at for each part of every request.
 final class CommandPieces {
@@ -18,7 +19,7 @@ final class CommandPieces {
     /// Elements that one piece names or takes away.
     static let elementsMax = 1_024
     /// Bytes of arguments from which on a piece names no further element.
-    private static let bytesMax = 1 << 20
+    static let bytesMax = 1 << 20
     /// Bytes of what was taken away from which on no more is: it could not be told.
     private static let takenBytesMax = Reply.byteCountMax - 16 << 20
 
@@ -26,6 +27,8 @@ final class CommandPieces {
     enum Work {
         /// Elements that the command names.
         case named(GatherRest)
+        /// The same in ascending order, from the one with this number on.
+        case ordered(from: Int)
         /// At most so many elements that the value has; negative for those at its end.
         case counted(Int)
         /// So many elements at the front of a list and at its back are to go.
@@ -38,9 +41,11 @@ final class CommandPieces {
     /// Bulk strings behind the numbers.
     private let tail: (bytes: [UInt8], count: Int)
     private var work: Work
-    /// What of the named elements has not been checked: nothing begins before all of it is.
-    private(set) var unchecked: GatherRest?
-    private(set) var checkedBytes = 0
+    /// What of the named elements has not been looked at: nothing begins before all of it is.
+    private var unread: GatherRest?
+    /// Of those whose order does not matter.
+    private(set) var order: ElementOrder?
+    var forecast = GrowthForecast()
     /// What the session at another node, for which this one does it, has learned.
     var news: SessionNews?
     /// Elements of the piece that is under way.
@@ -57,10 +62,14 @@ final class CommandPieces {
         tail = ([], 0)
         let rest = GatherRest(
             request.bulks(named.first..<request.count), from: 0, parts: named.count,
-            words: named.words)
+            words: named.words, nameWord: name == .zadd ? 1 : 0)
         work = .named(rest)
-        if isWrite, !name.isRemoval { unchecked = rest }
         progress.wanted = named.count
+        guard isWrite else { return }
+        unread = rest
+        guard name.mayChangeInAnyOrder else { return }
+        order = ElementOrder(rest)
+        work = .ordered(from: 0)
     }
 
     /// A command that takes away elements which the value has.
@@ -74,35 +83,48 @@ final class CommandPieces {
             ? (request.bulks(behind..<request.count), request.count - behind) : ([], 0)
     }
 
+    /// It adds elements, about which something can be known before.
+    var isAddition: Bool { isWrite && !name.isRemoval }
     var isWrite: Bool { CommandTable.description(of: name).flags.contains(.write) }
     var answerBytes: Int { answers.byteCount }
 
     var heldBytes: Int {
+        if let order { return order.heldBytes }
         guard case .named(let rest) = work else { return tail.bytes.count }
         return rest.bytes.count
     }
+
+    /// Elements have to be looked at before the first piece.
+    var isPreparing: Bool { unread != nil || order.map { !$0.isMerged } ?? false }
 
     /// Nothing is left to be done, or has to be.
     var isDone: Bool {
         if progress.hasEnded { return true }
         switch work {
         case .named(let rest): return rest.parts == 0
+        case .ordered(let next): return next == progress.wanted
         case .counted(let left): return left == 0 || answers.byteCount > Self.takenBytesMax
         case .trim(let front, let back): return front + back == 0
         }
     }
 
-    /// Some of the elements that have not been checked, as a request.
-    func takeUnchecked(_ partsMax: Int) -> [UInt8]? {
-        guard let rest = unchecked else { return nil }
+    /// Looks at some of the elements that have not been: sorts them.
+    ///
+    /// - Returns: a request of them, to be checked.
+    func takeUnread(_ partsMax: Int) -> [UInt8]? {
+        guard let rest = unread else { return nil }
         let (request, parts) = rest.request(head, partsMax: partsMax, bytesMax: Self.bytesMax)
-        unchecked?.removeFirst(parts)
-        if rest.parts == parts { unchecked = nil }
+        order?.sort(rest, parts: parts)
+        unread?.removeFirst(parts)
+        if rest.parts == parts { unread = nil }
         return request
     }
 
-    /// Bytes of elements that have been checked.
-    func noteChecked(bytes: Int) { checkedBytes += bytes }
+    /// Brings some more of the sorted elements into one order.
+    func merge(_ partsMax: Int) -> ArraySlice<UInt32> { order?.merge(partsMax) ?? [] }
+
+    /// The command without elements.
+    var headRequest: [UInt8] { Array("*\(head.count)\r\n".utf8) + head.bytes }
 
     /// The next piece as a request in RESP.
     ///
@@ -116,6 +138,11 @@ final class CommandPieces {
             work = .named(rest)
             asked = parts
             return request
+        case .ordered(let next):
+            let end = endOfPiece(next)
+            asked = end - next
+            work = .ordered(from: end)
+            return order.map { $0.elements.request(head, at: $0.offsets[next..<end]) } ?? []
         case .counted(let left):
             let number = max(-Self.elementsMax, min(left, Self.elementsMax))
             work = .counted(left - number)
@@ -126,6 +153,17 @@ final class CommandPieces {
             work = .trim(front: max(0, front - asked), back: front > 0 ? back : back - asked)
             return front > 0 ? request(asked, -1) : request(0, -asked - 1)
         }
+    }
+
+    private func endOfPiece(_ start: Int) -> Int {
+        guard let order else { return start }
+        var (end, bytes) = (start, 0)
+        while end < order.offsets.count, end - start < Self.elementsMax, bytes < Self.bytesMax {
+            let place = Int(order.offsets[end])
+            bytes += order.elements.behindPart(at: place) - place
+            end += 1
+        }
+        return end
     }
 
     private func request(_ numbers: Int...) -> [UInt8] {
@@ -147,7 +185,7 @@ final class CommandPieces {
         case .counted: if count < asked * linesOfElement(reply) { progress.hasEnded = true }
         // Nothing is pushed to a list that is not there.
         case .named: if name == .lpushx || name == .rpushx, count == 0 { progress.hasEnded = true }
-        case .trim: break
+        case .trim, .ordered: break
         }
     }
 
@@ -221,8 +259,9 @@ private struct PieceProgress {
         let whole = wanted > 0 ? " of \(wanted)" : ""
         var buffer = ByteBuffer(capacity: 256)
         buffer.writeError(
-            text: "UNKNOWN \(pieces) pieces of the command were done, the first "
-                + "\(elements)\(whole) elements; the next was not: \(reason)")
+            text:
+                "UNKNOWN \(pieces) pieces of the command were done, \(elements)\(whole) elements; "
+                + "the next was not: \(reason)")
         return Array(buffer.bytes)
     }
 }
@@ -291,6 +330,17 @@ private struct PieceAnswers {
             return Reply(Array(buffer.bytes), elements, dialect)
         }
         return Reply(Array(buffer.bytes))
+    }
+}
+
+extension CommandName {
+    /// Elements that the command names may be changed in any order, those of one name in the
+    /// command's: what it leaves, and what it answers, is the same.
+    fileprivate var mayChangeInAnyOrder: Bool {
+        switch self {
+        case .sadd, .srem, .hset, .hmset, .hdel, .zadd, .zrem: true
+        default: false
+        }
     }
 }
 

@@ -14,7 +14,6 @@ struct DeltaRecord {
     init(decoding bytes: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(bytes)
         let keyBytes = Int(try reader.integer(UInt16.self))
-        guard keyBytes > 0 else { throw .invalid("delta has no key") }
         key = try reader.slice(keyBytes)
         delta = try Delta(decoding: reader.rest())
         self.bytes = bytes

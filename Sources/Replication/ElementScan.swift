@@ -7,7 +7,7 @@ import RESP
 /// Elements are told in the order of their hashes, and a cursor is the hash from which the next
 /// step goes on. So it stays right whatever is added or removed meanwhile, and whichever replica
 /// answers: an element that is there all the while is told, however alike elements are. Each step
-/// looks at all elements, so it tells at least a hundredth of a large value.
+/// looks at all elements (`ElementWalk`), so it tells at least a hundredth of a large value.
 struct ElementScan {
     /// Elements that are told at once, as Redis does with small values.
     private static let wholeMax = 512
@@ -17,47 +17,37 @@ struct ElementScan {
     private static let end: UInt64 = 1 << 52
 
     private let options: ScanOptions
-    private let glob: Glob?
+    private let pattern: [UInt8]?
 
-    init(_ request: borrowing Arguments, _ name: CommandName) throws(TypedRefusal) {
-        do throws(CommandError) { options = try ScanOptions(request, name) } catch {
-            throw .command(error)
-        }
-        glob = options.pattern.map { Glob(request[$0]) }
+    init(_ request: borrowing Arguments, _ name: CommandName) throws(CommandError) {
+        options = try ScanOptions(request, name)
+        pattern = options.pattern.map { Array(request[$0]) }
     }
 
-    func matches(_ element: Bytes) -> Bool {
-        guard let glob else { return true }
-        return element.array.withUnsafeBytes { glob.matches($0) }
-    }
-
-    /// The elements of this step.
+    /// Which hashes this step tells, and the cursor of the next one, 0 when there is none.
     ///
-    /// - Returns: their places, ascending, and the cursor of the next step, 0 when there is none.
-    /// - Complexity: O(bytes of all elements).
-    func step(among elements: [Bytes]) -> (places: [Int], cursor: UInt64) {
-        let bytes = elements.reduce(1) { $0 + $1.count + 16 }
+    /// - Parameters:
+    ///   - count: of all elements.
+    ///   - bytes: of all elements, about.
+    func step(of count: Int, bytes: Int) -> (hashes: Range<UInt64>, cursor: UInt64) {
         let from = options.cursor
-        guard from < ElementScan.end else { return ([], 0) }
-        let wanted = max(options.count, elements.count / 100, ElementScan.wholeMax)
+        guard from < ElementScan.end else { return (0..<0, 0) }
+        let wanted = max(options.count, count / 100, ElementScan.wholeMax)
         let share = min(
-            Double(wanted) / Double(max(1, elements.count)),
-            Double(ElementScan.bytesMax) / Double(bytes))
-        guard share < 1 else { return (places(from..<ElementScan.end, among: elements), 0) }
+            Double(wanted) / Double(max(1, count)),
+            Double(ElementScan.bytesMax) / Double(max(1, bytes)))
+        guard share < 1 else { return (from..<ElementScan.end, 0) }
         let width = max(1, UInt64(share * Double(ElementScan.end)))
         let next = min(ElementScan.end, from + width)
-        let found = places(from..<next, among: elements)
-        return (found, next < ElementScan.end ? next : 0)
+        return (from..<next, next < ElementScan.end ? next : 0)
     }
 
-    private func places(_ hashes: Range<UInt64>, among elements: [Bytes]) -> [Int] {
-        if hashes.lowerBound == 0, hashes.upperBound == ElementScan.end {
-            return Array(elements.indices)
+    /// Whether an element is told in a step.
+    func tells(_ element: Bytes, in hashes: Range<UInt64>) -> Bool {
+        element.array.withUnsafeBytes { bytes in
+            let isAll = hashes.lowerBound == 0 && hashes.upperBound == ElementScan.end
+            guard isAll || hashes.contains(keyHash(bytes, key: 0) >> 12) else { return false }
+            return pattern?.withUnsafeBytes { Glob($0).matches(bytes) } ?? true
         }
-        return elements.indices.filter { hashes.contains(ElementScan.hash(elements[$0])) }
-    }
-
-    private static func hash(_ element: Bytes) -> UInt64 {
-        element.array.withUnsafeBytes { keyHash($0, key: 0) >> 12 }
     }
 }

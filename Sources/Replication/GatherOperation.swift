@@ -25,7 +25,7 @@ struct GatherOperation {
         case union, intersection, difference
         /// How many elements the intersection has; 0 for no limit.
         case intersectionCount(limit: Int)
-        /// As `CommandPieces` tells it.
+        /// As `CommandPieces` or `ElementWalk` tells it.
         case pieces
 
         var isOfSets: Bool {
@@ -80,6 +80,8 @@ struct GatherOperation {
     var repeated = RepeatedKeys()
     /// The command whose pieces are its parts.
     var pieces: CommandPieces?
+    /// The query over several steps that is its only part.
+    var walk: ElementWalk?
     /// What follows on the client's connection waits for it.
     var holdsBack = false
     /// It goes on in a later step.
@@ -90,6 +92,10 @@ struct GatherOperation {
     private var sets: [Elements] = []
     private var sum: Int128 = 0
     private var outcome = PartsOutcome()
+    /// Of the parts that have told theirs, where it is wanted.
+    private var receipt: Receipt?
+    /// Another node did a part, and its receipt is not known.
+    var hasUntold = false
     /// A planted bug: what was changed all the same is not told.
     var hidesProgress = false
     /// The answer of the first part, in the order of the request, that is no success.
@@ -123,6 +129,11 @@ struct GatherOperation {
         self.pieces = pieces
     }
 
+    init(head: OperationHead, _ walk: ElementWalk) {
+        self.init(head: head, .pieces, .piece(isWrite: false), parts: 1)
+        self.walk = walk
+    }
+
     /// Parts that have begun and have not answered.
     private(set) var begun = 0
 
@@ -130,6 +141,12 @@ struct GatherOperation {
     var isDecided: Bool { isTooLong || combination.isOfSets && failure != nil }
 
     mutating func beginPart() { begun += 1 }
+
+    mutating func note(_ other: Receipt) {
+        if receipt == nil { receipt = other } else { receipt?.join(other) }
+    }
+
+    var toldReceipt: Receipt? { hasUntold ? nil : receipt }
 
     /// Hands the noted keys out to be added to, and takes them back.
     mutating func exchangeRepeated(_ other: inout RepeatedKeys) { swap(&repeated, &other) }
@@ -229,6 +246,7 @@ struct GatherOperation {
     func reply() -> Reply {
         let dialect = head.client.dialect
         if let pieces { return pieces.reply(dialect) }
+        if let walk { return walk.reply(dialect) }
         var buffer = ByteBuffer(capacity: 64)
         guard !isTooLong else {
             buffer.writeError("ERR the values together are too large for one reply")
@@ -312,6 +330,7 @@ extension GatherOperation: SlabElement {
 
     var heldBytes: Int {
         byteCount + parts * 8 + (rest?.bytes.count ?? 0) + repeated.count * 24
-            + (pieces?.heldBytes ?? 0) + (combining?.result.count ?? 0) * 8
+            + (pieces?.heldBytes ?? 0) + (walk?.told.byteCount ?? 0)
+            + (combining?.result.count ?? 0) * 8
     }
 }

@@ -1,4 +1,5 @@
 import Base
+import CRDT
 import Coding
 import RESP
 
@@ -37,13 +38,16 @@ struct GatherRest {
     /// How many there are.
     private(set) var parts: Int
     private let words: Int
+    /// Which word of a part is its name.
+    private let nameWord: Int
 
     /// - Parameter bytes: `parts` times `words` bulk strings.
-    init(_ bytes: [UInt8], from part: Int, parts: Int, words: Int) {
+    init(_ bytes: [UInt8], from part: Int, parts: Int, words: Int, nameWord: Int = 0) {
         self.bytes = bytes
         self.part = part
         self.parts = parts
         self.words = words
+        self.nameWord = nameWord
     }
 
     /// A request of some of the next parts.
@@ -67,6 +71,41 @@ struct GatherRest {
         request += head.bytes
         request += bytes[offset..<end]
         return (request, count)
+    }
+
+    /// A request of parts that begin at these places.
+    func request(_ head: RequestHead, at places: ArraySlice<UInt32>) -> [UInt8] {
+        var request: [UInt8] = []
+        request.reserveCapacity(1_024 + head.bytes.count + places.count * 64)
+        request += "*\(head.count + places.count * words)\r\n".utf8
+        request += head.bytes
+        for place in places { request += bytes[Int(place)..<behindPart(at: Int(place))] }
+        return request
+    }
+
+    func behindPart(at offset: Int) -> Int {
+        var end = offset
+        for _ in 0..<words { end = behindBulk(at: end) }
+        return end
+    }
+
+    /// The name of the part at an offset.
+    func name(at offset: Int) -> ArraySlice<UInt8> {
+        word(at: nameWord == 0 ? offset : behindBulk(at: offset))
+    }
+
+    /// Bytes of the words beside the name, of the part at an offset.
+    func bytesBesideName(at offset: Int) -> Int {
+        guard words > 1 else { return 0 }
+        return word(at: nameWord == 0 ? behindBulk(at: offset) : offset).count
+    }
+
+    /// Negative where the name of the part at one offset is before that at another, 0 for the same.
+    func compareNames(_ a: Int, _ b: Int) -> Int {
+        let (one, other) = (name(at: a), name(at: b))
+        return one.withUnsafeBytes { left in
+            other.withUnsafeBytes { Bytes.order(left, against: $0) }
+        }
     }
 
     /// Some of the next parts have begun.

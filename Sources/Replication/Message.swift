@@ -334,7 +334,7 @@ enum Message {
     private static func key(
         _ bytes: UnsafeRawBufferPointer
     ) throws(DecodeError) -> UnsafeRawBufferPointer {
-        guard 1...Record.keyBytesMax ~= bytes.count else { throw .invalid("key length") }
+        guard bytes.count <= Record.keyBytesMax else { throw .invalid("key length") }
         return bytes
     }
 

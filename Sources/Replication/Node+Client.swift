@@ -133,8 +133,8 @@ extension Node {
 
     /// Why the parsed request may not run beside those that the connection still waits for.
     ///
-    /// Requests of one connection run side by side unless a later one could overtake a write of its
-    /// own key, or they are many or large.
+    /// Requests of one connection run side by side unless a later one could overtake what an
+    /// earlier one does with the same key, or they are many or large.
     private mutating func waitOf(_ index: Int, _ effects: inout Effects) -> RequestWait? {
         if busyLinks > 0, waitsForLinks() {
             waitingForLinks.append((ConnectionID(UInt32(index)), sessions[index].serial))
@@ -157,8 +157,39 @@ extension Node {
         guard let key else { return .allReplies }
         let keyspace = catalog.index(of: request[key])
         guard hasRoom(index, keyspace) else { return .room(keyspace) }
-        let hash = store.address(of: request[key]).hash
-        return sessions[index].outstanding.isWriting(hash) ? .write(hash) : nil
+        let use = use(ofKey: key, name)
+        return sessions[index].outstanding.keysInUse.admits(use) ? nil : .keys(use)
+    }
+
+    /// What the request that is being executed does with keys.
+    private func useOfKeys() -> KeyUse {
+        guard let name = CommandName(request[0]) else { return .none }
+        // A command with an id is one of a key.
+        let start = name == .idempotency && request.count > 2 ? 2 : 0
+        guard let command = start == 0 ? name : CommandName(request[start]) else { return .none }
+        let description = CommandTable.description(of: command)
+        let indices = description.keyIndices(in: request, from: start)
+        let first = description.keys.first
+        if start == 0, first > 0, first == description.keys.last, first < request.count {
+            return use(ofKey: first, command)
+        }
+        var hashes: [UInt64] = []
+        var isAlone = !description.flags.contains(.readonly)
+        for index in indices {
+            guard hashes.count < KeyUse.keysMax else { return .all(alone: isAlone) }
+            let key = request[start + index]
+            hashes.append(store.address(of: key).hash)
+            isAlone = isAlone || isTyped(catalog.index(of: key))
+        }
+        return hashes.isEmpty ? .all(alone: isAlone) : .keys(hashes, alone: isAlone)
+    }
+
+    /// What a request of one key does with it. What a command does to a state, or learns for it,
+    /// later requests for the key must not overtake.
+    private func use(ofKey index: Int, _ name: CommandName) -> KeyUse {
+        let key = request[index]
+        let isAlone = name.writes(request) || isTyped(catalog.index(of: key))
+        return .key(store.address(of: key).hash, alone: isAlone)
     }
 
     private static func runsBeside(_ name: CommandName) -> Bool {
@@ -191,7 +222,7 @@ extension Node {
         let isOver =
             switch wait {
             case .allReplies: !sessions[index].owesReplies
-            case .write(let hash): !sessions[index].outstanding.isWriting(hash)
+            case .keys(let use): sessions[index].outstanding.keysInUse.admits(use)
             case .room(let keyspace): !sessions[index].owesReplies || hasRoom(index, keyspace)
             case .links, .answers, .called: false
             }
@@ -223,6 +254,9 @@ extension Node {
         client.isPlain = sessions[index].isPlain
         client.evidence = ReadEvidence()
         client.wantsReceipt = sessions[index].wantsReceipts
+        if client.wantsReceipt, CommandName(request[0]) != .receipt {
+            sessions[index].beginReceipt()
+        }
         client.guarantees = sessions[index].guarantees
         client.hasDefaults = sessions[index].hasDefaults
         if client.hasDefaults { client.defaults = sessions[index].defaults }
@@ -252,7 +286,7 @@ extension Node {
 
     /// Sends a reply to where it belongs; a long one piece by piece.
     mutating func deliver(_ reply: Reply, to target: ReplyTarget, _ effects: inout Effects) {
-        let place = reply.byteCount > Node.pieceBytes ? outlasting(target) : target
+        let place = reply.byteCount > Node.pieceBytes ? placed(target, .none) : target
         if case .outstanding(let connection, let serial, let sequence) = place {
             return complete(connection, serial, sequence, reply, &effects)
         }
@@ -275,17 +309,23 @@ extension Node {
         }
     }
 
-    /// Makes a direct target outlive the step: the reply gets its place in the connection's order.
+    /// Makes a direct target outlive the step: the reply gets its place in the connection's order,
+    /// and what the request does with its keys, which it still holds, is known to those behind it.
     ///
     /// - Parameter byteCount: what the request keeps in memory until it is answered, as far as that
     ///   matters.
-    mutating func outlasting(
-        _ target: ReplyTarget, writing hash: UInt64? = nil, byteCount: Int = 0
+    mutating func outlasting(_ target: ReplyTarget, byteCount: Int = 0) -> ReplyTarget {
+        guard case .direct = target else { return target }
+        return placed(target, useOfKeys(), byteCount: byteCount)
+    }
+
+    private mutating func placed(
+        _ target: ReplyTarget, _ use: KeyUse, byteCount: Int = 0
     ) -> ReplyTarget {
         guard case .direct(let connection) = target else { return target }
         let index = Int(connection.rawValue)
         guard sessions[index].isOpen else { return .nobody }
-        let sequence = sessions[index].enqueue(pendingWrite: hash, byteCount: byteCount)
+        let sequence = sessions[index].enqueue(use, byteCount: byteCount)
         return .outstanding(
             connection, serial: sessions[index].serial, sequence: sequence)
     }

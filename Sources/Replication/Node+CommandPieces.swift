@@ -60,10 +60,16 @@ extension Node {
         return named
     }
 
-    /// Whether the request names more elements than one step takes; what is wrong about it is told
-    /// when it runs.
+    /// Whether the request names more elements than one step takes, or the number of a pop is more;
+    /// what is wrong about it is told when it runs.
     func namesTooMany(_ name: CommandName) -> Bool {
-        do throws(CommandError) { return try tooManyElements(name) != nil } catch { return false }
+        do throws(CommandError) {
+            switch name {
+            case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
+                return try PopOptions(request, name).count ?? 1 > CommandPieces.atOnceMax
+            default: return try tooManyElements(name) != nil
+            }
+        } catch { return false }
     }
 
     /// Does a command in pieces that turned out to take away more than one step does; the request
@@ -124,9 +130,8 @@ extension Node {
         gathers[id]?.isQueued = true
         repeat {
             client = whole
-            client.wantsReceipt = false
-            if gathers[id]?.pieces?.unchecked != nil {
-                checkElements(id, &effects)
+            if gathers[id]?.pieces?.isPreparing == true {
+                prepare(id, &effects)
             } else if gathers[id]?.pieces?.isDone == false {
                 beginPiece(id, &effects)
             }
@@ -161,43 +166,5 @@ extension Node {
         let start = effects.bytes.count
         effects.bytes.writeError(error, for: request)
         deliver(target, from: start, &effects)
-    }
-
-    /// Elements that one step checks.
-    private static let checkedAtOnce = 8_192
-
-    /// Checks what can be known of the elements that a command adds, for one step.
-    private mutating func checkElements(_ id: OperationID, _ effects: inout Effects) {
-        guard let some = gathers[id]?.pieces?.takeUnchecked(Node.checkedAtOnce) else { return }
-        let start = effects.bytes.count
-        _ = withRequest(some) { node in node.checkElements(of: id, &effects) }
-        turn.spend(arguments: 2 * Node.checkedAtOnce)
-        guard effects.bytes.count > start else { return }
-        counters.commandErrors += 1
-        let error = takeBack(start, &effects)
-        gathers[id]?.pieces?.refuse(error)
-    }
-
-    /// Writes an error for the first element that cannot be added.
-    private mutating func checkElements(of id: OperationID, _ effects: inout Effects) {
-        let keyspace = catalog.index(of: request[1])
-        let valueBytesMax = catalog.active[keyspace].settings.valueBytesMax
-        do throws(CommandError) {
-            guard let name = CommandName(request[0]), let named = try NamedElements(name, request)
-            else { return }
-            var bytes = 0
-            for index in named.first..<request.count {
-                let count = request[index].count
-                bytes += count
-                guard count <= valueBytesMax else {
-                    return effects.bytes.writeError(Node.argumentTooLarge)
-                }
-                if name == .zadd, (index - named.first) % 2 == 0 { _ = try request.score(index) }
-            }
-            gathers[id]?.pieces?.noteChecked(bytes: bytes)
-            guard gathers[id]?.pieces?.checkedBytes ?? 0 <= stateBytesMax(keyspace) else {
-                return effects.bytes.writeError(Node.valueTooLarge)
-            }
-        } catch { effects.bytes.writeError(error, for: request) }
     }
 }

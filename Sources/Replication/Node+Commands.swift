@@ -36,7 +36,7 @@ extension Node {
     /// would take the message for malformed.
     func checkKeys(of name: CommandName) throws(CommandError) {
         for index in CommandTable.description(of: name).keyIndices(in: request)
-        where !(1...Record.keyBytesMax ~= request[index].count) {
+        where request[index].count > Record.keyBytesMax {
             throw .invalidKey
         }
     }

@@ -81,6 +81,7 @@ extension Node {
             return overload(.forward, location.keyspace, target, &effects)
         }
         counters.forwarded += 1
+        noteUntold(target)
         let allowed = UInt64(timeoutMilliseconds) + Node.graceMilliseconds
         let head = OperationHead(
             target: outlasting(target), client: client,

@@ -59,7 +59,6 @@ extension Node {
             if !isUnchecked { gathers[id]?.unchecked = rest }
             return goOn(id, &effects)
         }
-        client.wantsReceipt = false
         beginParts(id, arguments, isWhole: isWhole, &effects)
     }
 
@@ -169,6 +168,7 @@ extension Node {
         _ kind: GatherOperation.PartKind, at index: Int, _ place: ReplyTarget,
         _ effects: inout Effects
     ) {
+        client.evidence = ReadEvidence()
         switch kind {
         case .get: readPart(.get, at: index, place, &effects)
         case .exists: readPart(.exists, at: index, place, &effects)
@@ -183,6 +183,7 @@ extension Node {
     mutating func goOn(_ id: OperationID, _ effects: inout Effects) {
         guard gathers.contains(id) else { return }
         gathers[id]?.isQueued = false
+        if gathers[id]?.walk != nil { return walkOn(id, &effects) }
         if gathers[id]?.combining != nil { return combine(id, &effects) }
         if gathers[id]?.pieces != nil { return goOnInPieces(id, &effects) }
         if gathers[id]?.unchecked != nil { return checkSome(id, &effects) }
@@ -191,7 +192,6 @@ extension Node {
                 kind.command, partsMax: Node.partsAtOnce, bytesMax: Node.bytesAtOnce)
         else { return progress(id, &effects) }
         client = head.client
-        client.wantsReceipt = false
         let step = GatherStep(
             answerBytes: gathers[id]?.byteCount ?? 0, effectBytes: effects.bytes.count,
             isWhole: false)
@@ -340,7 +340,7 @@ extension Node {
         queue(id)
     }
 
-    private mutating func queue(_ id: OperationID) {
+    mutating func queue(_ id: OperationID) {
         guard gathers[id]?.isQueued == false else { return }
         gathers[id]?.isQueued = true
         work.append(id)
@@ -353,7 +353,7 @@ extension Node {
         letGo(id)
         guard let whole = gathers.remove(id) else { return }
         if let news = whole.pieces?.news { learned = news }
-        deliver(whole.reply(), to: whole.head.target, &effects)
+        tell(whole, &effects)
     }
 
     /// Whether a reply is one of several sets that are put together.

@@ -16,7 +16,7 @@ extension Node {
     mutating func getHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
         guard request.count == 2, client.isPlain else { return false }
         let key = request[1]
-        guard 1...Record.keyBytesMax ~= key.count else { return false }
+        guard key.count <= Record.keyBytesMax else { return false }
         let keyspace = catalog.index(of: key)
         guard catalog.active[keyspace].answersReadsAlone else { return false }
         let address = store.address(of: key)
@@ -50,7 +50,7 @@ extension Node {
         let key = request[1]
         let value = request[2]
         let keyspace = catalog.index(of: key)
-        guard catalog.active[keyspace].answersWritesAlone, key.count > 0,
+        guard catalog.active[keyspace].answersWritesAlone,
             key.count <= catalog.active[keyspace].keyBytesMax,
             value.count <= catalog.active[keyspace].valueBytesMax,
             !isMemoryFull,

@@ -51,14 +51,10 @@ extension Node {
         case .time: writeTime(&effects)
         case .dbsize: effects.bytes.writeInteger(holdings.keys)
         case .debug: try debug(&effects)
-        case .wait:
-            effects.bytes.writeError(
-                "MODE WAIT belongs to replicas of Redis; use SET key value W n")
+        case .wait: effects.bytes.writeError(Node.waitsForNobody)
         case .cluster: try cluster(&effects)
         case .scan: try scan(&effects)
-        case .keys:
-            effects.bytes.writeError(
-                "ERR KEYS blocks a node for as long as it runs; use SCAN")
+        case .keys: effects.bytes.writeError(Node.keysAreScanned)
         default: throw .unknownCommand
         }
     }
@@ -191,6 +187,7 @@ extension Node {
             sessions[index].hasDefaults = false
             sessions[index].name = []
             sessions[index].wantsReceipts = false
+            sessions[index].beginReceipt()
             forgetTransaction(index)
             sessions[index].endSession()
         }

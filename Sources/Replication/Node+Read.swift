@@ -46,16 +46,13 @@ extension Node {
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         let n = catalog.active[keyspace].n
-        // What a command does to a state, later requests for the key must not overtake.
-        let writing = purpose.isTyped ? address.hash : nil
         guard mayAsk(location, levels, purpose, target, &effects) else { return }
         let isSampled = isSampled(catalog.active[keyspace].readRepairPerMille)
         let length = extent(of: address.range, keyspace, of: levels.readQuorum, for: purpose)
         var operation = ReadOperation(
             head: OperationHead(
                 target: outlasting(
-                    target, writing: writing,
-                    byteCount: replyBytes(of: store.find(address, key), purpose)),
+                    target, byteCount: replyBytes(of: store.find(address, key), purpose)),
                 client: client,
                 deadline: now.monotonic
                     + .nanoseconds(milliseconds: UInt64(levels.timeoutMilliseconds)),

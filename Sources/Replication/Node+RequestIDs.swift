@@ -172,7 +172,7 @@ extension Node {
         }
         let deadline = now.monotonic + .nanoseconds(milliseconds: UInt64(timeout))
         let head = OperationHead(
-            target: outlasting(target, writing: location.address.hash), client: client,
+            target: outlasting(target), client: client,
             deadline: deadline, begunAt: now.monotonic)
         let claim = requestIDs.claims.insert(
             ClaimOperation(head: head, name: name, location: location, command: command))
@@ -297,7 +297,7 @@ extension Node {
         let (n, levels) = (catalog.active[keyspace].n, catalog.active[keyspace].writes)
         let timeout = UInt64(levels.timeoutMilliseconds)
         let head = OperationHead(
-            target: outlasting(target, writing: location.address.hash), client: client,
+            target: outlasting(target), client: client,
             deadline: now.monotonic + .nanoseconds(milliseconds: timeout), begunAt: now.monotonic)
         let id = writes.insert(
             WriteOperation(

@@ -71,7 +71,7 @@ extension Node {
         }
         let keyBytesMax = catalog.active[keyspace].keyBytesMax
         guard key.count <= keyBytesMax || !isTyped(keyspace) else {
-            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+            fail(target, text: "ERR key must have at most \(keyBytesMax) bytes", &effects)
             return false
         }
         return true

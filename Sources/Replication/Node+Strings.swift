@@ -224,8 +224,8 @@ extension Node {
             ? max(0, ownBytesMax(settings, keyBytes: key.count) - SiblingSet.siblingHeadBytes)
             : configuration.recordBytesMax - Record.headerBytes - key.count
         let valueBytesMax = min(Int(settings.valueBytesMax), room)
-        guard key.count > 0, key.count <= keyBytesMax else {
-            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+        guard key.count <= keyBytesMax else {
+            fail(target, text: "ERR key must have at most \(keyBytesMax) bytes", &effects)
             return false
         }
         guard value.count <= valueBytesMax else {

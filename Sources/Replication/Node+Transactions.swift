@@ -29,6 +29,9 @@ extension Node {
             sessions[index].transaction.refuse()
             count(transactionOf: index)
             fail(target, text: refusal, &effects)
+        } else if !hasAllowedLevels(name, target, &effects) {
+            sessions[index].transaction.refuse()
+            count(transactionOf: index)
         } else {
             if !sessions[index].transaction.isRefused { queue(name, index) }
             let start = effects.bytes.count
@@ -78,11 +81,7 @@ extension Node {
                 return "CROSSSLOT Keys in request don't hash to the same slot"
             }
         }
-        if let key = description.keyIndices(in: request).first(where: { _ in true }),
-            isTyped(catalog.index(of: request[key])), namesTooMany(name)
-        {
-            return Node.inPiecesOnly
-        }
+        if let refusal = refusal(bySettings: name) { return refusal }
         guard isKeyed || isAnsweredAlone(name) else {
             return "ERR \(name.text.description.uppercased()) is not allowed in a transaction"
         }
@@ -311,7 +310,6 @@ extension Node {
         let whole = client
         for (part, command) in commands.enumerated() {
             client = whole
-            client.wantsReceipt = false
             client.mayForward = false
             gathers[id]?.beginPart()
             _ = withRequest(command) { node in node.execute(.gather(id, part), &effects) }
@@ -347,7 +345,7 @@ extension Node {
         let isChange = description.flags.contains(.write)
         for argument in description.keyIndices(in: request) {
             let key = request[argument]
-            guard 1...Record.keyBytesMax ~= key.count else { return "ERR a key is malformed" }
+            guard key.count <= Record.keyBytesMax else { return "ERR a key is malformed" }
             if let refusal = refusal(toDecideAbout: key) { return refusal }
             let location = place(of: key)
             guard isReplica(of: location) else {

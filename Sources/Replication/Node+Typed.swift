@@ -45,7 +45,7 @@ extension Node {
             let options = try IntersectionOptions(request)
             combineSets(
                 .intersectionCount(limit: options.limit), keys: options.keys, target, &effects)
-        case .smove: fail(target, "MODE SMOVE changes two keys in one step", &effects)
+        case .smove: fail(target, Node.changesTwoKeys, &effects)
         default:
             if name == .qbound { _ = try BoundedCounterOptions(request) }
             failUntyped(name, target, &effects)
@@ -56,11 +56,7 @@ extension Node {
     private mutating func failUntyped(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        fail(
-            target,
-            text: "MODE \(name.text.description.uppercased()) needs a keyspace with conflict=crdt: "
-                + "KEYSPACE CREATE counters conflict=crdt makes one, whose keys begin with "
-                + "counters:", &effects)
+        fail(target, text: Node.untyped(name), &effects)
     }
 
     /// Reads several sets, each where it is, and puts them together.
@@ -70,7 +66,7 @@ extension Node {
     ) {
         // Before any of them is read.
         for index in keys where !isTyped(catalog.index(of: request[index])) {
-            return failUntyped(.smembers, target, &effects)
+            return failUntyped(CommandName(request[0]) ?? .smembers, target, &effects)
         }
         gather(combination, .members, keys, target, &effects)
     }
@@ -145,11 +141,8 @@ extension Node {
     ) {
         let location = place(of: request[index])
         let part = part(name, index)
-        // What is done in pieces there, nothing on this connection overtakes.
-        let place =
-            name == .ltrim ? outlasting(target, writing: location.address.hash) : target
         forward(
-            part.bytes, to: location, timeoutMilliseconds: timeoutMilliseconds, place, &effects)
+            part.bytes, to: location, timeoutMilliseconds: timeoutMilliseconds, target, &effects)
     }
 
     /// The request as one for this key only, in RESP.
@@ -187,9 +180,7 @@ extension Node {
             if let unkept { return passOn(command, to: unkept.node, target, &effects) }
         }
         var execution = execution(on: location, keyAt: index, target, &effects)
-        if command.name.walksWhole, !command.name.isToldInPieces {
-            turn.spend(bytesTold: execution.held.bytes)
-        }
+        spend(on: command.name, execution.held)
         let isLarge = execution.held.bytes > ExpandedStates.remainsBytesMin
         let mayEmpty = command.name.takesWhole || execution.isElapsing
         let whole = isLarge && mayEmpty ? execution.held.state : nil
@@ -214,6 +205,12 @@ extension Node {
             return tell(execution, context, location.address.hash, target, &effects)
         }
         finish(command, &execution, delta, target, &effects)
+    }
+
+    /// What a command takes that looks at all of a value.
+    private mutating func spend(on name: CommandName, _ held: HeldState) {
+        if name.isWalked { return turn.spend(elements: ElementWalk.elementsMax / 4) }
+        if name.walksWhole, !name.isToldInPieces { turn.spend(bytesTold: held.bytes) }
     }
 
     /// Has a replica that holds more of the key do what cannot be done here: there is no room for
@@ -297,9 +294,11 @@ extension Node {
                 target, "ERR the reply would have more than 60 MB; ask for less at once", &effects)
         }
         if !client.guarantees.isEmpty { noteSeen(hash, context, target) }
+        if let walk = execution.walk { return goOnLater(walk, context, target, &effects) }
         if case .gather(let id, let part) = target, isForSets(target),
             let members = execution.rest.pieces?.elements
         {
+            if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
             return gathered(id, part, members, bytes: execution.rest.byteCount, &effects)
         }
         let start = effects.bytes.count

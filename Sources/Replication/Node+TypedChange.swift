@@ -17,7 +17,7 @@ extension Node {
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
         guard key.count <= keyBytesMax else {
-            fail(target, text: "ERR key must have 1 to \(keyBytesMax) bytes", &effects)
+            fail(target, text: "ERR key must have at most \(keyBytesMax) bytes", &effects)
             return false
         }
         let isRemoval = command.name.isRemoval
@@ -91,8 +91,16 @@ extension Node {
     /// those places, which is longer than this only where replicas have pushed in turn while one
     /// was away.
     func growthMax(_ name: CommandName) -> Int {
-        let each = CommandTable.description(of: name).group == .list ? 48 : 24
-        return (1..<max(1, request.count)).reduce(512) { $0 + request[$1].count + each }
+        (1..<max(1, request.count)).reduce(Node.growthOfAny) {
+            $0 + growthMax(name, request[$1].count)
+        }
+    }
+
+    static let growthOfAny = 512
+
+    /// What an argument of so many bytes can add.
+    func growthMax(_ name: CommandName, _ bytes: Int) -> Int {
+        bytes + (CommandTable.description(of: name).group == .list ? 48 : 24)
     }
 
     static let argumentTooLarge: StaticString =

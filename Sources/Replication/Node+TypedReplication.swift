@@ -31,11 +31,11 @@ extension Node {
     mutating func sendState(
         _ id: OperationID, to node: NodeID, _ effects: inout Effects
     ) {
-        guard let write = writes[id], !write.typedKey.isEmpty else {
+        guard let write = writes[id], let key = write.typedKey else {
             counters.lateAnswers += 1
             return
         }
-        write.typedKey.withUnsafeBytes { key in
+        key.withUnsafeBytes { key in
             let address = store.address(of: key)
             guard let stored = believableState(address, key, write.keyspace, &effects) else {
                 return

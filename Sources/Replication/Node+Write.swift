@@ -310,7 +310,7 @@ extension Node {
             + .nanoseconds(milliseconds: UInt64(intent.levels.timeoutMilliseconds))
         let byteCount = store.find(address, intent.key)?.length ?? 0
         let head = OperationHead(
-            target: outlasting(target, writing: address.hash, byteCount: byteCount),
+            target: outlasting(target, byteCount: byteCount),
             client: client, deadline: deadline, begunAt: now.monotonic)
         let id = writes.insert(
             WriteOperation(

@@ -196,7 +196,7 @@ extension Node {
         if client.wantsReceipt {
             tell(
                 Receipt(
-                    action: "write", answered: 1, required: 1, durable: 0, dot: nil,
+                    action: .write, answered: 1, required: 1, durable: 0, dot: nil,
                     overflow: overflow), target, &effects)
         }
         effects.bytes.write(success, client.dialect)

@@ -30,7 +30,7 @@ struct WriteOperation {
     var record: [UInt8] = []
     var stampings = 1
     /// The key, where replicas were sent a delta and may ask for the state.
-    var typedKey: [UInt8] = []
+    var typedKey: [UInt8]?
     /// Of its key, and whether it replaced all that this replica held: what a session remembers.
     var hash: UInt64 = 0
     var replaces = true
@@ -211,7 +211,7 @@ extension WriteOperation: SlabElement {
             case .bulk(let bytes), .encoded(let bytes): bytes.count
             case .ok, .integer, .null: 0
             }
-        return record.count + typedKey.count + reply + context.entries.count * 16
+        return record.count + (typedKey?.count ?? 0) + reply + context.entries.count * 16
     }
 }
 

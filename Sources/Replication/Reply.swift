@@ -163,7 +163,7 @@ struct Reply {
     /// The element to write next; -1 for the head.
     private var next = -1
     /// Of the whole reply; about where scores or the elements of a value are in it.
-    let byteCount: Int
+    private(set) var byteCount: Int
     /// Of what has not been let go of: what it keeps in memory.
     private(set) var heldBytes: Int
 
@@ -181,6 +181,16 @@ struct Reply {
         self.dialect = dialect
         byteCount = head.count + rest.byteCount
         heldBytes = byteCount
+    }
+
+    var isError: Bool { head.first == UInt8(ascii: "-") }
+
+    /// Puts bytes in front of the reply, of which nothing has been written.
+    mutating func begin(with bytes: [UInt8]) {
+        precondition(next < 0 && offset == 0, "a reply begins once")
+        head.insert(contentsOf: bytes, at: 0)
+        byteCount += bytes.count
+        heldBytes += bytes.count
     }
 
     /// Writes about so many bytes of what is left, the longest element more at most.

@@ -206,7 +206,7 @@ struct RequestName: Hashable {
         bytes = Array(try reader.slice(length))
         guard bytes.count > 2 else { throw .truncated }
         let idBytes = bytes.count - 2 - keyBytes
-        guard keyBytes > 0, 1...RequestName.idBytesMax ~= idBytes else {
+        guard 1...RequestName.idBytesMax ~= idBytes else {
             throw .invalid("a request id has 1 to 64 bytes, behind its key")
         }
     }

@@ -32,8 +32,8 @@ struct Session {
     var wantsReceipts = false { didSet { settlePlain() } }
     /// Its plain requests need no more than the keyspace's defaults, and an answer.
     private(set) var isPlain = true
-    /// The receipt of the last answered request, while receipts are wanted.
-    var lastReceipt: Receipt?
+    /// While receipts are wanted.
+    var latestReceipt = LatestReceipt()
     /// The connection is to be closed after what it is owed.
     var isClosing = false
     /// More of its replies is known than has been written: the driver comes back for it.
@@ -54,19 +54,25 @@ struct Session {
         isPlain = !hasDefaults && !wantsReceipts && guarantees.isEmpty && !transaction.isOpen
     }
 
+    /// The place of the next reply in the connection's order.
+    var nextSequence: UInt64 { outstanding.nextSequence }
+
+    /// The latest command is one that has no receipt so far.
+    mutating func beginReceipt() { latestReceipt.begin(nextSequence) }
+
     mutating func endSession() {
         guarantees = []
         history = SessionHistory(keysMax: 1)
     }
 
-    mutating func enqueue(pendingWrite hash: UInt64?, byteCount: Int) -> UInt64 {
-        outstanding.enqueue(hash, byteCount: byteCount)
+    mutating func enqueue(_ use: KeyUse, byteCount: Int) -> UInt64 {
+        outstanding.enqueue(use, byteCount: byteCount)
     }
     mutating func complete(_ sequence: UInt64, _ reply: Reply) {
         outstanding.complete(sequence, reply)
     }
     mutating func append(completed bytes: [UInt8]) {
-        complete(outstanding.enqueue(nil, byteCount: 0), Reply(bytes))
+        complete(outstanding.enqueue(.none, byteCount: 0), Reply(bytes))
     }
     mutating func writeReplies(upTo budget: Int, into buffer: inout ByteBuffer) -> Bool {
         outstanding.write(upTo: budget, into: &buffer)
@@ -77,12 +83,12 @@ struct Session {
 /// leave in theirs, a long one piece by piece.
 ///
 /// Invariants: `byteCount` and `heldBytes` are the sums over all slots, of a reply what has not
-/// left; `writing` counts the unfinished writes of each key.
+/// left; `keysInUse` is what the unfinished requests do with keys.
 struct ReplyQueue {
     private struct Slot {
         var reply: Reply?
-        /// The hash of the key that the request writes.
-        let pendingWrite: UInt64?
+        /// What the request does with keys.
+        let use: KeyUse
         /// What the reply will keep in memory, an estimate until it is known.
         var byteCount: Int
     }
@@ -94,7 +100,7 @@ struct ReplyQueue {
     private var head = 0
     /// The sequence number of `slots[head]`.
     private var first: UInt64 = 0
-    private var writing = Table<UInt64, Int>()
+    private(set) var keysInUse = KeysInUse()
     private var typicalBytes = ReplyQueue.firstGuess
     /// Of all slots from `head` on.
     private(set) var byteCount = 0
@@ -103,15 +109,16 @@ struct ReplyQueue {
 
     var count: Int { slots.count - head }
     var isEmpty: Bool { head == slots.count }
+    var nextSequence: UInt64 { first + UInt64(count) }
 
     /// - Parameter byteCount: of the reply, as far as it is known; the latest replies tell the
     ///   rest.
-    mutating func enqueue(_ pendingWrite: UInt64?, byteCount: Int) -> UInt64 {
+    mutating func enqueue(_ use: KeyUse, byteCount: Int) -> UInt64 {
         let guess = max(byteCount, typicalBytes)
-        slots.append(Slot(reply: nil, pendingWrite: pendingWrite, byteCount: guess))
-        if let pendingWrite { writing[pendingWrite, default: 0] += 1 }
+        slots.append(Slot(reply: nil, use: use, byteCount: guess))
+        keysInUse.begin(use)
         self.byteCount += guess
-        return first + UInt64(count) - 1
+        return nextSequence - 1
     }
 
     mutating func complete(_ sequence: UInt64, _ reply: Reply) {
@@ -122,8 +129,7 @@ struct ReplyQueue {
         typicalBytes = max(reply.byteCount, typicalBytes - typicalBytes / 8)
         slots[index].byteCount = reply.byteCount
         slots[index].reply = reply
-        guard let hash = slots[index].pendingWrite, let others = writing[hash] else { return }
-        writing[hash] = others > 1 ? others - 1 : nil
+        keysInUse.end(slots[index].use)
     }
 
     /// Writes what is known at the front, about so many bytes.
@@ -161,10 +167,6 @@ struct ReplyQueue {
     /// Replies that are not known yet.
     var unfinished: Int { slots[head...].count { $0.reply == nil } }
 
-    /// Whether an unfinished request writes this key, so that a later one on the same connection
-    /// must wait for it.
-    func isWriting(_ hash: UInt64) -> Bool { !writing.isEmpty && writing[hash] != nil }
-
     /// Traps unless the type's invariants hold.
     func checkInvariants() {
         precondition(
@@ -173,10 +175,9 @@ struct ReplyQueue {
         precondition(
             slots[head...].reduce(0) { $0 + ($1.reply == nil ? 0 : $1.byteCount) } == heldBytes,
             "a queue holds the replies that are known")
-        let open = slots[head...].filter { $0.reply == nil }.compactMap(\.pendingWrite)
-        precondition(
-            writing.count <= open.count && open.allSatisfy { writing[$0] != nil },
-            "unfinished writes are counted")
+        var open = KeysInUse()
+        for slot in slots[head...] where slot.reply == nil { open.begin(slot.use) }
+        precondition(open == keysInUse, "a queue's keys are those of its unfinished requests")
     }
 }
 
@@ -184,8 +185,8 @@ struct ReplyQueue {
 enum RequestWait {
     /// Until nothing is owed to the connection.
     case allReplies
-    /// Until no unfinished request of the connection writes this key.
-    case write(UInt64)
+    /// Until no unfinished request of the connection stands in the way of this.
+    case keys(KeyUse)
     /// Until the connection is owed less, or the keyspace has more room for operations.
     case room(Int)
     /// Until enough links take more than they have.

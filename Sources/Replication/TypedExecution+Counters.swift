@@ -9,14 +9,16 @@ extension TypedExecution {
     mutating func increment(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        try check(.string)
         let isInteger = name != .incrbyfloat
+        // Redis looks at the amount before or behind the value.
+        if !isInteger { try check(.string) }
         if !isInteger, let value = held.state.string(now: now),
             Quantity(decimal: value.text) == nil
         {
             throw .command(.value(.notAFloat))
         }
         let amount = try amount(request, name)
+        try check(.string)
         if isInteger, let value = held.state.string(now: now), value.integer == nil {
             throw .command(.notAnInteger)
         }

@@ -7,12 +7,16 @@ extension TypedExecution {
     mutating func runHash(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        try check(.hash)
         switch name {
-        case .hset, .hmset: try setFields(name, request)
+        case .hset, .hmset: return try setFields(name, request)
+        case .hincrby, .hincrbyfloat: return try incrementField(name, request)
+        case .hrandfield: return try randomFields(request)
+        case .hscan: return try scanFields(request)
+        default: try check(.hash)
+        }
+        switch name {
         case .hsetnx: try setAbsentField(request)
         case .hdel: try removeFields(request)
-        case .hincrby, .hincrbyfloat: try incrementField(name, request)
         case .hmget:
             reply.writeArrayHeader(count: request.count - 2)
             for value in held.state.hashFields(request.values(from: 2), now: now)
@@ -21,8 +25,6 @@ extension TypedExecution {
         case .hexists: reply.writeInteger(field(request, 2) == nil ? 0 : 1)
         case .hstrlen: reply.writeInteger(field(request, 2)?.text.count ?? 0)
         case .hlen: reply.writeInteger(held.state.hashCount(now: now))
-        case .hrandfield: try randomFields(request)
-        case .hscan: try scanFields(request)
         default: writeFields(name)
         }
     }
@@ -48,6 +50,7 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let pairs = try parsed { () throws(CommandError) in try HashPairs(request, name) }
+        try check(.hash)
         var fields: [(field: Bytes, value: Bytes)] = []
         for pair in 0..<pairs.count {
             let field = Bytes(Array(request[pairs.field(pair)]))
@@ -88,6 +91,7 @@ extension TypedExecution {
     ) throws(TypedRefusal) {
         let isInteger = name == .hincrby
         let amount = try amount(request, name)
+        try check(.hash)
         let name = Bytes(Array(request[2]))
         if isInteger, let value = held.state.hashField(name, now: now), value.integer == nil {
             throw .command(.value(.hashValueNotAnInteger))
@@ -106,6 +110,7 @@ extension TypedExecution {
         let options = try parsed { () throws(CommandError) in
             try RandomOptions(request, .hrandfield)
         }
+        try check(.hash)
         let fields = held.state.hashElements(now: now)
         let places = try choose(options, of: fields.count)
         guard options.count != nil else {
@@ -127,16 +132,8 @@ extension TypedExecution {
     }
 
     private mutating func scanFields(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let scan = try ElementScan(request, .hscan)
-        let fields = held.state.hashFieldNames(now: now)
-        let found = scan.step(among: fields)
-        writeCursor(found.cursor)
-        let places = found.places.filter { scan.matches(fields[$0]) }
-        reply.writeArrayHeader(count: places.count * 2)
-        for place in places {
-            writeBulk(fields[place])
-            write(held.state.hashField(fields[place], now: now))
-        }
+        guard let scan = try scan(request, .hscan, of: .hash) else { return }
+        begin(ElementWalk(scan, among: held.state.hashElements(now: now), bytes: held.bytes))
     }
 }
 

@@ -105,6 +105,14 @@ extension CommandName {
         }
     }
 
+    /// Whether a query looks at a large value over several steps.
+    var isWalked: Bool {
+        switch self {
+        case .sscan, .hscan, .zscan, .lpos: true
+        default: false
+        }
+    }
+
     /// Whether a command may look at every element of its value.
     var walksWhole: Bool {
         switch self {
@@ -144,7 +152,7 @@ extension ConsistencyOptions {
         case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
             self = try PopOptions(request, name).consistency
         case .srandmember, .hrandfield: self = try RandomOptions(request, name).consistency
-        case .sscan, .hscan, .zscan: self = try ScanOptions(request, name).consistency
+        case .sscan, .hscan, .zscan: try self.init(ofScan: name, request)
         case .zrange, .zrevrange, .zrangebyscore, .zrevrangebyscore:
             self = try SortedSetRange(request, name).options.consistency
         case .lpos: self = try ListSearchOptions(request).consistency
@@ -153,6 +161,16 @@ extension ConsistencyOptions {
         default:
             let isFixed = CommandTable.description(of: name).arity > 0
             self = isFixed ? try ConsistencyOptions(following: request, of: name) : .none
+        }
+    }
+
+    /// Of a scan: what is wrong behind its cursor is told behind what the key holds, as in Redis.
+    private init(
+        ofScan name: CommandName, _ request: borrowing Arguments
+    ) throws(CommandError) {
+        do throws(CommandError) { self = try ScanOptions(request, name).consistency } catch {
+            if error == .invalidCursor { throw error }
+            self = .none
         }
     }
 }

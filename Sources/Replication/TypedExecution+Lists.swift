@@ -7,7 +7,6 @@ extension TypedExecution {
     mutating func runList(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        try check(.list)
         switch name {
         case .lpush, .rpush: try push(name, request)
         case .lpushx, .rpushx:
@@ -19,10 +18,14 @@ extension TypedExecution {
         case .lrem: try removeEqual(request)
         case .ltrim: try trim(request)
         case .lindex:
+            try check(.list)
+            guard type != nil else { return reply.writeNull(dialect) }
             let place = place(try integer(request, 2))
             writeOne(place.flatMap { held.state.listElements($0..<$0 + 1, now: now).first })
         case .lpos: try search(request)
-        case .llen: reply.writeInteger(count)
+        case .llen:
+            try check(.list)
+            reply.writeInteger(count)
         default:
             let elements = held.state.listRange(try range(request), now: now)
             reply.writeArrayHeader(count: elements.count)
@@ -39,8 +42,9 @@ extension TypedExecution {
     }
 
     private func range(_ request: borrowing Arguments) throws(TypedRefusal) -> Range<Int> {
-        try parsed { () throws(CommandError) in try IndexRange(request, at: 2) }
-            .positions(of: count)
+        let range = try parsed { () throws(CommandError) in try IndexRange(request, at: 2) }
+        try check(.list)
+        return range.positions(of: count)
     }
 
     /// An index as clients give it; nil for one outside.
@@ -52,6 +56,7 @@ extension TypedExecution {
     private mutating func push(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
+        try check(.list)
         let isFront = name == .lpush || name == .lpushx
         let elements = request.values(from: 2)
         try insert(isFront ? elements.reversed() : elements, at: isFront ? 0 : count)
@@ -75,18 +80,14 @@ extension TypedExecution {
     }
 
     /// The places of elements that are equal to one, in the order in which they are found.
-    ///
-    /// - Parameter comparisonsMax: how many elements are looked at, at most.
-    private func places(
-        of element: Bytes, isFromEnd: Bool, comparisonsMax: Int = .max, placesMax: Int
-    ) -> [Int] {
+    private func places(of element: Bytes, isFromEnd: Bool, placesMax: Int) -> [Int] {
         let count = count
         var elements = held.state.listRange(0..<count, isReversed: isFromEnd, now: now)
         var places: [Int] = []
         var looked = 0
         while case .elements(let piece) = elements.next() {
             for other in piece {
-                guard looked < comparisonsMax, places.count < placesMax else { return places }
+                guard places.count < placesMax else { return places }
                 if other == element { places.append(isFromEnd ? count - 1 - looked : looked) }
                 looked += 1
             }
@@ -99,6 +100,7 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try PopOptions(request, name) }
+        try check(.list)
         guard type != nil else {
             return options.count == nil
                 ? reply.writeNull(dialect) : reply.writeNullArray(dialect)
@@ -115,6 +117,7 @@ extension TypedExecution {
     }
 
     private mutating func setElement(_ request: borrowing Arguments) throws(TypedRefusal) {
+        try check(.list)
         guard type != nil else { throw .command(.value(.noSuchKey)) }
         guard let place = place(try integer(request, 2)) else {
             throw .command(.value(.indexOutOfRange))
@@ -129,6 +132,7 @@ extension TypedExecution {
 
     private mutating func insert(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try ListInsertOptions(request) }
+        try check(.list)
         guard type != nil else { return reply.writeInteger(0) }
         let pivot = Bytes(Array(request[options.pivot]))
         guard let found = places(of: pivot, isFromEnd: false, placesMax: 1).first else {
@@ -141,6 +145,7 @@ extension TypedExecution {
 
     private mutating func removeEqual(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try ListRemoveOptions(request) }
+        try check(.list)
         let element = Bytes(Array(request[options.element]))
         var places = places(
             of: element, isFromEnd: options.isFromEnd, placesMax: options.limit)
@@ -160,20 +165,9 @@ extension TypedExecution {
 
     private mutating func search(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try ListSearchOptions(request) }
-        let element = Bytes(Array(request[2]))
-        let (skipped, wantedMax) = (options.rank - 1, options.count == 0 ? nil : options.count ?? 1)
-        let found = places(
-            of: element, isFromEnd: options.isFromEnd,
-            comparisonsMax: options.comparisonsMax > 0 ? options.comparisonsMax : .max,
-            placesMax: wantedMax.map { $0.addingReportingOverflow(skipped) }
-                .map { $0.overflow ? .max : $0.partialValue } ?? .max
-        ).dropFirst(skipped)
-        guard let wanted = options.count else {
-            guard let first = found.first else { return reply.writeNull(dialect) }
-            return reply.writeInteger(first)
-        }
-        let told = found.prefix(wanted == 0 ? .max : wanted)
-        reply.writeArrayHeader(count: told.count)
-        for place in told { reply.writeInteger(place) }
+        try check(.list)
+        let elements = held.state.listRange(
+            0..<count, isReversed: options.isFromEnd, now: now)
+        begin(ElementWalk(options, of: Bytes(Array(request[2])), among: elements))
     }
 }

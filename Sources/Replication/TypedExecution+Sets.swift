@@ -8,12 +8,15 @@ extension TypedExecution {
     mutating func runSet(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        try check(.set)
+        switch name {
+        case .spop: return try popMembers(request)
+        case .srandmember: return try randomMembers(request)
+        case .sscan: return try scanMembers(request)
+        default: try check(.set)
+        }
         switch name {
         case .sadd: try addMembers(request)
         case .srem: try removeMembers(request)
-        case .spop: try popMembers(request)
-        case .srandmember: try randomMembers(request)
         case .sismember: reply.writeInteger(hasMember(request, 2) ? 1 : 0)
         case .smismember:
             reply.writeArrayHeader(count: request.count - 2)
@@ -21,7 +24,6 @@ extension TypedExecution {
                 reply.writeInteger(isMember ? 1 : 0)
             }
         case .scard: reply.writeInteger(held.state.setCount(now: now))
-        case .sscan: try scanMembers(request)
         default:
             let members = held.state.setMembers(now: now)
             reply.writeSetHeader(count: members.count, dialect)
@@ -58,6 +60,7 @@ extension TypedExecution {
     /// Removes the members that it has seen; the other side of a partition may pop them as well.
     private mutating func popMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try PopOptions(request, .spop) }
+        try check(.set)
         let members = held.state.setMembers(now: now)
         let count = members.count
         let popped = min(options.count ?? 1, count)
@@ -74,6 +77,7 @@ extension TypedExecution {
         let options = try parsed { () throws(CommandError) in
             try RandomOptions(request, .srandmember)
         }
+        try check(.set)
         let members = held.state.setMembers(now: now)
         let places = try choose(options, of: members.count)
         guard options.count != nil else {
@@ -87,13 +91,8 @@ extension TypedExecution {
     }
 
     private mutating func scanMembers(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let scan = try ElementScan(request, .sscan)
-        let members = held.state.setElements(now: now)
-        let found = scan.step(among: members)
-        writeCursor(found.cursor)
-        let places = found.places.filter { scan.matches(members[$0]) }
-        reply.writeArrayHeader(count: places.count)
-        for place in places { writeBulk(members[place]) }
+        guard let scan = try scan(request, .sscan, of: .set) else { return }
+        begin(ElementWalk(scan, among: held.state.setMembers(now: now), bytes: held.bytes))
     }
 }
 
@@ -118,10 +117,25 @@ extension TypedExecution {
         writeBulk(bytes)
     }
 
-    /// Begins the reply to a scan.
-    mutating func writeCursor(_ cursor: UInt64) {
-        reply.writeArrayHeader(count: 2)
-        reply.writeBulk(text: "\(cursor)")
+    /// What a scan asks for, in Redis's order: its cursor, the key, and then its options.
+    ///
+    /// - Returns: nil, and an empty reply, where there is no key.
+    mutating func scan(
+        _ request: borrowing Arguments, _ name: CommandName, of expected: CRDTType
+    ) throws(TypedRefusal) -> ElementScan? {
+        let scan: Result<ElementScan, CommandError>
+        do throws(CommandError) { scan = .success(try ElementScan(request, name)) } catch {
+            if error == .invalidCursor { throw .command(error) }
+            scan = .failure(error)
+        }
+        try check(expected)
+        guard type != nil else {
+            reply.writeArrayHeader(count: 2)
+            reply.writeBulk("0")
+            reply.writeArrayHeader(count: 0)
+            return nil
+        }
+        return try parsed { () throws(CommandError) in try scan.get() }
     }
 }
 

@@ -8,13 +8,18 @@ extension TypedExecution {
     mutating func runSortedSet(
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
-        try check(.sortedSet)
         switch name {
-        case .zadd: try addScores(request)
-        case .zincrby: try incrementScore(request)
+        case .zadd: return try addScores(request)
+        case .zincrby: return try incrementScore(request)
+        case .zpopmin, .zpopmax: return try popScores(name, request)
+        case .zscan: return try scanScores(request)
+        case .zrange, .zrevrange, .zrangebyscore, .zrevrangebyscore, .zcount:
+            return try range(name, request)
+        default: try check(.sortedSet)
+        }
+        switch name {
         case .zrem:
             reply.writeInteger(try remove(members: request.values(from: 2)))
-        case .zpopmin, .zpopmax: try popScores(name, request)
         case .zscore: writeScore(score(request, 2))
         case .zmscore:
             reply.writeArrayHeader(count: request.count - 2)
@@ -22,9 +27,7 @@ extension TypedExecution {
                 writeScore(score)
             }
         case .zrank, .zrevrank: writeRank(name, Bytes(Array(request[2])))
-        case .zcard: reply.writeInteger(count)
-        case .zscan: try scanScores(request)
-        default: try range(name, request)
+        default: reply.writeInteger(count)
         }
     }
 
@@ -54,6 +57,7 @@ extension TypedExecution {
                 wanted.append((Bytes(Array(request[options.member(pair)])), score))
             }
         } catch { throw .command(error) }
+        try check(.sortedSet)
         if !options.conditions.isEmpty { try checkAlone() }
         if options.isIncrement {
             guard let (member, amount) = wanted.first,
@@ -101,6 +105,7 @@ extension TypedExecution {
 
     private mutating func incrementScore(_ request: borrowing Arguments) throws(TypedRefusal) {
         let amount = try parsed { () throws(CommandError) in try request.score(2) }
+        try check(.sortedSet)
         try increment(Bytes(Array(request[3])), by: amount)
     }
 
@@ -129,6 +134,7 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let options = try parsed { () throws(CommandError) in try PopOptions(request, name) }
+        try check(.sortedSet)
         let popped = min(options.count ?? 1, count)
         try take(popped, orElse: .counted(options.count ?? 1))
         var members = held.state.members(
@@ -148,18 +154,9 @@ extension TypedExecution {
     }
 
     private mutating func scanScores(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let scan = try ElementScan(request, .zscan)
-        let members = held.state.sortedSetMembers(now: now)
-        let found = scan.step(among: members)
-        writeCursor(found.cursor)
-        let places = found.places.filter { scan.matches(members[$0]) }
-        reply.writeArrayHeader(count: places.count * 2)
-        for place in places {
-            writeBulk(members[place])
-            var score = ByteBuffer(capacity: 32)
-            score.writeDouble(held.state.score(members[place], now: now) ?? 0, .resp2)
-            write(encoded: score.bytes)
-        }
+        guard let scan = try scan(request, .zscan, of: .sortedSet) else { return }
+        let all = held.state.sortedSetRange(0..<count, now: now)
+        begin(ElementWalk(scan, among: all, bytes: held.bytes))
     }
 }
 
@@ -170,6 +167,7 @@ extension TypedExecution {
         _ name: CommandName, _ request: borrowing Arguments
     ) throws(TypedRefusal) {
         let range = try parsed { () throws(CommandError) in try SortedSetRange(request, name) }
+        try check(.sortedSet)
         let options = range.options
         let places = places(of: range, request)
         if name == .zcount { return reply.writeInteger(places.count) }

@@ -98,11 +98,18 @@ extension TypedExecution {
     }
 
     mutating func getExpire(_ request: borrowing Arguments) throws(TypedRefusal) {
-        let options = try parsed { () throws(CommandError) in try GetExpiryOptions(request) }
+        let options: GetExpiryOptions
+        do throws(CommandError) { options = try GetExpiryOptions(request) } catch {
+            // As in Redis a time is looked at behind the key.
+            if error != .syntax { try check(.string) }
+            guard error == .syntax || type != nil else { return reply.writeNull(dialect) }
+            throw .command(error)
+        }
         try check(.string)
+        guard type != nil else { return reply.writeNull(dialect) }
         let expiry = options.expiry == .keep ? 0 : try absolute(options.expiry, .getex) ?? 0
         write(held.state.string(now: now))
-        guard options.expiry != .keep, type != nil else { return }
+        guard options.expiry != .keep else { return }
         setExpiry(expiry)
     }
 

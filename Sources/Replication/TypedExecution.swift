@@ -61,6 +61,8 @@ struct TypedExecution: ~Copyable {
     private(set) var rest = ReplyElements()
     /// Bytes of a reply that are written at once; what goes beyond is kept as elements.
     var writtenBytesMax = 16 << 10
+    /// A query that goes on in later steps, in the place of a reply.
+    private(set) var walk: ElementWalk?
     /// What was done; nil for nothing.
     var delta: Delta?
     /// Elements that were taken away because of where they are, or by chance.
@@ -118,7 +120,7 @@ struct TypedExecution: ~Copyable {
             guard let bounded else { preconditionFailure("a bounded counter knows its nodes") }
             try bound(request, bounded)
         case .connection, .server, .transactions, .cluster, .quorate:
-            throw .text("MODE this command is not for a keyspace with conflict=crdt")
+            throw .text(Node.typedOnly)
         }
     }
 }
@@ -213,6 +215,16 @@ extension TypedExecution {
         let left = pieces.elements.count
         let share = held.bytes / max(1, total) * left + 24 * left
         rest.append(pieces, byteCount: byteCount ?? share)
+    }
+
+    /// Looks at the value's elements: at once where they are not many.
+    mutating func begin(_ walk: consuming ElementWalk) {
+        guard walk.advance() else {
+            self.walk = walk
+            return
+        }
+        reply.append(walk.head(dialect))
+        if !walk.told.isTooLong { rest = walk.told }
     }
 
     /// The whole reply, in RESP.

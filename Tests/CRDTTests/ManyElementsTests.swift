@@ -84,7 +84,7 @@ struct ManyElementsTests {
             if let delta = deltas[1] { #expect(hashCopy.apply(delta) == .applied) }
             if let delta = deltas[2] { #expect(scoreCopy.apply(delta) == .applied) }
             #expect(sets.setElements(now: 0) == setModel.sorted())
-            #expect(hashes.hashFieldNames(now: 0) == hashModel.keys.sorted())
+            #expect(hashes.hashFields(now: 0).map(\.field) == hashModel.keys.sorted())
             #expect(
                 hashes.hashFields(now: 0).allSatisfy {
                     hashModel[$0.field].map { .bytes($0) } == $0.value

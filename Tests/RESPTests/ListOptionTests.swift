@@ -73,7 +73,7 @@ struct ListOptionTests {
         "What Redis refuses of LPOS",
         arguments: [
             (" RANK 0", CommandError.option(.zeroRank)), (" RANK x", .notAnInteger),
-            (" RANK -9223372036854775808", .value(.outOfRange)),
+            (" RANK -9223372036854775808", .value(.countOutOfRange)),
             (" COUNT -1", .option(.negativeCount)), (" COUNT x", .option(.negativeCount)),
             (" MAXLEN -1", .option(.negativeMaxLength)), (" FOO", .syntax), (" RANK", .syntax),
         ])

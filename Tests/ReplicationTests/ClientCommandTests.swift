@@ -61,7 +61,7 @@ struct ClientCommandTests {
     func typed() {
         let cluster = Cluster(1)
         for (command, name) in [
-            ("INCR k", "INCR"), ("LPUSH k a", "LPUSH"), ("SUNION a b", "SMEMBERS"),
+            ("INCR k", "INCR"), ("LPUSH k a", "LPUSH"), ("SUNION a b", "SUNION"),
         ] {
             let reply = cluster.run(a, command)
             #expect(reply.hasPrefix("-MODE \(name) needs a keyspace with conflict=crdt"))
@@ -110,6 +110,76 @@ struct ClientCommandTests {
         #expect(receipt.contains("way\r\n$4\r\nhere\r\n"))
         #expect(cluster.run(a, "GET c:k R ALL") == "$1\r\nv\r\n")
         #expect(cluster.run(a, "RECEIPT LAST").contains("answered\r\n:3\r\n"))
+    }
+
+    @Test("RECEIPT LAST is the last command's: of its parts what holds for each, none for an error")
+    func latestReceipt() {
+        let cluster = Cluster(3)
+        let one = ConnectionID(1)
+        #expect(cluster.run(a, "KEYSPACE CREATE c conflict=crdt") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE CREATE weak r=1 w=1") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE CREATE s n=1 conflict=crdt") == "+OK\r\n")
+        cluster.pass(milliseconds: 1_000, by: 50)
+        cluster.open(a, one)
+        func ask(_ line: String) -> String {
+            cluster.ask(a, one, line.split(separator: " ").map(String.init))
+        }
+        func receipt() -> [String] {
+            ask("RECEIPT LAST").split(separator: "\r\n").filter { !$0.hasPrefix("$") }
+                .dropFirst().map(String.init)
+        }
+        #expect(ask("RECEIPT ON") == "+OK\r\n")
+        let many = Cluster.words(0..<5_000).joined(separator: " ")
+        for (line, action, required) in [
+            ("SET c:k v W ALL", "write", 3), ("MSET c:a 1 c:b 2", "write", 2),
+            ("MGET c:a c:b none", "read", 2), ("MSET weak:a 1 c:b 2", "write", 1),
+            ("MGET c:b weak:a", "read", 1), ("DEL c:a c:b", "write", 2),
+            ("SADD c:s \(many)", "write", 2), ("SMISMEMBER c:s \(many)", "read", 2),
+            ("SSCAN c:s 0", "read", 2), ("SUNION c:s c:t", "read", 2),
+            ("SPOP c:s 3000", "write", 2),
+        ] {
+            let reply = ask(line)
+            #expect(!reply.hasPrefix("-") && !reply.isEmpty, "\(line.prefix(20))")
+            let told = receipt()
+            #expect(told.prefix(4) == ["mode", "quorum", "action", action], "\(line.prefix(20))")
+            let answered = told.dropFirst(5).first.flatMap { Int($0.dropFirst()) } ?? 0
+            #expect(answered >= required && told[7] == ":\(required)", "\(told)")
+        }
+        for line in ["INCR c:s", "NOSUCH", "GET", "PING", "HSET c:s f v", "MSET c:a", "MULTI"] {
+            _ = ask("SET c:k v")
+            #expect(receipt().first == "mode")
+            _ = ask(line)
+            if line == "MULTI" { _ = ask("DISCARD") }
+            #expect(ask("RECEIPT LAST") == "*-1\r\n", "\(line)")
+        }
+    }
+
+    @Test("the last command's receipt is told, whichever is answered last")
+    func receiptInOrder() {
+        let cluster = Cluster(3)
+        let one = ConnectionID(1)
+        cluster.pass(milliseconds: 1_000, by: 50)
+        cluster.open(a, one)
+        cluster.slow[[NodeID(3), a]] = 20
+        cluster.send(a, one, Array("RECEIPT ON\r\nGET a R ALL\r\nSET b 1 W 2\r\n".utf8))
+        cluster.pass(milliseconds: 50)
+        cluster.send(a, one, Array("RECEIPT LAST\r\n".utf8))
+        #expect(cluster.reply(a, one).contains("action\r\n$5\r\nwrite"))
+    }
+
+    @Test("a RESP3 client gets the receipt of a command in parts before its reply")
+    func attribute() {
+        let cluster = Cluster(3)
+        let one = ConnectionID(1)
+        cluster.pass(milliseconds: 1_000, by: 50)
+        cluster.open(a, one)
+        _ = cluster.ask(a, one, ["HELLO", "3"])
+        _ = cluster.ask(a, one, ["RECEIPT", "ON"])
+        let write = cluster.ask(a, one, ["MSET", "a", "1", "b", "2"])
+        #expect(write.hasPrefix("|7\r\n$4\r\nmode\r\n") && write.hasSuffix("+OK\r\n"))
+        let read = cluster.ask(a, one, ["MGET", "a", "b"])
+        #expect(read.hasPrefix("|9\r\n") && read.hasSuffix("*2\r\n$1\r\n1\r\n$1\r\n2\r\n"))
+        #expect(cluster.ask(a, one, ["MSET", "a"]).hasPrefix("-ERR"))
     }
 
     @Test("keyspaces are found by one probe, however many there are")

@@ -275,4 +275,71 @@ struct ElementScanTests {
         let behind = cluster.ask(node, ConnectionID(0), [scan, "t:k", "99999999999999999"])
         #expect(behind.hasPrefix("*2"))
     }
+
+    @Test("a scan or search of a large value takes several turns, and tells the value as it was")
+    func turns() {
+        let cluster = Cluster(1)
+        let (node, one, two) = (NodeID(1), ConnectionID(1), ConnectionID(2))
+        _ = cluster.run(node, "KEYSPACE CREATE t n=1 conflict=crdt durability=memory")
+        cluster.open(node, one)
+        cluster.open(node, two)
+        let all = Cluster.words(0..<100_000)
+        #expect(cluster.ask(node, one, ["SADD", "t:s"] + all) == ":100000\r\n")
+        #expect(cluster.ask(node, one, ["RPUSH", "t:l"] + all) == ":100000\r\n")
+        let scan = ["SSCAN", "t:s", "0", "COUNT", "10"]
+        let last = cluster.ask(node, one, scan).split(separator: "\r\n").last.map(String.init) ?? ""
+        #expect(last > all[90_000])
+        cluster.sharesTurns = true
+        for (query, change, told) in [
+            (scan, ["SREM", "t:s", last], last),
+            (["LPOS", "t:l", all[99_999]], ["RPOP", "t:l"], ":99999\r\n"),
+        ] {
+            cluster.time += 1_000
+            cluster.replies[node]?[one] = []
+            cluster.send(node, one, Cluster.request(query))
+            #expect(cluster.reply(node, one).isEmpty)
+            cluster.time += 1_000
+            cluster.send(node, two, Cluster.request(change))
+            var turns = 0
+            while cluster.with(node, { $0.hasWork }), turns < 100 {
+                #expect(cluster.with(node) { $0.turnUnits } < TurnBudget.unitsMax + 1_100)
+                cluster.time += 1_000
+                turns += 1
+                cluster.step(node, .deadline)
+            }
+            #expect(turns > 1)
+            #expect(cluster.reply(node, one).contains(told), "\(query)")
+        }
+    }
+
+    @Test("LPOS finds what a walk over the list finds, from either end, with every option")
+    func search() {
+        let cluster = Cluster(1)
+        let (node, one) = (NodeID(1), ConnectionID(1))
+        _ = cluster.run(node, "KEYSPACE CREATE t n=1 conflict=crdt durability=memory")
+        cluster.open(node, one)
+        let list = (0..<20_000).map { "\($0 % 4_999)" }
+        #expect(cluster.ask(node, one, ["RPUSH", "t:l"] + list) == ":20000\r\n")
+        let places = list.indices.filter { list[$0] == "7" }
+        for rank in [1, 2, 4, 5, -1, -3, -5] {
+            for count in [nil, 0, 1, 2, 9] as [Int?] {
+                for most in [0, 5, 10_000, 17_000, 30_000] {
+                    let seen = (rank > 0 ? places : places.reversed()).filter {
+                        most == 0 || (rank > 0 ? $0 : 19_999 - $0) < most
+                    }
+                    let left = seen.dropFirst(abs(rank) - 1)
+                    let told = left.prefix(count == 0 ? .max : count ?? 1)
+                    let options =
+                        ["RANK", "\(rank)", "MAXLEN", "\(most)"]
+                        + (count.map { ["COUNT", "\($0)"] } ?? [])
+                    let reply = cluster.ask(node, one, ["LPOS", "t:l", "7"] + options)
+                    let expected =
+                        count == nil
+                        ? told.first.map { ":\($0)\r\n" } ?? "$-1\r\n"
+                        : "*\(told.count)\r\n" + told.map { ":\($0)\r\n" }.joined()
+                    #expect(reply == expected, "\(options)")
+                }
+            }
+        }
+    }
 }

@@ -57,6 +57,30 @@ struct TransactionTests {
         }
     }
 
+    @Test(
+        "what a keyspace's settings or the size of one step rule out is refused when it is queued")
+    func knownRefusals() {
+        let abort = "-EXECABORT Transaction discarded because of previous errors."
+        for bad in [
+            "INCR k", "SADD k a", "HGET k f", "LPOP k", "ZCARD k", "SUNION k j", "SINTERCARD 1 k",
+            "QFLAG k ENABLE", "QBOUND GET k", "SMOVE a b c", "WAIT 1 0", "KEYS *", "SET k v W 2",
+            "GET k R 2", "QSET c:k v", "SPOP c:s 3000", "LPOP c:l 2049", "ZPOPMAX c:z 99999",
+            "INCR c:n W 3", "GET c:k STALENESS 1s",
+        ] {
+            let cluster = Cluster(1)
+            #expect(cluster.run(a, "KEYSPACE CREATE c conflict=crdt n=1") == "+OK\r\n")
+            let replies = run(cluster, a, "MULTI", "SET k 1", bad, "SET k 2", "EXEC", "GET k")
+            #expect(replies[2].hasPrefix("-"), "\(bad)")
+            #expect(replies[4] == abort, "\(bad)")
+            #expect(replies[5] == "$-1")
+        }
+        let cluster = Cluster(1)
+        #expect(cluster.run(a, "KEYSPACE CREATE c conflict=crdt n=1") == "+OK\r\n")
+        let replies = run(
+            cluster, a, "MULTI", "SADD c:s a", "SPOP c:s 2048", "QSET k v", "INCR c:n W 1", "EXEC")
+        #expect(replies[5] == "*4\r\n:1\r\n*1\r\n$1\r\na\r\n+OK\r\n:1")
+    }
+
     @Test("a command with arguments too many is refused when it is queued, and nothing runs")
     func tooMany() {
         let cluster = Cluster(1)
