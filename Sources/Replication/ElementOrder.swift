@@ -34,7 +34,8 @@ struct ElementOrder {
 
     var isSorted: Bool { sorted == count }
     var isMerged: Bool { offsets.count == count }
-    var heldBytes: Int { elements.bytes.count + sorted * 16 + count * 4 }
+    /// The same from the beginning on.
+    var heldBytes: Int { elements.bytes.count + count * 20 }
 
     /// Sorts the elements that a request takes next.
     ///
