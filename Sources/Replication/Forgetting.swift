@@ -77,6 +77,8 @@ struct Forgetting {
         /// When it was last found to know the same, and to have it on disk: what is changed here
         /// from then on is later.
         var equalAt: UInt64 = 0
+        /// Drops of which it is not known to have heard.
+        var unheard: [UnheardDrop] = []
     }
 
     /// The way to a later S.
@@ -209,6 +211,9 @@ struct Forgetting {
     }
 
     mutating func noteVacated(_ indices: [Int], at now: Deadline) {
+        for link in words.indices {
+            words[link].unheard.removeAll { indices.contains($0.keyspace) }
+        }
         vacated.append((indices, now))
     }
 

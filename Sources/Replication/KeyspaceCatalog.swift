@@ -40,7 +40,10 @@ struct KeyspaceCatalog {
         var n: Int
         var reads: ReadLevels
         var writes: WriteLevels
+        /// What was written up to here does not count on this node: `drop.emptiedAt`, or later
+        /// while what is left of a dropped keyspace is being discarded.
         var truncatedAt: Stamp
+        var drop: Drop
         var readRepairPerMille: Int
         var keyBytesMax: Int
         /// Of what needs no closer look: at most 1 MiB.
@@ -54,8 +57,22 @@ struct KeyspaceCatalog {
         var settings: KeyspaceSettings
     }
 
+    /// What became of keys that were written before this node heard that their keyspace was
+    /// dropped.
+    struct Drop {
+        /// What was written up to here is gone on every node.
+        var emptiedAt = Stamp(rawValue: 0)
+        /// When this node heard last that what the keyspace held is gone whatever its stamp: it was
+        /// dropped, or merges typed values no longer. What began earlier was about that.
+        var heardAt = Stamp(rawValue: 0)
+        /// What is here from before is being removed; nothing is taken from other nodes meanwhile.
+        var isDiscarding = false
+    }
+
     private(set) var definitions: [KeyspaceDefinition] = []
     private(set) var active: [Active] = []
+    /// Of each keyspace; only its last two fields are set.
+    private var drops: [Drop] = []
     /// Where each keyspace stands in `active`.
     private var places = FingerprintIndex()
     /// Of each definition; 0 for what is not spoken of.
@@ -142,9 +159,11 @@ struct KeyspaceCatalog {
         if index == definitions.count {
             definitions.append(definition)
             digests.append(0)
+            drops.append(Drop())
             active.append(resolve(index))
         } else {
             definitions[index] = definition
+            drops[index] = Drop()
             active[index] = resolve(index)
         }
         places.insert(index) { active[$0].fingerprint }
@@ -177,22 +196,6 @@ struct KeyspaceCatalog {
         self.configured = configured
     }
 
-    /// All definitions that `encode` wrote.
-    static func definitions(
-        decoding reader: inout ByteReader
-    ) throws(DecodeError) -> [KeyspaceDefinition] {
-        var definitions: [KeyspaceDefinition] = []
-        for _ in 0..<(try reader.integer(UInt16.self)) {
-            let name = Array(try reader.slice(Int(try reader.integer(UInt8.self))))
-            guard isValid(name) else { throw .invalid("keyspace name is malformed") }
-            let length: UInt32 = try reader.integer()
-            let changes = try SiblingSet(encoded: try reader.slice(Int(length)))
-            definitions.append(try KeyspaceDefinition(name: name, changes: changes))
-        }
-        try reader.end()
-        return definitions
-    }
-
     /// Changes or drops the keyspace at an index.
     mutating func change(
         _ index: Int, to settings: KeyspaceSettings?, dot: Dot, emptied: Stamp? = nil,
@@ -200,6 +203,57 @@ struct KeyspaceCatalog {
     ) throws(DecodeError) {
         try definitions[index].change(to: settings, dot: dot, emptied: emptied, by: origin)
         update(index)
+    }
+
+    /// Keyspaces of which nothing may stay that was written before this node heard what
+    /// `definitions` say now: they were dropped meanwhile, or merged typed values before.
+    func dropped(since before: KeyspaceCatalog) -> [Int] {
+        active.indices.filter { index in
+            guard !active[index].isVacant, !before.active.isEmpty else { return false }
+            let isNew = index >= before.active.count || before.active[index].isVacant
+            let former = before.active[isNew ? 0 : index]
+            if former.settings.conflict == .crdt, active[index].settings.conflict != .crdt {
+                return true
+            }
+            // A keyspace that is made is emptied of what `default` was emptied of.
+            let truncatedAt = definitions[index].truncatedAt
+            return !isNew && index > 0 && truncatedAt > definitions[0].truncatedAt
+                && truncatedAt > before.definitions[index].truncatedAt
+        }
+    }
+
+    /// Keyspaces that were dropped, whether or not they were made again, as far as other nodes have
+    /// to know.
+    var everDropped: [Int] {
+        definitions.indices.dropFirst().filter {
+            definitions[$0].truncatedAt.rawValue > 0 && isSpokenOf($0)
+        }
+    }
+
+    var isDiscarding: Bool { drops.contains { $0.isDiscarding } }
+
+    /// This node hears that what a keyspace held is gone.
+    ///
+    /// - Parameter isLeft: whether there may be something that was stamped later than what every
+    ///   node knows to be gone.
+    mutating func hearOfDrop(_ index: Int, at moment: Stamp, isLeft: Bool) {
+        drops[index].heardAt = moment
+        drops[index].isDiscarding = isLeft || drops[index].isDiscarding
+        active[index] = resolve(index)
+    }
+
+    /// Nothing of what was to be discarded is here any more.
+    ///
+    /// - Returns: where something was.
+    mutating func endDiscarding() -> [Int] {
+        let indices = drops.indices.filter { drops[$0].isDiscarding }
+        for index in indices {
+            let isVacant = active[index].isVacant
+            drops[index].isDiscarding = false
+            active[index] = resolve(index)
+            active[index].isVacant = isVacant
+        }
+        return indices
     }
 
     /// The keyspace at an index was dropped, and whoever knew of it has forgotten it.
@@ -240,7 +294,7 @@ struct KeyspaceCatalog {
     }
 
     /// Whether other nodes have to know of a definition.
-    private func isSpokenOf(_ index: Int) -> Bool {
+    func isSpokenOf(_ index: Int) -> Bool {
         !active[index].isVacant && !definitions[index].isForgettable(known: forgotten.known)
             && !definitions[index].spoken.isTombstone
     }
@@ -293,7 +347,8 @@ struct KeyspaceCatalog {
         let settings = definition.settings ?? definitions[0].settings ?? KeyspaceSettings()
         hasTyped = hasTyped || settings.conflict == .crdt
         // What empties `default` empties every keyspace, also one that was made meanwhile.
-        let truncatedAt = max(definition.truncatedAt, definitions[0].truncatedAt)
+        var drop = drops[index]
+        drop.emptiedAt = max(definition.truncatedAt, definitions[0].truncatedAt)
         let pr = settings.count(settings.primaryReadQuorum)
         let pw = settings.count(settings.primaryWriteQuorum)
         let dw = settings.count(settings.durableWriteQuorum)
@@ -312,7 +367,8 @@ struct KeyspaceCatalog {
                 writeQuorum: max(settings.count(settings.writeQuorum), pw, dw),
                 primaryWriteQuorum: pw, durableWriteQuorum: dw,
                 timeoutMilliseconds: settings.timeoutMilliseconds),
-            truncatedAt: truncatedAt,
+            truncatedAt: drop.isDiscarding ? max(drop.emptiedAt, drop.heardAt) : drop.emptiedAt,
+            drop: drop,
             readRepairPerMille: Int(settings.readRepairPerMille),
             keyBytesMax: Int(settings.keyBytesMax),
             valueBytesMax: min(Int(settings.valueBytesMax), 1 << 20),
@@ -334,51 +390,6 @@ struct KeyspaceCatalog {
                 default: false
                 }
             }
-    }
-
-    /// All definitions: count (2), then each as name length (1), name, length (4), sibling set.
-    func encode(into buffer: inout ByteBuffer) {
-        let remembered = definitions.indices.filter { !active[$0].isVacant }
-        encode(remembered, spoken: false, into: &buffer)
-    }
-
-    /// The same of what other nodes have to know.
-    func encodeSpoken(into buffer: inout ByteBuffer) {
-        encode(definitions.indices.filter { isSpokenOf($0) }, spoken: true, into: &buffer)
-    }
-
-    /// The same of the definitions of some names, as far as they are remembered.
-    ///
-    /// - Parameter spoken: for other nodes, not for the journal.
-    func encode(_ names: [[UInt8]], spoken: Bool, into buffer: inout ByteBuffer) {
-        let known = names.compactMap { position(named: $0) }
-        let told = known.filter { !spoken || !definitions[$0].spoken.isTombstone }
-        encode(told, spoken: spoken, into: &buffer)
-    }
-
-    private func encode(_ indices: [Int], spoken: Bool, into buffer: inout ByteBuffer) {
-        buffer.append(integer: UInt16(indices.count))
-        for index in indices {
-            KeyspaceCatalog.encode(definitions[index], spoken: spoken, into: &buffer)
-        }
-    }
-
-    private static func encode(
-        _ definition: KeyspaceDefinition, spoken: Bool, into buffer: inout ByteBuffer
-    ) {
-        let changes = spoken ? definition.spoken : definition.changes
-        buffer.append(UInt8(definition.name.count))
-        buffer.append(definition.name)
-        buffer.appendSized { changes.encode(into: &$0) }
-    }
-
-    /// How many bytes `encode` appends.
-    var encodedBytes: Int {
-        definitions.indices.reduce(2) { bytes, index in
-            guard !active[index].isVacant else { return bytes }
-            let definition = definitions[index]
-            return bytes + 5 + definition.name.count + definition.changes.encodedBytes
-        }
     }
 }
 

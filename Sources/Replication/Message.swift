@@ -73,11 +73,12 @@ enum Message {
     case heartbeat(Stamp, Names, ClockReading, isDiskFull: Bool)
     /// How many keys do you hold in the keyspace of this name?
     case survey(UInt64, name: UnsafeRawBufferPointer)
-    /// Nothing comes of the survey of this name.
+    /// Nothing more comes of the survey or the drop of this name.
     case surveyOver(name: UnsafeRawBufferPointer)
     case surveyed(UInt64, keys: UInt64)
-    /// What is the latest stamp that you know of?
-    case latestStamp(UInt64)
+    /// What is the latest stamp that you know of? Begin no write under this name from then on; it
+    /// is empty where no keyspace is to be dropped.
+    case latestStamp(UInt64, dropping: UnsafeRawBufferPointer)
     case latestStampTold(UInt64, Stamp)
     /// Who is alive.
     case membership(MembershipMessage)
@@ -323,12 +324,12 @@ enum Message {
         _ number: UInt64, _ flag: UInt8, name: UnsafeRawBufferPointer
     ) throws(DecodeError) -> Message {
         guard flag < 3 else { throw .invalid("survey has an unknown flag") }
-        if flag == 2 {
-            guard name.isEmpty else { throw .invalid("a question for the time names nothing") }
-            return .latestStamp(number)
-        }
         guard name.count <= KeyspaceCatalog.nameBytesMax else { throw .invalid("name length") }
-        return flag == 0 ? .survey(number, name: name) : .surveyOver(name: name)
+        switch flag {
+        case 0: return .survey(number, name: name)
+        case 1: return .surveyOver(name: name)
+        default: return .latestStamp(number, dropping: name)
+        }
     }
 
     private static func key(

@@ -109,7 +109,9 @@ extension Node {
         case .surveying(let request):
             endSurvey(request.name, &effects)
             failUnanswered(operation.head.target, &effects)
-        case .timing: failUnanswered(operation.head.target, &effects)
+        case .timing(let emptying):
+            giveUp(emptying, &effects)
+            failUnanswered(operation.head.target, &effects)
         }
     }
 
@@ -151,8 +153,8 @@ extension Node {
         return false
     }
 
-    /// Nothing is changed after all.
-    private mutating func endSurvey(_ name: [UInt8], _ effects: inout Effects) {
+    /// Nothing more is changed: the keyspace takes writes again.
+    mutating func endSurvey(_ name: [UInt8], _ effects: inout Effects) {
         liftFence(name, of: configuration.node)
         let frame = name.withUnsafeBytes {
             effects.bytes.appendMessage(kind: 10, flag: 1, number: 0, $0)

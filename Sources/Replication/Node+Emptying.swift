@@ -15,7 +15,9 @@ enum Emptying {
 // What was written up to a stamp is gone, so the stamp has to be later than that of every write
 // that was acknowledged before. This node's clock alone does not vouch for that: another node's may
 // be a little ahead, and so is what it wrote. Every node is therefore asked for the latest stamp
-// that it knows of; a node whose clock is off by more than the bound has nothing emptied.
+// that it knows of; a node whose clock is off by more than the bound has nothing emptied. Where a
+// keyspace is to be dropped, nodes begin no write of it from then on (`Fence`): that would be one
+// of a keyspace that is gone.
 extension Node {
     mutating func dropKeyspace(_ target: ReplyTarget, _ effects: inout Effects) {
         guard let index = catalog.index(named: request[2]) else {
@@ -24,7 +26,9 @@ extension Node {
         guard index != 0 else {
             return fail(target, "ERR the default keyspace is always there", &effects)
         }
-        askTime(.keyspace(Array(request[2])), target, &effects)
+        let name = Array(request[2])
+        guard !isBeingChanged(name) else { return failFenced(target, &effects) }
+        askTime(.keyspace(name), target, &effects)
     }
 
     /// Empties every keyspace: whatever was written up to now is gone, on every node that learns
@@ -41,13 +45,21 @@ extension Node {
         guard everyNodeIsUp(target, &effects),
             let id = administer(.timing(emptying), target, &effects)
         else { return }
-        let frame = effects.bytes.appendMessage(kind: 10, flag: 2, number: id.rawValue)
+        let frame = effects.bytes.appendMessage(kind: 10, flag: 2, number: id.rawValue) {
+            if case .keyspace(let name) = emptying { $0.append(name) }
+        }
         for link in links where link.isUp { send(frame, to: link.node, &effects) }
+        if case .keyspace(let name) = emptying { fenceDrop(name, by: configuration.node) }
         guard let latest = latestStamp() else { return background.audit.note(.own(id)) }
         toldTime(id, latest, by: configuration.node, &effects)
     }
 
-    mutating func tellTime(_ number: UInt64, to node: NodeID, _ effects: inout Effects) {
+    /// Another node asks for the time, to drop the keyspace of a name or, without one, to empty
+    /// all.
+    mutating func tellTime(
+        _ number: UInt64, dropping name: [UInt8], to node: NodeID, _ effects: inout Effects
+    ) {
+        if !name.isEmpty { fenceDrop(name, by: node) }
         guard let latest = latestStamp() else {
             return background.audit.note(.other(node, number: number))
         }
@@ -78,6 +90,7 @@ extension Node {
         guard !isBehind, clock.observe(stamp) else {
             administrations.remove(id)
             client = operation.head.client
+            if case .timing(let emptying) = operation.stage { giveUp(emptying, &effects) }
             return fail(
                 operation.head.target,
                 text: "CLOCK the clock of \(node) does not agree with this node's; nothing was "
@@ -89,6 +102,7 @@ extension Node {
     mutating func empty(
         _ emptying: Emptying, _ target: ReplyTarget, _ effects: inout Effects
     ) {
+        defer { giveUp(emptying, &effects) }
         // Who told the time and went away since would come back with what is emptied.
         guard everyNodeIsUp(target, &effects) else { return }
         switch emptying {
@@ -98,12 +112,19 @@ extension Node {
             }
             emptyEverything(target, &effects)
         case .keyspace(let name):
-            guard !isBeingChanged(name) else { return failFenced(target, &effects) }
+            guard !isBeingChanged(name, countingDrops: false) else {
+                return failFenced(target, &effects)
+            }
             guard name.withUnsafeBytes({ catalog.index(named: $0) }) != nil else {
                 return fail(target, "ERR no such keyspace", &effects)
             }
             change(name, to: nil, target, &effects)
         }
+    }
+
+    /// Whether it came to a drop or not, whoever has heard of it begins writes again.
+    mutating func giveUp(_ emptying: Emptying, _ effects: inout Effects) {
+        if case .keyspace(let name) = emptying { endSurvey(name, &effects) }
     }
 
     /// What empties `default` empties every keyspace.

@@ -2,17 +2,21 @@ import Base
 import Causality
 
 /// A keyspace that takes no writes here, because a node that asked whether it is empty is about to
-/// change its n.
+/// change its n, or one that asked for the time is about to drop it.
 struct Fence {
     let name: [UInt8]
     /// Who asked.
     let node: NodeID
     /// When the change can no longer come, in nanoseconds of the monotonic clock.
     let until: Deadline
+    /// It is to be dropped: what was stamped before goes with it, so that other replicas' writes
+    /// may still come.
+    var isForDrop = false
 }
 
 // Between the answer that a keyspace is empty and the change of its n nothing may be written under
-// the old n: readers under the new one would not see it.
+// the old n: readers under the new one would not see it. Between the time that a node has told and
+// the drop no write may begin either: it would be stamped later than what the drop empties.
 extension Node {
     private static let fencesMax = 64
     private static let fenceMilliseconds = administrationMilliseconds + 1_000
@@ -35,6 +39,17 @@ extension Node {
         return true
     }
 
+    /// Has no write of a keyspace begin here until it is dropped or the asking node says that it is
+    /// not.
+    mutating func fenceDrop(_ name: [UInt8], by node: NodeID) {
+        fences.removeAll { $0.until <= now.monotonic }
+        guard fences.count < Node.fencesMax, configuration.plantedBug != .dropSparesUnheard else {
+            return
+        }
+        let until = now.monotonic + .nanoseconds(milliseconds: Node.fenceMilliseconds)
+        fences.append(Fence(name: name, node: node, until: until, isForDrop: true))
+    }
+
     /// There will be no change: the keyspace takes writes again.
     mutating func liftFence(_ name: [UInt8], of node: NodeID) {
         fences.removeAll { $0.node == node && $0.name == name }
@@ -52,6 +67,7 @@ extension Node {
         let before = catalog
         catalog = changed
         noteHintedUntilNow(before)
+        noteDrops(since: before, &effects)
         reshape(from: before)
         collection.reconsider()
         workInBackground(&effects)
@@ -59,8 +75,12 @@ extension Node {
 
     /// Whether a node is about to change a keyspace's n: another change would bring the old one
     /// back.
-    func isBeingChanged(_ name: [UInt8]) -> Bool {
-        fences.contains { now.monotonic < $0.until && $0.name == name }
+    ///
+    /// - Parameter drops: whether one that is about to drop it counts as well.
+    func isBeingChanged(_ name: [UInt8], countingDrops drops: Bool = true) -> Bool {
+        fences.contains {
+            now.monotonic < $0.until && $0.name == name && (drops || !$0.isForDrop)
+        }
     }
 
     mutating func failFenced(_ target: ReplyTarget, _ effects: inout Effects) {
@@ -68,10 +88,20 @@ extension Node {
         fail(target, "UNAVAILABLE a keyspace is being changed; try again", &effects)
     }
 
+    /// Whether no write of a key may begin here.
     @inline(__always)
     func isFenced(_ key: UnsafeRawBufferPointer) -> Bool {
         !fences.isEmpty
             && fences.contains { now.monotonic < $0.until && isUnder($0.name, key) }
+    }
+
+    /// Whether other nodes' writes of a key are not taken here either.
+    @inline(__always)
+    func isFencedForReplicas(_ key: UnsafeRawBufferPointer) -> Bool {
+        !fences.isEmpty
+            && fences.contains {
+                !$0.isForDrop && now.monotonic < $0.until && isUnder($0.name, key)
+            }
     }
 
     /// Whether a key begins with the name and a colon; for `default`, whether it lives in no other

@@ -84,7 +84,9 @@ extension Node {
             try catalog.restore(definition)
             resume(after: definition)
         }
+        restoreDrops(since: before)
         reshape(from: before)
+        if catalog.isDiscarding { walkRestored() }
         collection.reconsider()
     }
 

@@ -291,7 +291,7 @@ extension Node {
         if requirement.isNone { return true }
         let active = catalog.active[proof.keyspace]
         let settled = settledAnywhere(proof.range, proof.keyspace)
-        let required = requirement.after(max(active.truncatedAt, proof.emptiedAt, settled))
+        let required = requirement.after(max(active.drop.emptiedAt, proof.emptiedAt, settled))
         if active.n == 1 {
             return hasSeen(record, required.seen, proof) || coversAlone(required, proof)
         }

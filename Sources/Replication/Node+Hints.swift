@@ -35,6 +35,9 @@ extension Node {
     mutating func hint(
         _ number: UInt64, _ hinted: Message.Hinted, from node: NodeID, _ effects: inout Effects
     ) {
+        guard !isUnheard(catalog.index(of: hinted.record.key), by: node) else {
+            return acknowledge(number, refuseDropped(), nil, to: node, &effects)
+        }
         let taken = takeHints(hinted, &effects)
         switch taken.status {
         case .acknowledged:
@@ -88,7 +91,8 @@ extension Node {
         if let refusal = refusal(ofHint: record, since: since, keyspace, effects) {
             return refusal
         }
-        guard record.written.stamp > active.truncatedAt else { return .acknowledged }
+        guard record.written.stamp > active.drop.emptiedAt else { return .acknowledged }
+        guard !active.drop.isDiscarding, !record.isMergeable else { return refuseDropped() }
         if let number = hints[index].number(of: Array(record.key)) {
             let former = believeHint(number, index, &effects)
             if let hint = hints[index][former], isPast(hint) {
@@ -106,7 +110,7 @@ extension Node {
     private mutating func refusal(
         ofHint record: Record, since: UInt64, _ keyspace: Int, _ effects: borrowing Effects
     ) -> ReplicaStatus? {
-        if isFenced(record.key) { return .overloaded }
+        if isFencedForReplicas(record.key) { return .overloaded }
         if disk.isLimited {
             let use = record.isTombstone ? DiskUse.deletion : .write
             let refusal = diskRefusal(keyspace, use, bytes: effects.bytes.count + record.length)
@@ -356,9 +360,9 @@ extension Node {
         let since: UInt64 = try reader.integer()
         let record = try Node.validRecord(reader.rest())
         let active = catalog.active[catalog.index(of: record.key)]
-        guard let index = linkIndex(of: target), record.written.stamp > active.truncatedAt else {
-            return
-        }
+        guard let index = linkIndex(of: target), record.written.stamp > active.truncatedAt,
+            !record.isMergeable
+        else { return }
         if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
         let hint = Hint(record: Array(record.bytes), since: since)
         _ = putHint(hint, index, active.settings.conflict)

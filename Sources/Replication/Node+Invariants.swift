@@ -28,6 +28,21 @@ extension Node {
         checkExpandedStates()
     }
 
+    /// A key of which a typed value is stored although its keyspace keeps none; nil where there is
+    /// none, as always once definitions that changed are in force everywhere.
+    ///
+    /// - Complexity: O(records).
+    public var keyOfAnotherKind: [UInt8]? {
+        guard background.reshaping.isIdle else { return nil }
+        var key: [UInt8]?
+        store.visitAll { record in
+            if record.isMergeable, !isTyped(catalog.index(of: record.key)) {
+                key = Array(record.key)
+            }
+        }
+        return key
+    }
+
     /// Every state that is kept as a value has one record that points to it, and that says of it
     /// what is so.
     private func checkExpandedStates() {

@@ -176,6 +176,7 @@ extension Node {
         for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
             sendDefinitions(names, to: links[index].node, number: id.rawValue, &effects)
         }
+        announce(names, without: administrations[id]?.waiting ?? 0, &effects)
         effects.endScope(scope)
         if !background.reshaping.owe(.own(id), change: number) {
             expireAdministration(id, &effects)
@@ -251,6 +252,15 @@ extension Node {
         send(frame, to: node, &effects)
     }
 
+    /// Tells the other nodes what has come to be known here, before anything that follows from it.
+    ///
+    /// - Parameter told: who knows by another way, as bits by link.
+    private func announce(_ names: [[UInt8]], without told: UInt64, _ effects: inout Effects) {
+        for index in links.indices where links[index].isUp && !told.isSet(index) {
+            sendDefinitions(names, to: links[index].node, number: 0, &effects)
+        }
+    }
+
     private mutating func adopt(
         _ joined: KeyspaceCatalog, _ news: [[UInt8]], _ effects: inout Effects
     ) throws(DecodeError) {
@@ -261,7 +271,9 @@ extension Node {
         guard joined.encodedBytes <= configuration.recordBytesMax else {
             throw .invalid("definitions exceed what the journal takes")
         }
+        // Before anything that follows from it.
         adopt(joined, &effects)
+        announce(news, without: 0, &effects)
         _ = persistDefinitions(news, &effects)
         // What was asked before was asked of other trees.
         if isRefilling { inquireAll(&effects) }
@@ -295,6 +307,7 @@ extension Node {
         try keepWhatKeysNeed(&joined, news)
         if let word, mayCatchUp(word) { joined.learn(word.catalog) }
         try adopt(joined, news, &effects)
+        heard(definitions, from: node)
         noteTold(word, news, &effects)
         guard number != 0 else { return }
         let change = background.reshaping.changes

@@ -35,6 +35,7 @@ extension Node {
             send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
         }
         beginFreshness(index, identity)
+        introduceDrops(to: node, index, &effects)
         sendHeartbeat(to: index, &effects)
         sendReport(to: index, &effects)
         joinMembers(through: node, &effects)
@@ -206,7 +207,8 @@ extension Node {
         case .promises(let message): heardPromises(message, from: node, &effects)
         case .session(let message): try take(message, from: node, &effects)
         case .request(let message): take(message, from: node, &effects)
-        case .latestStamp(let number): tellTime(number, to: node, &effects)
+        case .latestStamp(let number, let name):
+            tellTime(number, dropping: Array(name), to: node, &effects)
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         case .replicate, .replicated, .replicateDelta, .readState, .readContext, .covered,

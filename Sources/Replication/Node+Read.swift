@@ -180,6 +180,9 @@ extension Node {
         if read.typed != nil {
             return answeredState(id, .found(record, emptiedAt), from: node, &effects)
         }
+        guard !isUnheard(read.keyspace, by: node), record?.isMergeable != true else {
+            return declined(id, by: node, &effects)
+        }
         guard let record else {
             guard !isAhead(emptiedAt) else { return disbelieve(id, replica, &effects) }
             reads[id]?.emptiedAt = max(read.emptiedAt, emptiedAt)
@@ -298,6 +301,7 @@ extension Node {
         _ id: OperationID, _ read: ReadOperation, _ decision: ReadDecision, _ effects: inout Effects
     ) {
         client = read.head.client
+        if isOutlived(read) { return endOutlived(read, &effects) }
         if holdsBack(id, read, decision, &effects) { return }
         switch decision {
         case .failed(let answered, let required):

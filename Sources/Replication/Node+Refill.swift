@@ -183,7 +183,9 @@ extension Node {
     mutating func noteDefinitions(_ digest: UInt64, of node: NodeID) {
         guard let index = linkIndex(of: node) else { return }
         links[index].agrees = digest == catalog.digest
-        if links[index].agrees { refill.agreed |= 1 << UInt64(index) }
+        guard links[index].agrees else { return }
+        refill.agreed |= 1 << UInt64(index)
+        forgetting.words[index].unheard = []
     }
 }
 

@@ -8,9 +8,9 @@ extension Node {
     /// Brings every replica that answered with less than the sum of all answers up to it, unless
     /// read repair is switched off.
     mutating func repair(_ read: ReadOperation, _ effects: inout Effects) {
-        guard read.answers.count > 1, catalog.active[read.keyspace].readRepairPerMille > 0 else {
-            return
-        }
+        guard read.answers.count > 1, catalog.active[read.keyspace].readRepairPerMille > 0,
+            !isOutlived(read)
+        else { return }
         withSum(of: read) { node, sum, behind, _ in
             let stale = behind.filter { read.answers[$0].replica < read.primaries }
             guard var sum, !stale.isEmpty else { return }

@@ -17,7 +17,7 @@ extension Node {
 
     /// Up to which stamp a key of which nothing is here has no value anywhere.
     func absentUpTo(_ range: KeyRange, _ keyspace: Int) -> Stamp {
-        let truncatedAt = catalog.active[keyspace].truncatedAt
+        let truncatedAt = catalog.active[keyspace].drop.emptiedAt
         return isTyped(keyspace) ? truncatedAt : max(truncatedAt, settled(range, keyspace))
     }
 
@@ -32,6 +32,9 @@ extension Node {
         from node: NodeID, _ effects: inout Effects
     ) {
         let keyspace = catalog.index(of: record.key)
+        guard !isUnheard(keyspace, by: node) else {
+            return acknowledge(number, refuseDropped(), nil, to: node, &effects)
+        }
         let isUnasked = number == 0 && isTyped(keyspace)
         let before = isUnasked ? contextDigest(of: record.key) : nil
         let status = mergeIn(record, keyspace, &effects)
@@ -78,19 +81,19 @@ extension Node {
     mutating func mergeIn(
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
-        let refusal = refusal(
-            of: incoming.dot.stamp, incoming.key, keyspace,
-            DiskDemand(
-                isDelete: incoming.isTombstone, bytes: effects.bytes.count + incoming.length))
+        let demand = DiskDemand(
+            isDelete: incoming.isTombstone, bytes: effects.bytes.count + incoming.length)
+        let refusal = refusal(of: incoming.dot.stamp, incoming.key, keyspace, demand)
         if let refusal { return refusal }
         let active = catalog.active[keyspace]
         let address = store.address(of: incoming.key)
-        guard incoming.written.stamp > active.truncatedAt else { return .acknowledged }
+        guard incoming.written.stamp > active.drop.emptiedAt else { return .acknowledged }
+        guard !active.drop.isDiscarding else { return refuseDropped() }
         guard isNews(incoming, address, keyspace) else {
             counters.ignoredSettled += 1
             return .acknowledged
         }
-        guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
+        if incoming.length > configuration.recordBytesMax { return .tooManySiblings }
         if active.settings.conflict == .crdt || incoming.isMergeable {
             return mergeState(incoming, keyspace, &effects)
         }
@@ -131,7 +134,7 @@ extension Node {
     mutating func refusal(
         of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
     ) -> ReplicaStatus? {
-        if isFenced(key) { return .overloaded }
+        if isFencedForReplicas(key) { return .overloaded }
         if disk.isLimited, let refusal = diskRefusal(key, keyspace, demand) {
             disk.noteRefusal()
             return refusal
@@ -327,6 +330,10 @@ extension Node {
         guard record.written.stamp > active.truncatedAt else { return }
         let address = store.address(of: record.key)
         if active.settings.conflict == .crdt { return restoreState(record, keyspace) }
+        guard !record.isMergeable else {
+            counters.refusedDropped += 1
+            return
+        }
         merged.removeAll()
         let stored = liveState(address, record.key, keyspace)
         let merge = RecordMerge.merge(

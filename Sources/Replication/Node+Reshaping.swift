@@ -49,7 +49,7 @@ extension Node {
     }
 
     /// The latest stamp of what counts in a keyspace; nil while that is not known.
-    private func latestCounted(_ keyspace: Int) -> Stamp? {
+    func latestCounted(_ keyspace: Int) -> Stamp? {
         guard background.audit.isIdle else { return nil }
         return background.reshaping.isIdle
             ? holdings.keyspaces[keyspace].latest : holdings.latest
@@ -67,11 +67,19 @@ extension Node {
             let keyspace = catalog.index(of: record.key)
             let tally = tally(record.written.stamp, keyspace)
             let isMixed = record.isMergeable && background.reshaping.isMixed(keyspace)
-            if tally != entry.tally || !tally.counts || isMixed { found.append((entry, range)) }
+            let isLeft = !tally.counts || isOfAnotherKind(record, keyspace)
+            if tally != entry.tally || isLeft || isMixed { found.append((entry, range)) }
             return isMixed ? Node.movedBytes(record) : 0
         }
         for (entry, range) in found { reshape(entry, range) }
         background.reshaping.advance(to: next)
+        if background.reshaping.isIdle { endDiscarding() }
+    }
+
+    /// Whether a record is none that its keyspace keeps.
+    func isOfAnotherKind(_ record: Record, _ keyspace: Int) -> Bool {
+        record.isMergeable && !isTyped(keyspace)
+            && configuration.plantedBug != .dropSparesUnheard
     }
 
     private mutating func reshape(_ entry: RecordTable.Entry, _ range: KeyRange) {
@@ -79,7 +87,7 @@ extension Node {
         let keyspace = catalog.index(of: record.key)
         let (old, tally) = (entry.tally, tally(record.written.stamp, keyspace))
         let address = RecordStore.Address(hash: entry.hash, range: range)
-        guard tally.counts else {
+        guard tally.counts, !isOfAnotherKind(record, keyspace) else {
             takeOut(record, old, address)
             counters.emptiedCollected += 1
             return store.remove(entry, in: range)

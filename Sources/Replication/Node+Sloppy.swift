@@ -277,7 +277,7 @@ extension Node {
     ) {
         let keyspace = catalog.index(of: key)
         guard let state = hintedState(Array(key), keyspace, &effects) else {
-            let emptiedAt = catalog.active[keyspace].truncatedAt.rawValue
+            let emptiedAt = catalog.active[keyspace].drop.emptiedAt.rawValue
             return withUnsafeBytes(of: emptiedAt.littleEndian) {
                 send(
                     to: node, kind: 4, flag: ReplicaStatus.absent.rawValue, number: number, $0,

@@ -177,6 +177,9 @@ extension Node {
             noteLate(from: node, &effects)
             return
         }
+        guard !isUnheard(read.keyspace, by: node) else {
+            return declined(id, by: node, &effects)
+        }
         switch answer {
         case .covered(let digest): countState(digest, from: replica, of: id, &effects)
         case .seen(let context): compare(context, from: replica, of: id, read, &effects)
@@ -261,7 +264,8 @@ extension Node {
         guard case .typed(let command) = read.purpose else { return }
         let told = read.key.withUnsafeBytes { ownContext($0, read.keyspace) }
         reads[id]?.typed?.told = told
-        guard read.emptiedAt <= catalog.active[read.keyspace].truncatedAt, isTyped(read.keyspace)
+        guard read.emptiedAt <= catalog.active[read.keyspace].drop.emptiedAt,
+            isTyped(read.keyspace)
         else {
             count(read, .unavailable)
             return fail(
@@ -319,7 +323,7 @@ extension Node {
             let stored = liveState(store.address(of: key), key, read.keyspace)
             // Of what is settled nobody lacks anything; some may have compacted it already.
             let settled = settledAnywhere(read.range, read.keyspace)
-            guard isTyped(read.keyspace), let stored, stored.dot.stamp > settled,
+            guard isTyped(read.keyspace), !isOutlived(read), let stored, stored.dot.stamp > settled,
                 !isOnItsWay(stored.dot.stamp)
             else { return }
             let digest = stored.contextDigest

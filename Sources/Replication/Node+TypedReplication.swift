@@ -68,7 +68,8 @@ extension Node {
         let settings = catalog.active[keyspace].settings
         let isKept = configuration.plantedBug != .deltasNotKept
         let needsSync = isKept && (settings.durability == .fsync || durability == .synced)
-        var status = apply(record, keyspace, &effects)
+        let isTaken = isTyped(keyspace) && !isUnheard(keyspace, by: node)
+        var status = isTaken ? apply(record, keyspace, &effects) : refuseDropped()
         if status == .acknowledged || status == .durable {
             noteReceived(number, from: node)
             // What is vouched for must be durable, also when it was here already.
@@ -85,14 +86,15 @@ extension Node {
     private mutating func apply(
         _ record: DeltaRecord, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
-        guard isTyped(keyspace) else { return .wrongEpoch }
         let stamp = record.delta.dot.stamp
         let demand = DiskDemand(record, after: effects.bytes.count)
         if let refusal = refusal(of: stamp, record.key, keyspace, demand) { return refusal }
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
-        guard stamp > catalog.active[keyspace].truncatedAt,
-            stamp > settled(location.address.range, keyspace)
-        else { return .durable }
+        let drop = catalog.active[keyspace].drop
+        guard stamp > drop.emptiedAt, stamp > settled(location.address.range, keyspace) else {
+            return .durable
+        }
+        guard !drop.isDiscarding else { return refuseDropped() }
         var held = takeState(location, record.key, &effects)
         if let newest = held.state.context.newest, isAhead(newest.stamp) {
             putBack(held)

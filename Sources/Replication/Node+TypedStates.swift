@@ -243,7 +243,7 @@ extension Node {
     mutating func mergeState(
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
-        guard isTyped(keyspace) else { return .wrongEpoch }
+        guard isTyped(keyspace) else { return refuseDropped() }
         turn.spend(bytesCoded: incoming.length)
         let key = incoming.key
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))

@@ -146,6 +146,24 @@ extension Node {
         if writes[id]?.tally.outstanding.count == 0 { writes.remove(id) }
     }
 
+    /// Ends what this node coordinates of a keyspace that was dropped: replicas that have heard of
+    /// it take nothing of it any more.
+    mutating func abandonWrites(of keyspace: Int, _ effects: inout Effects) {
+        for slot in 0..<writes.indexEnd {
+            guard let id = writes.id(at: slot), writes[id]?.keyspace == keyspace,
+                let write = writes.remove(id), write.tally.decision == nil
+            else { continue }
+            client = write.head.client
+            counters.unknown += 1
+            ledger.failed(keyspace, .write, .unknown)
+            if !client.guarantees.isEmpty { noteUnknown(write.dot, write.head.target) }
+            fail(
+                write.head.target,
+                "UNKNOWN the keyspace was dropped meanwhile, and what was written to it with it",
+                &effects)
+        }
+    }
+
     mutating func expireWrite(_ id: OperationID, _ effects: inout Effects) {
         if let decision = writes[id]?.tally.expire() { decide(id, decision, &effects) }
         writes.remove(id)

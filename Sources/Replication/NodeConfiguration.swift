@@ -109,6 +109,8 @@ public struct NodeConfiguration: Sendable {
         /// Names of dropped keyspaces are forgotten without waiting for nodes that are away, and
         /// these are not held up when they are back.
         case namesForgottenUnheard
+        /// What a node took of a keyspace before it heard that this was dropped stays.
+        case dropSparesUnheard
         /// Contexts are compacted although some replica may still hold what they removed.
         case compactedUnsettled
         /// A hint is forgotten when it is sent.

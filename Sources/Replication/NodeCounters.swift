@@ -30,6 +30,9 @@ public struct NodeCounters: Equatable, Sendable {
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the cluster's time.
     public var refusedAhead = 0
+    /// Records of other nodes refused because they were written to a keyspace that was dropped, or
+    /// are of another kind than it keeps.
+    public var refusedDropped = 0
     /// Stored records stamped anew because theirs was a wrong clock's.
     public var overruledAhead = 0
     /// Times that a majority proved this node's clock wrong and it took a new identity.
@@ -162,6 +165,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("retried_reads", \.retriedReads),
             ("dropped_values", \.droppedValues),
             ("refused_ahead", \.refusedAhead),
+            ("refused_dropped", \.refusedDropped),
             ("overruled_ahead", \.overruledAhead),
             ("identities_renewed", \.identitiesRenewed),
             ("requests_repeated", \.requestsRepeated),

@@ -20,6 +20,7 @@ enum MetricsHelp {
         "retried_reads": "Reads that asked all replicas because one was silent or time ran out.",
         "dropped_values": "Concurrent values that lww dropped, as far as can be told.",
         "refused_ahead": "Records refused because their stamp was too far ahead.",
+        "refused_dropped": "Records refused: their keyspace was dropped, or is of another kind.",
         "overruled_ahead": "Stored records stamped anew because theirs was a wrong clock's.",
         "requests_repeated": "Requests with an id answered by the outcome of an earlier time.",
         "identities_renewed": "Times that a majority proved this clock wrong: a new identity.",

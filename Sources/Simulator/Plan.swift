@@ -233,6 +233,11 @@ struct Plan {
                 name: "wide", n: quorums.n, r: quorums.r, w: quorums.w, durability: .fsync,
                 isSiblings: false, keys: 1, readRepairPerMille: [0, 100][random.below(2)],
                 timeoutMilliseconds: 400, life: .resized),
+            PlannedKeyspace(
+                name: "turned", n: quorums.n, r: quorums.r, w: quorums.w, durability: .fsync,
+                isSiblings: false, keys: 2 + random.below(3),
+                readRepairPerMille: [0, 100, 1_000][random.below(3)], timeoutMilliseconds: 400,
+                life: .turned, isTyped: true),
         ]
     }
 
@@ -291,7 +296,8 @@ struct PlannedKeyspace {
     static let intervalMilliseconds: UInt64 = 50
 
     /// What the operator does to it besides emptying it with everything else.
-    enum Life { case fixed, dropped, resized }
+    /// What is turned keeps values of another kind when it is made again.
+    enum Life { case fixed, dropped, resized, turned }
 
     let name: String
     let n: Int
@@ -318,6 +324,8 @@ struct PlannedKeyspace {
     static let hedges = ["off", "p50", "p99.9", "0ms", "30ms"]
 
     private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
+    /// Whether it is there from the beginning.
+    var isConfigured: Bool { life == .fixed || life == .resized }
 
     /// Assignments as `KEYSPACE CREATE` takes them.
     var settings: [String] { settings(History.Shape(self)) }

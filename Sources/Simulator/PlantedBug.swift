@@ -70,6 +70,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case behindKeepsAll = "old-disk-keeps-all"
     /// A dropped keyspace is forgotten although a node that is away has not emptied it.
     case namesForgottenUnheard = "names-forgotten-unheard"
+    /// A drop spares what a node takes before it hears of it.
+    case dropSparesUnheard = "drop-spares-unheard"
     /// Contexts forget ended lives although some replica may hold what they removed.
     case compactedUnsettled = "compacted-unsettled"
     /// Replicas forget which requests with an id they heard of.

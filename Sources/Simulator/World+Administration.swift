@@ -46,14 +46,18 @@ extension World {
 
     private func drawAdministration() -> Administration {
         let (gone, wide) = (keyspace(.dropped), keyspace(.resized))
-        switch administrationRandom.below(6) {
+        let turned = keyspace(.turned)
+        switch administrationRandom.below(9) {
         case 0, 1: return .flush
         case 2:
             return droppedKeyspaces.contains(gone)
                 ? .create(gone, History.Shape(plan.keyspaces[gone])) : .drop(gone)
         case 3, 4:
             return droppedKeyspaces.contains(wide) ? .create(wide, drawShape()) : .drop(wide)
-        default: return .alter(wide, drawShape())
+        case 5: return .alter(wide, drawShape())
+        default:
+            return droppedKeyspaces.contains(turned)
+                ? .create(turned, History.Shape(plan.keyspaces[turned])) : .drop(turned)
         }
     }
 
@@ -77,6 +81,9 @@ extension World {
         case .create(let keyspace, let shape):
             words = ["KEYSPACE", "CREATE", plan.keyspaces[keyspace].name]
             words += plan.keyspaces[keyspace].settings(shape)
+            if plan.keyspaces[keyspace].life == .turned, administrationRandom.below(2) == 0 {
+                words = words.map { $0 == "conflict=crdt" ? "conflict=lww" : $0 }
+            }
             reshape(keyspace, shape)
         case .alter(let keyspace, let shape):
             words = ["KEYSPACE", "ALTER", plan.keyspaces[keyspace].name]

@@ -232,7 +232,7 @@ extension World {
         configuration.collectionMilliseconds = plan.collection.interval
         configuration.hintMillisecondsMax = Plan.hintMilliseconds
         // What a configuration contains is never forgotten; what an operator makes is.
-        let configured = plan.keyspaces.filter { $0.life != .dropped }
+        let configured = plan.keyspaces.filter(\.isConfigured)
         configuration.keyspaces = configured.map { keyspace in
             var settings = KeyspaceSettings()
             for assignment in keyspace.settings { _ = settings.set(assignment) }
@@ -273,12 +273,6 @@ extension World {
         case .deltasNotKept: .deltasNotKept
         case .coveredBlindly: .coveredBlindly
         case .statesNotTruncated: .statesNotTruncated
-        case .collectedUnheard: .collectedUnheard
-        case .collectedBeforeHints: .collectedBeforeHints
-        case .collectionForgotten: .collectionForgotten
-        case .behindKeepsAll: .behindKeepsAll
-        case .namesForgottenUnheard: .namesForgottenUnheard
-        case .compactedUnsettled: .compactedUnsettled
         case .requestIDForgotten: .requestIDForgotten
         case .partialChange: .partialChange
         case .topologyStale: .topologyStale
@@ -286,6 +280,20 @@ extension World {
         case .overflowKeepsNewest: .overflowKeepsNewest
         case .incrementsComeBack: .incrementsComeBack
         case .expiryCarriesValue: .expiryCarriesValue
+        default: collectionBug
+        }
+    }
+
+    /// Those of what is deleted, and of dropped keyspaces.
+    private var collectionBug: NodeConfiguration.PlantedBug? {
+        switch plant {
+        case .collectedUnheard: .collectedUnheard
+        case .collectedBeforeHints: .collectedBeforeHints
+        case .collectionForgotten: .collectionForgotten
+        case .behindKeepsAll: .behindKeepsAll
+        case .namesForgottenUnheard: .namesForgottenUnheard
+        case .dropSparesUnheard: .dropSparesUnheard
+        case .compactedUnsettled: .compactedUnsettled
         default: nil
         }
     }

@@ -8,7 +8,12 @@ extension World {
     func step(_ machine: Machine, _ process: Process, _ input: NodeInput) {
         process.node.step(input, now: machine.now(time), into: &process.effects)
         process.steps += 1
-        process.node.checkInvariants(recounting: process.steps % 64 == 0)
+        let isRecounted = process.steps % 64 == 0
+        process.node.checkInvariants(recounting: isRecounted)
+        if isRecounted, let key = process.node.keyOfAnotherKind {
+            let name = String(decoding: key, as: UTF8.self)
+            violate("\(machine.node) keeps a typed value as \(name), whose keyspace has none")
+        }
     }
 
     /// Ends a step: walks now, or together with the step that comes next.

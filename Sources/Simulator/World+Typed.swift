@@ -8,6 +8,7 @@ extension World {
     private static let sharedElements = 3
 
     func role(_ key: Int) -> TypedRole {
+        if keyspace(of: key).life == .turned { return .mixed }
         let digits = history.keys[key].name.split(separator: UInt8(ascii: ":"))[1]
         return TypedRole(Int(String(decoding: digits, as: UTF8.self)) ?? 0)
     }

@@ -82,7 +82,7 @@ final class World {
         faultRandom = random.split()
         administrationRandom = PRNG(seed: seed ^ 0x4F_50)
         history = History(plan, members: members.map(\.member))
-        let unmade = plan.keyspaces.indices.filter { plan.keyspaces[$0].life == .dropped }
+        let unmade = plan.keyspaces.indices.filter { !plan.keyspaces[$0].isConfigured }
         droppedKeyspaces = Set(unmade)
         transcript = explains ? [] : nil
         for index in 0..<plan.nodes {

@@ -24,10 +24,33 @@ extension PlantedScenario {
         PlantedScenario(
             .namesForgottenUnheard, "a node that has not heard of a drop brings nothing back",
             isBroken: droppedWhileAway),
+        PlantedScenario(
+            .dropSparesUnheard, "what was written to a dropped keyspace is nowhere else either",
+            isBroken: writtenUnheard),
     ]
 
     /// Node 3 is cut off before it hears that a keyspace was dropped, and changes it.
     private static func droppedWhileAway(_ bug: PlantedBug?) -> Bool {
+        let scenario = unheardDrop(bug)
+        scenario.begin(2, ["KEYSPACE", "ALTER", "passing", "r=1"])
+        scenario.pass(9_000)
+        scenario.mend()
+        scenario.pass(6_000)
+        return scenario.text(1, "GET", "passing:0", "R", "3") == "dropped"
+    }
+
+    /// The same, and writes to it.
+    private static func writtenUnheard(_ bug: PlantedBug?) -> Bool {
+        let scenario = unheardDrop(bug)
+        scenario.make(2, "SET", "passing:1", "late", "W", "1")
+        scenario.mend()
+        scenario.pass(6_000)
+        return scenario.text(1, "GET", "passing:1", "R", "3") == "late"
+    }
+
+    /// A world where node 3 was cut off before it heard of a drop, for longer than it begins no
+    /// write because of it.
+    private static func unheardDrop(_ bug: PlantedBug?) -> Scenario {
         let scenario = Scenario(lossy: [.scripted()], plant: bug) { $0.delayMin = 5_000_000 }
         scenario.make(0, "KEYSPACE", "CREATE", "passing")
         scenario.make(0, "SET", "passing:0", "dropped", "W", "3")
@@ -36,14 +59,11 @@ extension PlantedScenario {
         // It has told the time; what was changed is not under way yet.
         scenario.pass(7)
         scenario.cutOneWay(0, 2)
+        scenario.cutOneWay(1, 2)
         scenario.pass(20)
         scenario.isolate(2)
-        scenario.pass(3_000)
-        scenario.begin(2, ["KEYSPACE", "ALTER", "passing", "r=1"])
-        scenario.pass(9_000)
-        scenario.mend()
-        scenario.pass(6_000)
-        return scenario.text(1, "GET", "passing:0", "R", "3") == "dropped"
+        scenario.pass(7_000)
+        return scenario
     }
 
     private static func writtenWhileAway(_ bug: PlantedBug?) -> Bool {
