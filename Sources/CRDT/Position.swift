@@ -19,9 +19,10 @@ import Causality
 ///     together     x a b y, or x y a b
 ///
 /// The first insertion of a side makes a subtree, and all others of that side at that place get
-/// into it: what stands before an element that descends from its left neighbour descends from that
-/// element (`isAncestor`), also where the left neighbour's run was continued. A subtree is never
-/// split by what is inserted elsewhere.
+/// into it: an element gets a place beside that neighbour which was inserted later, so with what
+/// its side inserted rather than with what was there before. Nor does a run that was continued to
+/// one side go on to the other: its first elements may be gone, and others may have inserted
+/// something beside them. A subtree is never split by what is inserted elsewhere.
 ///
 /// **Depth**: replicas that push in turn make paths longer by one step each time. Paths are shared
 /// in memory and written as what they do not share with the one before, so that a list pays for
@@ -83,6 +84,11 @@ struct Position: Equatable, Sendable {
     }
 
     private var owner: ReplicaIdentity { path.step.run.identity }
+    /// The insertion that made it: of two that know of each other the later one is greater.
+    private var inserted: Dot {
+        guard index.major != 0 else { return path.step.run }
+        return Dot(identity: owner, stamp: Stamp(rawValue: index.major.magnitude))
+    }
 }
 
 extension Position: Comparable {
@@ -98,18 +104,6 @@ extension Position: Comparable {
         case (nil, .some(let y)): return y.side == .right
         case (nil, nil): return a.index < b.index
         }
-    }
-
-    /// Whether `other`, which stands behind this one, came to stand there on top of it: in one of
-    /// its right subtrees, or where its run was continued.
-    private func isAncestor(of other: Position) -> Bool {
-        guard rank == other.rank else { return false }
-        let parting = path.parting(from: other.path)
-        guard parting.mine == nil else { return false }
-        let from = parting.other?.from ?? other.index
-        if from == index { return parting.other?.side == .right }
-        // To the left of its first element a run grows leftwards: there the later one is above.
-        return index < from && (from.major > 0 && index.major >= 0 || from.major == index.major)
     }
 }
 
@@ -127,8 +121,7 @@ extension Position {
         _ left: Position?, _ right: Position?, count: Int, dot: Dot, mayBeginTree: Bool
     ) -> [Position]? {
         guard let spread = UInt32(exactly: count),
-            let first = extended(left, right, spread, dot)
-                ?? branched(left, right, dot, mayBeginTree)
+            let first = first(left, right, Insertion(dot, spread), mayBeginTree)
         else { return nil }
         return (0..<spread).map { offset in
             var position = first
@@ -137,39 +130,63 @@ extension Position {
         }
     }
 
-    /// The first of several places in a neighbour's run, if that is the identity's own.
-    private static func extended(
-        _ left: Position?, _ right: Position?, _ count: UInt32, _ dot: Dot
-    ) -> Position? {
-        guard let stamp = Int64(exactly: dot.stamp.rawValue) else { return nil }
-        if var last = left, last.owner == dot.identity {
-            last.index = Index(major: stamp, offset: count - 1)
-            if right.map({ last < $0 }) ?? true {
-                last.index.offset = 0
-                return last
-            }
-        }
-        if var first = right, first.owner == dot.identity {
-            // Elsewhere what is inserted descends from the left neighbour, to stay with it.
-            let isAbove = left.map { $0.isAncestor(of: first) } ?? true
-            first.index = Index(major: -stamp)
-            if isAbove, left.map({ $0 < first }) ?? true { return first }
-        }
-        return nil
+    /// What is inserted side by side.
+    private struct Insertion {
+        let dot: Dot
+        let count: UInt32
+
+        init(_ dot: Dot, _ count: UInt32) { (self.dot, self.count) = (dot, count) }
+
+        /// As the place in a run that it continues; nil where that has no room for it.
+        var major: Int64? { Int64(exactly: dot.stamp.rawValue) }
     }
 
-    /// The beginning of a new run.
-    private static func branched(
-        _ left: Position?, _ right: Position?, _ dot: Dot, _ mayBeginTree: Bool
+    /// The first of several places: on the side of the neighbour that was inserted later, where no
+    /// place is left on the side of the other.
+    private static func first(
+        _ left: Position?, _ right: Position?, _ insertion: Insertion, _ mayBeginTree: Bool
     ) -> Position? {
         guard let left else {
-            return right.map { pushed($0, .left, dot, mayBeginTree) } ?? Position(rank: 0, run: dot)
+            guard let right else { return Position(rank: 0, run: insertion.dot) }
+            return right.continuedLeft(insertion)
+                ?? pushed(right, .left, insertion.dot, mayBeginTree)
         }
-        guard let right else { return pushed(left, .right, dot, mayBeginTree) }
-        let position =
-            left.isAncestor(of: right)
-            ? Position(right, .left, run: dot) : Position(left, .right, run: dot)
-        return position.path.depth <= depthMax ? position : nil
+        guard let right else {
+            return left.continuedRight(insertion)
+                ?? pushed(left, .right, insertion.dot, mayBeginTree)
+        }
+        func behind() -> Position? {
+            if let place = left.continuedRight(insertion), place < right { return place }
+            let place = Position(left, .right, run: insertion.dot)
+            return place < right && place.path.depth <= depthMax ? place : nil
+        }
+        func before() -> Position? {
+            if let place = right.continuedLeft(insertion), left < place { return place }
+            let place = Position(right, .left, run: insertion.dot)
+            return left < place && place.path.depth <= depthMax ? place : nil
+        }
+        return left.inserted < right.inserted ? before() ?? behind() : behind() ?? before()
+    }
+
+    /// Behind this one in its run, if that is the identity's own. A run that was continued to the
+    /// left may have had elements of an earlier time there.
+    private func continuedRight(_ insertion: Insertion) -> Position? {
+        guard owner == insertion.dot.identity, index.major >= 0, let major = insertion.major else {
+            return nil
+        }
+        var last = self
+        last.index = Index(major: major, offset: 0)
+        return last
+    }
+
+    /// Before this one in its run, likewise.
+    private func continuedLeft(_ insertion: Insertion) -> Position? {
+        guard owner == insertion.dot.identity, index.major <= 0, let major = insertion.major else {
+            return nil
+        }
+        var first = self
+        first.index = Index(major: -major, offset: 0)
+        return first
     }
 
     /// Before or behind all others.

@@ -17,11 +17,16 @@ struct ListRunTests {
         var bonds: [[[String]]] = []
         var orders: [[String]] = []
 
+        /// - Parameter removes: elements are taken away as well, or given another value.
         mutating func act(_ step: Int, removes: Bool, _ random: inout PRNG) throws {
             let index = random.below(2)
             let texts = nodes[index].state.listTexts(now: 0)
             let dot = nodes[index].dot(UInt64(100 + step))
-            if removes, !texts.isEmpty, random.chance(perMille: 200) {
+            if removes, !texts.isEmpty, random.chance(perMille: 50) {
+                let place = random.below(texts.count)
+                _ = try nodes[index].state.listSet(
+                    bytes(texts[place]), at: place, dot: dot, now: 0)
+            } else if removes, !texts.isEmpty, random.chance(perMille: 300) {
                 let place = random.below(texts.count)
                 _ = try nodes[index].state.listRemove(at: [place], dot: dot, now: 0)
             } else {
@@ -61,33 +66,32 @@ struct ListRunTests {
     }
 
     @Test(
-        "random commands of two nodes on each side; with removals, elements keep their order",
-        arguments: [false, true])
-    func runs(_ removes: Bool) throws {
-        for seed in 0..<400 as Range<UInt64> {
+        "random commands of two nodes on each of two or three sides, with removals and without",
+        arguments: [false, true], [2, 3])
+    func runs(_ removes: Bool, _ count: Int) throws {
+        for seed in 0..<300 as Range<UInt64> {
             var random = PRNG(seed: seed)
-            var first = Replica(UInt16(1 + random.below(4)))
-            for step in 0..<random.below(5) {
-                let place = random.below(step + 1)
-                _ = try first.state.listInsert(
-                    [bytes("x\(step)")], at: place, dot: first.dot(UInt64(step + 1)), now: 0)
+            // All have written what is there before the cut.
+            var nodes = (1...2 * count).map { Replica(UInt16($0)) }
+            for step in 0..<random.below(6) {
+                let author = random.below(nodes.count)
+                let place = random.below(nodes[author].state.listCount(now: 0) + 1)
+                _ = try nodes[author].state.listInsert(
+                    [bytes("x\(step)")], at: place, dot: nodes[author].dot(UInt64(step + 1)),
+                    now: 0)
+                for index in nodes.indices { nodes[index].join(nodes[author]) }
             }
-            var nodes = (1...4).map { Replica(UInt16($0)) }
-            for index in nodes.indices { nodes[index].join(first) }
-            var sides = [
-                Side(nodes: Array(nodes[..<2]), name: "a"),
-                Side(nodes: Array(nodes[2...]), name: "b"),
-            ]
+            var sides = (0..<count).map { side in
+                Side(nodes: Array(nodes[2 * side..<2 * side + 2]), name: ["a", "b", "c"][side])
+            }
             for step in 0..<12 {
-                for side in 0...1 { try sides[side].act(step, removes: removes, &random) }
+                for side in sides.indices { try sides[side].act(step, removes: removes, &random) }
             }
             var merged = sides[0].nodes[0]
-            merged.join(sides[1].nodes[0])
+            for side in sides { merged.join(side.nodes[1]) }
             let texts = merged.state.listTexts(now: 0)
             for side in sides {
-                // Between elements that stand together because what was between them is gone, the
-                // other side may have put something.
-                let torn = removes ? [] : side.torn(in: texts)
+                let torn = side.torn(in: texts)
                 #expect(torn.isEmpty, "seed \(seed): \(texts) tears \(torn)")
                 for order in side.orders {
                     let shared = order.filter { texts.contains($0) }
