@@ -68,9 +68,9 @@ enum Message {
     /// the sender knows it also says how far forgetting has come.
     case definitions(UInt64, ForgettingMarker?, UnsafeRawBufferPointer)
     case definitionsLearned(UInt64)
-    /// The latest stamp that the sender knows of, its definitions, its clocks, and whether its disk
-    /// takes no writes.
-    case heartbeat(Stamp, Names, ClockReading, isDiskFull: Bool)
+    /// The latest stamp that the sender knows of, its definitions, its clocks, and how many bytes
+    /// of writes its disk takes: 0 while it is full.
+    case heartbeat(Stamp, Names, ClockReading, room: UInt64)
     /// How many keys do you hold in the keyspace of this name?
     case survey(UInt64, name: UnsafeRawBufferPointer)
     /// Nothing more comes of the survey or the drop of this name.
@@ -208,10 +208,10 @@ enum Message {
             return .definitions(number, word, reader.rest())
         case 8: message = .definitionsLearned(number)
         case 9:
-            guard flag < 2 else { throw .invalid("heartbeat has an unknown flag") }
+            guard flag == 0 else { throw .invalid("heartbeat has an unknown flag") }
             let reading = try ClockReading(decoding: &reader)
             message = .heartbeat(
-                Stamp(rawValue: number), try Names(&reader), reading, isDiskFull: flag == 1)
+                Stamp(rawValue: number), try Names(&reader), reading, room: try reader.integer())
         case 10: return try survey(number, flag, name: reader.rest())
         default:
             guard flag < 2 else { throw .invalid("survey's answer has an unknown flag") }

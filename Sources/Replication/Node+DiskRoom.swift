@@ -20,6 +20,12 @@ public struct DiskIntake {
         excess += DiskIntake.charge(bytes, growth: change.growth) - bytes
     }
 
+    /// Bytes of writes that it takes for certain.
+    var roomForWrites: Int {
+        if room.isFull { return 0 }
+        return allowance.writes == .max ? .max : max(0, allowance.writes - excess)
+    }
+
     /// - Returns: whether something was refused since the last call.
     public mutating func takeRefusal() -> Bool {
         defer { hasRefused = false }
@@ -80,11 +86,21 @@ extension Node {
         disk.room = room
     }
 
-    /// Another node says whether its disk takes writes.
-    mutating func heard(isDiskFull: Bool, of node: NodeID) {
-        guard let index = linkIndex(of: node), links[index].isDiskFull != isDiskFull else { return }
-        links[index].isDiskFull = isDiskFull
-        if !isDiskFull { hastenExchange(index) }
+    /// Another node says how many bytes of writes its disk takes.
+    mutating func heard(room: Int, of node: NodeID) {
+        guard let index = linkIndex(of: node) else { return }
+        let wasFull = links[index].isDiskFull
+        links[index].room = room
+        if wasFull, room > 0 { hastenExchange(index) }
+    }
+
+    /// A node that sent a write for which there is no room hears at once how much there is, so that
+    /// it does not begin others.
+    mutating func tellRoom(to node: NodeID, _ effects: inout Effects) {
+        guard let index = linkIndex(of: node), links[index].isUp,
+            disk.roomForWrites < links[index].toldRoom
+        else { return }
+        sendHeartbeat(to: index, &effects)
     }
 
     /// Whether exchanges wait for room on this node's disk.
@@ -94,13 +110,16 @@ extension Node {
         return true
     }
 
-    /// How many of a key's replicas take no writes for want of room, as far as is known.
-    func fullReplicas(_ location: KeyLocation) -> Int {
+    /// Whether some node in reach takes no more than so much.
+    var isAnyLimited: Bool { disk.isLimited || links.contains { $0.isUp && $0.room != .max } }
+
+    /// How many of a key's replicas have no room for a write of so many bytes, as far as is known.
+    private func fullReplicas(_ location: KeyLocation, bytes: Int) -> Int {
         let settings = catalog.active[location.keyspace].settings
         guard settings.durability != .memory, !settings.isSloppy else { return 0 }
         let n = catalog.active[location.keyspace].n
         return ring.primaries(of: location.address.range, replicationFactor: n).count { node in
-            linkIndex(of: node).map { links[$0].isUp && links[$0].isDiskFull } ?? false
+            linkIndex(of: node).map { links[$0].isUp && links[$0].room < bytes } ?? false
         }
     }
 
@@ -109,12 +128,12 @@ extension Node {
         _ intent: WriteIntent, _ location: KeyLocation, _ reachable: Int, _ target: ReplyTarget,
         _ effects: inout Effects
     ) -> Bool {
-        let full = fullReplicas(location)
+        let full = fullReplicas(location, bytes: max(1, intent.byteCount))
         guard full > 0, reachable - full < intent.levels.writeQuorum else { return true }
         ledger.failed(location.keyspace, .write, .refused)
         fail(
             target,
-            text: "DISKFULL no space left on the disks of \(full) of "
+            text: "DISKFULL no space left for this on the disks of \(full) of "
                 + "\(catalog.active[location.keyspace].n) replicas, "
                 + "W=\(intent.levels.writeQuorum); nothing was written", &effects)
         return false

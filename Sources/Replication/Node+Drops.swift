@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Ring
 
 /// A keyspace that was dropped, as another node may not have heard.
 struct UnheardDrop {
@@ -81,6 +82,12 @@ extension Node {
     /// A walk over all records has ended.
     mutating func endDiscarding() {
         for index in catalog.endDiscarding() { holdings.revive(index) }
+    }
+
+    /// Up to which stamp a key of which nothing is here has no value anywhere.
+    func absentUpTo(_ range: KeyRange, _ keyspace: Int) -> Stamp {
+        let truncatedAt = catalog.active[keyspace].drop.emptiedAt
+        return isTyped(keyspace) ? truncatedAt : max(truncatedAt, settled(range, keyspace))
     }
 
     /// Whether a read began before this node heard that its keyspace was dropped.

@@ -195,8 +195,8 @@ extension Node {
         case .membership(let message):
             let known = message.restricted { linkIndex(of: $0) != nil }
             stepMembership(.received(known, from: node), &effects)
-        case .heartbeat(let stamp, let names, let reading, let isDiskFull):
-            heard(isDiskFull: isDiskFull, of: node)
+        case .heartbeat(let stamp, let names, let reading, let room):
+            heard(room: Int(clamping: room), of: node)
             heardClock(reading, from: node, &effects)
             heard(stamp, names, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
@@ -259,16 +259,16 @@ extension Node {
         if isRefilling { tendRefill(&effects) }
     }
 
-    func sendHeartbeat(to index: Int, _ effects: inout Effects) {
-        let flag: UInt8 = disk.room.isFull ? 1 : 0
-        let frame = effects.bytes.appendMessage(
-            kind: 9, flag: flag, number: clock.latest.rawValue
-        ) {
+    mutating func sendHeartbeat(to index: Int, _ effects: inout Effects) {
+        let room = disk.roomForWrites
+        links[index].toldRoom = room
+        let frame = effects.bytes.appendMessage(kind: 9, number: clock.latest.rawValue) {
             clock.reading(for: index).encode(into: &$0)
             Message.Names(
                 digest: catalog.digest, isDurable: hasDurableDefinitions,
                 hasCaughtUp: forgetting.hasCaughtUp, forgettingWord
             ).encode(into: &$0)
+            $0.append(integer: UInt64(room))
         }
         send(frame, to: links[index].node, &effects)
     }

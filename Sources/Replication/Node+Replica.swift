@@ -15,12 +15,6 @@ extension Node {
         return record.written.stamp > catalog.active[keyspace].truncatedAt ? record : nil
     }
 
-    /// Up to which stamp a key of which nothing is here has no value anywhere.
-    func absentUpTo(_ range: KeyRange, _ keyspace: Int) -> Stamp {
-        let truncatedAt = catalog.active[keyspace].drop.emptiedAt
-        return isTyped(keyspace) ? truncatedAt : max(truncatedAt, settled(range, keyspace))
-    }
-
     /// Whether a reader sees a value in this state.
     @inline(__always)
     func isLive(_ record: Record) -> Bool {
@@ -67,11 +61,12 @@ extension Node {
         store.find(store.address(of: key), key)?.contextDigest
     }
 
-    func acknowledge(
+    mutating func acknowledge(
         _ number: UInt64, _ status: ReplicaStatus, _ stamp: Stamp?, to node: NodeID,
         _ effects: inout Effects
     ) {
         guard number != 0 else { return }
+        if status == .diskFull { tellRoom(to: node, &effects) }
         withUnsafeBytes(of: (stamp?.rawValue ?? 0).littleEndian) {
             send(to: node, kind: 2, flag: status.rawValue, number: number, $0, &effects)
         }

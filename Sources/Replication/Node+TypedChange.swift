@@ -24,7 +24,7 @@ extension Node {
         let change = isRemoval ? WriteIntent.Change.delete : .value(key)
         let intent = WriteIntent(
             key: key, change: change, levels: writes, success: .ok,
-            bytesBeside: disk.isLimited && !isRemoval ? growthMax(command.name) : 0)
+            bytesBeside: !isRemoval && isAnyLimited ? growthMax(command.name) : 0)
         guard mayWrite(intent, keyspace, address, target, &effects) else { return false }
         guard self.writes.room(for: keyspace) > 0 else {
             overload(.write, keyspace, target, &effects)

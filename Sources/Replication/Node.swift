@@ -279,8 +279,10 @@ struct Link {
     var exchangePause: UInt64 = 0
     /// Until when something is known to have been missed over it, or likely.
     var missesUntil: Deadline = 0
-    /// Its disk takes no writes, as it said last.
-    var isDiskFull = false
+    /// How many bytes of writes its disk takes, as it said last, and as it was told last of this
+    /// node's.
+    var room = Int.max
+    var toldRoom = Int.max
     /// Whether exchanges get anywhere.
     var exchange = ExchangeGain()
     /// Bytes that exchanges may send now.
@@ -292,6 +294,8 @@ struct Link {
     init(node: NodeID) { self.node = node }
 
     var isUp: Bool { identity != nil }
+    /// Its disk takes no writes.
+    var isDiskFull: Bool { room == 0 }
 }
 
 /// For whom a command runs: what shapes its answer and its levels.

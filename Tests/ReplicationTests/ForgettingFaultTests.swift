@@ -55,7 +55,7 @@ struct ForgettingFaultTests {
         let clocks: [UInt64] = [now, now, now, 0, 0, 0]
         let rest =
             clocks.flatMap { HostileMessage.little($0) } + [0]
-            + HostileMessage.little(UInt64(0)) + [3] + word
+            + HostileMessage.little(UInt64(0)) + [3] + word + HostileMessage.little(UInt64.max)
         return HostileMessage.bytes(9, number: Stamp(milliseconds: now).rawValue, rest)
     }
 

@@ -167,6 +167,28 @@ import Testing
         #expect(cluster.run(a, "SCARD crdt:s R 1") == ":53\r\n")
     }
 
+    @Test("the same by size: what too many others have no room for is refused before it is done")
+    func othersFullBySize() {
+        let cluster = filled()
+        for node in [a, b] {
+            cluster.with(node) {
+                $0.disk.allowance = DiskAllowance(
+                    writes: 20_000, deletions: 40_000, tombstones: 40_000)
+            }
+        }
+        let large = String(repeating: "v", count: 30_000)
+        // Nobody knows of it yet; from then on this node does.
+        #expect(cluster.run(c, "SET lww:9 \(large)").hasPrefix("-UNKNOWN"))
+        for command in ["SET lww:8", "SET siblings:9", "SADD crdt:9", "RPUSH crdt:8"] {
+            let reply = cluster.run(c, "\(command) \(large)")
+            #expect(reply.hasPrefix("-DISKFULL"), "\(command): \(reply.prefix(80))")
+        }
+        #expect(cluster.run(c, "MSET lww:7 v lww:6 \(large)").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(c, "EXISTS lww:8 siblings:9 crdt:9 crdt:8 lww:7 R 1") == ":0\r\n")
+        #expect(cluster.run(c, "SET lww:7 small W ALL") == "+OK\r\n")
+        #expect(cluster.run(c, "SADD crdt:9 small") == ":1\r\n")
+    }
+
     @Test("a write is refused before it is done where too many other replicas are known to be full")
     func othersFull() {
         let cluster = filled()

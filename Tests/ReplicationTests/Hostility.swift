@@ -175,7 +175,8 @@ extension Hostility {
         let names = word.flatMap { little($0) }
         return HostileMessage.bytes(
             9, number: stamp().rawValue,
-            clocks + little(self.number()) + [UInt8(random.below(5))] + names)
+            clocks + little(self.number()) + [UInt8(random.below(5))] + names
+                + little(self.number()))
     }
 
     private mutating func definitions() -> [UInt8] {
