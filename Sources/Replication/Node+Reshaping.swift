@@ -76,10 +76,9 @@ extension Node {
         if background.reshaping.isIdle { endDiscarding() }
     }
 
-    /// Whether a record is none that its keyspace keeps.
+    /// Whether a record is none that its keyspace keeps, and was written to a dropped one.
     func isOfAnotherKind(_ record: Record, _ keyspace: Int) -> Bool {
-        record.isMergeable && !isTyped(keyspace)
-            && configuration.plantedBug != .dropSparesUnheard
+        record.isMergeable && !isTyped(keyspace) && catalog.active[keyspace].drop.isDiscarding
     }
 
     private mutating func reshape(_ entry: RecordTable.Entry, _ range: KeyRange) {

@@ -196,9 +196,9 @@ final class Siege {
     }
 
     /// The sender's clocks are six times before the year 6429, and a flag; what follows of its
-    /// definitions has two flags, and no more is settled than promised.
+    /// definitions has two flags, and no more is settled than promised; room comes last.
     private func isMalformedHeartbeat(_ message: [UInt8]) -> Bool {
-        guard message.count == 100, message[58] < 2, message[67] < 4 else { return true }
+        guard message.count == 108, message[58] < 2, message[67] < 4 else { return true }
         let promised = message[68..<76].reversed()
         let settled = message[76..<84].reversed()
         if promised.lexicographicallyPrecedes(settled) { return true }
