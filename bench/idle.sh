@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# An idle node costs nothing: clusters of 1, 3 and 5 nodes that nobody asks for anything, and a node
-# whose last sync hangs on a slow disk. Counts how often each node's loop turned.
+# An idle node costs nothing: clusters of 1, 3 and 5 nodes that nobody asks for anything. Counts how often
+# each node's loop turned.
 #
 #     bench/idle.sh [--seconds N] [--nodes "1 3 5"]      10 seconds each by default
 #

@@ -5,15 +5,17 @@
 #     bench/stalls.sh [ROUNDS [CASE…]]      3 rounds and all cases by default
 #
 # Keys: 1,000,000 short strings, sets, a list and a hash of 100,000 elements, 50 strings of 1 MB. A row is the median
-# of the rounds; the bar is 15 ms on a quiet machine. A case is a function `case_NAME`, which runs while PINGs are
-# sent to `port`; `prepare_NAME` and `tidy_NAME`, where they exist, run before and after it. Cases in `on_one` run
-# against one node and against Redis, in `only_quorate` against one node only, in `on_three` against the first of
-# three nodes whose ports start at `base` (N=3 R=2 W=2).
+# of the rounds; the bar is 15 ms on a quiet machine, and the status is 1 when a row is above it. A case is a function
+# `case_NAME`, which runs while PINGs are sent to `port`; `prepare_NAME` and `tidy_NAME`, where they exist, run before
+# and after it. Cases in `on_one` run against one node and against Redis, in `only_quorate` against one node only, in
+# `on_three` against the first of three nodes whose ports start at `base` (N=3 R=2 W=2), in `on_disk` against three
+# that write a journal.
 source "$(dirname "$0")/servers.sh"
 
 on_one=(smembers hgetall lrange sunion mget del del_set scan scan_large srandmember pipeline dbsize flushall)
 only_quorate=(keyspaces)
 on_three=(three_smembers three_mget three_pipeline three_keyspaces three_pause three_refill three_flushall)
+on_disk=(disk_checkpoint disk_restart disk_catch_up)
 
 rounds=${1:-3}
 shift $(($# > 0 ? 1 : 0))
@@ -140,6 +142,32 @@ case_three_refill() {
     sleep 5
 }
 
+# Enough is written for a checkpoint of everything.
+checkpoints() { ls "$work/node-1" | grep '^checkpoint-' || true; }
+case_disk_checkpoint() {
+    local before tries
+    before=$(checkpoints)
+    for ((tries = 0; tries < 40; tries++)); do
+        large_strings large 50
+        [[ $(checkpoints) != "$before" ]] && return
+    done
+    fail "no checkpoint was written"
+}
+# Another node is killed and comes back.
+case_disk_restart() {
+    kill_node 3
+    return_node 3
+    sleep 2
+}
+# It comes back when a tenth of the keys has been deleted and written anew.
+prepare_disk_catch_up() { kill_node 3; }
+case_disk_catch_up() {
+    case_del
+    tidy_del
+    return_node 3
+    sleep 5
+}
+
 build_gap() {
     local compiler
     compiler=$(command -v cc || command -v clang) || fail "no C compiler for bench/gap.c"
@@ -193,7 +221,9 @@ report() {
             own = (order[i], "quorate") in values ? sprintf("%.1f", median(order[i] SUBSEP "quorate")) : "-"
             other = (order[i], "redis") in values ? sprintf("%.1f", median(order[i] SUBSEP "redis")) : "-"
             printf "%-18s %12s %12s%s\n", order[i], own, other, (own + 0 > 15 ? "  > 15" : "")
+            above += own + 0 > 15
         }
+        exit above > 0
     }' "$work/samples"
 }
 
@@ -226,6 +256,15 @@ if any_chosen "${on_three[@]}"; then
     redis-cli -p "$port" KEYSPACE CREATE typed n=3 r=2 w=2 conflict=crdt durability=memory >/dev/null
     fill
     run_cases quorate "${on_three[@]}"
+    stop_all
+    rm -rf "$work"/node-?
+fi
+if any_chosen "${on_disk[@]}"; then
+    start_cluster 3 'r: 2, w: 2, durability: "interval(100)"'
+    port=$base
+    redis-cli -p "$port" KEYSPACE CREATE typed n=3 r=2 w=2 conflict=crdt 'durability=interval(100)' >/dev/null
+    fill
+    run_cases quorate "${on_disk[@]}"
 fi
 say ""
 report

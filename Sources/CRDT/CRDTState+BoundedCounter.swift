@@ -26,6 +26,11 @@ extension CRDTState {
         Int64(clamping: max(0, escrow(now)?.payload.rights(of: identity) ?? 0))
     }
 
+    /// Who may have rights, or had some; ascending.
+    public func boundedParties(now: UInt64) -> [ReplicaIdentity] {
+        escrow(now)?.payload.parties ?? []
+    }
+
     /// Creates the counter in place of one that may be there.
     ///
     /// - Parameters:

@@ -4,8 +4,9 @@ import Coding
 
 /// The rights of a bounded counter: who may take how much from it without asking anybody.
 ///
-/// Each identity owns one row and alone changes it; every amount in a row only grows, so the row
-/// with the later stamp is the newer one. An increment mints rights for its identity, a decrement
+/// Each identity owns one row and alone changes it, or a later life of the same node once it is
+/// gone; every amount in a row only grows, so that rows are joined amount by amount: whoever changed
+/// one without knowing all of it undoes nothing. An increment mints rights for its identity, a decrement
 /// uses them up, a transfer grants some to another. An identity that decrements only within its own
 /// rights can have them spent by nobody else, so all replicas together never go below the bound.
 ///
@@ -44,6 +45,16 @@ struct Escrow: DotPayload {
         return rights
     }
 
+    /// Who has a row, or was granted something; ascending.
+    var parties: [ReplicaIdentity] {
+        var parties = SortedMap<ReplicaIdentity, Bool>()
+        for (owner, row) in rows {
+            parties[owner] = true
+            for receiver in row.granted.keys { parties[receiver] = true }
+        }
+        return Array(parties.keys)
+    }
+
     /// Whether others have handed rights to the identity.
     func isGranted(to identity: ReplicaIdentity) -> Bool {
         rows.values.contains { $0.granted[identity] != nil }
@@ -74,8 +85,9 @@ struct Escrow: DotPayload {
     mutating func join(_ other: Escrow) {
         bound = max(bound, other.bound)
         for (owner, row) in other.rows {
-            if let mine = rows[owner], !row.supersedes(mine) { continue }
-            rows[owner] = row
+            var joined = rows[owner] ?? Row()
+            joined.join(row)
+            rows[owner] = joined
         }
     }
 
@@ -106,13 +118,13 @@ struct Escrow: DotPayload {
 }
 
 extension Escrow.Row {
-    /// Whether it is the newer one; of two with one stamp, which only a broken disk or node makes,
-    /// a fixed choice.
-    fileprivate func supersedes(_ other: Escrow.Row) -> Bool {
-        if stamp != other.stamp { return other.stamp < stamp }
-        if minted != other.minted { return other.minted < minted }
-        if used != other.used { return other.used < used }
-        return other.granted.lexicographicallyPrecedes(granted) { $0 < $1 }
+    fileprivate mutating func join(_ other: Escrow.Row) {
+        stamp = max(stamp, other.stamp)
+        minted = max(minted, other.minted)
+        used = max(used, other.used)
+        for (receiver, amount) in other.granted {
+            granted[receiver] = max(granted[receiver] ?? 0, amount)
+        }
     }
 
     fileprivate init(decoding decoder: inout DotDecoder) throws(DecodeError) {

@@ -101,6 +101,16 @@ extension Node {
     @inline(__always)
     var isMemoryFull: Bool { store.allocatedBytes + memory.others >= memory.bytesMax }
 
+    /// Whether a write finds no memory. A deletion gives some back; one of an absent key, which
+    /// leaves a small tombstone, may go a sixteenth beyond the limit.
+    func lacksMemory(isDelete: Bool, _ key: UnsafeRawBufferPointer) -> Bool {
+        guard isMemoryFull else { return false }
+        guard isDelete else { return true }
+        let limit = memory.bytesMax + memory.bytesMax / 16
+        return store.allocatedBytes + memory.others >= limit
+            && store.find(store.address(of: key), key) == nil
+    }
+
     /// Brings the account up to date, as far as that takes no walk over anything.
     @inline(__always)
     mutating func countMemory() {

@@ -72,6 +72,9 @@ extension Node {
             &effects)
     }
 
+    /// Bytes of a command that another node executes, at most: what a frame carries.
+    static let forwardedBytesMax = 60 << 20
+
     /// Has a node execute a command of one key and answer for this one.
     mutating func forward(
         _ command: UnsafeRawBufferPointer, to node: NodeID, _ location: KeyLocation,
@@ -79,6 +82,13 @@ extension Node {
     ) {
         guard forwards.room(for: location.keyspace) > 0 else {
             return overload(.forward, location.keyspace, target, &effects)
+        }
+        guard command.count <= Node.forwardedBytesMax else {
+            return fail(
+                target,
+                text: "ERR a command that goes to another node may have "
+                    + "\(Node.forwardedBytesMax) bytes; \(address(of: location)) has the key",
+                &effects)
         }
         counters.forwarded += 1
         noteUntold(target)

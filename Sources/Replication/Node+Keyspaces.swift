@@ -291,10 +291,6 @@ extension Node {
             counters.refusedAhead += 1
             return
         }
-        let mostReplicas = definitions.compactMap { $0.settings?.replicationFactor }.max() ?? 1
-        guard mostReplicas <= configuration.members.count else {
-            throw .invalid("a keyspace has more replicas than there are members")
-        }
         var joined = catalog
         var news: [[UInt8]] = []
         if let word {

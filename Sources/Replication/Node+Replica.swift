@@ -134,11 +134,7 @@ extension Node {
             disk.noteRefusal()
             return refusal
         }
-        if isMemoryFull,
-            !demand.isDelete || store.find(store.address(of: key), key) == nil
-        {
-            return .overloaded
-        }
+        if lacksMemory(isDelete: demand.isDelete, key) { return .overloaded }
         guard clock.observe(stamp) else {
             counters.refusedAhead += 1
             return .clockAhead

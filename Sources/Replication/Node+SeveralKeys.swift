@@ -21,10 +21,7 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         let parts = arguments.count / kind.words
-        guard hasRoom(for: min(parts, Node.partsAtOnce)) else {
-            overload(target, &effects)
-            return false
-        }
+        let atOnce = min(parts, Node.partsAtOnce)
         var checked = Table<Int, Bool>()
         for part in 0..<parts {
             let index = arguments.lowerBound + part * kind.words
@@ -43,6 +40,10 @@ extension Node {
             let mark = spot.keyspace << 8 | Int(spot.address.range.rawValue)
             guard checked[mark] == nil else { continue }
             checked[mark] = true
+            guard hasRoom(for: atOnce, of: spot.keyspace) else {
+                overload(target, &effects)
+                return false
+            }
             let wanted = WantedChange(key: key, change: change, bytes: bytes)
             guard mayChange(wanted, at: spot, target, &effects) else { return false }
         }
@@ -54,9 +55,9 @@ extension Node {
         return true
     }
 
-    private func hasRoom(for parts: Int) -> Bool {
-        writes.count + parts <= writes.capacity && reads.count + parts <= reads.capacity
-            && forwards.count + parts <= forwards.capacity
+    private func hasRoom(for parts: Int, of keyspace: Int) -> Bool {
+        writes.admits(parts, of: keyspace) && reads.admits(parts, of: keyspace)
+            && forwards.admits(parts, of: keyspace)
     }
 
     /// Whether the key itself stands in the way of a change.

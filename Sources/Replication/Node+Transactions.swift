@@ -226,7 +226,7 @@ extension Node {
     }
 
     /// Where clients reach the first replica of a key.
-    private func address(of location: KeyLocation) -> String {
+    func address(of location: KeyLocation) -> String {
         let node = ring.primaries(of: location.address.range, replicationFactor: 1).first
         let member = configuration.members.first { $0.member.node == node }
         return member.map { "\($0.host):\($0.clientPort)" } ?? "none"
@@ -320,7 +320,7 @@ extension Node {
     /// What is known to keep one of the commands from running; nil when nothing is.
     private mutating func refusal(toRun commands: [[UInt8]]) -> String? {
         var refusal: String?
-        var changes = 0
+        var changes: [Int] = []
         let bytes = commands.reduce(0) { $0 + $1.count }
         for command in commands {
             let isWhole = withRequest(command) { node in
@@ -329,14 +329,19 @@ extension Node {
             if !isWhole { return "ERR a command is malformed" }
             if refusal != nil { return refusal }
         }
-        guard writes.count + changes <= writes.capacity else {
+        guard changes.count <= (writes.capacity + 1) / 2 else {
+            return "OVERLOADED a transaction may change \((writes.capacity + 1) / 2) keys"
+        }
+        if changes.contains(where: { !writes.admits(changes.count, of: $0) }) {
             return "OVERLOADED too many requests under way on this node; try again"
         }
         return nil
     }
 
-    /// - Parameter bytes: of all commands.
-    private func refusalToRunRequest(_ changes: inout Int, among bytes: Int) -> String? {
+    /// - Parameters:
+    ///   - changes: takes in the keyspaces of what is changed.
+    ///   - bytes: of all commands.
+    private func refusalToRunRequest(_ changes: inout [Int], among bytes: Int) -> String? {
         let name: CommandName
         do throws(CommandError) { name = try CommandName(request) } catch {
             return "ERR a command is malformed"
@@ -352,7 +357,7 @@ extension Node {
                 return "UNAVAILABLE the nodes disagree on where a key lives"
             }
             guard isChange else { continue }
-            changes += 1
+            changes.append(location.keyspace)
             if isFenced(key) { return "UNAVAILABLE the keyspace is being changed; try again" }
             let isDelete = name == .del || name == .unlink || name == .getdel
             switch diskRefusal(location.keyspace, isDelete ? .deletion : .write, bytes: bytes) {

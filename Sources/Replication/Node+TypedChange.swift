@@ -60,7 +60,8 @@ extension Node {
         return BoundedCounterContext(
             identities: identities,
             spareDot: Dot(identity: identity, stamp: clock.tick()),
-            inheritsRights: settings.durability == .fsync)
+            inheritsRights: settings.durability == .fsync
+                && isWhole(location.address.range, location.keyspace))
     }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.

@@ -103,7 +103,7 @@ extension Node {
         removeStored(intent.key)
         let removal = Dot(identity: identity, stamp: clock.last.next)
         _ = noteExecuted(target, removal, intent.success, &effects)
-        guard durability == .fsync else {
+        guard durability == .fsync || intent.levels.durableWriteQuorum > 0 else {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
             ledger.answeredNow(keyspace, .write)
@@ -136,7 +136,7 @@ extension Node {
         {
             return false
         }
-        if isMemoryFull, grows(intent, address) {
+        if lacksMemory(isDelete: intent.isDelete, intent.key) {
             ledger.failed(keyspace, .write, .refused)
             fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
             return false
@@ -185,12 +185,6 @@ extension Node {
         ledger.failed(keyspace, .write, .refused)
         fail(target, text: "CLOCK \(clockTrouble ?? ""); nothing was written", &effects)
         return false
-    }
-
-    /// Whether a write takes memory; the delete of a key that is there gives some back.
-    private func grows(_ intent: WriteIntent, _ address: RecordStore.Address) -> Bool {
-        guard case .delete = intent.change else { return true }
-        return store.find(address, intent.key) == nil
     }
 
     /// Replicas that a request could go to now, this node included if it is one.

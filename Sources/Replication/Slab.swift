@@ -80,6 +80,10 @@ struct Slab<Element: SlabElement> {
         capacity - count - (keyspace < shares.count ? shares[keyspace] : 0)
     }
 
+    /// Whether so many more elements of a keyspace find room, each as `room` asks it, beside others
+    /// of the same request.
+    func admits(_ count: Int, of keyspace: Int) -> Bool { room(for: keyspace) >= 2 * count - 1 }
+
     /// Every index in use is below this.
     var indexEnd: Int { elements.count }
 

@@ -129,7 +129,7 @@ extension TypedExecution {
     private func earlierLives(toCover amount: Int64) -> [ReplicaIdentity] {
         var missing = amount - held.state.boundedRights(of: dot.identity, now: now)
         var lives: [ReplicaIdentity] = []
-        for identity in held.state.context.entries.map(\.identity).reversed()
+        for identity in held.state.boundedParties(now: now).reversed()
         where missing > 0 && identity.node == dot.identity.node && identity != dot.identity {
             let rights = held.state.boundedRights(of: identity, now: now)
             if rights > 0 { lives.append(identity) }

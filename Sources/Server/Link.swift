@@ -17,6 +17,8 @@ struct Link: ~Copyable {
     /// Bytes that wait from which on a link is behind, and below which it is no longer.
     static let behindBytes = 8 << 20
     static let relievedBytes = 1 << 20
+    /// Bytes up to which a message is short.
+    static let shortBytes = 4 << 10
 
     /// Where a connection to this node's link port comes from.
     struct Origin {

@@ -25,7 +25,7 @@ extension Server {
     /// - Returns: the bytes used up.
     mutating func takeHandshake(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
         // A link that broke in this turn must not stand in the way of its successor.
-        settle()
+        settleLinks()
         var offset = 0
         while links[index].stage == .greeting, !links[index].isGone,
             var handshake = links[index].handshake

@@ -233,7 +233,10 @@ extension Server {
         guard let index = openLink(node) else { return }
         let most = min(
             configuration.limits.linkOutputBytesMax, self.node.memoryBytesMax / 8)
-        guard links[index].output.count + bytes.count <= most else {
+        // One message always finds room, however little memory there is. What is short (answers,
+        // heartbeats) still does where what is large does not.
+        let limit = bytes.count > Link.shortBytes ? most : most + most / 4
+        guard links[index].output.isEmpty || links[index].output.count + bytes.count <= limit else {
             // What is lost here comes in an exchange; a link that broke would lose everything.
             counters.messagesDropped += 1
             return

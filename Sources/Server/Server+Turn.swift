@@ -114,6 +114,14 @@ extension Server {
         }
     }
 
+    /// Tells the node which links are gone. Clients keep their places until the next turn: what
+    /// this one has for them names them by these.
+    mutating func settleLinks() {
+        let due = settlements
+        settlements.removeAll { $0.isOfLink }
+        for case .linkGone(let index) in due { forgetLink(index) }
+    }
+
     /// Does what the last turn left: tells the node who is gone and what is durable, and offers the
     /// bytes of connections that may go on.
     mutating func settle() {

@@ -199,6 +199,10 @@ extension Server {
         /// A node whose link was behind took most of what waited for it.
         case relieved(NodeID)
 
+        var isOfLink: Bool {
+            if case .linkGone = self { true } else { false }
+        }
+
         /// Whether it can wait for another turn when this one has done enough.
         var mayWait: Bool {
             switch self {

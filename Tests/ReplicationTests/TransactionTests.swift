@@ -35,6 +35,37 @@ struct TransactionTests {
         #expect(cluster.run(a, "DISCARD") == "-ERR DISCARD without MULTI\r\n")
     }
 
+    @Test(
+        "a transaction of more changes than may be under way runs as a whole or not at all",
+        arguments: 1...17)
+    func large(_ changes: Int) {
+        let cluster = Cluster(1) { $0.operationsMax = 16 }
+        let connection = ConnectionID(1)
+        cluster.open(a, connection)
+        let sets = (0..<changes).map { "SET k\($0) v\r\n" }.joined()
+        _ = cluster.send(a, connection, Array("MULTI\r\n\(sets)EXEC\r\nDBSIZE\r\n".utf8))
+        cluster.settle()
+        let reply = cluster.reply(a, connection)
+        let done = reply.split(separator: "\r\n").count { $0 == "+OK" } - 1
+        if changes <= 8 {
+            #expect(done == changes && reply.hasSuffix(":\(changes)\r\n"), "\(reply)")
+        } else {
+            #expect(done == 0 && reply.hasSuffix(":0\r\n"), "\(reply)")
+            #expect(reply.contains("-EXECABORT") || reply.contains("-OVERLOADED"), "\(reply)")
+        }
+    }
+
+    @Test(
+        "several keys are changed as a whole or not at all, however many may be under way",
+        arguments: 2...17)
+    func severalKeys(_ keys: Int) {
+        let cluster = Cluster(1) { $0.operationsMax = 16 }
+        let pairs = (0..<keys).map { "k\($0) v" }.joined(separator: " ")
+        let reply = cluster.run(a, "MSET \(pairs)")
+        #expect(reply == "+OK\r\n" || reply.hasPrefix("-OVERLOADED"))
+        #expect(cluster.run(a, "DBSIZE") == (reply == "+OK\r\n" ? ":\(keys)\r\n" : ":0\r\n"))
+    }
+
     @Test("nothing runs before EXEC, and DISCARD drops what was queued")
     func discard() {
         let cluster = Cluster(1)

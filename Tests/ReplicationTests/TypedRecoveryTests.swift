@@ -115,6 +115,18 @@ import Testing
         #expect(everywhere(cluster, "QBOUND GET c:b") == ":0\r\n")
     }
 
+    @Test("rights that a life was granted are its next life's, also where it never wrote the key")
+    func grantedBeforeRestart() throws {
+        let cluster = cluster(["r=1", "w=3", "durability=fsync"])
+        #expect(cluster.run(one, "QBOUND CREATE c:b 10") == "+OK\r\n")
+        #expect(cluster.run(one, "QBOUND GRANT c:b 6 NODE 2").hasPrefix(":10"))
+        try cluster.restart(two, epoch: 2, on: cluster.journals[two] ?? [])
+        cluster.pass(milliseconds: 2_000)
+        #expect(cluster.run(two, "QBOUND DECR c:b 6") == ":4\r\n")
+        #expect(cluster.run(one, "QBOUND DECR c:b 5").hasPrefix("-RIGHTS"))
+        #expect(everywhere(cluster, "QBOUND GET c:b") == ":4\r\n")
+    }
+
     @Test("a refused change takes over no rights of an earlier life: the replicas stay alike")
     func refusedAfterRestart() throws {
         let cluster = cluster(["r=1", "w=3", "durability=fsync"])

@@ -45,6 +45,28 @@ import Testing
         #expect(try client.receive(answer.utf8.count) == answer)
     }
 
+    @Test("what a client that breaks off had asked is told to nobody, whoever comes in that turn")
+    func brokenOff() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        var server = try Server(plan.configuration(1), log: .silent)
+        let port = server.clientAddress.port
+        var first = try TestClient(port: port)
+        let stranger = try TestClient(port: server.linkAddress.port)
+        try first.send("SET key secret\r\n")
+        while try !first.hasReceived() { try server.runTurn() }
+        #expect(try first.receive(5) == "+OK\r\n")
+        try first.send("GET key\r\n")
+        first.breakOff()
+        _ = consume first
+        try stranger.send("x")
+        var second = try TestClient(port: port)
+        for _ in 0..<3 { try server.runTurn() }
+        #expect(try second.hasReceived() == false)
+        try second.send("PING\r\n")
+        while try !second.hasReceived() { try server.runTurn() }
+        #expect(try second.receive(7) == "+PONG\r\n")
+    }
+
     @Test("a value larger than the read buffer crosses both ways")
     func largeValue() throws {
         let server = try single()

@@ -50,6 +50,13 @@ struct TestClient: ~Copyable {
         #expect(try hasReceived() == false)
     }
 
+    /// The connection is broken off when this value goes.
+    func breakOff() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        let size = socklen_t(MemoryLayout.size(ofValue: linger))
+        setsockopt(socket.descriptor, SOL_SOCKET, SO_LINGER, &linger, size)
+    }
+
     /// Closes the sending half.
     func endSending() { shutdown(socket.descriptor, Int32(SHUT_WR)) }
 

@@ -151,7 +151,9 @@ struct JSONParser {
         if digits == "Infinity" { return .number(negative ? -.infinity : .infinity) }
         if digits == "NaN" { return .number(.nan) }
         if digits.hasPrefix("0x") || digits.hasPrefix("0X") {
-            return Int(digits.dropFirst(2), radix: 16).map { .integer(negative ? -$0 : $0) }
+            let sixteenths = digits.dropFirst(2)
+            guard sixteenths.allSatisfy(\.isHexDigit) else { return nil }
+            return Int((negative ? "-" : "") + sixteenths, radix: 16).map { .integer($0) }
         }
         if let whole = Int((negative ? "-" : "") + digits) { return .integer(whole) }
         guard digits.utf8.allSatisfy({ isDigit($0) || "+-.eE".utf8.contains($0) }) else {
@@ -227,9 +229,11 @@ extension JSONParser {
 
     private mutating func hexadecimal(_ count: Int) throws(JSON.ParseError) -> UInt32 {
         let end = position + count
-        guard end <= bytes.count,
-            let code = UInt32(String(decoding: bytes[position..<end], as: UTF8.self), radix: 16)
-        else { throw error("expected \(count) hexadecimal digits") }
+        guard end <= bytes.count else { throw error("expected \(count) hexadecimal digits") }
+        let digits = String(decoding: bytes[position..<end], as: UTF8.self)
+        guard digits.allSatisfy(\.isHexDigit), let code = UInt32(digits, radix: 16) else {
+            throw error("expected \(count) hexadecimal digits")
+        }
         position = end
         return code
     }
