@@ -76,9 +76,8 @@ let package = Package(
         tests(
             "Replication",
             [
-                "Base", "Coding", "Secrets", "Causality", "CRDT", "AntiEntropy", "Membership",
-                "RESP",
-                "Ring", "Replication",
+                "CLinux", "Base", "Coding", "Secrets", "Causality", "CRDT", "AntiEntropy",
+                "Membership", "RESP", "Ring", "Replication",
             ]),
         tests(
             "Storage", ["Base", "Coding", "Secrets", "Ring", "Replication", "Storage", "Simulator"]),
@@ -86,7 +85,10 @@ let package = Package(
         tests("Reactor", ["Base", "Reactor", "Storage"]),
         tests(
             "Server",
-            ["Base", "Coding", "Secrets", "Storage", "Ring", "Replication", "Reactor", "Server"]),
+            [
+                "Base", "Coding", "Secrets", "Membership", "Storage", "Ring", "Replication",
+                "Reactor", "Server",
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

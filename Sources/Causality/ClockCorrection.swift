@@ -42,6 +42,7 @@ public struct ClockCorrection: Equatable, Sendable {
         guard limit.milliseconds < ClockReading.millisecondsMax,
             bound < ClockReading.millisecondsMax
         else { throw .invalid("a clock correction lies beyond the year 6429") }
+        guard limit.rawValue > 0 else { throw .invalid("a clock correction goes to no time") }
         guard retired.epoch < ReplicaIdentity.epochMax else {
             throw .invalid("a clock correction retires the last identity")
         }

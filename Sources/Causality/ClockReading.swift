@@ -63,3 +63,8 @@ public struct ClockReading: Equatable, Sendable {
         buffer.append(isProven ? 1 : 0)
     }
 }
+
+extension Stamp {
+    /// Whether some clock can have shown it, and stamps behind it are left.
+    public var isShownByClocks: Bool { milliseconds < ClockReading.millisecondsMax }
+}

@@ -1,4 +1,5 @@
 import AntiEntropy
+import Causality
 import Coding
 
 /// A journal's payload: what was promised and collected, for some n and ranges. Later ones add to
@@ -22,6 +23,11 @@ struct CollectionMarker {
             part.hintedUntil = try reader.integer()
             part.promised = try RangeStamps(&reader)
             part.collected = try RangeStamps(&reader)
+            // Whatever is written from then on is stamped later, which must leave room for it.
+            let latest = Stamp(rawValue: max(part.promised.latest, part.collected.latest))
+            guard latest.next.isShownByClocks else {
+                throw .invalid("a promise lies beyond the year 6429")
+            }
             parts.append(part)
         }
     }
@@ -31,7 +37,7 @@ struct CollectionMarker {
         _ reader: inout ByteReader, after last: Int? = nil
     ) throws(DecodeError) -> Int {
         let n = Int(try reader.integer(UInt8.self))
-        guard (last ?? 1) + 1...64 ~= n else { throw .invalid("a collection has no such n") }
+        guard n > last ?? 1, n <= 64 else { throw .invalid("a collection has no such n") }
         return n
     }
 

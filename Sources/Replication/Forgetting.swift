@@ -280,6 +280,11 @@ struct ForgettingMarker: Equatable {
         catalog.emptiedAt = Stamp(rawValue: try reader.integer())
     }
 
+    /// The latest stamp in it.
+    var latest: Stamp {
+        max(Stamp(rawValue: max(promised, forgotten, catalog.known)), catalog.emptiedAt)
+    }
+
     func encode(into buffer: inout ByteBuffer) {
         buffer.append(integer: promised)
         buffer.append(integer: forgotten)

@@ -291,7 +291,10 @@ extension Node {
         buffer.appendSized { encodeForgetting(into: &$0) }
     }
 
-    mutating func restoreForgetting(_ marker: ForgettingMarker) {
+    mutating func restoreForgetting(_ marker: ForgettingMarker) throws(DecodeError) {
+        guard marker.latest.isShownByClocks else {
+            throw .invalid("definitions are forgotten beyond the year 6429")
+        }
         forgetting.restore(marker)
         catalog.learn(marker.catalog)
     }

@@ -289,8 +289,9 @@ extension Node {
         case .hintOver: try restoreHintOver(rest)
         case .forgetting:
             var marker = ByteReader(rest)
-            restoreForgetting(try ForgettingMarker(&marker))
+            let forgotten = try ForgettingMarker(&marker)
             try marker.end()
+            try restoreForgetting(forgotten)
         case .configured: catalog.configured = try ConfiguredKeyspaces(decoding: rest)
         case .request: return try restoreRequest(rest)
         }

@@ -41,6 +41,10 @@ struct CommandReplica {
         case "EXPIRE":
             let milliseconds = UInt64(arguments[0]) ?? 0
             return state.expire(at: time + milliseconds, dot: dot, now: time)
+        case "GETEX":
+            let milliseconds = UInt64(arguments[0]) ?? 0
+            guard state.type(now: time) == .string else { return nil }
+            return state.expire(at: time + milliseconds, dot: dot, now: time)
         case "PERSIST": return state.expire(at: 0, dot: dot, now: time)
         case "ELAPSE": return nil
         case "SET" where arguments.count > 2:

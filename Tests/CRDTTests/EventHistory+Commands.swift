@@ -49,8 +49,9 @@ extension EventHistory {
             let value = Effect.put(Place(type: "string"), arguments[0])
             record([.clear(except: "string"), value] + lifetime, on: &side)
             side.order = []
-        case "EXPIRE", "PERSIST":
-            let time = name == "EXPIRE" ? now + (Int(arguments[0]) ?? 0) : 0
+        case "EXPIRE", "GETEX", "PERSIST":
+            let time = name == "PERSIST" ? 0 : now + (Int(arguments[0]) ?? 0)
+            if name == "GETEX", type != "string" { return true }
             guard !type.isEmpty, time > 0 || expiresInPart(side.seen) else { return true }
             record([.give(time), .clear(except: type)], on: &side)
         case "ELAPSE": break

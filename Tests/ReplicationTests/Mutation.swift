@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Coding
 import Testing
 
 @testable import Replication
@@ -10,19 +11,26 @@ struct Mutation {
     /// Real messages, by kind.
     let originals: [[[UInt8]]]
     /// Numbers of operations under way at the node that is attacked: writes, reads, forwarded
-    /// commands, administrations.
+    /// commands, administrations, claims of request ids.
     var numbers: [[UInt64]] = []
     /// The attacked node's wall clock, milliseconds since 1970.
     var wall: UInt64 = 0
 
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (1...18).map { kind in messages.filter { $0[0] == kind } }
+        originals = (0...UInt8.max).map { kind in messages.filter { $0[0] == kind } }
             .filter { !$0.isEmpty }
     }
 
+    /// Kinds that answer what is under way; more of them meet something.
+    private static let answers: Set<UInt8> = [2, 4, 6, 8, 11, 23, 41, 43]
+
     mutating func original() -> [UInt8] {
-        let kind = originals[random.below(originals.count)]
+        var kind = originals[random.below(originals.count)]
+        if random.below(3) == 0 {
+            let answers = originals.filter { Mutation.answers.contains($0[0][0]) }
+            if !answers.isEmpty { kind = answers[random.below(answers.count)] }
+        }
         return kind[random.below(kind.count)]
     }
 
@@ -51,10 +59,12 @@ struct Mutation {
             message[1] = [0, 1, 8][random.below(3)]
         }
         switch message[0] {
-        case 1, 4, 17: aimRecord(&message)
-        case 16: aimHint(&message)
+        case 1, 4, 17: aimRecord(&message, at: 10)
+        case Message.hintKind: aimHint(&message)
+        case Node.deltaKind: aimDelta(&message)
+        case RequestMessage.kinds: aimRequest(&message)
         case 2 where random.chance(perMille: 500): put(stamp(), at: 10, in: &message)
-        case 9: put(stamp(), at: 2, in: &message)
+        case 9, SessionMessage.reportKind: put(stamp(), at: 2, in: &message)
         case 7 where random.chance(perMille: 100): replaceDefinitions(&message)
         case 6, 11: if random.chance(perMille: 100) { replaceRest(&message) }
         default: break
@@ -67,8 +77,9 @@ struct Mutation {
             switch kind {
             case 2: 0
             case 4: 1
-            case 6: 2
+            case 6, SessionMessage.replyKind: 2
             case 8, 11: 3
+            case 41, 43: 4
             default: nil
             }
         guard random.chance(perMille: fitting == nil ? 200 : 900) else { return nil }
@@ -77,25 +88,47 @@ struct Mutation {
         return all.isEmpty ? nil : all[random.below(all.count)]
     }
 
-    private mutating func aimRecord(_ message: inout [UInt8]) {
-        guard message.count >= 42 else { return }
-        if random.chance(perMille: 700) { put(stamp(), at: 26, in: &message) }
-        if random.chance(perMille: 300) { put(identity(), at: 18, in: &message) }
-        if random.chance(perMille: 80) { put(extreme(), at: 34, in: &message) }
-        if random.chance(perMille: 20), message[14] == 0 {
+    /// - Parameter start: where the record begins, behind what else the message says.
+    private mutating func aimRecord(_ message: inout [UInt8], at start: Int) {
+        guard message.count >= start + 32 else { return }
+        if random.chance(perMille: 700) { put(stamp(), at: start + 16, in: &message) }
+        if random.chance(perMille: 300) { put(identity(), at: start + 8, in: &message) }
+        if random.chance(perMille: 80) { put(extreme(), at: start + 24, in: &message) }
+        if random.chance(perMille: 20), message[start + 4] == 0 {
             message += [UInt8](repeating: 7, count: 1 << (10 + random.below(8)))
-            put(UInt32(message.count - 10), at: 10, in: &message)
+            put(UInt32(message.count - start), at: start, in: &message)
         }
-        if random.chance(perMille: 20) { message[14] = UInt8(random.below(5)) }
-        guard message.count > 43, random.chance(perMille: 100) else { return }
-        message[43] = UInt8(random.below(256))
+        if random.chance(perMille: 20) { message[start + 4] = UInt8(random.below(5)) }
+        guard message.count > start + 33, random.chance(perMille: 100) else { return }
+        message[start + 33] = UInt8(random.below(256))
     }
 
+    /// Count of targets (1), targets (2 each), since (8), record.
     private mutating func aimHint(_ message: inout [UInt8]) {
-        guard message.count >= 54 else { return }
-        if random.chance(perMille: 300) { put(UInt16(random.below(5)), at: 10, in: &message) }
-        if random.chance(perMille: 500) { put(stamp(), at: 36, in: &message) }
-        if random.chance(perMille: 200) { message[53] = UInt8(random.below(256)) }
+        guard message.count > 10 else { return }
+        let since = 11 + 2 * Int(message[10])
+        if random.chance(perMille: 300) { put(UInt16(random.below(5)), at: 11, in: &message) }
+        if random.chance(perMille: 300) { put(extreme(), at: since, in: &message) }
+        aimRecord(&message, at: since + 8)
+    }
+
+    /// Bytes of the key (2), key, identity (8), after (8), through (8).
+    private mutating func aimDelta(_ message: inout [UInt8]) {
+        guard message.count > 36 else { return }
+        let start = 12 + Int(message[10]) + Int(message[11]) << 8
+        if random.chance(perMille: 500) { put(stamp(), at: start + 16, in: &message) }
+        if random.chance(perMille: 200) { put(identity(), at: start, in: &message) }
+        if random.chance(perMille: 100) { put(extreme(), at: start + 8, in: &message) }
+    }
+
+    /// Bytes of the name (4), the name; then a claim, or how the request ended, with its dot.
+    private mutating func aimRequest(_ message: inout [UInt8]) {
+        guard [40, 42, 44].contains(message[0]), message.count > 30 else { return }
+        let start = 14 + Int(message[10])
+        if random.chance(perMille: 500) { put(identity(), at: start, in: &message) }
+        if random.chance(perMille: 300) {
+            put(message[0] == 44 ? stamp() : extreme(), at: start + 8, in: &message)
+        }
     }
 
     private mutating func replaceRest(_ message: inout [UInt8]) {
@@ -184,8 +217,38 @@ struct Mutation {
 }
 
 extension Cluster {
+    /// A request that is sent again while its outcome has reached nobody, and others.
+    private static func recordRequestIDs(_ cluster: Cluster) {
+        for index in 0..<3 {
+            for id in cluster.ids { _ = cluster.run(id, "IDEMPOTENCY i\(index) INCR t:n") }
+            _ = cluster.run(cluster.ids[index], "IDEMPOTENCY i\(index) SET k\(index) v")
+        }
+        // A coordinator that asks what became of another's claim needs a crash in between.
+        let (a, b) = (NodeID(1), NodeID(2))
+        let name = Array("t:n".utf8).withUnsafeBytes { key in
+            ([0x69, 0x30] as [UInt8]).withUnsafeBytes { RequestName(key: key, id: $0) }
+        }
+        let claim = RequestLedger.Claim(
+            coordinator: ReplicaIdentity(node: a, epoch: 1), number: 1)
+        var buffer = ByteBuffer(capacity: 128)
+        let frame = RequestMessage.inquire(1, name, claim).encode(into: &buffer)
+        let bytes = Array(buffer.bytes[frame])
+        cluster.frames?.append(bytes)
+        cluster.deliver(Array(bytes.dropFirst(Frame.headerBytes)), from: b, to: a)
+    }
+
+    /// What three nodes wrote to their journals over the same life.
+    static func recordedJournal() -> [[UInt8]] { recorded.journal }
+
     /// The frames of a cluster's ordinary and not so ordinary life, with every kind of message.
-    static func recordedFrames() -> [[UInt8]] {
+    static func recordedFrames() -> [[UInt8]] { recorded.frames }
+
+    private static let recorded: (frames: [[UInt8]], journal: [[UInt8]]) = {
+        let cluster = recordedLife()
+        return (cluster.frames ?? [], cluster.ids.flatMap { cluster.journals[$0] ?? [] })
+    }()
+
+    private static func recordedLife() -> Cluster {
         let (a, b, c) = (NodeID(1), NodeID(2), NodeID(3))
         let cluster = Cluster(3) { configuration in
             var settings = KeyspaceSettings()
@@ -232,12 +295,13 @@ extension Cluster {
         cluster.cut = [[a, b], [b, a], [a, c], [c, a]]
         for index in 0..<4 { _ = cluster.run(index < 2 ? a : b, "SET cold\(index) v") }
         cluster.cut = []
+        recordRequestIDs(cluster)
         _ = cluster.run(c, "KEYSPACE DROP m")
         cluster.pass(milliseconds: 9_000)
         do { try cluster.restart(c, epoch: 2, on: []) } catch { Issue.record(error) }
         _ = cluster.run(a, "SET late v")
         cluster.pass(milliseconds: 1_000)
         _ = cluster.run(c, "FLUSHALL")
-        return cluster.frames ?? []
+        return cluster
     }
 }

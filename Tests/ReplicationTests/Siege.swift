@@ -64,6 +64,9 @@ final class Siege {
         cluster.cut = [[node, attacker], [node, silent], [attacker, node], [silent, node]]
         waiting = Array(repeating: nil, count: 12)
         for index in waiting.indices { cluster.open(node, connection(index)) }
+        for index in 2..<4 {
+            cluster.send(node, connection(index), Array("SESSION ON\r\n".utf8))
+        }
     }
 
     private func connection(_ index: Int) -> ConnectionID { ConnectionID(UInt32(10 + index)) }
@@ -89,6 +92,8 @@ final class Siege {
             "QDEL k\(key) W 2", "QSET s:\(key) v W 3", "QGET s:\(key) R 2", "EXPIRE k\(key) 100",
             "SET one:\(key) v", "DEL one:\(key)", "MGET k1 s:1", "SET k\(key) v W 2 DW 2",
             "TTL k\(key)", "PEXPIRETIME s:\(key)", "DEL one:1 one:2 one:\(key)",
+            "IDEMPOTENCY i\(random.below(100)) SET k\(key) v", "SADD t:\(key) m W 1",
+            "IDEMPOTENCY i\(random.below(100)) INCR t:n\(key)", "SMEMBERS t:\(key) R 2",
         ]
         let changes = [
             "KEYSPACE CREATE n\(key)", "KEYSPACE CREATE o\(key) n=2", "KEYSPACE DROP n\(key)",
@@ -170,7 +175,8 @@ final class Siege {
 
     private func attack() {
         mutation.wall = cluster.now(node).wallMilliseconds
-        mutation.numbers = [.write, .read, .forward, .administration].map { numbers($0) }
+        mutation.numbers = [.write, .read, .forward, .administration, .claim]
+            .map { numbers($0) }
         let message = mutation.next()
         note(message)
         let before = cluster.counters(node)
@@ -189,10 +195,12 @@ final class Siege {
 
     /// Malformed by the layout of messages alone.
     private func isMalformed(_ message: [UInt8]) -> Bool {
-        guard message.count >= 10, 1...18 ~= message[0] else { return true }
+        guard message.count >= 10, KnownKinds.messages.contains(message[0]) else { return true }
         if message[0] == 9 { return isMalformedHeartbeat(message) }
         return [2, 11].contains(message[0]) && message.count != 18
-            || [8, 18].contains(message[0]) && message.count != 10
+            || [8, 18, 43].contains(message[0]) && message.count != 10
+            || message[0] == SessionMessage.reportKind && message.count != 34
+            || message[0] == SessionMessage.equalKind && message.count != 42
     }
 
     /// The sender's clocks are six times before the year 6429, and a flag; what follows of its
@@ -214,7 +222,7 @@ final class Siege {
         if message[0] == 2, message.count == 18, [0, 1, 8].contains(message[1]) {
             replicated.insert(number)
         }
-        if message[0] == 6 { answered.insert(number) }
+        if [6, SessionMessage.replyKind].contains(message[0]) { answered.insert(number) }
     }
 
     /// A write that was stamped anew goes on under another number.

@@ -1,4 +1,5 @@
 import Base
+import Membership
 import Reactor
 import Replication
 import Testing
@@ -90,6 +91,10 @@ struct ScrapeTests {
             #expect(MetricsHelp.nodeCounters[name] != nil)
         }
         #expect(MetricsHelp.nodeCounters.count == NodeCounters().named.count)
+        let members = metrics.values.keys.filter { $0.hasPrefix("quorate_membership_") }
+        for (name, _, _) in MembershipCounters().named {
+            #expect(members.contains("quorate_membership_\(name)_total"))
+        }
     }
 
     @Test("HEAD has the head of GET and nothing else")

@@ -1,4 +1,5 @@
 import Base
+import Coding
 import Glibc
 import Reactor
 import Replication
@@ -80,6 +81,35 @@ import Testing
         var lenient = configuration
         lenient.recovery = .quarantine
         try RunningServer(lenient, in: plan.directory).stop()
+    }
+
+    @Test("a directory that another version wrote is left as it is, and nobody is told to empty it")
+    func otherVersion() throws {
+        let plan = try ClusterPlan(nodes: 1)
+        let configuration = plan.configuration(1)
+        try RunningServer(configuration, in: plan.directory).stop()
+        try overwriteFormat(in: configuration.dataDirectory)
+        let failure = try #require(throws: ServerError.self) {
+            try RunningServer(configuration, in: plan.directory)
+        }
+        #expect(failure.exitStatus == 65)
+        #expect(failure.description.contains("another version of this program wrote the file"))
+        #expect(failure.description.contains("(format 99)"))
+        for words in ["empty", "aside", "remove", "delete"] {
+            #expect(!failure.description.contains(words), "\(failure)")
+        }
+    }
+
+    /// Has the file `identity` name a format that there is not, behind a right checksum.
+    private func overwriteFormat(in directory: String) throws {
+        let disk = try FileDisk(path: directory)
+        let content = UnsafeMutableRawBufferPointer.allocate(byteCount: 44, alignment: 8)
+        defer { content.deallocate() }
+        _ = try disk.read("identity", at: 0, into: content)
+        content.storeBytes(of: UInt32(99).littleEndian, toByteOffset: 8, as: UInt32.self)
+        let sum = CRC32C.checksum(UnsafeRawBufferPointer(rebasing: content[..<40]))
+        content.storeBytes(of: sum.littleEndian, toByteOffset: 40, as: UInt32.self)
+        try disk.write("identity", at: 0, UnsafeRawBufferPointer(content))
     }
 
     private func remove(_ name: String, in directory: String) throws {

@@ -277,6 +277,37 @@ private final class NodeOnVolume {
         #expect(volume.run("SADD t:new a").hasPrefix(":1"), "\(name)")
     }
 
+    @Test("FLUSHALL empties a volume that is full, and what follows finds its room, also restarted")
+    func flushed() throws {
+        let volume = try NodeOnVolume(600 << 10)
+        #expect(volume.run("KEYSPACE CREATE p n=1 durability=fsync") == "+OK\r\n")
+        var random = PRNG(seed: 1)
+        let value = String(repeating: "v", count: 4_000)
+        for round in 0..<3 {
+            var (refusals, number) = (0, 0)
+            while refusals < 6, number < 1_000 {
+                let reply =
+                    number % 2 == 0
+                    ? volume.run(["SADD", "t:set"] + TypedDiskTests.words(&random, 100, 8))
+                    : volume.run("SET p:\(number) \(value)")
+                if reply.hasPrefix("-") { refusals += 1 }
+                number += 1
+            }
+            #expect(number > 20 && number < 1_000, "round \(round): the volume is full")
+            #expect(volume.run("FLUSHALL") == "+OK\r\n", "round \(round)")
+            #expect(volume.run("DBSIZE") == ":0\r\n")
+            if round == 1 { try volume.restart() }
+            for _ in 0..<4 { volume.wait() }
+            #expect(volume.run("DBSIZE") == ":0\r\n", "round \(round)")
+            volume.check()
+        }
+        for number in 0..<10 {
+            #expect(volume.run("SET p:\(number) \(value)") == "+OK\r\n")
+        }
+        try volume.restart()
+        #expect(volume.run("DBSIZE") == ":10\r\n")
+    }
+
     private func isTaken(_ command: [String], _ volume: NodeOnVolume) -> Bool {
         for _ in 0..<3 {
             guard volume.run(command).hasPrefix("-DISKFULL") else { return true }

@@ -267,6 +267,32 @@ struct ProcessTests {
         close(ends[0])
     }
 
+    @Test("SIGHUP and SIGUSR1 leave a node serving; SIGINT and SIGTERM end it in order")
+    func signals() throws {
+        defer { Files.removeTree(directory) }
+        var plan = LocalCluster.Plan()
+        plan.nodes = 1
+        let cluster = try LocalCluster.create(directory + "/one", plan)
+        let words = [executable, "serve", "--config", cluster.path(of: NodeID(1), ".json5")]
+        let address = cluster.state.nodes[0].client
+        for (life, end) in [SIGINT, SIGTERM].enumerated() {
+            let process = try NodeProcess.start(words, log: directory + "/log", input: nil)
+            defer { process.end(graceMilliseconds: 2_000) }
+            let connection = try awaited(address)
+            for (number, signal) in [SIGHUP, SIGUSR1, SIGHUP].enumerated() {
+                process.signal(signal)
+                let key = "k\(life)\(number)"
+                #expect(try connection.ask("SET", key, "v") == .simple("OK"))
+            }
+            process.signal(end)
+            #expect(exitStatus(of: process) == 0, "\(Files.tail(of: directory + "/log", lines: 5))")
+        }
+        let process = try NodeProcess.start(words, log: directory + "/log", input: nil)
+        defer { process.end(graceMilliseconds: 2_000) }
+        let connection = try awaited(address)
+        #expect(try connection.ask("DBSIZE") == .integer(6))
+    }
+
     @Test("the exit status tells a wrong command line, a bad file and a missing cluster apart")
     func statuses() throws {
         defer { Files.removeTree(directory) }
