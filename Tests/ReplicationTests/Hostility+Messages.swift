@@ -30,7 +30,7 @@ extension Hostility {
         case 6: return bytes(0, reply())
         case 7: return definitions(number)
         case 8: return bytes()
-        case 9: return heartbeat(flag)
+        case 9: return heartbeat(0)
         case 10: return survey(number)
         case 11: return bytes(flag, little(self.number()))
         case Node.deltaKind: return bytes(flag, delta())
