@@ -12,14 +12,28 @@ extension CRDTState {
     /// next one asks for the state.
     ///
     /// - Parameters:
-    ///   - retired: the identity that this process had before its clock went back.
-    ///   - limit: the latest stamp that other nodes can have accepted.
-    ///   - mint: dots of the new identity, each later than the one before and than `limit`.
+    ///   - retired: the identities that wrote by the wrong clock, the earlier first.
+    ///   - limit: the latest stamp of them that other nodes can have accepted.
+    ///   - mint: dots of the new identity, each later than the one before and than what it is
+    ///     given: the latest stamp of the state that stays.
     public mutating func restamp(
-        retired: ReplicaIdentity, after limit: Stamp, mint: () -> Dot
+        retired: [ReplicaIdentity], after limit: Stamp, mint: (Stamp) -> Dot
     ) {
-        guard limit < context.stamp(of: retired) else { return }
-        let bound = Dot(identity: retired, stamp: limit)
+        func isLate(_ dot: Dot) -> Bool { limit < dot.stamp && retired.contains(dot.identity) }
+        guard context.entries.contains(where: isLate) else { return }
+        var kept = Stamp(rawValue: 0)
+        for dot in context.entries where !isLate(dot) { kept = max(kept, dot.stamp) }
+        _ = contents.allDots { dot in
+            if !isLate(dot) { kept = max(kept, dot.stamp) }
+            return true
+        }
+        for identity in retired where limit < context.stamp(of: identity) {
+            bringBack(to: Dot(identity: identity, stamp: limit)) { mint(kept) }
+        }
+    }
+
+    private mutating func bringBack(to bound: Dot, mint: () -> Dot) {
+        let (retired, limit) = (bound.identity, bound.stamp)
         contents.counter.lower(to: bound)
         var doubted: [Stamp] = []
         _ = contents.allDots { dot in

@@ -98,6 +98,10 @@ public struct ClusterClock: Equatable, Sendable {
     private var ahead: Reach
     /// The latest stamp of lives before this one.
     private var resumed = Stamp(rawValue: 0)
+    /// The latest stamp that this life took from elsewhere.
+    private var taken = Stamp(rawValue: 0)
+    /// What the wall clock showed when this life began.
+    private let begun: UInt64
     /// Whether a new identity can be had.
     public enum Retreat: Sendable {
         case possible
@@ -127,7 +131,7 @@ public struct ClusterClock: Equatable, Sendable {
         monotonic = now.monotonic / 1_000_000
         wallBase = Int64(wall) - Int64(monotonic)
         ahead = Reach(milliseconds: wall, at: monotonic)
-        (time, reach) = (wall, wall)
+        (time, reach, begun) = (wall, wall, wall)
     }
 
     // MARK: What the time is
@@ -193,7 +197,17 @@ public struct ClusterClock: Equatable, Sendable {
     ///
     /// - Returns: false, and nothing is learned, when it is further ahead than the bound.
     @inline(__always)
-    public mutating func observe(_ stamp: Stamp) -> Bool { stamps.observe(stamp, reach) }
+    public mutating func observe(_ stamp: Stamp) -> Bool {
+        guard stamps.observe(stamp, reach) else { return false }
+        if taken < stamp { taken = stamp }
+        return true
+    }
+
+    /// Learns a stamp of this node's own, or of a state that it has taken before.
+    ///
+    /// - Returns: as `observe`.
+    @inline(__always)
+    public mutating func follow(_ stamp: Stamp) -> Bool { stamps.observe(stamp, reach) }
 
     /// Whether a stamp is within the bound.
     @inline(__always)
@@ -351,11 +365,20 @@ public struct ClusterClock: Equatable, Sendable {
     }
 
     /// The stamp at which that is set which was written before this node's reach fell: later than
-    /// all that its former lives had seen, earlier than what follows, also by another node whose
-    /// clock is a little behind.
+    /// all that was seen of others until then, and that stays; earlier than what follows, also by
+    /// another node whose clock is a little behind.
+    ///
+    ///     A           starts an hour ahead. It hears B, which hears nothing of A: B's write of a
+    ///                 key arrives at A, where a client reads it and writes the key. Then B hears
+    ///                 A, and A's reach falls. A's write was acknowledged as the later one and has
+    ///                 to be later than B's, which everybody else holds.
     public var correctionLimit: Stamp {
-        let earlier = Stamp(milliseconds: reach - min(reach, 2 * drift))
-        guard permits(resumed) else { return Stamp(milliseconds: reach) }
-        return max(earlier, resumed.next)
+        let seen = max(taken, resumed)
+        // One stamp that does not stay hides how late those are that do. And what this node stamped
+        // itself at first may have come into reach. Nothing that stays is later than this.
+        guard permits(seen), begun > reach + drift else {
+            return Stamp(milliseconds: reach + drift)
+        }
+        return max(Stamp(milliseconds: reach - min(reach, 2 * drift)), seen.next)
     }
 }

@@ -7,25 +7,30 @@ extension SiblingSet {
     /// context entry may stand at `limit`, and still covers all that it wrote in time.
     ///
     /// - Parameters:
-    ///   - retired: the identity that wrote by the wrong clock.
-    ///   - limit: the latest stamp of it that other nodes can have accepted.
-    ///   - mint: dots of another identity, each later than the one before.
+    ///   - retired: the identities that wrote by the wrong clock.
+    ///   - limit: the latest stamp of them that other nodes can have accepted.
+    ///   - mint: dots of another identity, each later than the one before and than what it is
+    ///     given: the latest stamp of the set that stays.
     public mutating func restamp(
-        retired: ReplicaIdentity, after limit: Stamp, mint: () -> Dot
+        retired: [ReplicaIdentity], after limit: Stamp, mint: (Stamp) -> Dot
     ) {
-        let bound = Dot(identity: retired, stamp: limit)
-        func isLate(_ dot: Dot) -> Bool { dot.identity == retired && limit < dot.stamp }
+        func isLate(_ dot: Dot) -> Bool { limit < dot.stamp && retired.contains(dot.identity) }
+        func inTime(_ dot: Dot) -> Dot {
+            isLate(dot) ? Dot(identity: dot.identity, stamp: limit) : dot
+        }
         let isWritten = context.entries.contains(where: isLate)
         guard isWritten || expiries.entries.contains(where: isLate) else { return }
-        context.entries = context.entries.map { isLate($0) ? bound : $0 }
-        expiries.entries = expiries.entries.map { isLate($0) ? bound : $0 }
+        let seen = context.entries + expiries.entries + siblings.flatMap { [$0.dot, $0.expiryDot] }
+        let kept = seen.lazy.filter { !isLate($0) }.map(\.stamp).max() ?? Stamp(rawValue: 0)
+        context.entries = context.entries.map(inTime)
+        expiries.entries = expiries.entries.map(inTime)
         var isRenamed = false
         for index in siblings.indices {
             let old = siblings[index]
             let isGiven = old.hasOwnExpiryDot && isLate(old.expiryDot)
             guard isLate(old.dot) || isGiven else { continue }
-            let dot = isLate(old.dot) ? mint() : old.dot
-            let expiryDot = isGiven ? mint() : max(dot, old.expiryDot)
+            let dot = isLate(old.dot) ? mint(kept) : old.dot
+            let expiryDot = isGiven ? mint(kept) : max(dot, old.expiryDot)
             siblings[index] = Sibling(
                 dot: dot, expiry: old.expiry,
                 expiryDot: old.hasOwnExpiryDot ? expiryDot : dot, isSpent: old.isSpent,
@@ -34,7 +39,7 @@ extension SiblingSet {
             if isGiven { expiries.insert(expiryDot) }
             isRenamed = true
         }
-        if !isRenamed { isWritten ? context.insert(mint()) : expiries.insert(mint()) }
+        if !isRenamed { isWritten ? context.insert(mint(kept)) : expiries.insert(mint(kept)) }
         siblings.sort { $0.dot < $1.dot }
         dropCoveredExpiries()
     }
@@ -42,12 +47,17 @@ extension SiblingSet {
     /// The same where only the newest write counts (`keepNewest`): nothing has to cover what the
     /// old identity wrote before.
     ///
-    /// - Parameter isDoubted: whether a dot is to be replaced.
-    public mutating func restampNewest(where isDoubted: (Dot) -> Bool, mint: () -> Dot) {
-        func name(_ dot: Dot) -> Dot { isDoubted(dot) ? mint() : dot }
+    /// - Parameters:
+    ///   - isDoubted: whether a dot is to be replaced.
+    ///   - mint: as for `restamp`.
+    public mutating func restampNewest(where isDoubted: (Dot) -> Bool, mint: (Stamp) -> Dot) {
         guard let old = context.newest else { return }
+        let newest = expiries.newest
+        var kept = Stamp(rawValue: 0)
+        for dot in [old, newest ?? old] where !isDoubted(dot) { kept = max(kept, dot.stamp) }
+        func name(_ dot: Dot) -> Dot { isDoubted(dot) ? mint(kept) : dot }
         let written = name(old)
-        let given = expiries.newest.map(name)
+        let given = newest.map(name)
         siblings = siblings.filter { $0.dot == old }.map { sibling in
             Sibling(
                 dot: written, expiry: sibling.expiry,

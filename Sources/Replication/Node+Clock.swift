@@ -12,6 +12,12 @@ import Storage
 extension Node {
     func isAhead(_ stamp: Stamp) -> Bool { !clock.permits(stamp) }
 
+    /// Learns a dot that a client has seen.
+    mutating func follow(_ dot: Dot) -> Bool {
+        dot.identity.node == configuration.node
+            ? clock.follow(dot.stamp) : clock.observe(dot.stamp)
+    }
+
     /// Compares clocks with a node that says what its own read.
     mutating func heardClock(
         _ reading: ClockReading, from node: NodeID, _ effects: inout Effects
@@ -37,7 +43,7 @@ extension Node {
             retired: identity, limit: limit,
             bound: clock.reach + configuration.clockDriftMax)
         identity = correction.successor
-        _ = clock.observe(limit)
+        _ = clock.follow(limit)
         self.correction = correction
         equalities.forgetAll()
         background.reshaping.bringBack(to: limit)
@@ -51,6 +57,8 @@ extension Node {
             correction.encode(into: &$0)
         }
         tendCorrection(&effects)
+        // What the others write from now on is to be later than what was brought back.
+        for index in links.indices where index != ownLink { sendHeartbeat(to: index, &effects) }
     }
 
     /// What is left to be corrected is looked for, unless it is already.
@@ -126,11 +134,11 @@ extension Node {
         counters.overruledAhead += 1
         merged.removeAll()
         var names = CorrectedNames(after: correctedStamp, of: correctedIdentity, inHint: isHint)
-        defer { _ = clock.observe(names.last) }
+        defer { _ = clock.follow(names.last) }
         let isOrdered = catalog.active[keyspace].settings.conflict == .lww
         if isOrdered, !stored.isSiblingSet, !stored.isLayered {
             var bytes = Array(stored.bytes)
-            let dot = names.next()
+            let dot = names.next(after: Stamp(rawValue: 0))
             bytes.withUnsafeMutableBytes { Record.stamp($0, dot) }
             merged.append(bytes)
             return 0..<bytes.count
@@ -138,12 +146,11 @@ extension Node {
         var set = SiblingSet(valid: stored)
         if isOrdered {
             set.keepNewest()
-            set.restampNewest(where: { isDoubted($0) }, mint: { names.next() })
+            set.restampNewest(where: { isDoubted($0) }, mint: { names.next(after: $0) })
             return set.encodeRecord(key: stored.key, into: &merged)
         }
-        for entry in set.seen.entries where isDoubted(entry) {
-            set.restamp(retired: entry.identity, after: correctionBound) { names.next() }
-        }
+        let retired = set.seen.entries.filter { isDoubted($0) }.map(\.identity)
+        set.restamp(retired: retired, after: correctionBound) { names.next(after: $0) }
         return set.encodeRecord(key: stored.key, into: &merged)
     }
 
@@ -167,12 +174,9 @@ extension Node {
         var names = CorrectedNames(after: correctedStamp, of: correctedIdentity, inHint: false)
         key.withUnsafeBytes { key in
             var held = takeState(stored)
-            for entry in held.state.context.entries where isDoubted(entry) {
-                held.state.restamp(retired: entry.identity, after: correctionBound) {
-                    names.next()
-                }
-            }
-            _ = clock.observe(names.last)
+            let retired = held.state.context.entries.filter { isDoubted($0) }.map(\.identity)
+            held.state.restamp(retired: retired, after: correctionBound) { names.next(after: $0) }
+            _ = clock.follow(names.last)
             putState(held, .none, location, key)
             guard let stored = store.find(location.address, key) else { return }
             keepCorrected(whole(stored), location.keyspace, &effects)
@@ -189,7 +193,7 @@ extension Node {
 }
 
 /// Names for what is brought to an earlier moment: the first is that moment's, each is later than
-/// the one before. They need only differ within a key.
+/// the one before, and than what of the key stays as it is. They need only differ within a key.
 private struct CorrectedNames {
     private(set) var last: Stamp
     private let identity: ReplicaIdentity
@@ -200,8 +204,8 @@ private struct CorrectedNames {
         (last, self.identity, self.isHint) = (stamp, identity, isHint)
     }
 
-    mutating func next() -> Dot {
-        if count > 0 { last = last.next }
+    mutating func next(after stamp: Stamp) -> Dot {
+        last = max(count > 0 ? last.next : last, stamp.next)
         count += 1
         guard isHint else { return Dot(identity: identity, stamp: last) }
         let name = StandInChain(life: identity, stamp: last.rawValue).identity

@@ -62,7 +62,7 @@ extension Node {
         let tally = catalog.active[keyspace].tally
         if let stored = place.record {
             guard place.tally == tally else { return false }
-            _ = clock.observe(stored.dot.stamp)
+            _ = clock.follow(stored.dot.stamp)
         }
         let dot = Dot(identity: identity, stamp: clock.tick())
         let length = Record.length(keyBytes: key.count, bodyBytes: value.count)

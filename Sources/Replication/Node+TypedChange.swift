@@ -69,13 +69,13 @@ extension Node {
         _ held: HeldState, _ location: KeyLocation
     ) throws(TypedRefusal) -> Dot {
         if let newest = held.state.context.newest,
-            !clock.observe(newest.stamp)
+            !clock.follow(newest.stamp)
         {
             throw .text(
                 "CLOCK the key was written by a clock far ahead of this node's; nothing is written")
         }
         let truncatedAt = catalog.active[location.keyspace].truncatedAt
-        guard clock.observe(truncatedAt) else {
+        guard clock.follow(truncatedAt) else {
             throw .text("CLOCK the keyspace was emptied by a clock far ahead of this node's")
         }
         return Dot(identity: identity, stamp: clock.tick())

@@ -200,7 +200,7 @@ extension Node {
         _ effects: inout Effects
     ) -> Dot? {
         guard followSession(intent.key, target, &effects) else { return nil }
-        if let stored, !clock.observe(stored.dot.stamp) {
+        if let stored, !clock.follow(stored.dot.stamp) {
             fail(
                 target,
                 "CLOCK the key was written by a clock far ahead of this node's; nothing is written",
@@ -208,15 +208,13 @@ extension Node {
             return nil
         }
         let truncatedAt = catalog.active[keyspace].truncatedAt
-        guard clock.observe(truncatedAt) else {
+        guard clock.follow(truncatedAt) else {
             fail(
                 target, "CLOCK the keyspace was emptied by a clock far ahead of this node's",
                 &effects)
             return nil
         }
-        if let seen = intent.context?.newest,
-            !clock.observe(seen.stamp)
-        {
+        if let seen = intent.context?.newest, !follow(seen) {
             fail(target, "CLOCK the causal context is far ahead of this node's clock", &effects)
             return nil
         }

@@ -23,8 +23,8 @@ extension World {
         after(2_000, .clocks)
     }
 
-    /// A machine starts with its clock ahead, mostly cut off from all others at first. Its clock is
-    /// put right before it meets them or after.
+    /// A machine starts with its clock ahead, mostly cut off from all others at first, or hearing
+    /// them and not heard. Its clock is put right before it meets them or after.
     func beginFutureLife() {
         let machine = draw()
         guard areClocksRight, machine.process != nil else { return }
@@ -33,10 +33,11 @@ extension World {
         note("\(machine.node) begins a life \(machine.jumpMilliseconds) ms ahead")
         stop(machine, isPowerCut: false, restartAfter: 20 + faultRandom.below(200))
         after(4_000, .clock(machine: machine.index))
-        guard faultRandom.below(4) > 0 else { return }
+        let cuts = faultRandom.below(4)
+        guard cuts > 0 else { return }
         for other in machines where other !== machine {
             cut(machine.index, other.index)
-            cut(other.index, machine.index)
+            if cuts > 1 { cut(other.index, machine.index) }
         }
         after(2_500, .partition)
     }

@@ -206,7 +206,7 @@ struct LifetimeTests {
         _ = a.run(["EXPIRE", "k", "5000"], at: 1_000)
         _ = a.run(["HINCRBY", "k", "f", "2"], at: 2_000)
         var stamp = Stamp(milliseconds: 600)
-        a.state.restamp(retired: identity(1), after: Stamp(milliseconds: 500)) {
+        a.state.restamp(retired: [identity(1)], after: Stamp(milliseconds: 500)) { _ in
             stamp = stamp.next
             return Dot(identity: identity(1, 2), stamp: stamp)
         }

@@ -22,7 +22,7 @@ struct RestampTests {
                 }
                 let before = state
                 var next = world.now << 16
-                state.restamp(retired: retired, after: limit) {
+                state.restamp(retired: [retired], after: limit) { _ in
                     next += 1
                     return Dot(identity: identity(99), stamp: Stamp(rawValue: next))
                 }
@@ -37,6 +37,29 @@ struct RestampTests {
         }
     }
 
+    @Test(
+        "7: whatever is named anew can be written down, for several lives and at any moment",
+        arguments: Profile.allCases)
+    func encodable(_ profile: Profile) {
+        for seed in 0..<(ScheduleTests.count / 10) {
+            var world = World(seed: seed)
+            world.runUnhealed(profile)
+            for index in world.replicas.indices {
+                var state = world.replicas[index].state
+                let retired = state.context.entries.map(\.identity).filter { $0.rawValue & 1 == 0 }
+                let limit = Stamp(milliseconds: world.now - min(world.now - 1, UInt64(seed % 300)))
+                let words = state.words(now: 0)
+                var next = limit.rawValue - UInt64(seed % 7) << 18
+                state.restamp(retired: retired, after: limit) { kept in
+                    next = max(next, kept.rawValue) + 1
+                    return Dot(identity: identity(99), stamp: Stamp(rawValue: next))
+                }
+                #expect((try? decodedState(bytes(of: state))) == state)
+                if profile == .set { #expect(state.words(now: 0) == words) }
+            }
+        }
+    }
+
     @Test("7: increments that were made ahead survive, once, beside what others saw of them")
     func counters() throws {
         var ahead = Replica(1)
@@ -44,7 +67,7 @@ struct RestampTests {
         _ = try ahead.state.increment(by: Quantity(1), dot: ahead.dot(10), now: 0)
         other.join(ahead)
         _ = try ahead.state.increment(by: Quantity(2), dot: ahead.dot(9_000), now: 0)
-        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+        ahead.state.restamp(retired: [ahead.identity], after: Stamp(milliseconds: 500)) { _ in
             Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
         }
         other.join(ahead)
@@ -61,7 +84,7 @@ struct RestampTests {
         _ = try ahead.state.increment(by: Quantity(2), dot: ahead.dot(9_001), now: 0)
         _ = ahead.state.delete(dot: ahead.dot(9_002))
         _ = try ahead.state.increment(by: Quantity(4), dot: ahead.dot(9_003), now: 0)
-        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+        ahead.state.restamp(retired: [ahead.identity], after: Stamp(milliseconds: 500)) { _ in
             Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
         }
         #expect(ahead.state.string(now: 0) == .number(Quantity(4)))
@@ -77,7 +100,7 @@ struct RestampTests {
         _ = try ahead.state.hashIncrement("g", by: Quantity(5), dot: ahead.dot(9_001), now: 0)
         let unaware = try other.state.hashRemove(["f"], dot: other.dot(400), now: 0)
         #expect(unaware != nil)
-        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+        ahead.state.restamp(retired: [ahead.identity], after: Stamp(milliseconds: 500)) { _ in
             Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
         }
         #expect(try decodedState(bytes(of: ahead.state)) == ahead.state)
@@ -100,7 +123,7 @@ struct RestampTests {
         other.join(ahead)
         _ = ahead.state.delete(dot: ahead.dot(9_000))
         _ = try ahead.state.setAdd(["y"], dot: ahead.dot(9_001), now: 0)
-        ahead.state.restamp(retired: ahead.identity, after: Stamp(milliseconds: 500)) {
+        ahead.state.restamp(retired: [ahead.identity], after: Stamp(milliseconds: 500)) { _ in
             Dot(identity: identity(1, 2), stamp: Stamp(milliseconds: 501))
         }
         other.join(ahead)

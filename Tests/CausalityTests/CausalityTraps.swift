@@ -80,7 +80,7 @@ struct CausalityTraps {
         ahead.restart(now)
         let limit = Stamp(milliseconds: now + ahead.forwardDriftMax)
         #expect(ahead.observe(limit, now) == true)
-        stored.restamp(retired: identity(1), after: limit) {
+        stored.restamp(retired: [identity(1)], after: limit) { _ in
             Dot(identity: identity(1, 2), stamp: ahead.tick(now))
         }
         stored.checkInvariants()
@@ -98,11 +98,15 @@ struct CausalityTraps {
         set.update(dot: dot(1, 900), value: [2], expiry: 4, context: replaced.context)
         set.update(dot: dot(1, 950), value: [3], expiry: 5, context: nothing)
         let untouched = set
-        set.restamp(retired: identity(3), after: Stamp(rawValue: 100)) { dot(3, 101, epoch: 2) }
-        set.restamp(retired: identity(1), after: Stamp(rawValue: 950)) { dot(1, 951, epoch: 2) }
+        set.restamp(retired: [identity(3)], after: Stamp(rawValue: 100)) { _ in
+            dot(3, 101, epoch: 2)
+        }
+        set.restamp(retired: [identity(1)], after: Stamp(rawValue: 950)) { _ in
+            dot(1, 951, epoch: 2)
+        }
         #expect(set == untouched)
         var next: UInt64 = 100
-        set.restamp(retired: identity(1), after: Stamp(rawValue: 100)) {
+        set.restamp(retired: [identity(1)], after: Stamp(rawValue: 100)) { _ in
             next += 1
             return dot(1, next, epoch: 2)
         }
@@ -158,7 +162,7 @@ struct CausalityTraps {
                 var minted: UInt64 = 100
                 set.restampNewest(
                     where: { $0.identity == identity(1) && $0.stamp > Stamp(rawValue: 500) },
-                    mint: {
+                    mint: { _ in
                         minted += 1
                         return dot(1, minted, epoch: 2)
                     })
@@ -168,6 +172,60 @@ struct CausalityTraps {
                 #expect(set.newest.map { $0.stamp < Stamp(rawValue: 500) } == true)
                 #expect(set.seen.entries.allSatisfy { $0.stamp < Stamp(rawValue: 500) })
                 #expect(set.siblings.allSatisfy { $0.dot == set.context.newest })
+            }
+        }
+    }
+
+    /// What three replicas may hold of a key.
+    private func states(_ random: inout PRNG) -> [SiblingSet] {
+        var world = World(replicas: 3)
+        for _ in 0..<(1 + random.below(14)) {
+            let (replica, other) = (random.below(3), random.below(3))
+            switch random.below(6) {
+            case 0, 1:
+                let reader = random.below(world.contexts.count)
+                world.write(at: replica, reader: reader, value: random.below(4) > 0)
+            case 2: world.read(at: replica)
+            case 3: world.expire(at: replica, UInt64(1 + random.below(9)))
+            default: world.send(from: replica, to: other)
+            }
+        }
+        return world.sets.filter { !$0.context.isEmpty }
+    }
+
+    @Test("7: what is restamped is a state that can be written down, and holds the same values")
+    func restampedStates() {
+        var random = PRNG(seed: 7)
+        for _ in 0..<3_000 {
+            for before in states(&random) {
+                let limit = Stamp(rawValue: UInt64(1 + random.below(14)))
+                let retired = (1...3).filter { _ in random.below(2) == 0 }.map { identity($0) }
+                func isLate(_ dot: Dot) -> Bool {
+                    limit < dot.stamp && retired.contains(dot.identity)
+                }
+                var last = UInt64(random.below(14))
+                func mint(_ kept: Stamp) -> Dot {
+                    last = max(last, kept.rawValue) + 1
+                    return dot(9, last, epoch: 2)
+                }
+                var all = before
+                all.restamp(retired: retired, after: limit, mint: mint)
+                var newest = before
+                newest.keepNewest()
+                let written = newest
+                newest.restampNewest(where: isLate, mint: mint)
+                for (set, old) in [(all, before), (newest, written)] {
+                    set.checkInvariants()
+                    #expect((try? validated(encoded(set))) == set)
+                    #expect(!set.seen.entries.contains(where: isLate))
+                    #expect(
+                        set.siblings.map(\.value).sorted { $0[0] < $1[0] }
+                            == old.siblings.map(\.value).sorted { $0[0] < $1[0] })
+                    #expect(set.expiry == old.expiry)
+                }
+                var reduced = newest
+                reduced.keepNewest()
+                #expect(reduced == newest)
             }
         }
     }

@@ -164,6 +164,28 @@ struct ClusterClockTests {
         #expect(clocks.retreats == [1, 0, 0])
     }
 
+    @Test(
+        "what a life ahead took from others, or stamped at first, stays below what it is set to",
+        arguments: [2_000, 3_000, Clocks.hour])
+    func limit(ahead: UInt64) {
+        for rounds in [0, 5, 12] {
+            let clocks = Clocks(3, ahead: [0: ahead])
+            clocks.isolate(0)
+            let first = clocks.tick(0)
+            clocks.meet(rounds: rounds)
+            let heard = Stamp(milliseconds: clocks.clocks[1].reach + 400)
+            #expect(clocks.observe(0, heard))
+            let last = clocks.tick(0)
+            clocks.cut = []
+            clocks.meet(rounds: 2)
+            #expect(clocks.retreats == [1, 0, 0])
+            let clock = clocks.clocks[0]
+            let limit = clock.correctionLimit
+            #expect(heard < limit && limit < last && clock.permits(limit))
+            #expect(first < limit || !clock.permits(first))
+        }
+    }
+
     @Test("a life whose clock was put right while it was alone gives in as well")
     func rightedAlone() {
         let clocks = Clocks(3, ahead: [0: hour])

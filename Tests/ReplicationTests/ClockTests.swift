@@ -139,6 +139,40 @@ struct ClockTests {
         }
     }
 
+    @Test(
+        "a life ahead hears the others and is not heard: what it writes over theirs stays",
+        arguments: [2_000, 15_000, ClockTests.hour], ["l", "s", "t"])
+    func unheard(ahead: UInt64, keyspace: String) throws {
+        let cluster = cluster()
+        cluster.pass(milliseconds: 10)
+        try cluster.restartAlone(a, epoch: 2_000, ahead: ahead)
+        cluster.cut = [[a, b], [a, c]]
+        cluster.meet(a)
+        for key in ["set", "gone", "ends"] {
+            #expect(cluster.run(b, "SET \(keyspace):\(key) theirs") == "+OK\r\n")
+        }
+        cluster.pass(milliseconds: 10)
+        #expect(cluster.run(a, "CONSISTENCY R 1 W 1") == "+OK\r\n")
+        for (line, reply) in [
+            ("GET \(keyspace):set", "$6\r\ntheirs"), ("SET \(keyspace):set mine", "+OK"),
+            ("DEL \(keyspace):gone", ":1"), ("EXPIRE \(keyspace):ends 100000", ":1"),
+        ] { #expect(cluster.run(a, line) == reply + "\r\n") }
+        cluster.cut = []
+        cluster.pass(milliseconds: 3_000, by: 50)
+        #expect(cluster.counters(a).identitiesRenewed == 1)
+        for isAgain in [false, true] {
+            for node in cluster.ids {
+                #expect(cluster.run(node, "GET \(keyspace):set R ALL") == "$4\r\nmine\r\n")
+                #expect(cluster.run(node, "GET \(keyspace):gone R ALL") == "$-1\r\n")
+                #expect(cluster.run(node, "GET \(keyspace):ends R ALL") == "$6\r\ntheirs\r\n")
+                #expect(cluster.run(node, "TTL \(keyspace):ends R ALL").hasPrefix(":9999"))
+            }
+            if isAgain { return }
+            try cluster.restart(a, epoch: 9_000, on: cluster.journals[a, default: []])
+            cluster.pass(milliseconds: 3_000, by: 50)
+        }
+    }
+
     @Test("typed values written ahead keep every element, once, and what was removed stays so")
     func typedFutureLife() throws {
         let cluster = cluster()
