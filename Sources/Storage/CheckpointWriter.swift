@@ -29,6 +29,8 @@ struct CheckpointWriter {
     var position: JournalPosition
     /// State has been taken in.
     var isFed = false
+    /// The state that was taken in may stand upon records up to here.
+    var fedThrough: JournalPosition = 0
     var phase = Phase.feeding
     var hasRoom = false
     var isCreated = false
@@ -51,6 +53,13 @@ struct CheckpointWriter {
         let piece = SharedBytes(ByteBuffer(capacity: pieceBytes + pieceBytes / 4))
         Journal.reserveHeader(&piece.buffer)
         return piece
+    }
+
+    /// Takes in the records of a batch that was not written.
+    mutating func include(_ batch: borrowing ByteBuffer, records: UInt32) {
+        guard records > 0 else { return }
+        gathering.buffer.append(batch[BatchFormat.headerBytes..<batch.count])
+        gatheredRecords += records
     }
 
     /// Seals what was gathered, as one batch.

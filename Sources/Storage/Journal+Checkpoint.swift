@@ -6,6 +6,10 @@ import Coding
 /// The caller begins one, feeds all of its state in bounded chunks while `isCheckpointing &&
 /// checkpointHasRoom`, and finishes it. State may change meanwhile: a checkpoint must hold *at
 /// least* what the records up to its position did, and the records behind it are replayed over it.
+/// What it holds may stand upon records that were appended meanwhile: a request that it says is done
+/// upon the effect, which was fed before it was changed. So those are durable before it counts, or
+/// stand in it as well, where the segments have no room.
+///
 /// A full disk abandons a checkpoint: `isCheckpointing` turns false.
 extension Journal {
     /// How much the journal has grown on disk since a checkpoint began last, the files of earlier
@@ -76,6 +80,15 @@ extension Journal {
     public mutating func finishCheckpoint() {
         precondition(isCheckpointing, "only a checkpoint under way is finished")
         checkpoint?.phase = .finishing
+        checkpoint?.fedThrough = lastPosition
+    }
+
+    /// What has to be done before the checkpoint under way may be closed.
+    mutating func jobBeforeClosing() -> DiskJob? {
+        guard let checkpoint, checkpoint.phase == .finishing,
+            durablePosition < checkpoint.fedThrough
+        else { return nil }
+        return batchJob() ?? (space.isPrepared ? nil : preparingJob())
     }
 
     mutating func checkpointJob() -> DiskJob? {
@@ -112,6 +125,10 @@ extension Journal {
 
     private mutating func pieceJob(_ name: String) -> DiskJob? {
         guard var writer = checkpoint else { return nil }
+        if writer.phase == .finishing, durablePosition < writer.fedThrough {
+            for batch in waiting { writer.include(batch.bytes.buffer, records: batch.recordCount) }
+            writer.include(gathering, records: gatheredRecords)
+        }
         let piece = writer.takePiece(salt: SegmentFormat.checksumSeed(salt: salt))
         let offset = writer.offset
         writer.offset += BatchFormat.aligned(piece.buffer.count)

@@ -34,6 +34,7 @@ extension Journal {
     /// - Parameter flush: false while nothing that was gathered needs to be durable yet.
     public mutating func nextJob(flush: Bool = true) -> DiskJob? {
         guard failure == nil, inFlight == nil else { return nil }
+        if let job = jobBeforeClosing() { return job }
         let batchIsDue = space.rollsOver || gatheredBytes > 0 && (flush || !waiting.isEmpty)
         if checkpointLagsBehind, let job = checkpointJob() { return job }
         if upkeepIsNext || !batchIsDue, let job = upkeepJob() {
@@ -136,7 +137,7 @@ extension Journal {
 
     // MARK: Batches
 
-    private mutating func batchJob() -> DiskJob? {
+    mutating func batchJob() -> DiskJob? {
         let size = waiting.first?.bytes.buffer.count ?? gathering.count
         let sectors = BatchFormat.aligned(size)
         guard space.rollsOver || gatheredBytes > 0 else { return nil }
@@ -208,7 +209,7 @@ extension Journal {
 
     /// In pieces twice as large as the batches, so that the next segment is ready when this one is
     /// half full, and in smaller ones where the disk ends.
-    private mutating func preparingJob() -> DiskJob? {
+    mutating func preparingJob() -> DiskJob? {
         guard !space.isPrepared else { return askingJob() }
         let refusal = space.refusal
         let needed = bytesNeeded

@@ -52,6 +52,68 @@ import Testing
         world.settle()
     }
 
+    private static let marker: [UInt8] = [0xAA, 0xBB]
+
+    /// Ends a checkpoint that says something of records which are not durable yet.
+    private func finish(_ world: inout World, after records: [[UInt8]]) {
+        for record in records { world.append(record) }
+        CrashTests.marker.withUnsafeBytes { world.journal.appendToCheckpoint($0) }
+        world.journal.finishCheckpoint()
+        world.settle()
+    }
+
+    /// Whether what it says is recovered without one of the records.
+    private func standsAlone(_ world: inout World, _ records: [[UInt8]]) throws -> Bool {
+        world.disk.crash()
+        let recovered = try world.restart(salt: 3)
+        let isThere = records.allSatisfy { recovered.payloads.contains($0) }
+        return !isThere && recovered.fromCheckpoint.contains(CrashTests.marker)
+    }
+
+    @Test("a crash at any operation leaves no checkpoint without what it stands upon")
+    func standing() throws {
+        let large = JournalLimits(segmentBytes: 4 << 20, batchBytesMax: 1 << 20)
+        for isLagging in [false, true] {
+            var operations = 0
+            var finished = false
+            while !finished {
+                var world = World(limits: large)
+                world.sync([[1], [2]])
+                _ = world.journal.beginCheckpoint()
+                world.settle()
+                world.feedCheckpoint()
+                if isLagging { world.sync((0..<3).map { payload($0, count: 500_000) }) }
+                let lags = world.journal.checkpointLagsBehind
+                #expect(lags == isLagging)
+                world.disk.operationsUntilPowerCut = operations
+                let records = [payload(9, count: 6_000)]
+                finish(&world, after: records)
+                finished = world.journal.failure == nil
+                let isAlone = try standsAlone(&world, records)
+                #expect(!isAlone)
+                operations += 1
+                try #require(operations < 1_000, "the disk rests")
+            }
+            #expect(operations > 4)
+        }
+    }
+
+    @Test("on a disk without room for the next segment a checkpoint holds what it stands upon")
+    func standingOnFullDisk() throws {
+        for room in stride(from: 0, to: 160 * 1024, by: 4 * 1024) {
+            var world = World()
+            world.sync((0..<4).map { payload($0, count: 6_000) })
+            _ = world.journal.beginCheckpoint()
+            world.settle()
+            guard world.journal.isCheckpointing else { continue }
+            world.disk.faults.capacityBytes = world.disk.usedBytes + room
+            let records = (10..<16).map { payload($0, count: 7_000) }
+            finish(&world, after: records)
+            let isAlone = try standsAlone(&world, records)
+            #expect(!isAlone)
+        }
+    }
+
     @Test("a crash at any operation around two checkpoints leaves a recoverable directory")
     func checkpoints() throws {
         var operations = 0
