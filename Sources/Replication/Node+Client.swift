@@ -21,6 +21,7 @@ extension Node {
         guard index < sessions.count, sessions[index].isOpen else { return }
         memory.replies -= sessions[index].outstanding.heldBytes
         memory.transactions -= sessions[index].countedTransaction
+        endWatches(of: index)
         sessions[index] = Session(serial: 0)
         openSessions -= 1
     }

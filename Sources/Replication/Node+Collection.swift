@@ -305,6 +305,7 @@ extension Node {
     mutating func takeOut(
         _ stored: Record, _ tally: RecordTally, _ address: RecordStore.Address
     ) {
+        if !absences.isEmpty { absences.noteRemoval(of: stored.key) }
         holdings.takeOut(stored, tally)
         holdings.changeTree(address, from: .init(stored, tally), to: .init())
         store.release(stored)

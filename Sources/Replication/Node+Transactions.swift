@@ -9,8 +9,9 @@ import Ring
 // One step of one node is what nothing comes between, so a transaction runs where a single node
 // decides about all of its keys: they live in keyspaces with n=1 that have no fallbacks, and, in a
 // cluster, in one slot. That node runs all commands in one step, and hands what they wrote to the
-// journal in one batch; another node sends the whole transaction there. Everything else is refused
-// by name when it is queued, and then, as with Redis, EXEC runs nothing.
+// journal in one batch; another node sends the whole transaction there, unless keys are watched
+// (`Node+Watches`). Everything else is refused by name when it is queued, and then, as with Redis,
+// EXEC runs nothing.
 //
 // As with Redis, a command that fails while the transaction runs does not undo the others.
 extension Node {
@@ -72,14 +73,7 @@ extension Node {
             isKeyed = true
             let key = request[argument]
             if let refusal = refusal(toDecideAbout: key) { return refusal }
-            guard let other = first else {
-                first = Array(key)
-                continue
-            }
-            let isOneSlot = other.withUnsafeBytes { Slot(key: $0) } == Slot(key: key)
-            guard links.count == 1 || isOneSlot else {
-                return "CROSSSLOT Keys in request don't hash to the same slot"
-            }
+            if let refusal = refusal(toMix: key, with: &first) { return refusal }
         }
         if let refusal = refusal(bySettings: name) { return refusal }
         guard isKeyed || isAnsweredAlone(name) else {
@@ -92,10 +86,22 @@ extension Node {
         return refusal(toKeep: bytes)
     }
 
+    /// Why a key cannot be in a transaction; nil when its slot is that of the first key, or when it
+    /// is the first.
+    func refusal(toMix key: UnsafeRawBufferPointer, with first: inout [UInt8]?) -> String? {
+        guard let other = first else {
+            first = Array(key)
+            return nil
+        }
+        let isOneSlot = other.withUnsafeBytes { Slot(key: $0) } == Slot(key: key)
+        return links.count == 1 || isOneSlot
+            ? nil : "CROSSSLOT Keys in request don't hash to the same slot"
+    }
+
     /// Why a transaction takes no more memory; nil while it may.
     ///
     /// - Parameter bytes: what is to be added.
-    private func refusal(toKeep bytes: Int) -> String? {
+    func refusal(toKeep bytes: Int) -> String? {
         let most = memory.transactionsMax
         if memory.transactions + bytes > most {
             return "OOM what clients have queued since MULTI, and watch, has its share of the "
@@ -105,7 +111,7 @@ extension Node {
     }
 
     /// Why no single node decides about a key; nil when one does.
-    private func refusal(toDecideAbout key: UnsafeRawBufferPointer) -> String? {
+    func refusal(toDecideAbout key: UnsafeRawBufferPointer) -> String? {
         let keyspace = catalog.index(of: key)
         let n = catalog.active[keyspace].n
         let isSloppy = catalog.active[keyspace].settings.isSloppy
@@ -157,11 +163,12 @@ extension Node {
 
     /// Ends a connection's transaction and its watches.
     mutating func forgetTransaction(_ index: Int) {
+        endWatches(of: index)
         sessions[index].transaction = Transaction()
         count(transactionOf: index)
     }
 
-    private mutating func tellOK(_ target: ReplyTarget, _ effects: inout Effects) {
+    mutating func tellOK(_ target: ReplyTarget, _ effects: inout Effects) {
         let start = effects.bytes.count
         effects.bytes.writeOK()
         deliver(target, from: start, &effects)
@@ -183,46 +190,34 @@ extension Node {
         tellOK(target, &effects)
     }
 
-    private mutating func watch(
+    private mutating func commit(
         _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        var watches: [Transaction.Watch] = []
-        if let refusal = refusalToWatch(index) {
-            sessions[index].transaction.hasRefusedWatch = true
-            return fail(target, text: refusal, &effects)
+        let transaction = sessions[index].transaction
+        let isChanged = hasChangedWatch(transaction)
+        forgetTransaction(index)
+        client.isPlain = sessions[index].isPlain
+        guard !transaction.isRefused else {
+            return fail(
+                target, "EXECABORT Transaction discarded because of previous errors.", &effects)
         }
-        for argument in 1..<request.count {
-            let key = request[argument]
-            let location = place(of: key)
-            let refusal =
-                refusal(toDecideAbout: key)
-                ?? (isReplica(of: location) ? nil : refusal(toWatchAt: location))
-            if let refusal {
-                sessions[index].transaction.hasRefusedWatch = true
-                return fail(target, text: refusal, &effects)
-            }
-            watches.append(.init(key: Array(key), seen: watchedState(of: key)))
+        guard !isChanged else {
+            let start = effects.bytes.count
+            effects.bytes.writeNullArray(client.dialect)
+            return deliver(target, from: start, &effects)
         }
-        sessions[index].transaction.watch(watches)
-        count(transactionOf: index)
-        tellOK(target, &effects)
+        guard transaction.watches.isEmpty || isHere(transaction.key) else {
+            return fail(
+                target,
+                "EXECABORT Transaction discarded because the watched keys moved to another node",
+                &effects)
+        }
+        run(transaction.commands, of: transaction.key, target, &effects)
     }
 
-    /// Why a connection watches no more keys; nil when it may.
-    private func refusalToWatch(_ index: Int) -> String? {
-        let count = sessions[index].transaction.watches.count + request.count - 1
-        guard count <= Transaction.watchesMax else {
-            return "ERR a connection watches at most \(Transaction.watchesMax) keys; "
-                + "UNWATCH and EXEC end its watches"
-        }
-        let bytes = (1..<request.count).reduce(0) {
-            $0 + request[$1].count + Transaction.entryBytes
-        }
-        return refusal(toKeep: bytes)
-    }
-
-    private func refusal(toWatchAt location: KeyLocation) -> String {
-        "MODE WATCH is for the node that decides about the key: \(address(of: location))"
+    /// Whether this node decides about the keys of a transaction; so it does without any.
+    private func isHere(_ key: [UInt8]?) -> Bool {
+        key.map { $0.withUnsafeBytes { isReplica(of: place(of: $0)) } } ?? true
     }
 
     /// Where clients reach the first replica of a key.
@@ -232,43 +227,12 @@ extension Node {
         return member.map { "\($0.host):\($0.clientPort)" } ?? "none"
     }
 
-    private func watchedState(of key: UnsafeRawBufferPointer) -> WatchedState {
-        let location = place(of: key)
-        guard let record = liveState(location.address, key, location.keyspace), isLive(record)
-        else { return WatchedState() }
-        return WatchedState(
-            stamp: record.dot.stamp.rawValue, identity: record.dot.identity.rawValue,
-            expiry: record.expiry)
-    }
-
-    private mutating func commit(
-        _ index: Int, _ target: ReplyTarget, _ effects: inout Effects
-    ) {
-        let transaction = sessions[index].transaction
-        forgetTransaction(index)
-        client.isPlain = sessions[index].isPlain
-        guard !transaction.isRefused else {
-            return fail(
-                target, "EXECABORT Transaction discarded because of previous errors.", &effects)
-        }
-        let isChanged = transaction.watches.contains { watch in
-            watch.key.withUnsafeBytes { watchedState(of: $0) } != watch.seen
-        }
-        guard !isChanged else {
-            let start = effects.bytes.count
-            effects.bytes.writeNullArray(client.dialect)
-            return deliver(target, from: start, &effects)
-        }
-        run(transaction.commands, of: transaction.key, target, &effects)
-    }
-
     /// Runs commands as one on the node that decides about a key of theirs.
     private mutating func run(
         _ commands: [[UInt8]], of key: [UInt8]?, _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        guard let location = key.map({ $0.withUnsafeBytes { place(of: $0) } }),
-            !isReplica(of: location)
-        else { return runHere(commands, target, &effects) }
+        guard let key, !isHere(key) else { return runHere(commands, target, &effects) }
+        let location = key.withUnsafeBytes { place(of: $0) }
         var command = ByteBuffer(capacity: 1_024)
         command.writeArrayHeader(count: commands.count + 1)
         command.writeBulk("EXEC")

@@ -118,6 +118,7 @@ public struct Node: ~Copyable {
     var busyLinks = 0
     /// Connections whose requests wait for them, with the connections' serials.
     var waitingForLinks: [(ConnectionID, UInt64)] = []
+    var absences = WatchedAbsences()
     /// What everything takes in memory.
     var memory: MemoryAccount
     /// What requests may do in this turn.

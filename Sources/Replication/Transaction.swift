@@ -20,7 +20,7 @@ struct Transaction {
     /// Each in RESP.
     private(set) var commands: [[UInt8]] = []
     private(set) var byteCount = 0
-    /// The key whose slot and node are those of all others; nil while no command has one.
+    /// The first key that was watched or queued, whose slot and node are those of all others.
     private(set) var key: [UInt8]?
     private(set) var watches: [Watch] = []
     /// Of the keys that are watched.
@@ -50,7 +50,8 @@ struct Transaction {
 
     mutating func watch(_ more: [Watch]) {
         watches += more
-        watchedBytes += more.reduce(0) { $0 + $1.key.count }
+        watchedBytes += more.reduce(0) { $0 + $1.key.count * ($1.seen.isAbsent ? 2 : 1) }
+        key = key ?? more.first?.key
     }
 
     mutating func append(_ command: [UInt8], key: [UInt8]?) {
@@ -58,12 +59,4 @@ struct Transaction {
         commands.append(command)
         self.key = self.key ?? key
     }
-}
-
-/// Enough of a key's state to tell whether it was changed.
-struct WatchedState: Equatable {
-    /// Of the newest change; zeros where there is no value.
-    var stamp: UInt64 = 0
-    var identity: UInt64 = 0
-    var expiry: UInt64 = 0
 }

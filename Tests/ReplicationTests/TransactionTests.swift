@@ -222,6 +222,62 @@ struct TransactionTests {
         }
     }
 
+    @Test("a watched key that was not there and is not there again was changed all the same")
+    func cameAndWent() {
+        for name in ["", "m:", "c:"] {
+            for changes in [
+                ["SET K x", "DEL K"], ["SET K x", "GETDEL K"], ["SET K x", "PEXPIRE K 0"],
+                ["SET K x", "FLUSHALL"], ["MULTI", "SET K x", "DEL K", "EXEC"],
+                ["DEL K"], ["SET other x", "DEL other"], ["GET K"],
+            ] {
+                let cluster = Cluster(1)
+                _ = cluster.run(a, "KEYSPACE CREATE m durability=memory")
+                _ = cluster.run(a, "KEYSPACE CREATE c conflict=crdt")
+                let key = name + "k"
+                #expect(cluster.run(a, "WATCH \(key) \(name)also") == "+OK\r\n")
+                let other = ConnectionID(7)
+                cluster.open(a, other)
+                for change in changes {
+                    let line = change.replacing("K", with: key)
+                    cluster.send(a, other, Array((line + "\r\n").utf8))
+                    cluster.settle()
+                }
+                let isChange = changes.contains { $0.contains("SET K") }
+                let reply = run(cluster, a, "MULTI", "SET \(key) y", "EXEC")[2]
+                #expect(reply == (isChange ? "*-1" : "*1\r\n+OK"), "\(key): \(changes)")
+                #expect(run(cluster, a, "MULTI", "SET \(key) y", "EXEC")[2] == "*1\r\n+OK")
+                cluster.with(a) { node in #expect(node.absences.isEmpty) }
+            }
+        }
+    }
+
+    @Test("watched keys and the commands are of one slot, whichever comes first")
+    func watchedSlot() {
+        let cluster = single(3)
+        let cross = "-CROSSSLOT Keys in request don't hash to the same slot"
+        let owner = cluster.ids.first { id in
+            cluster.with(id) { node in
+                Array("s:{1}a".utf8).withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
+            }
+        }
+        guard let owner else {
+            Issue.record("the key has a replica")
+            return
+        }
+        let replies = run(
+            cluster, owner, "WATCH s:{1}a s:{1}b", "MULTI", "SET s:{2}a x", "SET s:{1}c x", "EXEC")
+        #expect(replies[0] == "+OK" && replies[2] == cross && replies[4].hasPrefix("-EXECABORT"))
+        #expect(
+            run(cluster, owner, "WATCH s:{1}a", "MULTI", "SET s:{1}c x", "EXEC")[3]
+                == "*1\r\n+OK")
+        for keys in ["WATCH s:{1}a s:{3}a", "WATCH s:{2}a"] {
+            _ = cluster.run(owner, "WATCH s:{1}a")
+            let refusal = cluster.run(owner, keys)
+            #expect(refusal.hasPrefix("-CROSSSLOT") || refusal.hasPrefix("-MODE WATCH"))
+            #expect(run(cluster, owner, "MULTI", "SET s:{1}c x", "EXEC")[2].hasPrefix("-EXEC"))
+        }
+    }
+
     @Test("UNWATCH and DISCARD end a watch; one that is refused keeps EXEC from running")
     func unwatch() {
         let cluster = Cluster(1)
