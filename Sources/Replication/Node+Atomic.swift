@@ -30,16 +30,26 @@ extension Node {
         return true
     }
 
-    /// The one live value of a key that this node alone decides about.
+    /// The live values of a key that this node alone decides about, but for repeats.
     private mutating func current(
         _ spot: KeyLocation, _ key: UnsafeRawBufferPointer
-    ) -> (value: [UInt8], expiry: UInt64)? {
+    ) -> [Sibling] {
         guard let record = liveState(spot.address, key, spot.keyspace), isLive(record) else {
-            return nil
+            return []
         }
-        guard record.isSiblingSet else { return (Array(record.body), record.expiry) }
-        return liveSiblings(SiblingSet(valid: record), spot.keyspace).last
-            .map { ($0.value, $0.expiry) }
+        guard record.isSiblingSet else { return record.sibling.map { [$0] } ?? [] }
+        return liveSiblings(SiblingSet(valid: record), spot.keyspace).withoutRepeats()
+    }
+
+    /// The same for a command that has room for one value: nobody can tell which one it would be.
+    ///
+    /// - Returns: false, and an error reply, when there are several.
+    private mutating func isOne(
+        _ values: [Sibling], _ target: ReplyTarget, _ effects: inout Effects
+    ) -> Bool {
+        guard values.count > 1 else { return true }
+        failAmbiguous(values.count, target, &effects)
+        return false
     }
 
     mutating func setAtomically(
@@ -50,7 +60,10 @@ extension Node {
         guard decidesAlone(spot, "SET with NX, XX, GET or KEEPTTL", timeout, target, &effects)
         else { return }
         let isSetnx = CommandName(request[0]) == .setnx
-        let before = current(spot, request[1])
+        let values = current(spot, request[1])
+        let takesOne = options.returnsPrevious || options.expiry == .keep
+        guard !takesOne || isOne(values, target, &effects) else { return }
+        let before = values.first
         let previous: WriteReply = before.map { .bulk($0.value) } ?? .null
         let isMet =
             switch options.condition {
@@ -82,7 +95,9 @@ extension Node {
         guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
             decidesAlone(spot, "APPEND", levels.timeoutMilliseconds, target, &effects)
         else { return }
-        let before = current(spot, request[1])
+        let values = current(spot, request[1])
+        guard isOne(values, target, &effects) else { return }
+        let before = values.first
         var value = before?.value ?? []
         value.append(contentsOf: request[2])
         value.withUnsafeBytes { bytes in
@@ -101,7 +116,9 @@ extension Node {
         guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
             decidesAlone(spot, "GETDEL", levels.timeoutMilliseconds, target, &effects)
         else { return }
-        guard let before = current(spot, request[1]) else { return reply(.null, target, &effects) }
+        let values = current(spot, request[1])
+        guard isOne(values, target, &effects) else { return }
+        guard let before = values.first else { return reply(.null, target, &effects) }
         let intent = WriteIntent(
             key: request[1], change: .delete, levels: levels, success: .bulk(before.value))
         write(intent, at: spot, target, &effects)

@@ -58,7 +58,7 @@ extension Node {
         }
         tendCorrection(&effects)
         // What the others write from now on is to be later than what was brought back.
-        for index in links.indices where index != ownLink { sendHeartbeat(to: index, &effects) }
+        for index in links.indices where links[index].isUp { sendHeartbeat(to: index, &effects) }
     }
 
     /// What is left to be corrected is looked for, unless it is already.

@@ -49,7 +49,7 @@ struct RestampTests {
                 let retired = state.context.entries.map(\.identity).filter { $0.rawValue & 1 == 0 }
                 let limit = Stamp(milliseconds: world.now - min(world.now - 1, UInt64(seed % 300)))
                 let words = state.words(now: 0)
-                var next = limit.rawValue - UInt64(seed % 7) << 18
+                var next = limit.rawValue - min(limit.rawValue, UInt64(seed % 7) << 18)
                 state.restamp(retired: retired, after: limit) { kept in
                     next = max(next, kept.rawValue) + 1
                     return Dot(identity: identity(99), stamp: Stamp(rawValue: next))

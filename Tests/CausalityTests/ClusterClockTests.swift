@@ -177,7 +177,7 @@ struct ClusterClockTests {
             #expect(clocks.observe(0, heard))
             let last = clocks.tick(0)
             clocks.cut = []
-            clocks.meet(rounds: 2)
+            clocks.meet()
             #expect(clocks.retreats == [1, 0, 0])
             let clock = clocks.clocks[0]
             let limit = clock.correctionLimit

@@ -80,6 +80,30 @@ struct QuorumTests {
         #expect(cluster.counters(a).unknown == 1)
     }
 
+    @Test("a command with room for one value answers SIBLINGS, and changes none of several")
+    func oneOfSeveral() {
+        let cluster = Cluster(1)
+        for line in ["KEYSPACE CREATE s conflict=siblings", "QSET s:k x", "QSET s:k y"] {
+            #expect(cluster.run(a, line) == "+OK\r\n")
+        }
+        for line in [
+            "GET s:k", "STRLEN s:k", "GETDEL s:k", "GETSET s:k z", "APPEND s:k z",
+            "SET s:k z GET", "SET s:k z NX GET", "SET s:k z XX GET", "SET s:k z KEEPTTL",
+            "EXPIRE s:k 5", "EXPIRE s:k 5 NX", "PERSIST s:k", "GETEX s:k EX 5", "TTL s:k",
+        ] {
+            let reply = cluster.run(a, line)
+            #expect(reply.hasPrefix("-SIBLINGS 2 concurrent values"), "\(line): \(reply)")
+            let left = cluster.run(a, "QGET s:k")
+            #expect(left.contains("$1\r\nx\r\n") && left.contains("$1\r\ny\r\n"), "\(line)")
+        }
+        #expect(cluster.run(a, "SET s:k z NX") == "$-1\r\n")
+        #expect(cluster.run(a, "SETNX s:k z") == ":0\r\n")
+        #expect(cluster.run(a, "SET s:k z XX") == "+OK\r\n")
+        #expect(cluster.run(a, "GETDEL s:k") == "$1\r\nz\r\n")
+        for line in ["QSET s:k x", "QSET s:k x"] { #expect(cluster.run(a, line) == "+OK\r\n") }
+        #expect(cluster.run(a, "APPEND s:k y") == ":2\r\n")
+    }
+
     @Test("concurrent values are kept as siblings until a write has seen them")
     func siblings() {
         let cluster = Cluster(3)
