@@ -66,7 +66,7 @@ extension SiblingSet {
         }
         context = CausalContext(written)
         expiries = VersionVector()
-        if let given { expiries.insert(given) }
+        if let given, written < given { expiries.insert(given) }
         dropCoveredExpiries()
     }
 }

@@ -6,9 +6,9 @@ import Coding
 /// The caller begins one, feeds all of its state in bounded chunks while `isCheckpointing &&
 /// checkpointHasRoom`, and finishes it. State may change meanwhile: a checkpoint must hold *at
 /// least* what the records up to its position did, and the records behind it are replayed over it.
-/// What it holds may stand upon records that were appended meanwhile: a request that it says is done
-/// upon the effect, which was fed before it was changed. So those are durable before it counts, or
-/// stand in it as well, where the segments have no room.
+/// What it holds may stand upon records that were appended meanwhile: a request that it says is
+/// done upon the effect, which was fed before it was changed. So those are durable before it
+/// counts, or stand in it as well, where the segments have no room.
 ///
 /// A full disk abandons a checkpoint: `isCheckpointing` turns false.
 extension Journal {

@@ -222,6 +222,9 @@ struct CausalityTraps {
                     #expect(left.sorted() == had.sorted())
                     #expect(set.expiry == old.expiry)
                 }
+                var reduced = newest
+                reduced.keepNewest()
+                #expect(reduced == newest)
             }
         }
     }
