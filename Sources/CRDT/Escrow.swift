@@ -5,11 +5,11 @@ import Coding
 /// The rights of a bounded counter: who may take how much from it without asking anybody.
 ///
 /// Each identity owns one row and alone changes it, or a later life of the same node once it is
-/// gone; every amount in a row only grows, so that rows are joined amount by amount: whoever changed
-/// one without knowing all of it undoes nothing. An increment mints rights for its identity, a
-/// decrement uses them up, a transfer grants some to another. An identity that decrements only
-/// within its own rights can have them spent by nobody else, so all replicas together never go
-/// below the bound.
+/// gone; every amount in a row only grows, so that rows are joined amount by amount: whoever
+/// changed one without knowing all of it undoes nothing. An increment mints rights for its
+/// identity, a decrement uses them up, a transfer grants some to another. An identity that
+/// decrements only within its own rights can have them spent by nobody else, so all replicas
+/// together never go below the bound.
 ///
 /// Source: Balegas et al., "Extending Eventually Consistent Cloud Databases for Enforcing Numeric
 /// Invariants" (2015), §4.

@@ -43,7 +43,10 @@ struct TransactionTests {
         let connection = ConnectionID(1)
         cluster.open(a, connection)
         let sets = (0..<changes).map { "SET k\($0) v\r\n" }.joined()
-        _ = cluster.send(a, connection, Array("MULTI\r\n\(sets)EXEC\r\nDBSIZE\r\n".utf8))
+        _ = cluster.send(a, connection, Array("MULTI\r\n\(sets)EXEC\r\n".utf8))
+        cluster.settle()
+        // What one connection sends waits for what it sent before.
+        cluster.send(a, connection, Array("DBSIZE\r\n".utf8))
         cluster.settle()
         let reply = cluster.reply(a, connection)
         let done = reply.split(separator: "\r\n").count { $0 == "+OK" } - 1
