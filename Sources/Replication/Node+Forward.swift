@@ -59,7 +59,8 @@ extension Node {
         _ command: UnsafeRawBufferPointer, to location: KeyLocation, timeoutMilliseconds: UInt32,
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
-        guard client.mayForward else {
+        // Who has claimed an id executes the command, or nobody.
+        guard client.mayForward, !isWithID(target) else {
             return fail(target, "UNAVAILABLE the nodes disagree on where this key lives", &effects)
         }
         guard let node = executor(of: location) else {

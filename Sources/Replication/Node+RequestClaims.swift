@@ -9,6 +9,8 @@ extension Node {
     private static let tooManyIDs =
         "OVERLOADED too many request ids are remembered, each for ten minutes; nothing was "
         + "written. Requests without an id go on"
+    private static let keyIsAhead =
+        "CLOCK the key was written by a clock far ahead of this node's; nothing is written"
     private static let noMemoryForIDs =
         "OOM command not allowed when used memory > 'maxmemory': a request id takes memory; "
         + "deletes without an id go on"
@@ -37,7 +39,17 @@ extension Node {
         let answer =
             isWhole(location.address.range, location.keyspace)
             ? remember(claim.name, own, over: over) : .full
-        count(answer.told, of: id, from: configuration.node, &effects)
+        let latest = claim.name.withKey { latestStamp(of: $0, location, &effects) }
+        count(answer.told(latest), of: id, from: configuration.node, &effects)
+    }
+
+    /// The stamp of what this replica has of a key, or may have had.
+    private mutating func latestStamp(
+        of key: UnsafeRawBufferPointer, _ location: KeyLocation, _ effects: inout Effects
+    ) -> Stamp {
+        let (keyspace, address) = (location.keyspace, location.address)
+        let stored = believableState(address, key, keyspace, &effects)
+        return max(stored?.dot.stamp ?? Stamp(rawValue: 0), absentUpTo(address.range, keyspace))
     }
 
     mutating func count(
@@ -46,13 +58,17 @@ extension Node {
     ) {
         guard requestIDs.claims[id]?.stage == .claiming else { return }
         switch answer {
-        case .granted:
-            requestIDs.claims[id]?.granted += 1
+        case .granted(let latest):
             requestIDs.claims[id]?.answered += 1
+            if clock.observe(latest) {
+                requestIDs.claims[id]?.granted += 1
+            } else {
+                requestIDs.claims[id]?.obstacle = .clockAhead
+            }
         case .rival(let rival):
             requestIDs.claims[id]?.rival = rival
             requestIDs.claims[id]?.answered += 1
-        case .full: requestIDs.claims[id]?.isFull = true
+        case .full: requestIDs.claims[id]?.obstacle = .full
         case .done: return redirect(id, to: node, &effects)
         }
         decide(id, &effects)
@@ -67,15 +83,25 @@ extension Node {
         } else if claim.granted >= majority {
             executeOnce(id, claim, &effects)
         } else if claim.granted + claim.waiting.nonzeroBitCount < majority {
-            if claim.isFull {
-                return endClaim(
-                    id, text: isMemoryFull ? Node.noMemoryForIDs : Node.tooManyIDs, &effects)
-            }
+            refuse(id, claim, &effects)
+        }
+    }
+
+    /// Too few replicas grant a claim.
+    private mutating func refuse(
+        _ id: OperationID, _ claim: ClaimOperation, _ effects: inout Effects
+    ) {
+        switch claim.obstacle {
+        case .full:
+            endClaim(id, text: isMemoryFull ? Node.noMemoryForIDs : Node.tooManyIDs, &effects)
+        case .clockAhead: endClaim(id, text: Node.keyIsAhead, &effects)
+        case nil:
             countUnavailable(.write, claim.location.keyspace)
+            let n = catalog.active[claim.location.keyspace].n
             endClaim(
                 id,
                 text: "UNAVAILABLE \(claim.granted) of \(n) replicas took the request id, "
-                    + "which needs \(majority); nothing was written", &effects)
+                    + "which needs \(n / 2 + 1); nothing was written", &effects)
         }
     }
 
@@ -169,8 +195,11 @@ extension Node {
         if case .done = requestIDs.ledger.entry(of: name, now: requestTime) {
             return .done
         }
-        if requestIDs.claims[OperationID(rawValue: claim.number)]?.name == name { return .underWay }
-        if claim.coordinator == identity { return .over }
+        // The numbers of operations begin anew in each life.
+        if claim.coordinator == identity {
+            let operation = requestIDs.claims[OperationID(rawValue: claim.number)]
+            return operation?.name == name ? .underWay : .over
+        }
         let location = name.withKey { place(of: $0) }
         let isKept = catalog.active[location.keyspace].settings.durability != .memory
         return isKept && isWhole(location.address.range, location.keyspace) ? .over : .forgotten
@@ -231,7 +260,8 @@ extension Node {
                     name, .claimed(claim), since: since, isBeforeEffect: false, into: &$0)
             }
         }
-        let frame = RequestMessage.claimed(number, answer.told).encode(into: &effects.bytes)
+        let latest = name.withKey { latestStamp(of: $0, location, &effects) }
+        let frame = RequestMessage.claimed(number, answer.told(latest)).encode(into: &effects.bytes)
         send(frame, to: node, &effects)
     }
 
@@ -241,7 +271,8 @@ extension Node {
     ) {
         let isHere = name.withKey { key in
             let location = place(of: key)
-            return isReplica(of: location) && hasSeen(outcome.dot, key, location)
+            guard let dot = outcome.dot else { return isReplica(of: location) }
+            return isReplica(of: location) && hasSeen(dot, key, location)
         }
         guard isHere else { return }
         let since = requestTime
@@ -286,7 +317,7 @@ extension Node {
             return
         }
         switch claim.stage {
-        case .executing: return
+        case .executing, .executed: return
         case .inquiring(let rival): doubt(id, rival, &effects)
         case .claiming:
             countUnavailable(.write, claim.location.keyspace)
@@ -300,9 +331,11 @@ extension Node {
 
 extension RequestLedger.Answer {
     /// What other nodes are told.
-    var told: RequestMessage.ClaimAnswer {
+    ///
+    /// - Parameter latest: the stamp of what the replica has of the key.
+    func told(_ latest: Stamp) -> RequestMessage.ClaimAnswer {
         switch self {
-        case .granted: .granted
+        case .granted: .granted(latest)
         case .rival(let claim): .rival(claim)
         case .done: .done
         case .full: .full

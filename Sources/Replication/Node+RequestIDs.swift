@@ -1,7 +1,5 @@
 import Base
-import Causality
 import Coding
-import Quorum
 import RESP
 import Ring
 
@@ -11,9 +9,13 @@ import Ring
 /// The protocol, for a key with replicas A, B and C:
 ///
 /// 1. The coordinator, say A, claims the id at a majority of the replicas. A replica grants one
-///    claim and names it to whoever comes later; a grant is durable before it is answered.
+///    claim and names it to whoever comes later; a grant is durable before it is answered. With it
+///    comes the latest stamp of the key, which A observes: where 2 W > N the effect is then later
+///    than all that was acknowledged before, also when its last acknowledgements are counted long
+///    after it was stamped, and cannot have it stamped anew.
 /// 2. A executes the command. Outcome and effect are durable here before any replica is sent the
-///    effect, and the outcome follows the effect on every link.
+///    effect, and the outcome follows the effect on every link. What answers without an error has
+///    an outcome also where it changed nothing: that is durable before the reply.
 /// 3. The client lost the reply and asks B, which claims the id in turn. Any majority has a replica
 ///    that knows A's claim or its outcome. With the outcome at hand, whoever has it writes the key
 ///    as it is once more to as many replicas as a write needs, and tells the kept reply. With only
@@ -25,7 +27,8 @@ import Ring
 /// - I1: a claim is executed at most once, and never after its coordinator said that it is over.
 /// - I2: an id that has an effect on any replica has an outcome on its coordinator's disk, or in
 ///   its memory where the keyspace keeps nothing on disk.
-/// - I3: a replica notes an outcome only when it has seen the effect.
+/// - I3: a replica notes an outcome only when it has seen the effect, if there is one.
+/// - I4: a reply that is no error has an outcome: `finishOnce` sees to it for all commands.
 ///
 /// A restart of A in a `memory` keyspace forgets both, and a lost disk forgets what it knew; then
 /// the id is only as safe as what all other replicas answer.
@@ -53,6 +56,15 @@ struct ClaimOperation {
         case inquiring(RequestLedger.Claim)
         /// The command runs; its reply ends the operation.
         case executing
+        /// Its outcome is noted.
+        case executed
+    }
+
+    /// Why a replica that was reached does not count as one that granted the claim.
+    enum Obstacle {
+        case full
+        /// What it has of the key is stamped further ahead than this node's clock may follow.
+        case clockAhead
     }
 
     let head: OperationHead
@@ -66,7 +78,7 @@ struct ClaimOperation {
     var granted = 0
     var answered = 0
     var rival: RequestLedger.Claim?
-    var isFull = false
+    var obstacle: Obstacle?
     var rounds = 0
 }
 
@@ -136,7 +148,7 @@ extension Node {
         guard !isTyped(catalog.index(of: request[index])) || !namesTooMany(name) else {
             return fail(target, text: Node.inPiecesOnly, &effects)
         }
-        runOnce(id, command, key: request[index], target, &effects)
+        try runOnce(id, command, key: request[index], target, &effects)
     }
 
     mutating func parse(_ command: UnsafeRawBufferPointer) -> Bool {
@@ -147,7 +159,7 @@ extension Node {
     private mutating func runOnce(
         _ id: [UInt8], _ command: [UInt8], key: UnsafeRawBufferPointer, _ target: ReplyTarget,
         _ effects: inout Effects
-    ) {
+    ) throws(CommandError) {
         // A kept reply is told to clients of either dialect, so it is in the older one.
         client.dialect = .resp2
         let location = place(of: key)
@@ -159,13 +171,16 @@ extension Node {
             }
         }
         let known = requestIDs.ledger.entry(of: name, now: requestTime)
-        if case .done(let outcome) = known {
-            guard outcome.checksum == Node.checksum(of: command) else {
-                return fail(
-                    target, "ERR this request id was used for another command on this key",
-                    &effects)
+        if case .done(let outcome) = known, outcome.checksum != Node.checksum(of: command) {
+            return fail(
+                target, "ERR this request id was used for another command on this key", &effects)
+        }
+        if case .done(let outcome) = known, outcome.dot != nil {
+            let options = try ConsistencyOptions(trailing: CommandName(request), request)
+            guard let levels = writeLevels(options, location.keyspace, target, &effects) else {
+                return
             }
-            return repeatOutcome(outcome, key, location, target, &effects)
+            return repeatOutcome(outcome, key, levels, target, &effects)
         }
         guard requestIDs.claims.room(for: location.keyspace) > 0 else {
             return overload(.write, location.keyspace, target, &effects)
@@ -176,12 +191,16 @@ extension Node {
             deadline: deadline, begunAt: now.monotonic)
         let claim = requestIDs.claims.insert(
             ClaimOperation(head: head, name: name, location: location, command: command))
+        if case .done(let outcome) = known {
+            counters.requestsRepeated += 1
+            return settle(claim, outcome, &effects)
+        }
         watch(claim, at: deadline)
         beginRound(claim, over: nil, &effects)
     }
 
     /// Of a command in RESP; the letters of its name may be of either case.
-    private static func checksum(of command: [UInt8]) -> UInt32 {
+    static func checksum(of command: [UInt8]) -> UInt32 {
         // The name is the first bulk string: `*count`, `$length` and then it.
         var folded = command
         let lines = command.indices.filter { command[$0] == 10 }.prefix(3)
@@ -215,109 +234,5 @@ extension Node {
             for index in 0..<arguments.count { buffer.writeBulk(arguments[index]) }
         }
         return Array(buffer.bytes)
-    }
-}
-
-// Ending.
-extension Node {
-    /// The reply of a request with an id: the operation is over.
-    mutating func finishOnce(_ id: OperationID, _ reply: [UInt8], _ effects: inout Effects) {
-        guard let claim = requestIDs.claims.remove(id) else { return }
-        let start = effects.bytes.count
-        effects.bytes.append(reply)
-        deliver(claim.head.target, from: start, &effects)
-    }
-
-    mutating func endClaim(
-        _ id: OperationID, _ reason: StaticString, _ effects: inout Effects
-    ) {
-        guard let claim = requestIDs.claims.remove(id) else { return }
-        fail(claim.head.target, reason, &effects)
-    }
-
-    mutating func endClaim(
-        _ id: OperationID, text: String, _ effects: inout Effects
-    ) {
-        guard let claim = requestIDs.claims.remove(id) else { return }
-        fail(claim.head.target, text: text, &effects)
-    }
-
-    /// Notes what a request with an id has just done to its key, before anybody else hears of it;
-    /// the effect must come next in the journal.
-    ///
-    /// - Returns: what `announce` sends behind the effect; nil, and nothing has happened, when the
-    ///   request has no id.
-    mutating func noteExecuted(
-        _ target: ReplyTarget, _ dot: Dot, _ success: WriteReply, _ effects: inout Effects
-    ) -> ExecutedRequest? {
-        guard case .request(let id) = target, let claim = requestIDs.claims[id] else { return nil }
-        var reply = ByteBuffer(capacity: 64)
-        reply.write(success, .resp2)
-        let outcome = RequestLedger.Outcome(
-            dot: dot, reply: Array(reply.bytes), checksum: Node.checksum(of: claim.command))
-        let since = requestTime
-        requestIDs.ledger.finish(claim.name, outcome, since: since)
-        let executed = ExecutedRequest(
-            name: claim.name, outcome: outcome, location: claim.location)
-        guard catalog.active[claim.location.keyspace].settings.durability != .memory else {
-            return executed
-        }
-        effects.persist {
-            Node.encode(claim.name, .done(outcome), since: since, isBeforeEffect: true, into: &$0)
-        }
-        return executed
-    }
-
-    /// Sends the outcome behind the effect.
-    func announce(_ executed: ExecutedRequest, _ effects: inout Effects) {
-        if configuration.plantedBug == .requestIDForgotten { return }
-        let frame = RequestMessage.outcome(executed.name, executed.outcome)
-            .encode(into: &effects.bytes)
-        let n = catalog.active[executed.location.keyspace].n
-        for node in ring.primaries(of: executed.location.address.range, replicationFactor: n)
-        where node != configuration.node {
-            send(frame, to: node, &effects)
-        }
-    }
-
-    /// Tells the reply of a request that was executed before, once as many replicas as a write
-    /// needs have the key as it is here.
-    private mutating func repeatOutcome(
-        _ outcome: RequestLedger.Outcome, _ key: UnsafeRawBufferPointer, _ location: KeyLocation,
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) {
-        counters.requestsRepeated += 1
-        let (keyspace, range) = (location.keyspace, location.address.range)
-        guard let stored = believableState(location.address, key, keyspace, &effects) else {
-            return reply(.encoded(outcome.reply), target, &effects)
-        }
-        guard writes.room(for: keyspace) > 0 else {
-            return overload(.write, keyspace, target, &effects)
-        }
-        let (n, levels) = (catalog.active[keyspace].n, catalog.active[keyspace].writes)
-        let timeout = UInt64(levels.timeoutMilliseconds)
-        let head = OperationHead(
-            target: outlasting(target), client: client,
-            deadline: now.monotonic + .nanoseconds(milliseconds: timeout), begunAt: now.monotonic)
-        let id = writes.insert(
-            WriteOperation(
-                head: head, keyspace: keyspace, range: range, dot: outcome.dot,
-                success: .encoded(outcome.reply),
-                tally: WriteTally(
-                    replicaCount: n, writeQuorum: levels.writeQuorum,
-                    primaryWriteQuorum: levels.primaryWriteQuorum,
-                    durableWriteQuorum: levels.durableWriteQuorum),
-                primaries: n, hash: location.address.hash, replaces: false))
-        watch(id, at: head.deadline)
-        let needsSync = levels.durableWriteQuorum > 0
-        let record = whole(stored)
-        let scope = effects.beginScope()
-        defer { effects.endScope(scope) }
-        if n > 1 {
-            sendReplicas(record, id, range, n, needsSync, &effects)
-            refuseUnreachable(id, range, n, &effects)
-        }
-        let durability = catalog.active[keyspace].settings.durability
-        keep(record, durability, synced: needsSync, token: id, &effects)
     }
 }

@@ -270,6 +270,7 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         guard request.count % 2 == 1 else { throw .wrongArgumentCount(.mset) }
+        guard request.count > 3 else { return setPart(at: 1, target, &effects) }
         gather(.allOK, .set, 1..<request.count, target, &effects)
     }
 

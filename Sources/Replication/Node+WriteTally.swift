@@ -11,6 +11,7 @@ extension Node {
         if id.kind == .refill { return reachedMarker(&effects) }
         if id.kind == .forgetting { return reachedForgetting(&effects) }
         if id.kind == .definitions { return reachedChange(UInt64(id.generation), &effects) }
+        if id.kind == .claim { return reachedOutcome(id, &effects) }
         acknowledgeOwn(id, durable: true, &effects)
     }
 
@@ -115,8 +116,9 @@ extension Node {
             let status = mergeIn(record, keyspace, &effects)
             sendReplicas(record, id, write.range, again.primaries, needsSync, &effects)
             refuseUnreachable(id, write.range, again.primaries, &effects)
+            // This replica has the write under its former stamp.
             guard status == .acknowledged else {
-                return replicated(id, status, from: configuration.node, &effects)
+                return replicaLost(id, configuration.node, &effects)
             }
             keep(
                 record, catalog.active[keyspace].settings.durability, synced: needsSync, token: id,

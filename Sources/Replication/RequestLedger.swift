@@ -30,8 +30,9 @@ struct RequestLedger {
 
     /// How a request that was executed ended.
     struct Outcome: Equatable {
-        /// Of its effect: whoever has seen it has the effect or what replaced it.
-        let dot: Dot
+        /// Of its effect: whoever has seen it has the effect or what replaced it. Nil for a request
+        /// that answered without one: nothing has to be seen of that.
+        let dot: Dot?
         /// In RESP; what the client is told whenever it asks again.
         let reply: [UInt8]
         /// Of the command: an id is for one.

@@ -26,7 +26,8 @@ enum RequestMessage {
     /// What a replica says to a claim, without the reply of a request that is done: whoever has
     /// that also has the effect, and tells the client itself.
     enum ClaimAnswer: Equatable {
-        case granted
+        /// The stamp is of the latest that the replica has or had of the key.
+        case granted(Stamp)
         case rival(RequestLedger.Claim)
         case done
         case full
@@ -82,7 +83,11 @@ enum RequestMessage {
             }
         case .claimed(let number, let answer):
             return buffer.appendMessage(kind: 41, flag: answer.flag, number: number) {
-                if case .rival(let claim) = answer { claim.encode(into: &$0) }
+                switch answer {
+                case .granted(let latest): $0.append(integer: latest.rawValue)
+                case .rival(let claim): claim.encode(into: &$0)
+                case .done, .full: break
+                }
             }
         case .inquire(let number, let name, let claim):
             return buffer.appendMessage(kind: 42, number: number) {
@@ -112,7 +117,7 @@ extension RequestMessage.ClaimAnswer {
 
     fileprivate init(_ flag: UInt8, _ reader: inout ByteReader) throws(DecodeError) {
         switch flag {
-        case 0: self = .granted
+        case 0: self = .granted(Stamp(rawValue: try reader.integer()))
         case 1: self = .rival(try RequestLedger.Claim(decoding: &reader))
         case 2: self = .done
         case 3: self = .full
@@ -137,10 +142,17 @@ extension RequestLedger.Outcome {
     /// Replies beyond this are not kept.
     static let replyBytesMax = 64 << 10
 
-    /// `identity (8) | stamp (8) | checksum (4) | length (4) | reply`.
+    /// `effects (1) | identity (8) | stamp (8) | checksum (4) | length (4) | reply`, without
+    /// identity and stamp where there is no effect.
     init(decoding reader: inout ByteReader) throws(DecodeError) {
-        let identity = ReplicaIdentity(rawValue: try reader.integer())
-        dot = Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
+        let effects: UInt8 = try reader.integer()
+        guard effects < 2 else { throw .invalid("an outcome has one effect or none") }
+        if effects == 1 {
+            let identity = ReplicaIdentity(rawValue: try reader.integer())
+            dot = Dot(identity: identity, stamp: Stamp(rawValue: try reader.integer()))
+        } else {
+            dot = nil
+        }
         checksum = try reader.integer()
         let length = Int(try reader.integer(UInt32.self))
         guard length <= RequestLedger.Outcome.replyBytesMax else {
@@ -152,8 +164,11 @@ extension RequestLedger.Outcome {
     }
 
     func encode(into buffer: inout ByteBuffer) {
-        buffer.append(integer: dot.identity.rawValue)
-        buffer.append(integer: dot.stamp.rawValue)
+        buffer.append(dot == nil ? 0 : 1 as UInt8)
+        if let dot {
+            buffer.append(integer: dot.identity.rawValue)
+            buffer.append(integer: dot.stamp.rawValue)
+        }
         buffer.append(integer: checksum)
         buffer.append(integer: UInt32(reply.count))
         buffer.append(reply)

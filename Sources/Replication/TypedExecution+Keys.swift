@@ -147,8 +147,9 @@ extension ConsistencyOptions {
     /// The options behind the other arguments of a command on one key.
     init(trailing name: CommandName, _ request: borrowing Arguments) throws(CommandError) {
         switch name {
-        case .set, .setex, .psetex, .setnx, .getset:
+        case .set, .setex, .psetex, .setnx, .getset, .qset:
             self = try SetOptions(request, name).consistency
+        case .qdel: self = try DeleteOptions(request).consistency
         case .spop, .lpop, .rpop, .zpopmin, .zpopmax:
             self = try PopOptions(request, name).consistency
         case .srandmember, .hrandfield: self = try RandomOptions(request, name).consistency

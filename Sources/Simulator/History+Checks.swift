@@ -26,7 +26,9 @@ import Causality
 // 5. One dot names one value, for ever.
 // 6. A read with a bound on staleness returns every write, or what comes later, that was
 //    acknowledged at the keyspace's w, on whatever replicas, longer before it than the bound.
-// 7. Where fallbacks stand in, 2 and 4 hold from when all hints have been handed off.
+// 7. A write with an id whose last answer is OK has a later stamp than all that was acknowledged
+//    before it was sent first, if a majority and w overlap.
+// 8. Where fallbacks stand in, 2 and 4 hold from when all hints have been handed off.
 //
 // With one replica there is no tombstone, and stamps restart with a clock that goes back: there the
 // order is the order of real time, and a value is stale if its write ended before another
@@ -205,6 +207,30 @@ extension History {
                 return "\(describe(write)) was acknowledged and has an earlier stamp than "
                     + "\(describe(index)), which ended before it began"
             }
+        }
+        return nil
+    }
+
+    /// Called when a write with an id has its answer: whoever claimed the id has heard of all that
+    /// was acknowledged before, so clocks that differ are no reason to lose to it.
+    ///
+    /// - Returns: what is wrong; nil when nothing is.
+    func checkOrder(ofOnce write: Int) -> String? {
+        let operation = operations[write]
+        let keyspace = plan.keyspaces[operation.keyspace]
+        guard operation.outcome == .acknowledged, let dot = operation.dot, !plan.mayJumpClocks,
+            !keyspace.isTyped, !keyspace.isSiblings, keyspace.n > 1, keyspace.life == .fixed
+        else { return nil }
+        let claim = Operation(
+            kind: .read, keyspace: operation.keyspace, key: operation.key,
+            level: keyspace.n / 2 + 1, invoked: operation.invoked)
+        for index in keys[operation.key].writes where index != write {
+            let other = operations[index]
+            guard other.kind == .write, let otherDot = other.dot, binds(other, claim),
+                dot < otherDot
+            else { continue }
+            return "\(describe(write)) has an id and an earlier stamp than \(describe(index)), "
+                + "which was acknowledged before it began"
         }
         return nil
     }

@@ -23,6 +23,8 @@ extension World {
             prolong(index, key)
         } else if keyspace.isSiblings {
             draw < 480 ? readSiblings(index, key, level: nil) : writeSiblings(index, key)
+        } else if sendAgain(index) {
+            return true
         } else if draw < 450 {
             read(index, key, level: drawLevel(index, keyspace))
         } else if draw < 530 {
@@ -98,7 +100,14 @@ extension World {
         if expires { history.noteExpiry(of: key) }
         if expires { command += words("PX", "\(50 + clients[index].random.below(3_000))") }
         if let level { command += words("W", "\(level)") }
-        ask(index, .write, [write], command)
+        guard level == nil, mayHaveID(index, key), clients[index].random.below(5) == 0 else {
+            return ask(index, .write, [write], command)
+        }
+        // What has little time ends while it may or may not have happened.
+        if clients[index].random.below(2) == 0 {
+            command += words("TIMEOUT", "\(1 + clients[index].random.below(30))")
+        }
+        askOnce(index, .write, write, command)
     }
 
     private func delete(_ index: Int, _ key: Int) {
@@ -305,6 +314,8 @@ extension World {
             history.closeDelete(operation, isLost: outcome == .unknown)
         }
         if let problem = history.checkOutcome(of: operation, gap: clockGap) { violate(problem) }
+        guard repeats.requests[operation] != nil else { return }
+        if let problem = history.checkOrder(ofOnce: operation) { violate(problem) }
     }
 
     /// Nanoseconds that two clocks differ at most, with what a stamp rounds.

@@ -23,7 +23,7 @@ extension World {
         let role = role(key)
         let draw = clients[index].random.below(1_000)
         if role == .mixed { return makeAnything(index, key) }
-        if !clients[index].usesSessions, sendAgain(index) { return }
+        if sendAgain(index) { return }
         if plan.changesExpiries, clients[index].random.chance(perMille: 200) {
             return prolongTyped(index, key)
         }
@@ -155,17 +155,19 @@ extension World {
     /// whichever node.
     ///
     /// - Returns: false when there is none.
-    private func sendAgain(_ index: Int) -> Bool {
-        guard !repeats.order.isEmpty, clients[index].random.below(5) == 0 else { return false }
+    func sendAgain(_ index: Int) -> Bool {
+        guard !clients[index].usesSessions, !repeats.order.isEmpty,
+            clients[index].random.below(5) == 0
+        else { return false }
         let operation = repeats.order[clients[index].random.below(repeats.order.count)]
-        guard let (question, command) = repeats.requests[operation] else { return false }
+        guard let (answer, command) = repeats.requests[operation] else { return false }
         switch history.operations[operation].outcome {
         case .failed, .pending: return false
         case .acknowledged: ask(index, .typed(.anything), [], command)
         case .unknown:
             repeats.sentAgain.insert(operation)
             history.operations[operation].outcome = .pending
-            ask(index, .typed(question), [operation], command)
+            ask(index, answer, [operation], command)
         }
         counters.requestsSentAgain += 1
         return true
@@ -176,16 +178,28 @@ extension World {
         _ index: Int, _ key: Int, _ question: TypedQuestion, _ put: TypedChange,
         _ command: [[UInt8]]
     ) {
+        guard mayHaveID(index, key), clients[index].random.below(2) == 0 else {
+            return change(index, key, question, put, command)
+        }
+        let write = operation(.write, key, level: keyspace(of: key).w, change: put)
+        askOnce(index, .typed(question), write, command)
+    }
+
+    /// Whether every restart remembers what became of a request with an id.
+    func mayHaveID(_ index: Int, _ key: Int) -> Bool {
         let mayForget =
             keyspace(of: key).durability == .memory || plan.mayLoseDisks || plan.mayStepClocks
-        guard !isLive, !mayForget, !clients[index].usesSessions,
-            clients[index].random.below(2) == 0
-        else { return change(index, key, question, put, command) }
-        let write = operation(.write, key, level: keyspace(of: key).w, change: put)
+        return !isLive && !mayForget && !clients[index].usesSessions
+    }
+
+    /// Asks with an id, under which the request may be sent again.
+    func askOnce(
+        _ index: Int, _ answer: Client.Request.Answer, _ write: Int, _ command: [[UInt8]]
+    ) {
         let whole = words("IDEMPOTENCY", "i\(write)") + command
-        repeats.requests[write] = (question, whole)
+        repeats.requests[write] = (answer, whole)
         repeats.order.append(write)
-        ask(index, .typed(question), [write], whole)
+        ask(index, answer, [write], whole)
     }
 
     /// Changes when a key expires, without any expiry elapsing in the run.

@@ -58,7 +58,7 @@ final class World {
 
     /// Requests with an id, by operation of the history.
     struct Repeats {
-        var requests: [Int: (TypedQuestion, [[UInt8]])] = [:]
+        var requests: [Int: (answer: Client.Request.Answer, command: [[UInt8]])] = [:]
         /// The operations, as they began.
         var order: [Int] = []
         var sentAgain: Set<Int> = []

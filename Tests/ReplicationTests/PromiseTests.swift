@@ -167,6 +167,25 @@ struct PromiseTests {
         #expect(small.counters(a).restamped == 1)
     }
 
+    @Test("a write that has no room under its new stamp anywhere is here under the former one")
+    func allRefuse() {
+        let cluster = Cluster(3)
+        cluster.wall[c, default: 0] += 400
+        cluster.cut = [[c, a], [c, b]]
+        #expect(cluster.run(c, "SET k later W 1") == "+OK\r\n")
+        cluster.cut = []
+        let fill = { (id: NodeID) in cluster.with(id) { $0.memory.replies += $0.memory.bytesMax } }
+        fill(b)
+        cluster.slow[[c, a]] = 2
+        #expect(cluster.run(a, "SET k v") == "")
+        for id in [a, c] { fill(id) }
+        cluster.pass(milliseconds: 5)
+        #expect(cluster.counters(a).restamped == 1)
+        #expect(cluster.reply(a).hasPrefix("-UNKNOWN 0 of 2"))
+        for id in cluster.ids { cluster.with(id) { $0.memory.replies = 0 } }
+        #expect(cluster.run(a, "GET k R 1") == "$1\r\nv\r\n")
+    }
+
     @Test("a later write counts for an earlier one only once it is durable itself")
     func supersededIsDurable() {
         let cluster = Cluster(3)
