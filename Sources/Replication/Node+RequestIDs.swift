@@ -176,11 +176,7 @@ extension Node {
                 target, "ERR this request id was used for another command on this key", &effects)
         }
         if case .done(let outcome) = known, outcome.dot != nil {
-            let options = try ConsistencyOptions(trailing: CommandName(request), request)
-            guard let levels = writeLevels(options, location.keyspace, target, &effects) else {
-                return
-            }
-            return repeatOutcome(outcome, key, levels, target, &effects)
+            return try repeatOutcome(outcome, key, target, &effects)
         }
         guard requestIDs.claims.room(for: location.keyspace) > 0 else {
             return overload(.write, location.keyspace, target, &effects)

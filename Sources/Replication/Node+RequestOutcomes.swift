@@ -121,12 +121,14 @@ extension Node {
     /// Tells the reply of a request that was executed before, once as many replicas as it asks for
     /// have the key as it is here.
     mutating func repeatOutcome(
-        _ outcome: RequestLedger.Outcome, _ key: UnsafeRawBufferPointer, _ levels: WriteLevels,
-        _ target: ReplyTarget, _ effects: inout Effects
-    ) {
+        _ outcome: RequestLedger.Outcome, _ key: UnsafeRawBufferPointer, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) throws(CommandError) {
         counters.requestsRepeated += 1
         let location = place(of: key)
-        let (keyspace, range) = (location.keyspace, location.address.range)
+        let keyspace = location.keyspace
+        let options = try ConsistencyOptions(trailing: CommandName(request), request)
+        guard let levels = writeLevels(options, keyspace, target, &effects) else { return }
         guard let dot = outcome.dot,
             let stored = believableState(location.address, key, keyspace, &effects)
         else {
@@ -135,21 +137,8 @@ extension Node {
         guard writes.room(for: keyspace) > 0 else {
             return overload(.write, keyspace, target, &effects)
         }
-        let n = catalog.active[keyspace].n
-        let timeout = UInt64(levels.timeoutMilliseconds)
-        let head = OperationHead(
-            target: outlasting(target), client: client,
-            deadline: now.monotonic + .nanoseconds(milliseconds: timeout), begunAt: now.monotonic)
-        let id = writes.insert(
-            WriteOperation(
-                head: head, keyspace: keyspace, range: range, dot: dot,
-                success: .encoded(outcome.reply),
-                tally: WriteTally(
-                    replicaCount: n, writeQuorum: levels.writeQuorum,
-                    primaryWriteQuorum: levels.primaryWriteQuorum,
-                    durableWriteQuorum: levels.durableWriteQuorum),
-                primaries: n, hash: location.address.hash, replaces: false))
-        watch(id, at: head.deadline)
+        let id = startRepeating(outcome, dot, levels, location, target)
+        let (n, range) = (catalog.active[keyspace].n, location.address.range)
         let needsSync = levels.durableWriteQuorum > 0
         let record = whole(stored)
         let scope = effects.beginScope()
@@ -160,5 +149,28 @@ extension Node {
         }
         let durability = catalog.active[keyspace].settings.durability
         keep(record, durability, synced: needsSync, token: id, &effects)
+    }
+
+    /// Begins to count the replicas that have what an executed request left.
+    private mutating func startRepeating(
+        _ outcome: RequestLedger.Outcome, _ dot: Dot, _ levels: WriteLevels,
+        _ location: KeyLocation, _ target: ReplyTarget
+    ) -> OperationID {
+        let n = catalog.active[location.keyspace].n
+        let timeout = UInt64(levels.timeoutMilliseconds)
+        let head = OperationHead(
+            target: outlasting(target), client: client,
+            deadline: now.monotonic + .nanoseconds(milliseconds: timeout), begunAt: now.monotonic)
+        let id = writes.insert(
+            WriteOperation(
+                head: head, keyspace: location.keyspace, range: location.address.range, dot: dot,
+                success: .encoded(outcome.reply),
+                tally: WriteTally(
+                    replicaCount: n, writeQuorum: levels.writeQuorum,
+                    primaryWriteQuorum: levels.primaryWriteQuorum,
+                    durableWriteQuorum: levels.durableWriteQuorum),
+                primaries: n, hash: location.address.hash, replaces: false))
+        watch(id, at: head.deadline)
+        return id
     }
 }
