@@ -174,7 +174,8 @@ extension Hostility {
         let replies = Hostility.replies.map { Array($0.utf8) }
             .filter { $0.withUnsafeBytes { $0.isOneReply(in: .resp2) } }
         return RequestLedger.Outcome(
-            dot: dot(), reply: one(of: replies), checksum: UInt32(truncatingIfNeeded: number()))
+            dot: random.below(3) == 0 ? nil : dot(), reply: one(of: replies),
+            checksum: UInt32(truncatingIfNeeded: number()))
     }
 
     private mutating func request(_ kind: UInt8, _ number: UInt64) -> [UInt8] {
@@ -183,7 +184,8 @@ extension Hostility {
         case 40:
             let over = random.below(2) == 0 ? nil : claim()
             message = .claim(number, .init(name: requestName(), claim: claim(), over: over))
-        case 41: message = .claimed(number, one(of: [.granted, .rival(claim()), .done, .full]))
+        case 41:
+            message = .claimed(number, one(of: [.granted(stamp()), .rival(claim()), .done, .full]))
         case 42: message = .inquire(number, requestName(), claim())
         case 43:
             let states = (0...UInt8.max).compactMap(RequestMessage.ClaimState.init)
