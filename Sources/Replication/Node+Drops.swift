@@ -32,7 +32,8 @@ extension Node {
         guard !dropped.isEmpty, configuration.plantedBug != .dropSparesUnheard else { return }
         let moment = clock.tick()
         for index in dropped {
-            catalog.hearOfDrop(index, at: moment, isLeft: isLeft(index, of: before))
+            catalog.hearOfDrop(
+                index, at: moment, now.monotonic, isLeft: isLeft(index, of: before))
             for (link, hint) in hintsLeft(of: index) {
                 counters.hintsDropped += 1
                 removeHint(hint.number, link, &effects)
@@ -92,7 +93,7 @@ extension Node {
 
     /// Whether a read began before this node heard that its keyspace was dropped.
     func isOutlived(_ read: ReadOperation) -> Bool {
-        read.begun < catalog.active[read.keyspace].drop.heardAt
+        read.head.begunAt <= catalog.active[read.keyspace].drop.heardSince
     }
 
     /// Ends a read that did; nobody waits for a comparison.
