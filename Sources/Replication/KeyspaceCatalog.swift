@@ -65,11 +65,14 @@ struct KeyspaceCatalog {
         /// When this node heard last that what the keyspace held is gone whatever its stamp: it was
         /// dropped, or merges typed values no longer. What began earlier was about that.
         var heardAt = Stamp(rawValue: 0)
-        /// The same by the monotonic clock, which nobody sets; 0 before this process.
-        var heardSince: Deadline = 0
+        /// Which of the drops heard of that was (`dropsHeard`); clocks may be set back.
+        var number: UInt64 = 0
         /// What is here from before is being removed; nothing is taken from other nodes meanwhile.
         var isDiscarding = false
     }
+
+    /// How many drops this node has heard of.
+    private(set) var dropsHeard: UInt64 = 0
 
     private(set) var definitions: [KeyspaceDefinition] = []
     private(set) var active: [Active] = []
@@ -213,11 +216,10 @@ struct KeyspaceCatalog {
     ///
     /// - Parameter isLeft: whether there may be something that was stamped later than what every
     ///   node knows to be gone.
-    mutating func hearOfDrop(
-        _ index: Int, at moment: Stamp, _ now: Deadline = 0, isLeft: Bool
-    ) {
+    mutating func hearOfDrop(_ index: Int, at moment: Stamp, isLeft: Bool) {
         drops[index].heardAt = moment
-        drops[index].heardSince = now
+        dropsHeard += 1
+        drops[index].number = dropsHeard
         drops[index].isDiscarding = isLeft || drops[index].isDiscarding
         active[index] = resolve(index)
     }

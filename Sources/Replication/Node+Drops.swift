@@ -32,8 +32,7 @@ extension Node {
         guard !dropped.isEmpty, configuration.plantedBug != .dropSparesUnheard else { return }
         let moment = clock.tick()
         for index in dropped {
-            catalog.hearOfDrop(
-                index, at: moment, now.monotonic, isLeft: isLeft(index, of: before))
+            catalog.hearOfDrop(index, at: moment, isLeft: isLeft(index, of: before))
             for (link, hint) in hintsLeft(of: index) {
                 counters.hintsDropped += 1
                 removeHint(hint.number, link, &effects)
@@ -93,7 +92,7 @@ extension Node {
 
     /// Whether a read began before this node heard that its keyspace was dropped.
     func isOutlived(_ read: ReadOperation) -> Bool {
-        read.head.begunAt <= catalog.active[read.keyspace].drop.heardSince
+        read.dropsHeard < catalog.active[read.keyspace].drop.number
     }
 
     /// Ends a read that did; nobody waits for a comparison.

@@ -59,6 +59,7 @@ extension Node {
                 begunAt: now.monotonic),
             key: Array(key), keyspace: keyspace, range: address.range, purpose: purpose,
             comparesAll: isSampled && !purpose.isComparison && length == n, begun: clock.latest,
+            dropsHeard: catalog.dropsHeard,
             // The first answer is this node's own, which the client was told.
             toldAnswers: purpose.isComparison ? 1 : nil, retryAt: firstRetry(levels),
             tally: levels.tally(of: length), primaries: n)

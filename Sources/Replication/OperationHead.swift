@@ -64,6 +64,8 @@ struct ReadOperation {
     let comparesAll: Bool
     /// What is stamped later was written beside the read.
     let begun: Stamp
+    /// How many drops of keyspaces this node had heard of when it began.
+    let dropsHeard: UInt64
     /// Of how many answers the client was told the sum; nil before, and where nothing is compared.
     var toldAnswers: Int?
     /// When it is looked at again, if it has not been answered.
