@@ -13,11 +13,14 @@ extension World {
         after(2_000, .clock(machine: 0))
     }
 
-    /// All clocks are set ahead together, and back together.
+    /// All clocks are set ahead together, and back together: by less than what hints live, which end
+    /// by the time of a majority.
     func stepClocks() {
         guard areClocksRight else { return }
         counters.clocksStepped += 1
-        let step = World.steps[faultRandom.below(World.steps.count)]
+        let limit = plan.keyspaces.contains { $0.isSloppy } ? Int(Plan.hintMilliseconds) : .max
+        let steps = World.steps.filter { $0 < limit }
+        let step = steps[faultRandom.below(steps.count)]
         note("all clocks step by \(step) ms")
         for machine in machines { machine.jumpMilliseconds = step }
         after(2_000, .clocks)
