@@ -63,9 +63,10 @@ struct KeyspaceCatalog {
         /// What was written up to here is gone on every node.
         var emptiedAt = Stamp(rawValue: 0)
         /// When this node heard last that what the keyspace held is gone whatever its stamp: it was
-        /// dropped, or merges typed values no longer. What began earlier was about that.
+        /// dropped, or merges typed values no longer.
         var heardAt = Stamp(rawValue: 0)
-        /// Which of the drops heard of that was (`dropsHeard`); clocks may be set back.
+        /// Which of the drops heard of that was (`dropsHeard`). What began before was about what is
+        /// gone; stamps do not tell, as a clock may be set back.
         var number: UInt64 = 0
         /// What is here from before is being removed; nothing is taken from other nodes meanwhile.
         var isDiscarding = false

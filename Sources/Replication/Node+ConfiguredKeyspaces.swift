@@ -142,27 +142,25 @@ extension Node {
     mutating func saveConfiguration(_ effects: inout Effects) {
         if !catalog.configured.isTaken { _ = takeUpConfiguration() }
         guard catalog.configured.isUnsaved else { return }
-        effects.append {
-            $0.append(JournalKind.configured.rawValue)
-            catalog.configured.encode(into: &$0)
-        }
-        effects.append {
-            $0.append(JournalKind.definitions.rawValue)
-            catalog.encode(into: &$0)
-        }
+        effects.append { encodeConfigured(into: &$0) }
+        effects.append { encodeDefinitions(into: &$0) }
         catalog.configured.noteSaved()
     }
 
     /// Appends the same, as `exportState` writes it.
     func exportDefinitions(into buffer: inout ByteBuffer) {
-        buffer.appendSized {
-            $0.append(JournalKind.configured.rawValue)
-            catalog.configured.encode(into: &$0)
-        }
-        buffer.appendSized {
-            $0.append(JournalKind.definitions.rawValue)
-            catalog.encode(into: &$0)
-        }
+        buffer.appendSized { encodeConfigured(into: &$0) }
+        buffer.appendSized { encodeDefinitions(into: &$0) }
+    }
+
+    private func encodeConfigured(into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.configured.rawValue)
+        catalog.configured.encode(into: &buffer)
+    }
+
+    private func encodeDefinitions(into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.definitions.rawValue)
+        catalog.encode(into: &buffer)
     }
 
     /// The journal knows all definitions: what the configuration says, which may have names beside
@@ -178,10 +176,7 @@ extension Node {
             catalog.definitions.contains(where: { $0.origin == .command })
         else { return }
         catalog.configured.noteCommand()
-        effects.append {
-            $0.append(JournalKind.configured.rawValue)
-            catalog.configured.encode(into: &$0)
-        }
+        effects.append { encodeConfigured(into: &$0) }
         catalog.configured.noteSaved()
     }
 

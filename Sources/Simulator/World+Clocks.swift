@@ -13,8 +13,8 @@ extension World {
         after(2_000, .clock(machine: 0))
     }
 
-    /// All clocks are set ahead together, and back together: by less than what hints live, which end
-    /// by the time of a majority.
+    /// All clocks are set ahead together, and back together: by less than what hints live, which
+    /// end by the time of a majority.
     func stepClocks() {
         guard areClocksRight else { return }
         counters.clocksStepped += 1

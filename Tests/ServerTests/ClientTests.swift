@@ -5,18 +5,9 @@ import Testing
 @testable import Server
 
 @Suite struct ClientTests {
-    private func single(
-        _ adjust: (inout Server.Configuration) -> Void = { _ in }
-    ) throws -> RunningServer {
-        let plan = try ClusterPlan(nodes: 1)
-        var configuration = plan.configuration(1)
-        adjust(&configuration)
-        return try RunningServer(configuration, in: plan.directory)
-    }
-
     @Test("a client gets its answers in order, however its bytes arrive")
     func splitBytes() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var client = try TestClient(port: server.clientPort)
         try client.expect("+PONG\r\n", to: "PING\r\n")
         try client.expect("+OK\r\n$5\r\nhello\r\n$-1\r\n", to: "SET a hello\r\nGET a\r\nGET b\r\n")
@@ -26,7 +17,7 @@ import Testing
 
     @Test("an answer that waits for the disk is not overtaken by a later one")
     func gatedOrder() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var client = try TestClient(port: server.clientPort)
         for _ in 0..<50 {
             try client.expect(
@@ -37,7 +28,7 @@ import Testing
 
     @Test("a pipeline larger than the read buffer is answered completely and in order")
     func longPipeline() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var client = try TestClient(port: server.clientPort)
         let numbers = (0..<20_000).map { String(10_000 + $0) }
         try client.send(numbers.map { "ECHO \($0)\r\n" }.joined())
@@ -69,7 +60,7 @@ import Testing
 
     @Test("a value larger than the read buffer crosses both ways")
     func largeValue() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var client = try TestClient(port: server.clientPort)
         let value = String(repeating: "v", count: 700_000)
         try client.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$700000\r\n\(value)\r\n")
@@ -78,7 +69,7 @@ import Testing
 
     @Test("a protocol error is answered and closes that connection only")
     func protocolError() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var other = try TestClient(port: server.clientPort)
         var client = try TestClient(port: server.clientPort)
         try client.send("*abc\r\n")
@@ -88,7 +79,7 @@ import Testing
 
     @Test("what was answered before a close reaches the client")
     func closeAfterReplies() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var client = try TestClient(port: server.clientPort)
         try client.send("PING\r\nQUIT\r\n")
         #expect(try client.receiveToEnd() == "+PONG\r\n+OK\r\n")
@@ -96,7 +87,7 @@ import Testing
 
     @Test("a client that has closed its sending half still gets its answers")
     func halfClosed() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         var client = try TestClient(port: server.clientPort)
         try client.send("SET a 1\r\nGET a\r\n")
         client.endSending()
@@ -105,7 +96,7 @@ import Testing
 
     @Test("a client over the limit is told so; a place that becomes free is given away again")
     func connectionLimit() throws {
-        let server = try single { $0.limits.clientsMax = 2 }
+        let server = try RunningServer.single { $0.limits.clientsMax = 2 }
         var first = try TestClient(port: server.clientPort)
         try first.expect("+PONG\r\n", to: "PING\r\n")
         var second = try TestClient(port: server.clientPort)
@@ -124,7 +115,7 @@ import Testing
 
     @Test("a client that reads late finds its requests waiting for it; others are served")
     func slowReader() throws {
-        let server = try single { $0.limits.clientOutputBytesMax = 4 << 20 }
+        let server = try RunningServer.single { $0.limits.clientOutputBytesMax = 4 << 20 }
         var other = try TestClient(port: server.clientPort)
         let value = String(repeating: "v", count: 500_000)
         try other.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000\r\n\(value)\r\n")
@@ -139,7 +130,7 @@ import Testing
 
     @Test("a client whose one reply exceeds what may wait for it is disconnected")
     func replyOverLimit() throws {
-        let server = try single { $0.limits.clientOutputBytesMax = 64 << 10 }
+        let server = try RunningServer.single { $0.limits.clientOutputBytesMax = 64 << 10 }
         var other = try TestClient(port: server.clientPort)
         let value = String(repeating: "v", count: 900_000)
         try other.expect("+OK\r\n", to: "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$900000\r\n\(value)\r\n")
@@ -153,7 +144,7 @@ import Testing
 
     @Test("many clients are served side by side and their places are used again")
     func manyClients() throws {
-        let server = try single()
+        let server = try RunningServer.single()
         for _ in 0..<20 {
             try serveSome(server.clientPort, count: 20)
         }

@@ -9,22 +9,15 @@ import Testing
 /// each must arrive in time.
 @Suite("Requests that are half read leave room for others")
 struct HalfReadRequestTests {
-    private final class Slow {
-        var client: TestClient
-
-        init(port: UInt16) throws { client = try TestClient(port: port) }
-    }
-
     private static let bulkBytes = 512 << 10
 
     private func server(_ change: (inout Server.Configuration) -> Void) throws -> RunningServer {
-        let plan = try ClusterPlan(nodes: 1)
-        var configuration = plan.configuration(1)
-        configuration.node.memoryBytesMax = 8 << 20
-        configuration.node.requestLimits = .init(
-            bulkBytesMax: HalfReadRequestTests.bulkBytes, requestBytesMax: 2 << 20)
-        change(&configuration)
-        return try RunningServer(configuration, in: plan.directory)
+        try .single { configuration in
+            configuration.node.memoryBytesMax = 8 << 20
+            configuration.node.requestLimits = .init(
+                bulkBytesMax: HalfReadRequestTests.bulkBytes, requestBytesMax: 2 << 20)
+            change(&configuration)
+        }
     }
 
     private func figure(_ name: String, _ client: inout TestClient) throws -> Int {
@@ -44,7 +37,7 @@ struct HalfReadRequestTests {
     func bytes() throws {
         let server = try server { _ in }
         var other = try TestClient(port: server.clientPort)
-        let slow = try (0..<20).map { _ in try Slow(port: server.clientPort) }
+        let slow = try (0..<20).map { _ in try KeptClient(port: server.clientPort) }
         let part = half(200_000)
         // A MiB is an eighth; what arrives in one piece is taken before it is counted.
         let most = 1 << 20 + 20 * ClientBuffers.requestBytesFree + 256 << 10

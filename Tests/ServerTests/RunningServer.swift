@@ -158,6 +158,18 @@ final class TemporaryDirectory: Sendable {
     }
 }
 
+extension RunningServer {
+    /// The only node of a cluster.
+    static func single(
+        _ adjust: (inout Server.Configuration) -> Void = { _ in }
+    ) throws -> RunningServer {
+        let plan = try ClusterPlan(nodes: 1)
+        var configuration = plan.configuration(1)
+        adjust(&configuration)
+        return try RunningServer(configuration, in: plan.directory)
+    }
+}
+
 /// The configuration of a cluster's nodes on loopback: a node per port pair.
 struct ClusterPlan {
     let directory: TemporaryDirectory

@@ -11,11 +11,10 @@ struct ScrapeTests {
     private func single(
         _ adjust: (inout Server.Configuration) -> Void = { _ in }
     ) throws -> RunningServer {
-        let plan = try ClusterPlan(nodes: 1)
-        var configuration = plan.configuration(1)
-        configuration.metricsPort = 0
-        adjust(&configuration)
-        return try RunningServer(configuration, in: plan.directory)
+        try .single { configuration in
+            configuration.metricsPort = 0
+            adjust(&configuration)
+        }
     }
 
     /// Sends a request and returns everything up to the end of the connection.
@@ -37,9 +36,7 @@ struct ScrapeTests {
 
     @Test("no listener unless the configuration says so")
     func offByDefault() throws {
-        let plan = try ClusterPlan(nodes: 1)
-        let server = try RunningServer(plan.configuration(1), in: plan.directory)
-        #expect(server.metricsPort == nil)
+        #expect(try RunningServer.single().metricsPort == nil)
     }
 
     @Test("a scrape is Prometheus text of the length that its head says, and the connection ends")

@@ -122,3 +122,10 @@ struct TestClient: ~Copyable {
         try #require(ready > 0, "nothing came for ten seconds")
     }
 }
+
+/// One of several connections that a test keeps.
+final class KeptClient {
+    var client: TestClient
+
+    init(port: UInt16) throws { client = try TestClient(port: port) }
+}

@@ -8,22 +8,13 @@ import Testing
 /// client with most unread replies is disconnected.
 @Suite("Clients that do not read leave room for others")
 struct UnreadReplyTests {
-    private final class Silent {
-        var client: TestClient
-
-        init(port: UInt16) throws { client = try TestClient(port: port) }
-    }
-
     private static let memoryBytes = 16 << 20
     /// A quarter, or what one client alone may be owed while there is memory: 4 MiB and a reply.
     private static let heldMax = 5 << 20
 
     /// A server with keyspaces for typed values, `t`, and for plain ones, `m`.
     private func server(memoryBytes: Int) throws -> RunningServer {
-        let plan = try ClusterPlan(nodes: 1)
-        var configuration = plan.configuration(1)
-        configuration.node.memoryBytesMax = memoryBytes
-        let server = try RunningServer(configuration, in: plan.directory)
+        let server = try RunningServer.single { $0.node.memoryBytesMax = memoryBytes }
         var client = try TestClient(port: server.clientPort)
         for keyspace in ["t conflict=crdt", "m"] {
             try client.expect(
@@ -69,7 +60,7 @@ struct UnreadReplyTests {
         let server = try server(memoryBytes: UnreadReplyTests.memoryBytes)
         var other = try TestClient(port: server.clientPort)
         try fill(&other, bytes: 500_000)
-        let silent = try (0..<12).map { _ in try Silent(port: server.clientPort) }
+        let silent = try (0..<12).map { _ in try KeptClient(port: server.clientPort) }
         for one in silent {
             for _ in 0..<40 { try one.client.send(command + "\r\n") }
         }
