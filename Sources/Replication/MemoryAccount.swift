@@ -111,6 +111,16 @@ extension Node {
             && store.find(store.address(of: key), key) == nil
     }
 
+    /// What a write is told that finds no memory, and for whom deletions wait that could give some
+    /// back.
+    var outOfMemory: String {
+        let text = "OOM command not allowed when used memory > 'maxmemory'."
+        let away = collectionFigures.waitsFor.map { "\($0)" }
+        guard !away.isEmpty else { return text }
+        return text + " What was deleted or has expired is kept until it is known to "
+            + away.joined(separator: ", ") + "; a node that never returns: CLUSTER FORGET"
+    }
+
     /// Brings the account up to date, as far as that takes no walk over anything.
     @inline(__always)
     mutating func countMemory() {

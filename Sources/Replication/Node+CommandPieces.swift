@@ -103,7 +103,7 @@ extension Node {
         else { return false }
         guard isRemoval || store.allocatedBytes + request.consumed <= configuration.memoryBytesMax
         else {
-            fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
+            fail(target, text: outOfMemory, &effects)
             return false
         }
         return true

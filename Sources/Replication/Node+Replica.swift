@@ -76,6 +76,14 @@ extension Node {
     mutating func mergeIn(
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
+        let status = meet(incoming, keyspace, &effects)
+        if status == .tooManySiblings { counters.refusedTooLarge += 1 }
+        return status
+    }
+
+    private mutating func meet(
+        _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
+    ) -> ReplicaStatus {
         let demand = DiskDemand(
             isDelete: incoming.isTombstone, bytes: effects.bytes.count + incoming.length)
         let refusal = refusal(of: incoming.dot.stamp, incoming.key, keyspace, demand)
@@ -88,7 +96,7 @@ extension Node {
             counters.ignoredSettled += 1
             return .acknowledged
         }
-        if incoming.length > configuration.recordBytesMax { return .tooManySiblings }
+        guard incoming.length <= configuration.recordBytesMax else { return .tooManySiblings }
         if active.settings.conflict == .crdt || incoming.isMergeable {
             return mergeState(incoming, keyspace, &effects)
         }
@@ -100,10 +108,8 @@ extension Node {
         counters.droppedValues += merge.droppedValues
         switch merge.outcome {
         case .keepStored:
-            let isOvertaken =
-                active.settings.conflict == .lww
-                && stored.map { incoming.written < $0.written } ?? false
-            return isOvertaken ? .superseded : .acknowledged
+            let isOlder = stored.map { incoming.written < $0.written } ?? false
+            return active.settings.conflict == .lww && isOlder ? .superseded : .acknowledged
         case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
         case .merged where configuration.plantedBug == .mergeKeepsStored: break
         case .merged(let range):

@@ -49,7 +49,7 @@ extension Node {
         }
         guard kind != .set || store.allocatedBytes + bytes <= configuration.memoryBytesMax
         else {
-            fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
+            fail(target, text: outOfMemory, &effects)
             return false
         }
         return true

@@ -107,7 +107,7 @@ extension Node {
             return "OOM what clients have queued since MULTI, and watch, has its share of the "
                 + "memory, \(most) bytes"
         }
-        return isMemoryFull ? "OOM command not allowed when used memory > 'maxmemory'." : nil
+        return isMemoryFull ? outOfMemory : nil
     }
 
     /// Why no single node decides about a key; nil when one does.
@@ -330,8 +330,7 @@ extension Node {
             default: return "OVERLOADED this node's disk is slower than what is written"
             }
         }
-        return isMemoryFull && description.flags.contains(.denyOOM)
-            ? "OOM command not allowed when used memory > 'maxmemory'." : nil
+        return isMemoryFull && description.flags.contains(.denyOOM) ? outOfMemory : nil
     }
 
     /// Calls `body` while `request` holds a command that was kept in RESP.

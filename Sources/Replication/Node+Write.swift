@@ -138,7 +138,7 @@ extension Node {
         }
         if lacksMemory(isDelete: intent.isDelete, intent.key) {
             ledger.failed(keyspace, .write, .refused)
-            fail(target, "OOM command not allowed when used memory > 'maxmemory'.", &effects)
+            fail(target, text: outOfMemory, &effects)
             return false
         }
         if case .bulk(let bytes) = intent.success, !mayTellAgain(bytes.count + 16, target) {

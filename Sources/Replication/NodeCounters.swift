@@ -30,6 +30,9 @@ public struct NodeCounters: Equatable, Sendable {
     public var droppedValues = 0
     /// Records refused because their stamp was too far ahead of the cluster's time.
     public var refusedAhead = 0
+    /// Records refused because they and what is stored of their key do not fit together: too many
+    /// values or bytes.
+    public var refusedTooLarge = 0
     /// Records of other nodes refused because they were written to a keyspace that was dropped, or
     /// are of another kind than it keeps.
     public var refusedDropped = 0
@@ -165,6 +168,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("retried_reads", \.retriedReads),
             ("dropped_values", \.droppedValues),
             ("refused_ahead", \.refusedAhead),
+            ("refused_too_large", \.refusedTooLarge),
             ("refused_dropped", \.refusedDropped),
             ("overruled_ahead", \.overruledAhead),
             ("identities_renewed", \.identitiesRenewed),

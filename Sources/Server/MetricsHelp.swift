@@ -20,6 +20,8 @@ enum MetricsHelp {
         "retried_reads": "Reads that asked all replicas because one was silent or time ran out.",
         "dropped_values": "Concurrent values that lww dropped, as far as can be told.",
         "refused_ahead": "Records refused because their stamp was too far ahead.",
+        "refused_too_large":
+            "Records refused because they and what is stored of their key do not fit together.",
         "refused_dropped": "Records refused: their keyspace was dropped, or is of another kind.",
         "overruled_ahead": "Stored records stamped anew because theirs was a wrong clock's.",
         "requests_repeated": "Requests with an id answered by the outcome of an earlier time.",

@@ -146,6 +146,22 @@ struct CommandTests {
         #expect(throws: CommandError.unknownSubcommand(.command)) { try reply("COMMAND", "X") }
     }
 
+    @Test("COMMAND DOCS without a name tells what it tells of each command, and of no other")
+    func documentation() throws {
+        let names = try reply("COMMAND", "LIST").split(separator: "\r\n").dropFirst()
+            .filter { !$0.hasPrefix("$") }
+        #expect(names.count == CommandName.allCases.count - 3)
+        let all = try reply("COMMAND", "DOCS", dialect: .resp3)
+        var expected = "%\(names.count)\r\n"
+        for name in names {
+            let one = try reply("COMMAND", "DOCS", String(name), dialect: .resp3)
+            #expect(one.hasPrefix("%1\r\n"))
+            expected += String(one.dropFirst("%1\r\n".count))
+        }
+        #expect(all == expected)
+        #expect(try reply("COMMAND", "DOCS").hasPrefix("*\(2 * names.count)\r\n$4\r\nping\r\n"))
+    }
+
     @Test("Keys are found where the request itself says how many there are")
     func movableKeys() throws {
         #expect(

@@ -71,6 +71,9 @@ struct CollectionTests {
         #expect(records(cluster, a) == 1 && records(cluster, b) == 1)
         #expect(figures(cluster, a).waitsFor == [c])
         #expect(figures(cluster, a).oldestMilliseconds > 10_000)
+        cluster.with(a) { $0.memory = MemoryAccount(bytesMax: 1) }
+        #expect(cluster.run(a, "SET x v").contains("is kept until it is known to node 3;"))
+        cluster.with(a) { $0.memory = MemoryAccount(bytesMax: 1 << 30) }
         cluster.cut = []
         settle(cluster)
         #expect(records(cluster) == [0, 0, 0])

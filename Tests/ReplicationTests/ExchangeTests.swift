@@ -243,12 +243,7 @@ struct ShortCutTests {
         } else {
             cluster.cut = []
         }
-        for passed in 1...1_000 {
-            cluster.pass(milliseconds: 10)
-            let roots = roots(cluster)
-            if roots[0] == roots[1], roots[1] == roots[2] { return UInt64(passed) * 10 }
-        }
-        return .max
+        return untilEqual(cluster)
     }
 
     @Test("be it 50 ms or a second, after a quiet minute or at once, silent or not")
@@ -260,6 +255,37 @@ struct ShortCutTests {
                     #expect(time < 1_000, "\(milliseconds) ms, quiet \(quiet), \(breaksLinks)")
                 }
             }
+        }
+    }
+
+    /// How long it takes from now on until all are equal, in milliseconds.
+    private func untilEqual(_ cluster: Cluster) -> UInt64 {
+        for passed in 1...1_000 {
+            cluster.pass(milliseconds: 10)
+            let roots = roots(cluster)
+            if roots[0] == roots[1], roots[1] == roots[2] { return UInt64(passed) * 10 }
+        }
+        return .max
+    }
+
+    @Test(
+        "the same where values are kept beside each other, or merge",
+        arguments: ["siblings", "crdt"])
+    func otherKinds(conflict: String) {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE s conflict=\(conflict) r=1 w=1") == "+OK\r\n")
+        for key in 0..<20 { #expect(cluster.run(a, "SET s:k\(key) v W ALL") == "+OK\r\n") }
+        for milliseconds: UInt64 in [50, 300, 1_000] {
+            cluster.pass(milliseconds: 20_000, by: 5)
+            cluster.isolate(c)
+            for key in 0..<milliseconds / 10 {
+                #expect(cluster.run(b, "SET s:k\(key % 20) w\(key)") == "+OK\r\n")
+                cluster.pass(milliseconds: 10)
+            }
+            #expect(roots(cluster)[0] != roots(cluster)[2])
+            cluster.cut = []
+            let time = untilEqual(cluster)
+            #expect(time < 1_000, "\(milliseconds) ms: \(time)")
         }
     }
 }

@@ -59,6 +59,39 @@ struct ExpiryTests {
     }
 
     @Test(
+        "conditions hold where one node decides, and are refused where replicas could differ",
+        arguments: ["lww", "siblings", "crdt"])
+    func conditions(conflict: String) {
+        let cluster = Cluster(3)
+        for (name, n) in [("one", 1), ("s", 3)] {
+            let create = "KEYSPACE CREATE \(name) n=\(n) conflict=\(conflict)"
+            #expect(cluster.run(a, create) == "+OK\r\n")
+            #expect(cluster.run(a, "SET \(name):k v") == "+OK\r\n")
+        }
+        for condition in ["NX", "XX", "GT", "LT"] {
+            for line in ["EXPIRE s:k 10", "PEXPIRE s:k 10000", "EXPIREAT s:k 99999999999"] {
+                let reply = cluster.run(b, "\(line) \(condition)")
+                #expect(reply.hasPrefix("-MODE "), "\(line) \(condition): \(reply)")
+            }
+        }
+        #expect(cluster.run(a, "TTL s:k") == ":-1\r\n")
+        for (line, reply) in [
+            ("EXPIRE one:k 10 XX", ":0"), ("EXPIRE one:k 10 GT", ":0"), ("TTL one:k", ":-1"),
+            ("EXPIRE one:k 10 NX", ":1"), ("EXPIRE one:k 20 NX", ":0"),
+            ("EXPIRE one:k 5 GT", ":0"), ("EXPIRE one:k 5 LT", ":1"), ("EXPIRE one:k 7 LT", ":0"),
+            ("TTL one:k", ":5"), ("PEXPIRE one:k 20000 GT", ":1"), ("EXPIRE one:k 30 XX", ":1"),
+            ("TTL one:k", ":30"), ("PERSIST one:k", ":1"), ("EXPIRE one:k 9 LT", ":1"),
+            ("TTL one:k", ":9"),
+        ] {
+            for id in cluster.ids where line.hasPrefix("TTL") {
+                #expect(cluster.run(id, line) == reply + "\r\n", "\(line)")
+            }
+            if line.hasPrefix("TTL") { continue }
+            #expect(cluster.run(a, line) == reply + "\r\n", "\(line)")
+        }
+    }
+
+    @Test(
         "an expired value gives its bytes back although a replica is away",
         arguments: ["lww", "siblings", "crdt"])
     func bytes(conflict: String) {

@@ -47,6 +47,33 @@ struct ShareTests {
         #expect(cluster.counters(a).overloaded == 0)
     }
 
+    @Test("typed writes that wait for a hanging node leave room as plain ones do")
+    func fairSharesOfTyped() {
+        let cluster = Cluster(3) { $0.operationsMax = 1_024 }
+        let create = "KEYSPACE CREATE t conflict=crdt r=1 w=1 durability=memory"
+        #expect(cluster.run(a, create) == "+OK\r\n")
+        cluster.cut = [[a, c], [c, a]]
+        for number in 1...32 {
+            let connection = ConnectionID(UInt32(number))
+            cluster.open(a, connection)
+            let requests = (0..<128).flatMap {
+                Cluster.request(["INCR", "t:\(number)-\($0)", "W", "ALL", "TIMEOUT", "600000"])
+            }
+            _ = offerAll(cluster, connection, requests)
+            cluster.settle()
+        }
+        cluster.with(a) { node in
+            #expect(node.writes.count <= 512)
+            #expect(node.writes.count > 256)
+            node.checkInvariants()
+        }
+        let late = ConnectionID(100)
+        cluster.open(a, late)
+        #expect(cluster.ask(a, late, ["INCR", "t:mine"]) == ":1\r\n")
+        #expect(cluster.ask(a, late, ["SET", "mine", "v"]) == "+OK\r\n")
+        #expect(cluster.counters(a).overloaded == 0)
+    }
+
     @Test("one keyspace leaves half of the places for operations to the others")
     func keyspaceShares() {
         var slab = Slab<AdministrationOperation>(kind: .administration, capacity: 100)

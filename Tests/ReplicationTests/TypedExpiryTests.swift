@@ -49,6 +49,9 @@ struct TypedExpiryTests {
         Case(
             base: ["SADD s:k a"], addition: "SADD s:k a", question: "SMEMBERS s:k",
             left: "*1\r\n$1\r\na\r\n"),
+        Case(
+            base: ["QFLAG s:k ENABLE"], addition: "QFLAG s:k ENABLE", question: "QFLAG s:k",
+            left: ":1\r\n"),
     ]
 
     private func cluster(_ settings: String) -> Cluster {
@@ -123,6 +126,25 @@ struct TypedExpiryTests {
             }
             #expect(bytes < 300)
         }
+    }
+
+    /// Its creation is its one add, so that whatever was done to it ends with that.
+    @Test(
+        "a bounded counter ends as a whole, whatever was done to it unaware, as by a DEL",
+        arguments: ["QBOUND INCR s:k 5", "QBOUND DECR s:k 5"], [false, true])
+    func bounded(_ change: String, isOver: Bool) {
+        let cluster = cluster("r=1 w=1")
+        fill(cluster, ["QBOUND CREATE s:k 10"])
+        cluster.isolate(b)
+        #expect(cluster.run(a, "EXPIRE s:k \(isOver ? 1 : 2)") == ":1\r\n")
+        cluster.pass(milliseconds: isOver ? 4_000 : 50, by: 10)
+        #expect(cluster.run(b, change) == (change.contains("INCR") ? ":15\r\n" : ":5\r\n"))
+        cluster.cut = []
+        cluster.pass(milliseconds: 9_000, by: 10)
+        expect(cluster, "QBOUND GET s:k", "$-1\r\n")
+        expect(cluster, "EXISTS s:k", ":0\r\n")
+        #expect(cluster.run(c, "QBOUND CREATE s:k 3") == "+OK\r\n")
+        expect(cluster, "QBOUND GET s:k", ":3\r\n")
     }
 
     @Test(
