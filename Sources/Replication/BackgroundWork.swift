@@ -19,6 +19,8 @@ struct BackgroundWork {
 
     /// Sums and records follow definitions.
     var reshaping = Reshaping()
+    /// What was in memory only is written to the journal.
+    var keeping = Keeping()
     /// What is held under a name is counted.
     var surveys: [Survey] = []
     /// What a wrong clock stamped is stamped anew.
@@ -31,6 +33,7 @@ struct BackgroundWork {
     /// Whether anything is left to be done.
     var isPending: Bool {
         !reshaping.isIdle || !surveys.isEmpty || !audit.isIdle || !catchUp.isIdle || !sweep.isIdle
+            || keeping.canGoOn
     }
 
     /// Whether trees are those of the records by the definitions in force.
@@ -72,6 +75,8 @@ extension Node {
                 reshape(&budget, &effects)
             } else if !background.surveys.isEmpty {
                 survey(&budget, &effects)
+            } else if background.keeping.canGoOn {
+                keepOnDisk(&budget, &effects)
             } else if !background.audit.isIdle {
                 audit(&budget, &effects)
             } else if !background.catchUp.isIdle {

@@ -51,6 +51,9 @@ struct ConfiguredKeyspaces {
 
     mutating func noteCommand() { (isOver, isUnsaved) = (true, true) }
 
+    /// What follows from what is said now is to be saved as well.
+    mutating func noteUnsaved() { isUnsaved = true }
+
     mutating func noteSaved() { isUnsaved = false }
 
     /// `over (1) | count (2)`, then each as `name bytes (1) | name | digest (8)`.

@@ -32,4 +32,6 @@ enum JournalKind: UInt8 {
     case forgetting = 15
     /// What the configuration said of keyspaces at the last start: `ConfiguredKeyspaces`.
     case configured = 16
+    /// What the journal has of a keyspace: a `DurabilityStanding`.
+    case durability = 17
 }

@@ -54,6 +54,8 @@ struct KeyspaceCatalog {
         /// The one replica answers a plain write at once: nothing to sync, send, expire or keep
         /// beside it.
         var answersWritesAlone: Bool
+        /// In force; the settings' own when that is durable.
+        var durability: Durability
         var settings: KeyspaceSettings
     }
 
@@ -79,6 +81,8 @@ struct KeyspaceCatalog {
     private(set) var active: [Active] = []
     /// Of each keyspace; only its last two fields are set.
     private var drops: [Drop] = []
+    /// What the journal has of each keyspace.
+    var standings: [DurabilityStanding] = []
     /// Where each keyspace stands in `active`.
     private var places = FingerprintIndex()
     /// Of each definition; 0 for what is not spoken of.
@@ -166,10 +170,12 @@ struct KeyspaceCatalog {
             definitions.append(definition)
             digests.append(0)
             drops.append(Drop())
+            standings.append(DurabilityStanding())
             active.append(resolve(index))
         } else {
             definitions[index] = definition
             drops[index] = Drop()
+            standings[index] = DurabilityStanding()
             active[index] = resolve(index)
         }
         places.insert(index) { active[$0].fingerprint }
@@ -231,10 +237,8 @@ struct KeyspaceCatalog {
     mutating func endDiscarding() -> [Int] {
         let indices = drops.indices.filter { drops[$0].isDiscarding }
         for index in indices {
-            let isVacant = active[index].isVacant
             drops[index].isDiscarding = false
-            active[index] = resolve(index)
-            active[index].isVacant = isVacant
+            refresh(index)
         }
         return indices
     }
@@ -318,11 +322,14 @@ struct KeyspaceCatalog {
         noteDigest(index)
         active[index] = resolve(index)
         guard index == 0 else { return }
-        for other in active.indices.dropFirst() {
-            let isVacant = active[other].isVacant
-            active[other] = resolve(other)
-            active[other].isVacant = isVacant
-        }
+        for other in active.indices.dropFirst() { refresh(other) }
+    }
+
+    /// Something beside a definition has changed that counts for what is in force.
+    mutating func refresh(_ index: Int) {
+        let isVacant = active[index].isVacant
+        active[index] = resolve(index)
+        active[index].isVacant = isVacant
     }
 
     private mutating func resolve(_ index: Int) -> Active {
@@ -335,6 +342,7 @@ struct KeyspaceCatalog {
         let pr = settings.count(settings.primaryReadQuorum)
         let pw = settings.count(settings.primaryWriteQuorum)
         let dw = settings.count(settings.durableWriteQuorum)
+        let durability = standings[index].held?.durability ?? settings.durability
         return Active(
             fingerprint: definition.name.withUnsafeBytes { keyHash($0, key: hashKey) },
             isDropped: definition.settings == nil,
@@ -359,8 +367,9 @@ struct KeyspaceCatalog {
                 && settings.count(settings.readQuorum) == 1 && pr <= 1
                 && (settings.replicationFactor == 1 || settings.readRepairPerMille == 0),
             answersWritesAlone: settings.replicationFactor == 1
-                && settings.durability == .memory && settings.conflict == .lww
+                && durability == .memory && settings.conflict == .lww
                 && settings.ttlMilliseconds == 0,
+            durability: durability,
             settings: settings)
     }
 

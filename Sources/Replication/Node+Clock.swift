@@ -184,7 +184,7 @@ extension Node {
     }
 
     private func keepCorrected(_ record: Record, _ keyspace: Int, _ effects: inout Effects) {
-        guard catalog.active[keyspace].settings.durability != .memory else { return }
+        guard catalog.active[keyspace].durability != .memory else { return }
         effects.append {
             $0.append(JournalKind.corrected.rawValue)
             $0.append(record.bytes)

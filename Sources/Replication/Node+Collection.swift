@@ -66,8 +66,11 @@ extension Node {
     func settledHere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
         let n = catalog.active[keyspace].n
         let collected = collectedHere(range, n)
-        // What a keyspace in memory held in the last life others may still have to bring back.
-        guard catalog.active[keyspace].settings.durability == .memory else { return collected }
+        // What a keyspace in memory held in the last life others may still have to bring back; also
+        // when it is kept on disk by now, until this node has promised what it held later.
+        let leftAt = catalog.standings[keyspace].leftMemoryAt.rawValue
+        let promised = leftAt == 0 ? 0 : collection.parts[n]?.promised[range.rawValue] ?? 0
+        guard isInMemoryOnly(keyspace) || promised < leftAt else { return collected }
         return min(collected, Stamp(rawValue: equalSince(range, n)))
     }
 

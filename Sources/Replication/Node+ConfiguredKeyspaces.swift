@@ -69,6 +69,7 @@ extension Node {
             define(keyspace.name, keyspace.settings)
         }
         reshape(from: before)
+        restoreDurability(since: before, [])
         var obstacles: [KeyspaceObstacle] = []
         var changes: [(index: Int, settings: KeyspaceSettings)] = []
         for (keyspace, isNew) in zip(said, isNew) {
@@ -86,6 +87,7 @@ extension Node {
         }
         if obstacles.isEmpty { change(changes) }
         catalog.configured.take(said.map { ($0.name, Node.digest($0.settings)) })
+        settleStandings()
         return obstacles
     }
 
@@ -134,7 +136,13 @@ extension Node {
             try? catalog.change(
                 index, to: settings, dot: Node.dot(of: settings, .files), by: .files)
         }
-        if !changes.isEmpty { reshape(from: before) }
+        guard !changes.isEmpty else { return }
+        reshape(from: before)
+        restoreDurability(since: before, [])
+        let next = background.reshaping.changes + 1
+        for (index, _) in changes where isInMemoryOnly(index) {
+            catalog.hold(index, before.active[index].durability, until: next)
+        }
     }
 
     /// Hands to the journal what the configuration says, with what it made of the definitions, and
@@ -144,6 +152,8 @@ extension Node {
         guard catalog.configured.isUnsaved else { return }
         effects.append { encodeConfigured(into: &$0) }
         effects.append { encodeDefinitions(into: &$0) }
+        for index in standingKeyspaces { keepStanding(of: index, &effects) }
+        if catalog.isHolding { _ = notifyOfChange(&effects) }
         catalog.configured.noteSaved()
     }
 
@@ -151,6 +161,7 @@ extension Node {
     func exportDefinitions(into buffer: inout ByteBuffer) {
         buffer.appendSized { encodeConfigured(into: &$0) }
         buffer.appendSized { encodeDefinitions(into: &$0) }
+        exportStandings(into: &buffer)
     }
 
     private func encodeConfigured(into buffer: inout ByteBuffer) {

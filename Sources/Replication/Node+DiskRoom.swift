@@ -65,7 +65,7 @@ extension Node {
     ///
     /// - Parameter bytes: of the record, and of what this turn has given the disk before.
     func diskRefusal(_ keyspace: Int, _ use: DiskUse, bytes: Int) -> ReplicaStatus? {
-        guard catalog.active[keyspace].settings.durability != .memory else { return nil }
+        guard catalog.active[keyspace].durability != .memory else { return nil }
         if disk.room == .busy { return .overloaded }
         if disk.room == .none { return .diskFull }
         let bytesMax =
@@ -143,8 +143,10 @@ extension Node {
     func diskRefusal(
         _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
     ) -> ReplicaStatus? {
-        let stored = store.find(store.address(of: key), key)?.length
-        let isWhole = catalog.active[keyspace].settings.conflict == .siblings
+        let stored = store.find(store.address(of: key), key).map { Node.movedBytes($0) }
+        let isWhole =
+            catalog.active[keyspace].settings.conflict == .siblings
+            || background.keeping.contains(keyspace)
         let isKept = stored == nil && catalog.active[keyspace].n > 1
         let use = demand.isDelete ? isKept ? DiskUse.tombstone : .deletion : .write
         return diskRefusal(keyspace, use, bytes: demand.bytes + (isWhole ? stored ?? 0 : 0))
@@ -159,7 +161,7 @@ extension Node {
         var bytes = 4_096 + requestIDs.ledger.byteCount
         bytes += hints.reduce(0) { $0 + $1.byteCount }
         for index in holdings.keyspaces.indices
-        where catalog.active[index].settings.durability != .memory {
+        where catalog.active[index].durability != .memory {
             let sums = holdings.keyspaces[index].contents
             bytes += sums.bytes + sums.records * recordOverhead
         }

@@ -175,7 +175,7 @@ extension Node {
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
         let n = catalog.active[keyspace].n
-        let durability = catalog.active[keyspace].settings.durability
+        let durability = catalog.active[keyspace].durability
         if n == 1 && durability == .memory {
             ledger.answeredNow(keyspace, .write)
             noteLocalWrite(intent, dots.own, location, target)

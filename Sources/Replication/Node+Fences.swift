@@ -68,6 +68,7 @@ extension Node {
         catalog = changed
         noteHintedUntilNow(before)
         noteDrops(since: before, &effects)
+        followDurability(since: before)
         reshape(from: before)
         collection.reconsider()
         workInBackground(&effects)

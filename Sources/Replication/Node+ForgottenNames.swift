@@ -86,6 +86,7 @@ extension Node {
         }
         restoreDrops(since: before)
         reshape(from: before)
+        restoreDurability(since: before, restored)
         if catalog.isDiscarding { walkRestored() }
         collection.reconsider()
     }

@@ -330,7 +330,12 @@ extension Node {
     /// With one replica what is not there was deleted, and leaves no trace; unless the replica's
     /// process ended since, and may have forgotten it.
     private func coversAlone(_ required: SessionRequirement, _ proof: CoverageProof) -> Bool {
-        if catalog.active[proof.keyspace].settings.durability == .fsync { return true }
+        let standing = catalog.standings[proof.keyspace]
+        if catalog.active[proof.keyspace].settings.durability == .fsync,
+            required.seen.entries.allSatisfy({ standing.syncedSince < $0.stamp })
+        {
+            return true
+        }
         let replicas = ring.primaries(of: proof.range, replicationFactor: 1)
         guard let node = replicas.first else { return false }
         let process =

@@ -54,7 +54,7 @@ extension Node {
         _ hinted: Message.Hinted, _ effects: inout Effects
     ) -> TakenHints {
         let key = hinted.record.key
-        let durability = catalog.active[catalog.index(of: key)].settings.durability
+        let durability = catalog.active[catalog.index(of: key)].durability
         var taken = TakenHints()
         for target in hinted.targets {
             let status = takeHint(hinted, for: target, &effects)
@@ -69,7 +69,7 @@ extension Node {
 
     func needsSync(_ hinted: Message.Hinted) -> Bool {
         let keyspace = catalog.index(of: hinted.record.key)
-        return catalog.active[keyspace].settings.durability == .fsync
+        return catalog.active[keyspace].durability == .fsync
             || hinted.durability == .synced
     }
 
@@ -136,7 +136,7 @@ extension Node {
         return ring.position(of: node, in: range).map { $0 < catalog.active[keyspace].n } ?? false
     }
 
-    private mutating func putHint(
+    mutating func putHint(
         _ hint: Hint, _ index: Int, _ policy: ConflictPolicy
     ) -> ReplicaStatus {
         let (key, stamp) = hint.withRecord { (Array($0.key), $0.dot.stamp) }
@@ -212,7 +212,7 @@ extension Node {
         return stamp
     }
 
-    private static func encode(_ hint: Hint, for target: NodeID, into buffer: inout ByteBuffer) {
+    static func encode(_ hint: Hint, for target: NodeID, into buffer: inout ByteBuffer) {
         buffer.append(JournalKind.hint.rawValue)
         buffer.append(integer: target.rawValue)
         buffer.append(integer: hint.since)
@@ -284,7 +284,7 @@ extension Node {
             hints[index].put(believed, key: key)
             key.withUnsafeBytes {
                 _ = keepHint(
-                    $0, for: links[index].node, catalog.active[keyspace].settings.durability,
+                    $0, for: links[index].node, catalog.active[keyspace].durability,
                     synced: false, &effects)
             }
             return hints[index].number(of: key) ?? number
@@ -349,50 +349,5 @@ extension Node {
             counters.hintsDropped += 1
             removeHint(number, index, &effects)
         }
-    }
-}
-
-// Recovery and checkpoints.
-extension Node {
-    mutating func restoreHint(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
-        var reader = ByteReader(payload)
-        let target = NodeID(try reader.integer())
-        let since: UInt64 = try reader.integer()
-        let record = try Node.validRecord(reader.rest())
-        let active = catalog.active[catalog.index(of: record.key)]
-        guard let index = linkIndex(of: target), record.written.stamp > active.truncatedAt,
-            !record.isMergeable
-        else { return }
-        if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
-        let hint = Hint(record: Array(record.bytes), since: since)
-        _ = putHint(hint, index, active.settings.conflict)
-    }
-
-    mutating func restoreHintOver(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
-        var reader = ByteReader(payload)
-        guard let index = linkIndex(of: NodeID(try reader.integer())) else { return }
-        let key = Array(reader.rest())
-        if let number = hints[index].number(of: key) { hints[index].remove(number, key: key) }
-    }
-
-    /// Records end where hints begin: their cursors are odd (`number << 8 | link << 1 | 1`), those
-    /// of homes in a table, of which there are fewer than 2⁵⁵, are even.
-    static let firstHintCursor: UInt64 = 1
-
-    static func isHintCursor(_ cursor: UInt64) -> Bool { cursor & 1 == 1 }
-
-    /// Writes the next hint as `exportState` writes records.
-    ///
-    /// - Returns: the next cursor; behind the last hint, where requests with an id begin.
-    func exportHint(from cursor: UInt64, into buffer: inout ByteBuffer) -> UInt64? {
-        let index = Int(cursor >> 1 & 0x7F)
-        guard index < hints.count else { return Node.requestCursorMark }
-        guard let (number, hint) = hints[index].first(from: cursor >> 8) else {
-            return UInt64(index + 1) << 1 | 1
-        }
-        if hint.withRecord({ isKeptOnDisk($0) }) {
-            buffer.appendSized { Node.encode(hint, for: links[index].node, into: &$0) }
-        }
-        return (number + 1) << 8 | UInt64(index) << 1 | 1
     }
 }

@@ -170,7 +170,7 @@ extension Node {
         _ names: [[UInt8]], _ change: SpreadChange?, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        let number = persistDefinitions(names, &effects)
+        persistDefinitions(names, &effects)
         guard let id = administer(.spreading(change), target, &effects) else { return }
         let scope = effects.beginScope()
         for index in links.indices where administrations[id]?.waiting.isSet(index) == true {
@@ -178,7 +178,7 @@ extension Node {
         }
         announce(names, without: administrations[id]?.waiting ?? 0, &effects)
         effects.endScope(scope)
-        if !background.reshaping.owe(.own(id), change: number) {
+        if !background.reshaping.owe(.own(id), change: awaitedChange) {
             expireAdministration(id, &effects)
         }
     }
@@ -231,11 +231,32 @@ extension Node {
             marker.parts.append(.init(n: n, hintedUntil: until))
         }
         if !marker.parts.isEmpty { effects.append { marker.encode(into: &$0) } }
+        for name in names {
+            guard let index = catalog.position(named: name), !catalog.standings[index].isPlain
+            else { continue }
+            keepStanding(of: index, &effects)
+        }
+        let change = notifyOfChange(&effects)
+        background.keeping.begin()
+        if background.keeping.canGoOn { workInBackground(&effects) }
+        return change
+    }
+
+    /// Has `reachedChange` told when all that was handed to the journal is durable.
+    ///
+    /// - Returns: the number that it is told.
+    mutating func notifyOfChange(_ effects: inout Effects) -> UInt64 {
         let change = background.reshaping.noteChange()
         let token = OperationID(
             kind: .definitions, index: 0, generation: UInt32(truncatingIfNeeded: change))
         effects.add(.notify(token.rawValue))
         return change
+    }
+
+    /// Which change has to be durable before an answer says that one is: what came to be kept on
+    /// disk has to be there.
+    private var awaitedChange: UInt64 {
+        background.keeping.isIdle ? background.reshaping.changes : .max
     }
 
     /// Sends definitions, or all.
@@ -306,8 +327,7 @@ extension Node {
         heard(definitions, from: node)
         noteTold(word, news, &effects)
         guard number != 0 else { return }
-        let change = background.reshaping.changes
-        if background.reshaping.owe(.other(node, number: number), change: change) {
+        if background.reshaping.owe(.other(node, number: number), change: awaitedChange) {
             tellReshaped(&effects)
         }
     }

@@ -250,6 +250,7 @@ extension Node {
         tendCorrection(&effects)
         tendExpiries(&effects)
         tendSurplus(&effects)
+        background.keeping.resume()
         tendCollection(&effects)
         tendForgetting(&effects)
         recountMemory()

@@ -333,7 +333,7 @@ extension Node {
             counters.refilledKeys += 1
             taken.news += 1
             guard let stored = store.find(store.address(of: record.key), record.key) else { return }
-            let durability = catalog.active[keyspace].settings.durability
+            let durability = catalog.active[keyspace].durability
             keep(whole(stored), durability, synced: false, token: nil, &effects)
         default: taken.isRefused = true
         }

@@ -47,7 +47,7 @@ extension Node {
         else { return }
         counters.repaired += 1
         keep(
-            stored, catalog.active[keyspace].settings.durability, synced: false, token: nil,
+            stored, catalog.active[keyspace].durability, synced: false, token: nil,
             &effects)
     }
 }

@@ -201,7 +201,7 @@ extension Node {
             return operation?.name == name ? .underWay : .over
         }
         let location = name.withKey { place(of: $0) }
-        let isKept = catalog.active[location.keyspace].settings.durability != .memory
+        let isKept = catalog.active[location.keyspace].durability != .memory
         return isKept && isWhole(location.address.range, location.keyspace) ? .over : .forgotten
     }
 }
@@ -253,7 +253,7 @@ extension Node {
         {
             answer = remember(name, claim, over: request.over)
         }
-        let durability = catalog.active[location.keyspace].settings.durability
+        let durability = catalog.active[location.keyspace].durability
         if answer == .granted, durability != .memory, !isBroken {
             effects.persist {
                 Node.encode(
@@ -278,7 +278,7 @@ extension Node {
         let since = requestTime
         guard requestIDs.ledger.learn(name, outcome, since: since) else { return }
         let keyspace = name.withKey { catalog.index(of: $0) }
-        guard catalog.active[keyspace].settings.durability != .memory else { return }
+        guard catalog.active[keyspace].durability != .memory else { return }
         effects.append {
             Node.encode(name, .done(outcome), since: since, isBeforeEffect: false, into: &$0)
         }

@@ -28,13 +28,15 @@ extension Node {
         let since: UInt64 = try reader.integer()
         let name = try RequestName(decoding: &reader)
         guard flag < 3 else { throw .invalid("journaled request has an unknown flag") }
+        let isLost = isInMemoryOnly(name.withKey { catalog.index(of: $0) })
         if flag == 0 {
             let claim = try RequestLedger.Claim(decoding: &reader)
             try reader.end()
-            return requestIDs.ledger.restore(name, claim, since: since)
+            return isLost ? () : requestIDs.ledger.restore(name, claim, since: since)
         }
         let outcome = try RequestLedger.Outcome(decoding: &reader)
         try reader.end()
+        guard !isLost else { return }
         if flag == 1 { return requestIDs.ledger.finish(name, outcome, since: since) }
         requestIDs.restored = (name, outcome, since)
     }
@@ -51,11 +53,13 @@ extension Node {
     /// Writes the next entry as `exportState` writes records.
     ///
     /// - Returns: the next cursor, or nil when all has been written.
-    func exportRequest(from cursor: UInt64, into buffer: inout ByteBuffer) -> UInt64? {
+    func exportRequest(
+        from cursor: UInt64, into buffer: inout ByteBuffer, where isTaken: (Int) -> Bool
+    ) -> UInt64? {
         guard let (place, name, entry, since) = requestIDs.ledger.entry(from: Int(cursor >> 8))
         else { return nil }
         let keyspace = name.withKey { catalog.index(of: $0) }
-        if catalog.active[keyspace].settings.durability != .memory {
+        if isTaken(keyspace) {
             buffer.appendSized {
                 Node.encode(name, entry, since: since, isBeforeEffect: false, into: &$0)
             }

@@ -97,7 +97,7 @@ extension Node {
         _ executed: ExecutedRequest, since: UInt64, _ effects: inout Effects
     ) -> Bool {
         let keyspace = executed.location.keyspace
-        guard catalog.active[keyspace].settings.durability != .memory else { return false }
+        guard catalog.active[keyspace].durability != .memory else { return false }
         effects.persist {
             Node.encode(
                 executed.name, .done(executed.outcome), since: since,
@@ -147,7 +147,7 @@ extension Node {
             sendReplicas(record, id, range, n, needsSync, &effects)
             refuseUnreachable(id, range, n, &effects)
         }
-        let durability = catalog.active[keyspace].settings.durability
+        let durability = catalog.active[keyspace].durability
         keep(record, durability, synced: needsSync, token: id, &effects)
     }
 

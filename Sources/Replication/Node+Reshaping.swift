@@ -10,7 +10,7 @@ extension Node {
     /// - Complexity: O(keyspaces).
     mutating func reshape(from before: KeyspaceCatalog) {
         holdings.extend(to: catalog.active.count)
-        guard !catalog.isShaped(like: before) else { return }
+        guard !catalog.isShaped(like: before) || background.reshaping.isForgetting else { return }
         for index in before.active.indices
         where before.active[index].isVacant && !catalog.active[index].isVacant {
             renew(index)
@@ -37,6 +37,7 @@ extension Node {
                 if isTyped { mixing.append(index) }
             }
         }
+        if background.reshaping.isForgetting { (isExact, changesTrees) = (false, true) }
         isExact = isExact || holdings.keyspaces.allSatisfy { $0.counted == 0 }
         background.reshaping.begin(
             mixing: mixing, isExact: isExact, trees: changesTrees ? clock.latest : nil)
@@ -67,7 +68,7 @@ extension Node {
             let keyspace = catalog.index(of: record.key)
             let tally = tally(record.written.stamp, keyspace)
             let isMixed = record.isMergeable && background.reshaping.isMixed(keyspace)
-            let isLeft = !tally.counts || isOfAnotherKind(record, keyspace)
+            let isLeft = !tally.counts || isGone(record, keyspace)
             if tally != entry.tally || isLeft || isMixed { found.append((entry, range)) }
             return isMixed ? Node.movedBytes(record) : 0
         }
@@ -76,9 +77,11 @@ extension Node {
         if background.reshaping.isIdle { endDiscarding() }
     }
 
-    /// Whether a record is none that its keyspace keeps, and was written to a dropped one.
-    func isOfAnotherKind(_ record: Record, _ keyspace: Int) -> Bool {
+    /// Whether a record is none that its keyspace keeps, and was written to a dropped one, or is
+    /// one that this node should not have any more.
+    private func isGone(_ record: Record, _ keyspace: Int) -> Bool {
         record.isMergeable && !isTyped(keyspace) && catalog.active[keyspace].drop.isDiscarding
+            || background.reshaping.isForgotten(record.dot.stamp, keyspace)
     }
 
     private mutating func reshape(_ entry: RecordTable.Entry, _ range: KeyRange) {
@@ -86,7 +89,7 @@ extension Node {
         let keyspace = catalog.index(of: record.key)
         let (old, tally) = (entry.tally, tally(record.written.stamp, keyspace))
         let address = RecordStore.Address(hash: entry.hash, range: range)
-        guard tally.counts, !isOfAnotherKind(record, keyspace) else {
+        guard tally.counts, !isGone(record, keyspace) else {
             takeOut(record, old, address)
             counters.emptiedCollected += 1
             return store.remove(entry, in: range)
@@ -114,6 +117,7 @@ extension Node {
     /// A change of definitions that others wait for is durable.
     mutating func reachedChange(_ change: UInt64, _ effects: inout Effects) {
         background.reshaping.noteDurable(change)
+        if catalog.isHolding { catalog.releaseHeld(upTo: change) }
         tellReshaped(&effects)
     }
 

@@ -56,12 +56,13 @@ extension Node {
         var identities = links.compactMap(\.identity)
         identities.append(identity)
         identities.sort()
-        let settings = catalog.active[location.keyspace].settings
+        let isProven =
+            catalog.active[location.keyspace].settings.durability == .fsync
+            && isWhole(location.address.range, location.keyspace)
         return BoundedCounterContext(
             identities: identities,
             spareDot: Dot(identity: identity, stamp: clock.tick()),
-            inheritsRights: settings.durability == .fsync
-                && isWhole(location.address.range, location.keyspace))
+            provenEpoch: isProven ? catalog.standings[location.keyspace].provenEpoch : .max)
     }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.
@@ -201,7 +202,7 @@ extension Node {
         guard let writes = command.writes else { preconditionFailure("a query changes nothing") }
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let n = catalog.active[keyspace].n
-        let durability = catalog.active[keyspace].settings.durability
+        let durability = catalog.active[keyspace].durability
         let isAlone = n == 1 && durability == .memory
         let record = storeChange(command, execution, delta, isAlone: isAlone)
         let context = seenBySession(execution.held.state)

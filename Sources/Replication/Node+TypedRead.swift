@@ -253,7 +253,7 @@ extension Node {
         }
         guard let stored = store.find(store.address(of: record.key), record.key) else { return }
         counters.repaired += 1
-        let durability = catalog.active[read.keyspace].settings.durability
+        let durability = catalog.active[read.keyspace].durability
         keep(whole(stored), durability, synced: false, token: nil, &effects)
     }
 

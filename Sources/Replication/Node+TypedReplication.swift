@@ -65,9 +65,9 @@ extension Node {
         turn.spend(bytesCoded: record.bytes.count)
         turn.spend(elementsSought: record.delta.elementCount)
         let keyspace = catalog.index(of: record.key)
-        let settings = catalog.active[keyspace].settings
+        let kept = catalog.active[keyspace].durability
         let isKept = configuration.plantedBug != .deltasNotKept
-        let needsSync = isKept && (settings.durability == .fsync || durability == .synced)
+        let needsSync = isKept && (kept == .fsync || durability == .synced)
         let isTaken = isTyped(keyspace) && !isUnheard(keyspace, by: node)
         var status = isTaken ? apply(record, keyspace, &effects) : refuseDropped()
         if status == .acknowledged || status == .durable {
@@ -75,7 +75,7 @@ extension Node {
             // What is vouched for must be durable, also when it was here already.
             if isKept, status == .acknowledged || needsSync {
                 keepDelta(
-                    record.bytes, settings.durability, synced: needsSync, token: nil, &effects)
+                    record.bytes, kept, synced: needsSync, token: nil, &effects)
             }
             status = needsSync || !isKept ? .durable : .acknowledged
         }
@@ -158,8 +158,13 @@ extension Node {
             return
         }
         let start = effects.bytes.count
-        effects.bytes.append(JournalKind.delta.rawValue)
-        effects.bytes.append(record)
+        if let whole = wholeRecord(inPlaceOf: record) {
+            effects.bytes.append(JournalKind.record.rawValue)
+            appendWhole(whole, into: &effects.bytes)
+        } else {
+            effects.bytes.append(JournalKind.delta.rawValue)
+            effects.bytes.append(record)
+        }
         persist(start..<effects.bytes.count, durability, synced: synced, token: token, &effects)
     }
 
@@ -168,7 +173,7 @@ extension Node {
     mutating func restore(_ record: DeltaRecord) {
         if !isOfWrongClock(record.delta.dot) { clock.resume(after: record.delta.dot.stamp) }
         let keyspace = catalog.index(of: record.key)
-        guard isTyped(keyspace),
+        guard isTyped(keyspace), !isInMemoryOnly(keyspace),
             record.delta.dot.stamp > catalog.active[keyspace].truncatedAt
         else { return }
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))

@@ -26,7 +26,9 @@ extension Node {
         var reader = ByteReader(bytes)
         let key = try reader.slice(Int(try reader.integer(UInt16.self)))
         let keyspace = catalog.index(of: key)
-        if !key.isEmpty, isTyped(keyspace), restoreEncoded(reader.rest(), of: key, keyspace) {
+        if !key.isEmpty, isTyped(keyspace), !isInMemoryOnly(keyspace),
+            restoreEncoded(reader.rest(), of: key, keyspace)
+        {
             return
         }
         restore(try DeltaRecord(decoding: bytes))
@@ -78,7 +80,8 @@ extension Node {
     private func unusedPlace(of key: UnsafeRawBufferPointer) -> KeyLocation? {
         let keyspace = catalog.index(of: key)
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
-        guard isTyped(keyspace), catalog.active[keyspace].truncatedAt.rawValue == 0,
+        guard isTyped(keyspace), !isInMemoryOnly(keyspace),
+            catalog.active[keyspace].truncatedAt.rawValue == 0,
             store.find(location.address, key) == nil
         else { return nil }
         return location

@@ -120,7 +120,7 @@ extension Node {
         _ held: HeldState, _ change: SizeChange, by bytes: Int, _ location: KeyLocation,
         _ key: UnsafeRawBufferPointer
     ) {
-        let durability = catalog.active[location.keyspace].settings.durability
+        let durability = catalog.active[location.keyspace].durability
         if disk.isLimited, durability != .memory { disk.noteExcess(change, in: bytes) }
         putState(held, change, location, key)
     }

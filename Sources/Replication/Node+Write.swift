@@ -60,7 +60,7 @@ extension Node {
             let record = merge(intent, dot, location, place, target, &effects)
         else { return ledger.failed(keyspace, .write, .refused) }
         let needsSync = intent.levels.durableWriteQuorum > 0
-        let durability = catalog.active[keyspace].settings.durability
+        let durability = catalog.active[keyspace].durability
         if n == 1 && durability == .memory {
             ledger.answeredNow(keyspace, .write)
             noteLocalWrite(intent, dot, location, target)
@@ -99,7 +99,7 @@ extension Node {
         _ effects: inout Effects
     ) {
         let keyspace = location.keyspace
-        let durability = catalog.active[keyspace].settings.durability
+        let durability = catalog.active[keyspace].durability
         removeStored(intent.key)
         let removal = Dot(identity: identity, stamp: clock.last.next)
         _ = noteExecuted(target, removal, intent.success, &effects)

@@ -121,7 +121,7 @@ extension Node {
                 return replicaLost(id, configuration.node, &effects)
             }
             keep(
-                record, catalog.active[keyspace].settings.durability, synced: needsSync, token: id,
+                record, catalog.active[keyspace].durability, synced: needsSync, token: id,
                 &effects)
         }
     }

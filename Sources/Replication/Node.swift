@@ -240,7 +240,7 @@ public struct Node: ~Copyable {
 
     /// Whether a `KEYSPACE` keeps this key on disk; `memory` keyspaces are left out of checkpoints.
     func isKeptOnDisk(_ record: Record) -> Bool {
-        catalog.active[catalog.index(of: record.key)].settings.durability != .memory
+        catalog.active[catalog.index(of: record.key)].durability != .memory
     }
 
     /// Whether a record still counts: it was not emptied away.

@@ -141,6 +141,23 @@ struct RequestLedger {
         }
     }
 
+    /// Forgets entries by their names and when they were first heard of.
+    ///
+    /// - Complexity: O(entries).
+    mutating func forget(where isOver: (RequestName, UInt64) -> Bool) {
+        guard !entries.isEmpty else { return }
+        let before = queue.count - head
+        queue = queue[head...].filter { name in
+            guard let kept = entries[name], isOver(name, kept.since) else { return true }
+            byteCount -= bytes(of: name, kept)
+            entries[name] = nil
+            return false
+        }
+        head = 0
+        // What is left has places no earlier than before.
+        forgotten += before - queue.count
+    }
+
     /// The first entry from a place on, and its place; nil behind the last. Places stay what they
     /// are while entries come and go.
     func entry(

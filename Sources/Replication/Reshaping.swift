@@ -23,8 +23,8 @@ struct Reshaping {
         }
 
         let recipient: Recipient
-        /// Which change is to be durable; 0 for none.
-        let change: UInt64
+        /// Which change is to be durable; 0 for none, `max` for one that is not known yet.
+        fileprivate(set) var change: UInt64
         fileprivate let mark: Mark
     }
 
@@ -47,6 +47,8 @@ struct Reshaping {
     /// When trees last became those of other records: what was compared before says nothing now.
     private(set) var treesSince = Stamp(rawValue: 0)
     private var owed: [Owed] = []
+    /// Keyspaces by index of which what is no later than a stamp is dropped.
+    private var forgotten: [(keyspace: Int, through: Stamp)] = []
     /// Changes of definitions that were handed to the journal, and how many of them are durable.
     private(set) var changes: UInt64 = 0
     private(set) var durableChanges: UInt64 = 0
@@ -55,6 +57,19 @@ struct Reshaping {
     var cursor: UInt64 { place.cursor }
     /// Whether something of a keyspace may be older than what it was emptied up to.
     func isMixed(_ keyspace: Int) -> Bool { mixed.contains(keyspace) }
+
+    var isForgetting: Bool { !forgotten.isEmpty }
+
+    /// Whether a record of a keyspace is to be dropped that is no later than this.
+    func isForgotten(_ stamp: Stamp, _ keyspace: Int) -> Bool {
+        !forgotten.isEmpty
+            && forgotten.contains { $0.keyspace == keyspace && stamp <= $0.through }
+    }
+
+    /// What a keyspace has no later than a stamp is to be dropped, by a walk that begins.
+    mutating func forget(_ keyspace: Int, through stamp: Stamp) {
+        forgotten.append((keyspace, stamp))
+    }
 
     /// This node's stamps go on from an earlier moment than that of its trees.
     mutating func bringBack(to moment: Stamp) { treesSince = min(treesSince, moment) }
@@ -77,12 +92,14 @@ struct Reshaping {
         place = next.map { Mark(lap: place.lap, cursor: $0) } ?? Mark(lap: place.lap + 1, cursor: 0)
         guard let end, end <= place else { return }
         self.end = nil
-        mixed = []
+        (mixed, forgotten) = ([], [])
         isExact = true
     }
 
     /// Something is to be answered once the walk has come round.
     ///
+    /// - Parameter change: which is to be durable by then; `max` for the one that `settleKept`
+    ///   names.
     /// - Returns: false when too much waits.
     mutating func owe(_ recipient: Owed.Recipient, change: UInt64) -> Bool {
         guard owed.count < Reshaping.owedMax else { return false }
@@ -101,6 +118,11 @@ struct Reshaping {
 
     private func isDue(_ one: Owed) -> Bool {
         one.change <= durableChanges && (isExact || one.mark <= place)
+    }
+
+    /// What was to be kept on disk is durable with this change.
+    mutating func settleKept(_ change: UInt64) {
+        for index in owed.indices where owed[index].change == .max { owed[index].change = change }
     }
 
     /// A change goes to the journal.

@@ -53,9 +53,9 @@ struct BoundedCounterContext {
     let identities: [ReplicaIdentity]
     /// A dot behind the command's own.
     let spareDot: Dot
-    /// Whether what this node acknowledged in an earlier life is here for certain, so that it may
-    /// take the rights of that life over.
-    let inheritsRights: Bool
+    /// What this node acknowledged in earlier lives from this epoch on is here for certain, so that
+    /// it may take the rights of those lives over.
+    let provenEpoch: UInt64
 }
 
 // Bounded counters: each node takes away what it has the rights to.
@@ -103,7 +103,7 @@ extension TypedExecution {
         _ amount: Int64, _ context: BoundedCounterContext,
         _ body: (inout CRDTState, Dot, UInt64) throws(CRDTRefusal) -> Delta
     ) throws(TypedRefusal) {
-        let departed = context.inheritsRights ? earlierLives(toCover: amount) : []
+        let departed = earlierLives(from: context.provenEpoch, toCover: amount)
         guard !departed.isEmpty else {
             delta = try change { (execution) throws(CRDTRefusal) in
                 try body(&execution.held.state, execution.dot, execution.now)
@@ -126,11 +126,15 @@ extension TypedExecution {
 
     /// The earlier lives of this node whose rights, with its own, cover an amount; none where its
     /// own do, or where all together do not.
-    private func earlierLives(toCover amount: Int64) -> [ReplicaIdentity] {
+    private func earlierLives(
+        from epoch: UInt64, toCover amount: Int64
+    ) -> [ReplicaIdentity] {
         var missing = amount - held.state.boundedRights(of: dot.identity, now: now)
         var lives: [ReplicaIdentity] = []
         for identity in held.state.boundedParties(now: now).reversed()
-        where missing > 0 && identity.node == dot.identity.node && identity != dot.identity {
+        where missing > 0 && identity.node == dot.identity.node && identity != dot.identity
+            && identity.epoch >= epoch
+        {
             let rights = held.state.boundedRights(of: identity, now: now)
             if rights > 0 { lives.append(identity) }
             missing -= rights

@@ -16,13 +16,18 @@ extension History {
         let n: Int
         let r: Int
         let w: Int
+        let durability: PlannedKeyspace.Durability
         var from: UInt64 = 0
         var until = UInt64.max
+        /// When it surely was in force.
+        var isAcknowledgedAt: UInt64?
 
-        init(n: Int, r: Int, w: Int) { (self.n, self.r, self.w) = (n, r, w) }
+        init(n: Int, r: Int, w: Int, _ durability: PlannedKeyspace.Durability = .fsync) {
+            (self.n, self.r, self.w, self.durability) = (n, r, w, durability)
+        }
 
         init(_ keyspace: PlannedKeyspace) {
-            self.init(n: keyspace.n, r: keyspace.r, w: keyspace.w)
+            self.init(n: keyspace.n, r: keyspace.r, w: keyspace.w, keyspace.durability)
         }
 
         fileprivate func overlaps(_ operation: Operation) -> Bool {
@@ -65,6 +70,7 @@ extension History {
         let last = shapes[keyspace].count - 1
         switch outcome {
         case .acknowledged:
+            shapes[keyspace][last].isAcknowledgedAt = time
             for index in 0..<last where shapes[keyspace][index].until == .max {
                 shapes[keyspace][index].until = time
             }

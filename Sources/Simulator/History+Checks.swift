@@ -42,6 +42,7 @@ extension History {
             leastLevel(of: write) > 1 || wipes.allSatisfy({ $0 < write.invoked })
         else { return false }
         guard !keyspace.isSloppy || read.invoked >= handedOffAt else { return false }
+        guard keyspace.life != .shifted else { return survives(write, until: read) }
         switch keyspace.durability {
         case .fsync: return true
         case .interval: return write.kind == .emptying || isSynced(write)
@@ -66,6 +67,43 @@ extension History {
         let holders = isSloppy ? Array(stops.indices) : replicas(of: write.key)
         return holders.allSatisfy { replica in
             stops[replica].allSatisfy { $0 < write.invoked || $0 > write.completed + window }
+        }
+    }
+
+    /// Whether a write of a keyspace that is kept in memory for a while is there when it is read:
+    /// no process ended while that may have been so, nor so soon that it was not synced.
+    private func survives(_ write: Operation, until read: Operation) -> Bool {
+        guard write.kind != .emptying else { return true }
+        return shapes[write.keyspace].allSatisfy { shape in
+            guard shape.from <= read.completed, write.invoked <= shape.until else { return true }
+            switch shape.durability {
+            case .fsync: return true
+            case .interval: return isSynced(write)
+            case .memory:
+                let (begin, end) = (
+                    max(shape.from, write.invoked), min(shape.until, read.completed)
+                )
+                return stops.allSatisfy { !$0.contains { begin <= $0 && $0 <= end } }
+            }
+        }
+    }
+
+    /// Whether the only replica of a key surely forgot a write before it was read: its process
+    /// ended while the keyspace was kept in memory.
+    func isForgotten(_ write: Int, at read: Operation) -> Bool {
+        let (operation, keyspace) = (operations[write], plan.keyspaces[read.keyspace])
+        guard keyspace.life == .shifted, keyspace.n == 1, !plan.mayLoseDisks, !isAnythingLost
+        else { return false }
+        let replica = replicas(of: read.key)[0]
+        let all = shapes[read.keyspace]
+        return all.indices.contains { index in
+            guard all[index].durability == .memory,
+                let begin = index == 0 ? 0 : all[index].isAcknowledgedAt
+            else { return false }
+            let end = all.dropFirst(index + 1).map(\.from).min() ?? .max
+            return stops[replica].contains {
+                begin < $0 && $0 < min(end, read.invoked) && operation.completed < $0
+            }
         }
     }
 
@@ -108,7 +146,7 @@ extension History {
     /// Whether nobody saw where a write stands: in memory only, at a coordinator that was cut off.
     func isUnplaced(_ write: Int) -> Bool {
         let key = keys[operations[write].key]
-        return plan.keyspaces[key.keyspace].durability == .memory
+        return plan.keyspaces[key.keyspace].mayBeInMemory
             && !key.states.contains { $0.value == write }
     }
 
@@ -121,6 +159,10 @@ extension History {
         guard write.outcome != .failed else {
             return "\(describe(read)) returned \(describe(value)), of which the client was told "
                 + "that nothing was written"
+        }
+        guard !isForgotten(value, at: read) else {
+            return "\(describe(read)) returned \(describe(value)), which was in memory only when "
+                + "the replica's process ended"
         }
         return nil
     }

@@ -68,7 +68,7 @@ extension History {
         case .lww:
             // In memory only, at a coordinator that was cut off, nobody saw its dot.
             return droppedWrites.contains(write)
-                || siblingDots[write] == nil && plan.keyspaces[key.keyspace].durability == .memory
+                || siblingDots[write] == nil && plan.keyspaces[key.keyspace].mayBeInMemory
         case .max:
             return key.writes.contains { other in
                 operations[other].kind == .write && operations[other].outcome != .failed

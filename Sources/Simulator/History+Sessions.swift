@@ -37,6 +37,7 @@ extension History {
         guard plan.sessionKeysMax < keys.count else { return true }
         let isDurable =
             plan.keyspaces[keyspace].durability == .fsync
+            && plan.keyspaces[keyspace].life != .shifted
             || stops.allSatisfy(\.isEmpty)
         return isDurable && wipes.isEmpty && !isAnythingLost && !plan.mayJumpClocks
     }
@@ -64,7 +65,7 @@ extension History {
         // A tombstone in memory only, at a coordinator that was cut off, is seen by nobody else.
         let isHidden =
             value.map { isUnplaced($0) }
-            ?? (plan.keyspaces[read.keyspace].durability == .memory)
+            ?? plan.keyspaces[read.keyspace].mayBeInMemory
         if isLegal || isHidden { return nil }
         let name = String(decoding: keys[read.key].name, as: UTF8.self)
         return "a session's read of \(name) at \(read.invoked / 1_000) µs returned "

@@ -54,6 +54,13 @@ extension History {
             let what = adds.isEmpty ? "nobody put there" : "is said not to have been written"
             return "\(describe(operations[read])) returned \(name(element)), which \(what)"
         }
+        let isGone = adds.allSatisfy {
+            operations[$0].outcome == .failed || isForgotten($0, at: operations[read])
+        }
+        guard !isGone else {
+            return "\(describe(operations[read])) returned \(name(element)), which was in memory "
+                + "only when the replica's process ended"
+        }
         if adds.count == 1 { operations[adds[0]].isSeen = true }
         return nil
     }

@@ -78,6 +78,7 @@ struct Plan {
         drawSloppy(seed)
         drawTyped(seed)
         drawAdministration(seed)
+        drawShifts(seed)
         drawWipes(seed)
         drawClocks(seed)
         drawSessions(seed)
@@ -241,6 +242,22 @@ struct Plan {
         ]
     }
 
+    /// Keyspaces that come to be kept in memory and on disk again, beside an operator.
+    private mutating func drawShifts(_ seed: UInt64) {
+        var random = PRNG(seed: seed ^ 0x53_48_49_46_54)
+        guard administrationMean != nil, random.chance(perMille: 600) else { return }
+        for (name, n) in [("shift", 1), ("shifttyped", 1), ("shiftwide", 3)] {
+            let isTyped = name != "shift" && (n == 1 || random.below(2) == 0)
+            keyspaces.append(
+                PlannedKeyspace(
+                    name: name, n: n, r: n / 2 + 1, w: n / 2 + 1,
+                    durability: [.fsync, .memory, .interval][random.below(3)], isSiblings: false,
+                    keys: isTyped ? TypedRole.allCases.count : 1 + random.below(3),
+                    readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400,
+                    life: .shifted, isTyped: isTyped))
+        }
+    }
+
     /// Nanoseconds after which a write of an `interval` keyspace survives a crash: the interval and
     /// the jobs in front of its sync; nil where disks or processes stand still for longer.
     var intervalWindow: UInt64? {
@@ -287,95 +304,4 @@ enum Phase: Int {
     /// In some runs an old disk returns.
     case haunting
     case end
-}
-
-/// A keyspace of a run, and what it promises.
-struct PlannedKeyspace {
-    enum Durability { case fsync, interval, memory }
-
-    static let intervalMilliseconds: UInt64 = 50
-
-    /// What the operator does to it besides emptying it with everything else.
-    /// What is turned keeps values of another kind when it is made again.
-    enum Life { case fixed, dropped, resized, turned }
-
-    let name: String
-    let n: Int
-    let r: Int
-    let w: Int
-    var durability: Durability
-    let isSiblings: Bool
-    let keys: Int
-    var readRepairPerMille: Int
-    let timeoutMilliseconds: Int
-    var life = Life.fixed
-    /// No request may ask for less than r and w.
-    var hasStrongFloor = false
-    var isSloppy = false
-    var hedge = "p99"
-    /// Values that merge; each key has a role (`TypedRole`).
-    var isTyped = false
-    /// The number of the key of a typed keyspace to which much happens.
-    var hotKey = 0
-    /// Concurrent values of a key, and what becomes of a write that would leave more.
-    var siblingsMax = 100
-    var overflow = OverflowPolicy.refuse
-
-    static let hedges = ["off", "p50", "p99.9", "0ms", "30ms"]
-
-    private var conflict: String { isTyped ? "crdt" : isSiblings ? "siblings" : "lww" }
-    /// Whether it is there from the beginning.
-    var isConfigured: Bool { life == .fixed || life == .resized }
-
-    /// Assignments as `KEYSPACE CREATE` takes them.
-    var settings: [String] { settings(History.Shape(self)) }
-
-    func settings(_ shape: History.Shape) -> [String] {
-        let durability =
-            switch durability {
-            case .fsync: "fsync"
-            case .interval: "interval(\(PlannedKeyspace.intervalMilliseconds))"
-            case .memory: "memory"
-            }
-        return [
-            "n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)", "durability=\(durability)",
-            "conflict=\(conflict)", "timeout=\(timeoutMilliseconds)",
-            "readrepair=\(readRepairPerMille)", "sloppy=\(isSloppy ? "on" : "off")",
-            "siblings=\(siblingsMax)", "overflow=\(overflow)",
-            "hedge=\(hedge)",
-        ] + (hasStrongFloor ? ["floor=strong"] : [])
-    }
-
-    static func draw(nodes: Int, _ random: inout PRNG) -> [PlannedKeyspace] {
-        var drawn: [PlannedKeyspace] = []
-        func add(
-            _ name: String, _ quorums: (n: Int, r: Int, w: Int), _ durability: Durability,
-            siblings: Bool = false
-        ) {
-            drawn.append(
-                PlannedKeyspace(
-                    name: name, n: quorums.n, r: quorums.r, w: quorums.w, durability: durability,
-                    isSiblings: siblings, keys: 1 + random.below(4),
-                    readRepairPerMille: [0, 0, 100, 1_000][random.below(4)],
-                    timeoutMilliseconds: 100 + random.below(500)))
-        }
-        add("strict", (3, 2, 2), .fsync)
-        add("sib", (3, 2, 2), .fsync, siblings: true)
-        let kinds = 1 + random.below(4)
-        for kind in 0..<kinds {
-            switch random.below(6) {
-            case 0: add("rone\(kind)", (3, 1, 3), .fsync)
-            case 1: add("loose\(kind)", (3, 1, 1), .interval)
-            case 2: add("ram\(kind)", (3, 2, 2), .memory, siblings: random.below(2) == 0)
-            case 3: add("alone\(kind)", (1, 1, 1), .fsync)
-            case 4: add("wone\(kind)", (3, 3, 1), .fsync, siblings: random.below(2) == 0)
-            default:
-                let n = 1 + random.below(nodes)
-                add(
-                    "any\(kind)", (n, 1 + random.below(n), 1 + random.below(n)),
-                    [.fsync, .interval, .memory][random.below(3)], siblings: random.below(3) == 0)
-            }
-        }
-        return drawn
-    }
 }

@@ -7,13 +7,15 @@ enum Administration {
     case drop(Int)
     case create(Int, History.Shape)
     case alter(Int, History.Shape)
+    /// A change of nothing but how it is kept.
+    case shift(Int, PlannedKeyspace.Durability)
 
     /// The keyspaces that are emptied.
     func emptied(of count: Int) -> [Int] {
         switch self {
         case .flush: Array(0..<count)
         case .drop(let keyspace): [keyspace]
-        case .create, .alter: []
+        case .create, .alter, .shift: []
         }
     }
 }
@@ -37,7 +39,7 @@ extension World {
         guard clients[index].generation != 0, clients[index].outstanding.isEmpty,
             clients[index].deafUntil <= time
         else { return }
-        give(drawAdministration(), index)
+        give(drawShift() ?? drawAdministration(), index)
     }
 
     private func keyspace(_ life: PlannedKeyspace.Life) -> Int {
@@ -59,6 +61,15 @@ extension World {
             return droppedKeyspaces.contains(turned)
                 ? .create(turned, History.Shape(plan.keyspaces[turned])) : .drop(turned)
         }
+    }
+
+    /// From a generator of its own; half of the time where there is something to shift.
+    private func drawShift() -> Administration? {
+        let shifted = plan.keyspaces.indices.filter { plan.keyspaces[$0].life == .shifted }
+        guard !shifted.isEmpty, shiftRandom.below(2) == 0 else { return nil }
+        let durabilities: [PlannedKeyspace.Durability] = [.fsync, .memory, .memory, .interval]
+        return .shift(
+            shifted[shiftRandom.below(shifted.count)], durabilities[shiftRandom.below(4)])
     }
 
     /// Quorums that overlap, reads with writes and writes with each other.
@@ -89,6 +100,11 @@ extension World {
             words = ["KEYSPACE", "ALTER", plan.keyspaces[keyspace].name]
             words += ["n=\(shape.n)", "r=\(shape.r)", "w=\(shape.w)"]
             reshape(keyspace, shape)
+        case .shift(let keyspace, let durability):
+            let planned = plan.keyspaces[keyspace]
+            words = ["KEYSPACE", "ALTER", planned.name, "durability=\(durability.text)"]
+            reshape(
+                keyspace, History.Shape(n: planned.n, r: planned.r, w: planned.w, durability))
         }
         ask(index, .administration(command), [], words.map { Array($0.utf8) })
     }
@@ -119,7 +135,7 @@ extension World {
             let isResized = plan.keyspaces[dropped].life == .resized
             return .create(
                 dropped, isResized ? drawShape() : History.Shape(plan.keyspaces[dropped]))
-        case .create, .alter: return nil
+        case .create, .alter, .shift: return nil
         }
     }
 
@@ -131,7 +147,8 @@ extension World {
         }
         switch command {
         case .flush: break
-        case .drop(let keyspace), .create(let keyspace, _), .alter(let keyspace, _):
+        case .drop(let keyspace), .create(let keyspace, _), .alter(let keyspace, _),
+            .shift(let keyspace, _):
             history.endShape(of: keyspace, outcome, at: time)
         }
         guard !command.emptied(of: plan.keyspaces.count).isEmpty else { return }
@@ -142,7 +159,7 @@ extension World {
     private func noteExistence(_ command: Administration, _ reply: RedisReply) {
         let isDone = reply.failure == nil
         switch command {
-        case .flush: break
+        case .flush, .shift: break
         case .drop(let keyspace), .alter(let keyspace, _):
             if reply.failure?.hasPrefix("ERR no such") == true { droppedKeyspaces.insert(keyspace) }
             if case .drop = command, isDone { droppedKeyspaces.insert(keyspace) }
@@ -157,6 +174,7 @@ extension World {
         switch command {
         case .flush, .drop: counters.emptied += 1
         case .create, .alter: counters.resized += 1
+        case .shift: counters.shifted += 1
         }
     }
 }

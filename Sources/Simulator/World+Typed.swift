@@ -188,7 +188,7 @@ extension World {
     /// Whether every restart remembers what became of a request with an id.
     func mayHaveID(_ index: Int, _ key: Int) -> Bool {
         let mayForget =
-            keyspace(of: key).durability == .memory || plan.mayLoseDisks || plan.mayStepClocks
+            keyspace(of: key).mayBeInMemory || plan.mayLoseDisks || plan.mayStepClocks
         return !isLive && !mayForget && !clients[index].usesSessions
     }
 

@@ -37,6 +37,7 @@ final class World {
     var phase = Phase.safety
     var faultRandom: PRNG
     var administrationRandom: PRNG
+    var shiftRandom: PRNG
     /// What the operator takes for dropped, by index.
     var droppedKeyspaces: Set<Int> = []
     /// Session tokens that clients hand to each other.
@@ -81,6 +82,7 @@ final class World {
         network = Network(count: plan.nodes, random: random.split())
         faultRandom = random.split()
         administrationRandom = PRNG(seed: seed ^ 0x4F_50)
+        shiftRandom = PRNG(seed: seed ^ 0x53_48)
         history = History(plan, members: members.map(\.member))
         let unmade = plan.keyspaces.indices.filter { !plan.keyspaces[$0].isConfigured }
         droppedKeyspaces = Set(unmade)
@@ -244,6 +246,7 @@ struct WorldCounters {
     var rebirths = 0
     var emptied = 0
     var resized = 0
+    var shifted = 0
     var administrationRefused = 0
     var administrationUnknown = 0
     var sessionsMoved = 0
@@ -268,6 +271,7 @@ struct WorldCounters {
             ("disks_emptied", wipes),
             ("deaths_while_refilling", relapses), ("lives_begun_anew", rebirths),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
+            ("keyspaces_shifted", shifted),
             ("administration_refused", administrationRefused),
             ("administration_unknown", administrationUnknown),
             ("sessions_moved", sessionsMoved), ("reads_bound_by_a_session", sessionReads),
