@@ -10,16 +10,28 @@ import Ring
 // - a write that has enough other replicas goes on without the one that is behind, which gets it in
 //   an exchange later; one that has not waits before it begins, and its connection is not read;
 // - an answer to a read, which may be large, is put together only when there is room for it; until
-//   then its number and key are kept.
+//   then its number and key are kept;
+// - the reply to a command that the other node forwarded waits likewise, as long as anybody waits
+//   for it. A long one refers to what the value held meanwhile, and counts as if it were a copy.
 //
 // Small messages go on, so that a node that is behind is not taken for dead.
 extension Node {
     /// What a replica still has to answer.
     struct OwedAnswer {
+        enum Content {
+            /// What is here of a key; in a crdt keyspace beside what the asking node has seen.
+            case record([UInt8], seen: VersionVector?)
+            /// The reply to a command, with what a session learns, for as long as it is waited for.
+            case reply(Reply, SessionNews?, until: Deadline)
+        }
+
         let number: UInt64
-        let key: [UInt8]
-        /// In a crdt keyspace: what the asking node has seen.
-        let seen: VersionVector?
+        let content: Content
+
+        /// Of a reply, which is counted.
+        var replyBytes: Int {
+            if case .reply(let reply, _, _) = content { reply.heldBytes } else { 0 }
+        }
     }
 
     /// Answers that one node may be owed; whoever asks for more is told to ask another replica.
@@ -41,6 +53,7 @@ extension Node {
     mutating func relieve(_ index: Int, _ effects: inout Effects) {
         guard links[index].isBusy else { return }
         links[index].isBusy = false
+        links[index].wentWithoutAt = clock.latest
         busyLinks -= 1
         wakeWaiting(&effects)
     }
@@ -106,8 +119,44 @@ extension Node {
             decline(number, of: node, &effects)
             return true
         }
-        links[index].owed.append(OwedAnswer(number: number, key: Array(key), seen: seen))
+        links[index].owed.append(
+            OwedAnswer(number: number, content: .record(Array(key), seen: seen)))
         return true
+    }
+
+    /// Bytes up to which a reply leaves at once.
+    private static let briefReplyBytes = 4 << 10
+
+    /// Answers a command that another node forwarded.
+    mutating func answerForwarded(
+        _ reply: Reply, to node: NodeID, _ number: UInt64, _ effects: inout Effects
+    ) {
+        let news = learned.take()
+        guard busyLinks > 0, reply.byteCount > Node.briefReplyBytes,
+            let index = linkIndex(of: node), links[index].isBusy
+        else { return sendReply(reply, news, to: node, number, &effects) }
+        let milliseconds = UInt64(client.timeoutMillisecondsMax ?? 0) + Node.graceMilliseconds
+        let until = now.monotonic + .nanoseconds(milliseconds: milliseconds)
+        memory.replies += reply.heldBytes
+        links[index].owed.append(
+            OwedAnswer(number: number, content: .reply(reply, news, until: until)))
+    }
+
+    private func sendReply(
+        _ reply: Reply, _ news: SessionNews?, to node: NodeID, _ number: UInt64,
+        _ effects: inout Effects
+    ) {
+        if let news { return sendLearned(news, reply, to: node, number, &effects) }
+        let frame = effects.bytes.appendMessage(kind: 6, number: number) {
+            reply.writeAll(into: &$0)
+        }
+        send(frame, to: node, &effects)
+    }
+
+    /// The link is gone: nobody waits any more.
+    mutating func forgetOwed(_ index: Int) {
+        memory.replies -= links[index].owed.reduce(0) { $0 + $1.replyBytes }
+        links[index].owed = []
     }
 
     /// Whether answers that were put off can be given.
@@ -121,16 +170,24 @@ extension Node {
             while given < links[index].owed.count, effects.bytes.count < end {
                 let owed = links[index].owed[given]
                 given += 1
-                let node = links[index].node
-                owed.key.withUnsafeBytes { key in
-                    if let seen = owed.seen {
-                        answerState(owed.number, key, seen, from: node, &effects)
-                    } else {
-                        answerRead(owed.number, key, from: node, &effects)
-                    }
-                }
+                memory.replies -= owed.replyBytes
+                give(owed, to: links[index].node, &effects)
             }
             links[index].owed.removeFirst(given)
+        }
+    }
+
+    private mutating func give(
+        _ owed: OwedAnswer, to node: NodeID, _ effects: inout Effects
+    ) {
+        switch owed.content {
+        case .reply(let reply, let news, let until):
+            guard now.monotonic < until else { return }
+            sendReply(reply, news, to: node, owed.number, &effects)
+        case .record(let key, let seen?):
+            key.withUnsafeBytes { answerState(owed.number, $0, seen, from: node, &effects) }
+        case .record(let key, nil):
+            key.withUnsafeBytes { answerRead(owed.number, $0, from: node, &effects) }
         }
     }
 }

@@ -274,11 +274,7 @@ extension Node {
             let reply = Reply(takeBack(start, &effects))
             complete(connection, serial, sequence, reply, &effects)
         case .node(let node, let number):
-            let bytes = takeBack(start, &effects)
-            if let news = learned.take() {
-                return sendLearned(news, bytes, to: node, number, &effects)
-            }
-            bytes.withUnsafeBytes { send(to: node, kind: 6, number: number, $0, &effects) }
+            answerForwarded(Reply(takeBack(start, &effects)), to: node, number, &effects)
         case .gather(let id, let part): gathered(id, part, takeBack(start, &effects), &effects)
         case .request(let id): finishOnce(id, takeBack(start, &effects), &effects)
         case .nobody: effects.bytes.truncate(to: start)
@@ -290,6 +286,9 @@ extension Node {
         let place = reply.byteCount > Node.pieceBytes ? placed(target, .none) : target
         if case .outstanding(let connection, let serial, let sequence) = place {
             return complete(connection, serial, sequence, reply, &effects)
+        }
+        if case .node(let node, let number) = place {
+            return answerForwarded(reply, to: node, number, &effects)
         }
         let start = effects.bytes.count
         reply.writeAll(into: &effects.bytes)

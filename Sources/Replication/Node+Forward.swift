@@ -6,7 +6,7 @@ import Ring
 // Commands that a replica must execute: sent on in RESP, answered in RESP.
 extension Node {
     /// Milliseconds that the other node gets beyond the request's own time.
-    private static let graceMilliseconds: UInt64 = 100
+    static let graceMilliseconds: UInt64 = 100
 
     /// Sends the request that is being executed to the first reachable replica of a range.
     mutating func forwardRequest(
@@ -100,9 +100,23 @@ extension Node {
             begunAt: now.monotonic)
         let id = forwards.insert(
             ForwardOperation(
-                head: head, keyspace: location.keyspace, node: node, isWrite: true,
-                hash: location.address.hash, replaces: !isPartialWrite))
+                head: head, keyspace: location.keyspace, node: node, address: location.address,
+                replaces: !isPartialWrite, query: isQuery(location.keyspace) ? Array(command) : [],
+                asked: linkIndex(of: node).map { 1 << UInt64($0) } ?? 0))
         watch(id, at: head.deadline)
+        sendForwarded(id, command, timeoutMilliseconds, to: node, &effects)
+    }
+
+    /// Whether the request only reads a typed value, as any of its replicas can.
+    private func isQuery(_ keyspace: Int) -> Bool {
+        guard isTyped(keyspace), let name = CommandName(request[0]) else { return false }
+        return CommandTable.description(of: name).keys.first > 0 && !name.writes(request)
+    }
+
+    private mutating func sendForwarded(
+        _ id: OperationID, _ command: UnsafeRawBufferPointer, _ timeoutMilliseconds: UInt32,
+        to node: NodeID, _ effects: inout Effects
+    ) {
         let start = Frame.begin(&effects.bytes)
         let wishes = CommandWishes(
             timeoutMilliseconds: timeoutMilliseconds, defaults: defaults)
@@ -200,13 +214,58 @@ extension Node {
     }
 
     mutating func forwardLost(_ id: OperationID, _ node: NodeID, _ effects: inout Effects) {
-        guard forwards[id]?.node == node else { return }
+        guard let forward = forwards[id], forward.node == node else { return }
+        guard forward.isWrite else { return askNext(id, forward, &effects) }
         expireForward(id, &effects)
+    }
+
+    /// A replica does not answer a read: it is being refilled.
+    mutating func forwardDeclined(
+        _ id: OperationID, by node: NodeID, _ effects: inout Effects
+    ) {
+        guard let forward = forwards[id], forward.node == node, !forward.isWrite else {
+            return noteLate(from: node, &effects)
+        }
+        askNext(id, forward, &effects)
+    }
+
+    /// Asks the next replica for what the one before does not answer.
+    private mutating func askNext(
+        _ id: OperationID, _ forward: ForwardOperation, _ effects: inout Effects
+    ) {
+        let n = catalog.active[forward.keyspace].n
+        let grace = UInt64.nanoseconds(milliseconds: Node.graceMilliseconds)
+        let left = forward.head.deadline - min(forward.head.deadline, now.monotonic + grace)
+        let next = ring.primaries(of: forward.address.range, replicationFactor: n).first { node in
+            linkIndex(of: node).map { !forward.asked.isSet($0) } ?? false && isHeard(node)
+        }
+        guard let next, let index = linkIndex(of: next), left >= 1_000_000 else {
+            forwards.remove(id)
+            countUnavailable(.forward, forward.keyspace)
+            return fail(
+                forward.head.target,
+                "UNAVAILABLE no replica in reach is done with being refilled; try again", &effects)
+        }
+        forwards[id]?.node = next
+        forwards[id]?.asked |= 1 << UInt64(index)
+        let outer = client
+        defer { client = outer }
+        client = forward.head.client
+        forward.query.withUnsafeBytes {
+            sendForwarded(id, $0, UInt32(left / 1_000_000), to: next, &effects)
+        }
     }
 
     /// The replica may have executed the command; only its answer is missing.
     mutating func expireForward(_ id: OperationID, _ effects: inout Effects) {
         guard let forward = forwards.remove(id) else { return }
+        guard forward.isWrite else {
+            countUnavailable(.forward, forward.keyspace)
+            return fail(
+                forward.head.target,
+                text: "UNAVAILABLE \(forward.node) did not answer in time; nothing was changed",
+                &effects)
+        }
         counters.unknown += 1
         ledger.failed(forward.keyspace, .forward, .unknown)
         fail(

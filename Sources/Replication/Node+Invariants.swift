@@ -96,7 +96,8 @@ extension Node {
             return sessions[Int(connection.rawValue)].serial == serial
         }
         precondition(owed == direct, "every owed reply belongs to one operation")
-        let held = sessions.reduce(0) { $0 + $1.outstanding.heldBytes }
+        let owedToNodes = links.reduce(0) { $0 + $1.owed.reduce(0) { $0 + $1.replyBytes } }
+        let held = sessions.reduce(owedToNodes) { $0 + $1.outstanding.heldBytes }
         precondition(memory.replies == held, "replies that have not left are counted")
         let queued = sessions.reduce(0) { $0 + $1.transaction.heldBytes }
         precondition(memory.transactions == queued, "what is queued and watched is counted")

@@ -29,6 +29,8 @@ extension Node {
         wasLinked = true
         keepMembers(&effects)
         links[index].heardAt = now.monotonic
+        links[index].heardThereAt = 0
+        links[index].wentWithoutAt = clock.latest
         noteMissing(index)
         beginPromises(index, &effects)
         if known != identity, known.rawValue != 0 {
@@ -47,7 +49,7 @@ extension Node {
         links[index].identity = nil
         clock.forget(link: index)
         forgetting.forget(link: index)
-        links[index].owed = []
+        forgetOwed(index)
         links[index].answers.forgetOverdue()
         relieve(index, &effects)
         breakHandOff(index)
@@ -197,6 +199,7 @@ extension Node {
             stepMembership(.received(known, from: node), &effects)
         case .heartbeat(let stamp, let names, let reading, let room):
             heard(room: Int(clamping: room), of: node)
+            noteEcho(reading.timing.echo, of: node)
             heardClock(reading, from: node, &effects)
             heard(stamp, names, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)
@@ -286,6 +289,16 @@ extension Node {
         if names.digest != catalog.digest || names.word.promised < catalog.forgotten.known {
             sendDefinitions(to: node, number: 0, &effects)
         }
+    }
+
+    /// Another node says which heartbeat of this one it has heard last.
+    ///
+    /// - Parameter milliseconds: when that was sent, by this node's monotonic clock.
+    private mutating func noteEcho(_ milliseconds: UInt64, of node: NodeID) {
+        guard let index = linkIndex(of: node), milliseconds <= now.monotonic / 1_000_000 else {
+            return
+        }
+        links[index].heardThereAt = .nanoseconds(milliseconds: milliseconds)
     }
 
     /// Who was not heard for a while may have missed writes.

@@ -211,6 +211,7 @@ extension Node {
     mutating func declined(
         _ id: OperationID, by node: NodeID, _ effects: inout Effects
     ) {
+        if id.kind == .forward { return forwardDeclined(id, by: node, &effects) }
         guard let read = reads[id], let replica = ring.position(of: node, in: read.range),
             replica < read.tally.replicaCount, read.asked & 1 << UInt64(replica) != 0
         else {

@@ -300,12 +300,12 @@ extension Node {
 
     /// Answers with what a session's command wrote and read.
     func sendLearned(
-        _ news: SessionNews, _ reply: [UInt8], to node: NodeID, _ number: UInt64,
+        _ news: SessionNews, _ reply: Reply, to node: NodeID, _ number: UInt64,
         _ effects: inout Effects
     ) {
-        var rest = ByteBuffer(capacity: 32 + reply.count)
+        var rest = ByteBuffer(capacity: 32 + reply.byteCount)
         news.encode(into: &rest)
-        rest.append(reply)
+        reply.writeAll(into: &rest)
         send(
             to: node, kind: SessionMessage.replyKind, flag: news.written == nil ? 0 : 1,
             number: number, rest.bytes, &effects)

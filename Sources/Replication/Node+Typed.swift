@@ -102,6 +102,9 @@ extension Node {
         defer { effects.endScope(scope) }
         guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, keyspace)
         else {
+            if case .node(let node, let number) = target {
+                return decline(number, of: node, &effects)
+            }
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
         }
         if isWrite, !followSession(key, target, &effects) { return }
@@ -281,7 +284,7 @@ extension Node {
         case .qbound: execution.bounded = boundedCounterContext(command.location)
         default: break
         }
-        execution.heard = heardFromAll(command.location)
+        execution.heard = heardByAll(command.location)
         execution.carriesValue = configuration.plantedBug == .expiryCarriesValue
     }
 
@@ -300,6 +303,11 @@ extension Node {
         {
             if client.wantsReceipt { writeReadReceipt(context, target, &effects) }
             return gathered(id, part, members, bytes: execution.rest.byteCount, &effects)
+        }
+        if case .node = target, !execution.rest.isEmpty, memory.isCrowded {
+            return fail(
+                target, "OVERLOADED this node has too many replies that nobody has taken yet",
+                &effects)
         }
         let start = effects.bytes.count
         if client.wantsReceipt { writeReadReceipt(context, target, &effects) }

@@ -65,17 +65,20 @@ extension Node {
         return HeldState(state: store.expanded.take(place), place: place, bytes: bytes)
     }
 
-    /// Up to when every other replica of a key was heard, by this node's clock; zero while one is
-    /// away.
-    func heardFromAll(_ location: KeyLocation) -> Stamp {
+    /// Up to when every other replica of a key has heard this node, and this node what that had
+    /// sent before, by this node's clock; zero while one is away. That it was heard is not enough:
+    /// a cut may be of one way.
+    func heardByAll(_ location: KeyLocation) -> Stamp {
         let n = catalog.active[location.keyspace].n
         var least = now.monotonic
         for node in ring.primaries(of: location.address.range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {
-            guard let index = linkIndex(of: node), links[index].isUp else {
-                return Stamp(rawValue: 0)
-            }
-            least = min(least, links[index].heardAt)
+            guard let index = linkIndex(of: node), links[index].isUp, !links[index].isBusy,
+                links[index].wentWithoutAt.rawValue
+                    <= equalities.last(
+                        link: index, replicationFactor: n, range: location.address.range.rawValue)
+            else { return Stamp(rawValue: 0) }
+            least = min(least, links[index].heardThereAt)
         }
         let silence = (now.monotonic - least) / 1_000_000
         return Stamp(milliseconds: now.wallMilliseconds - min(silence, now.wallMilliseconds))

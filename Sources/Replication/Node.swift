@@ -269,6 +269,11 @@ struct Link {
     var spokeAt: Deadline = 0
     /// When its last heartbeat came.
     var heardAt: Deadline = 0
+    /// When the last heartbeat was sent that it says it has heard: what was sent before that has
+    /// come there; 0 for none.
+    var heardThereAt: Deadline = 0
+    /// When a write last went on without it, as a stamp of this node.
+    var wentWithoutAt = Stamp(rawValue: 0)
     /// Its definitions were this node's when it was last heard.
     var agrees = false
     /// It has said what it promised.

@@ -157,11 +157,19 @@ struct ReadLevels {
 struct ForwardOperation {
     let head: OperationHead
     let keyspace: Int
-    let node: NodeID
-    let isWrite: Bool
-    /// Of its key, and whether it replaces all that the other node holds: what a session remembers.
-    let hash: UInt64
+    /// Who was asked last.
+    var node: NodeID
+    let address: RecordStore.Address
+    /// Whether it replaces all that the other node holds: what a session remembers beside its key.
     let replaces: Bool
+    /// In RESP, where any replica may answer in the place of another: a read. Empty for a write,
+    /// which one may have executed.
+    let query: [UInt8]
+    /// Who was asked, as bits by link.
+    var asked: UInt64
+
+    var isWrite: Bool { query.isEmpty }
+    var hash: UInt64 { address.hash }
 }
 
 /// A change of keyspaces, waiting for other nodes.
@@ -228,7 +236,7 @@ extension ReadPurpose {
 }
 
 extension ForwardOperation: SlabElement {
-    var heldBytes: Int { 0 }
+    var heldBytes: Int { query.count }
 }
 
 extension AdministrationOperation: SlabElement {

@@ -55,6 +55,9 @@ struct ReplyPieces {
         self.form = form
     }
 
+    /// How many elements have not been written.
+    var count: Int { elements.count + (piece?.count ?? next) - next }
+
     /// Writes elements until the buffer has so many bytes, the longest element more at most.
     ///
     /// - Returns: whether everything has been written.

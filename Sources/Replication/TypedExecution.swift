@@ -212,7 +212,7 @@ extension TypedExecution {
     ) {
         var pieces = ReplyPieces(elements, form)
         if rest.isEmpty, pieces.write(until: writtenBytesMax, into: &reply, dialect) { return }
-        let left = pieces.elements.count
+        let left = pieces.count
         let share = held.bytes / max(1, total) * left + 24 * left
         rest.append(pieces, byteCount: byteCount ?? share)
     }
