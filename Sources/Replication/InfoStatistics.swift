@@ -2,7 +2,7 @@ import Base
 
 /// What `INFO` counts from: `CONFIG RESETSTAT` sets it to now. The metrics count from the start.
 struct InfoStatistics {
-    private let startedAt: Deadline
+    let startedAt: Deadline
     private var base = NodeCounters()
 
     init(startedAt: Deadline) { self.startedAt = startedAt }

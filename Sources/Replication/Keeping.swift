@@ -20,6 +20,9 @@ struct Keeping {
     /// The disk takes nothing more now.
     private var isPaused = false
 
+    /// Keyspaces that came to be kept in memory, maybe before this process began.
+    private(set) var doubted: [Int] = []
+
     var isIdle: Bool { keyspaces.isEmpty }
     var canGoOn: Bool { !isIdle && isBegun && !isPaused }
 
@@ -33,6 +36,15 @@ struct Keeping {
 
     /// A keyspace is kept in memory again.
     mutating func remove(_ keyspace: Int) { keyspaces.removeAll { $0 == keyspace } }
+
+    mutating func doubt(_ keyspace: Int) {
+        if !doubted.contains(keyspace) { doubted.append(keyspace) }
+    }
+
+    mutating func takeDoubted() -> [Int] {
+        defer { doubted = [] }
+        return doubted
+    }
 
     mutating func begin() { isBegun = true }
 

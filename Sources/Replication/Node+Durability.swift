@@ -15,7 +15,9 @@ extension Node {
                 catalog.standings[change.index].noteUnproven(at: clock.latest, wasInMemory: true)
                 let next = background.reshaping.changes + 1
                 catalog.hold(change.index, change.formerInForce, until: next)
-                forgetOlderLives(in: change.index)
+                if catalog.definitions[change.index].origin == .command {
+                    background.keeping.doubt(change.index)
+                }
             } else if change.former == .memory {
                 catalog.standings[change.index].noteUnproven(at: clock.latest, wasInMemory: true)
                 catalog.refresh(change.index)
@@ -32,14 +34,23 @@ extension Node {
         }
     }
 
-    /// A keyspace came to be kept in memory. If that was while this node was down, its replay would
-    /// have dropped the keyspace had it known: that is made good for what is as it was then.
-    private mutating func forgetOlderLives(in keyspace: Int) {
-        let born = firstIdentity.epoch
-        let definition = catalog.definitions[keyspace]
-        let changedAt = Stamp(rawValue: definition.newest)
-        guard definition.origin == .command, changedAt.milliseconds < born else { return }
-        background.reshaping.forget(keyspace, through: Stamp(milliseconds: born))
+    /// At a heartbeat: a keyspace came to be kept in memory. If that was while this node was down,
+    /// its replay would have dropped the keyspace had it known. That is made good for what is as it
+    /// was then, once a majority says how late it is.
+    mutating func forgetWhatWasBefore() {
+        guard !background.keeping.doubted.isEmpty, clock.isConfirmed else { return }
+        let age = (now.monotonic - statistics.startedAt) / 1_000_000
+        let born = now.wallMilliseconds - min(age, now.wallMilliseconds)
+        for keyspace in background.keeping.takeDoubted() where isInMemoryOnly(keyspace) {
+            let changedAt = Stamp(rawValue: catalog.definitions[keyspace].newest).milliseconds
+            guard changedAt + 2 * configuration.clockDriftMax < born else { continue }
+            forgetWhatWasBefore(born, in: keyspace)
+        }
+    }
+
+    private mutating func forgetWhatWasBefore(_ born: UInt64, in keyspace: Int) {
+        background.reshaping.forget(
+            keyspace, through: Stamp(milliseconds: born), trees: clock.latest)
         equalities.forgetAll()
         forgetHints(in: [keyspace]) { $0.since < born }
         let catalog = catalog

@@ -254,6 +254,7 @@ extension Node {
         tendExpiries(&effects)
         tendSurplus(&effects)
         background.keeping.resume()
+        forgetWhatWasBefore()
         tendCollection(&effects)
         tendForgetting(&effects)
         recountMemory()

@@ -10,7 +10,7 @@ extension Node {
     /// - Complexity: O(keyspaces).
     mutating func reshape(from before: KeyspaceCatalog) {
         holdings.extend(to: catalog.active.count)
-        guard !catalog.isShaped(like: before) || background.reshaping.isForgetting else { return }
+        guard !catalog.isShaped(like: before) else { return }
         for index in before.active.indices
         where before.active[index].isVacant && !catalog.active[index].isVacant {
             renew(index)
@@ -37,7 +37,6 @@ extension Node {
                 if isTyped { mixing.append(index) }
             }
         }
-        if background.reshaping.isForgetting { (isExact, changesTrees) = (false, true) }
         isExact = isExact || holdings.keyspaces.allSatisfy { $0.counted == 0 }
         background.reshaping.begin(
             mixing: mixing, isExact: isExact, trees: changesTrees ? clock.latest : nil)

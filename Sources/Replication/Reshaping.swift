@@ -58,17 +58,18 @@ struct Reshaping {
     /// Whether something of a keyspace may be older than what it was emptied up to.
     func isMixed(_ keyspace: Int) -> Bool { mixed.contains(keyspace) }
 
-    var isForgetting: Bool { !forgotten.isEmpty }
-
     /// Whether a record of a keyspace is to be dropped that is no later than this.
     func isForgotten(_ stamp: Stamp, _ keyspace: Int) -> Bool {
         !forgotten.isEmpty
             && forgotten.contains { $0.keyspace == keyspace && stamp <= $0.through }
     }
 
-    /// What a keyspace has no later than a stamp is to be dropped, by a walk that begins.
-    mutating func forget(_ keyspace: Int, through stamp: Stamp) {
+    /// What a keyspace has no later than a stamp is to be dropped.
+    ///
+    /// - Parameter moment: now.
+    mutating func forget(_ keyspace: Int, through stamp: Stamp, trees moment: Stamp) {
         forgotten.append((keyspace, stamp))
+        begin(mixing: [], isExact: isExact, trees: moment)
     }
 
     /// This node's stamps go on from an earlier moment than that of its trees.
