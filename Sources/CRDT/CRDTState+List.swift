@@ -27,7 +27,7 @@ extension CRDTState {
     ///   - index: where the first one will be, in `0...listCount(now:)`.
     ///   - dot: later than everything in `context`.
     ///   - now: wall-clock milliseconds since 1970.
-    ///   - heard: every other replica was heard after this stamp; zero while one is away.
+    ///   - heard: every other replica has heard this one after this stamp; zero while one is away.
     /// - Returns: nil for no elements.
     /// - Throws: `absent` for an index outside; `tooLarge` also where replicas have inserted
     ///   between each other's elements at one place more than `Position.depthMax` times.

@@ -28,9 +28,9 @@ import Causality
 /// in memory and written as what they do not share with the one before, so that a list pays for
 /// each step once. A queue would grow for ever all the same; from `pushDepthMax` on a push starts a
 /// new tree, whose `rank` puts it behind or before all that its author has seen, provided that
-/// every other replica was heard after the neighbour was inserted: then nobody goes on from there
-/// without knowing it, and no run is split. While a replica is away paths grow instead, up to
-/// `depthMax`.
+/// every other replica has heard the author, and was heard to have, after the neighbour was
+/// inserted: then nobody goes on from there without knowing it, and no run is split. While a
+/// replica is away, or hears nothing, paths grow instead, up to `depthMax`.
 ///
 /// Source: Weidner & Kleppmann, "The Art of the Fugue" (2023), §4; runs as in Weidner's
 /// list-positions.
@@ -115,7 +115,8 @@ extension Position {
     ///   - right: the element behind; nil at the end.
     ///   - count: at least 1.
     ///   - dot: of the insertion.
-    ///   - mayBeginTree: every other replica was heard after the neighbour of a push was inserted.
+    ///   - mayBeginTree: every other replica has heard this one after the neighbour of a push was
+    ///     inserted.
     /// - Returns: ascending; nil when the path would be deeper than `depthMax`.
     static func between(
         _ left: Position?, _ right: Position?, count: Int, dot: Dot, mayBeginTree: Bool
