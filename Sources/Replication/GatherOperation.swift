@@ -168,8 +168,9 @@ struct GatherOperation {
         switch combination {
         case .transaction: keep(reply, part)
         case .array:
-            // A key of another type is none.
-            keep(isError && reply.starts(with: "-WRONGTYPE".utf8) ? nullReply : reply, part)
+            // A key of another type is none; no client expects an error among values.
+            if isError, !reply.starts(with: "-WRONGTYPE".utf8) { return fail(reply, part) }
+            keep(isError ? nullReply : reply, part)
         case .sum:
             guard reply.first == UInt8(ascii: ":") else { return fail(reply, part) }
             reply.withUnsafeBytes { line in

@@ -110,6 +110,18 @@ extension Node {
     static let valueTooLarge: StaticString =
         "ERR the value would be larger than its replicas could merge (9 MB / n)"
 
+    /// APPEND writes the whole value, which is as long as a SET may make it.
+    private func checkAppended(
+        _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
+    ) throws(TypedRefusal) {
+        guard command.name == .append else { return }
+        let text = held.state.string(now: now.wallMilliseconds)?.text ?? []
+        let settings = catalog.active[location.keyspace].settings
+        guard text.count + request[2].count <= settings.valueBytesMax else {
+            throw .text("ERR the value would exceed the keyspace's valuebytes")
+        }
+    }
+
     /// A state must fit into one record, with all that the request may add to it.
     mutating func checkSize(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
@@ -119,6 +131,7 @@ extension Node {
             guard request[index].count <= catalog.active[location.keyspace].settings.valueBytesMax
             else { throw .text(Node.argumentTooLarge) }
         }
+        try checkAppended(held, command, location)
         let n = catalog.active[location.keyspace].n
         guard held.state.mayGrow(by: identity, replicas: n) else {
             throw .text("ERR too many lives of nodes have written what is left of the key")

@@ -84,11 +84,7 @@ extension World {
             return violate("an MGET was answered with \(World.text(reply))")
         }
         for (operation, (role, reply)) in zip(operations, zip(roles, replies)) {
-            if case .error = reply {
-                settle(operation, .failed)
-            } else {
-                settleContents(operation, role, reply)
-            }
+            settleContents(operation, role, reply)
         }
     }
 

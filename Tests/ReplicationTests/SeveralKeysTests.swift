@@ -34,6 +34,12 @@ struct SeveralKeysTests {
         #expect(changed == 0)
     }
 
+    @Test("an MGET that cannot read one of its keys is an error, not an array with one in it")
+    func unread() {
+        let (reply, _) = halfReachable("MGET")
+        #expect(reply.hasPrefix("-UNAVAILABLE"))
+    }
+
     @Test("the planted bug partial-mset is found: told as nothing, and some keys are changed")
     func planted() {
         let (reply, changed) = halfReachable("MSET") { $0.plantedBug = .partialChange }

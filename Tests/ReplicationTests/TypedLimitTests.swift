@@ -68,6 +68,20 @@ struct TypedLimitTests {
         Issue.record("nothing was refused")
     }
 
+    @Test("APPEND makes no value that SET may not make", arguments: [1, 3])
+    func appended(n: Int) {
+        let cluster = Cluster(3)
+        let node = NodeID(1)
+        let create = "KEYSPACE CREATE vb conflict=crdt n=\(n) valuebytes=100"
+        #expect(cluster.run(node, create) == "+OK\r\n")
+        let text = String(repeating: "x", count: 99)
+        #expect(cluster.run(node, "SET vb:k \(text)") == "+OK\r\n")
+        #expect(cluster.run(node, "APPEND vb:k yy").hasPrefix("-ERR the value would exceed"))
+        #expect(cluster.run(node, "APPEND vb:k y") == ":100\r\n")
+        #expect(cluster.run(node, "APPEND vb:k y").hasPrefix("-ERR the value would exceed"))
+        #expect(cluster.run(node, "APPEND vb:new \(text)xx").hasPrefix("-ERR "))
+    }
+
     @Test(
         "a time that names more than fits is refused, and changes nothing",
         arguments: ["HINCRBY", "ZINCRBY"], [1, 3])
