@@ -12,6 +12,9 @@ import Base
 public struct MemoryAccount: Equatable, Sendable {
     /// What all may take together.
     public let bytesMax: Int
+    /// Beyond this a write that takes memory is refused: `bytesMax`, or none while something runs
+    /// that was admitted as a whole (`Node.withRoom`).
+    var limit: Int
     /// Tables and records, and large values.
     public internal(set) var records = 0
     /// Writes and reads under way, with what they carry.
@@ -35,7 +38,7 @@ public struct MemoryAccount: Equatable, Sendable {
     /// All but records, as last counted.
     private(set) var others = 0
 
-    init(bytesMax: Int) { self.bytesMax = bytesMax }
+    init(bytesMax: Int) { (self.bytesMax, limit) = (bytesMax, bytesMax) }
 
     public var total: Int { records + others }
 
@@ -99,7 +102,7 @@ public struct MemoryAccount: Equatable, Sendable {
 extension Node {
     /// Whether a write that takes memory is refused.
     @inline(__always)
-    var isMemoryFull: Bool { store.allocatedBytes + memory.others >= memory.bytesMax }
+    var isMemoryFull: Bool { store.allocatedBytes + memory.others >= memory.limit }
 
     /// Whether a write finds no memory. A deletion gives some back; one of an absent key, which
     /// leaves a small tombstone, may go a sixteenth beyond the limit.

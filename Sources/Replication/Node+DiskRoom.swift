@@ -1,4 +1,6 @@
 import Base
+import Causality
+import RESP
 
 /// What the journal takes now, as the node was told.
 public struct DiskIntake {
@@ -9,6 +11,8 @@ public struct DiskIntake {
     /// What states have grown more than the journal since the allowance was told, as `charge` has
     /// it.
     private(set) var excess = 0
+    /// What runs now was admitted as a whole (`Node.withRoom`).
+    fileprivate(set) var isReserved = false
     /// Something was refused that another checkpoint may find room for.
     private(set) var hasRefused = false
 
@@ -65,7 +69,7 @@ extension Node {
     ///
     /// - Parameter bytes: of the record, and of what this turn has given the disk before.
     func diskRefusal(_ keyspace: Int, _ use: DiskUse, bytes: Int) -> ReplicaStatus? {
-        guard catalog.active[keyspace].durability != .memory else { return nil }
+        guard catalog.active[keyspace].durability != .memory, !disk.isReserved else { return nil }
         if disk.room == .busy { return .overloaded }
         if disk.room == .none { return .diskFull }
         let bytesMax =
@@ -145,11 +149,22 @@ extension Node {
     ) -> ReplicaStatus? {
         let stored = store.find(store.address(of: key), key).map { Node.movedBytes($0) }
         let isWhole =
-            catalog.active[keyspace].settings.conflict == .siblings
+            catalog.active[keyspace].settings.conflict == .siblings && !demand.isDelete
             || background.keeping.contains(keyspace)
         let isKept = stored == nil && catalog.active[keyspace].n > 1
         let use = demand.isDelete ? isKept ? DiskUse.tombstone : .deletion : .write
         return diskRefusal(keyspace, use, bytes: demand.bytes + (isWhole ? stored ?? 0 : 0))
+    }
+
+    /// Refuses a deletion that leaves more of a key's values than the disk takes beside them.
+    mutating func leavesTooMuch(
+        _ deletion: Record, _ left: Int, _ keyspace: Int, _ effects: borrowing Effects
+    ) -> Bool {
+        guard disk.isLimited, deletion.isTombstone, left > deletion.length,
+            diskRefusal(keyspace, .write, bytes: effects.bytes.count + left) != nil
+        else { return false }
+        disk.noteRefusal()
+        return true
     }
 
     /// About how many bytes a checkpoint takes at most.
@@ -166,6 +181,33 @@ extension Node {
             bytes += sums.bytes + sums.records * recordOverhead
         }
         return bytes
+    }
+}
+
+// A transaction, for which there is room or not.
+extension Node {
+    /// Runs what was admitted as a whole: nothing of it is refused for want of room.
+    mutating func withRoom(_ body: (inout Node) -> Void) {
+        disk.isReserved = true
+        memory.limit = .max
+        body(&self)
+        disk.isReserved = false
+        memory.limit = memory.bytesMax
+    }
+
+    /// Bytes that the command in `request` gives the disk at most, with what states grow beyond
+    /// their records.
+    func bytesAtMost(_ name: CommandName, _ location: KeyLocation) -> Int {
+        let bytes = request.consumed + Record.headerBytes
+        guard !name.isRemoval else { return bytes }
+        let settings = catalog.active[location.keyspace].settings
+        if settings.conflict == .crdt {
+            return DiskIntake.charge(bytes, growth: bytes + growthMax(name))
+        }
+        let isWhole = settings.conflict == .siblings || name == .append
+        guard isWhole, request.count > 1 else { return bytes }
+        let key = request[1]
+        return bytes + (store.find(store.address(of: key), key)?.length ?? 0)
     }
 }
 

@@ -200,6 +200,7 @@ extension Node {
         case .heartbeat(let stamp, let names, let reading, let room):
             heard(room: Int(clamping: room), of: node)
             noteEcho(reading.timing.echo, of: node)
+            if let index = linkIndex(of: node) { links[index].hasSpoken = true }
             heardClock(reading, from: node, &effects)
             heard(stamp, names, from: node, &effects)
         case .survey(let number, let name): survey(number, name, from: node, &effects)

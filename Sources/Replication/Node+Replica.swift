@@ -113,6 +113,7 @@ extension Node {
         case .merged where configuration.plantedBug == .mergeKeepsStored: break
         case .merged(let range):
             guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }
+            if leavesTooMuch(incoming, range.count, keyspace, effects) { return .diskFull }
             replaceStored(merged[range], keyspace, address)
         case .refused: return .tooManySiblings
         }

@@ -272,11 +272,13 @@ extension Node {
         }
         guard let id = gatherCommands(commands.count, target, &effects) else { return }
         let whole = client
-        for (part, command) in commands.enumerated() {
-            client = whole
-            client.mayForward = false
-            gathers[id]?.beginPart()
-            _ = withRequest(command) { node in node.execute(.gather(id, part), &effects) }
+        withRoom { node in
+            for (part, command) in commands.enumerated() {
+                node.client = whole
+                node.client.mayForward = false
+                node.gathers[id]?.beginPart()
+                _ = node.withRequest(command) { $0.execute(.gather(id, part), &effects) }
+            }
         }
         client = whole
     }
@@ -285,10 +287,10 @@ extension Node {
     private mutating func refusal(toRun commands: [[UInt8]]) -> String? {
         var refusal: String?
         var changes: [Int] = []
-        let bytes = commands.reduce(0) { $0 + $1.count }
+        var bytes = 0
         for command in commands {
             let isWhole = withRequest(command) { node in
-                refusal = refusal ?? node.refusalToRunRequest(&changes, among: bytes)
+                refusal = refusal ?? node.refusalToRunRequest(&changes, &bytes)
             }
             if !isWhole { return "ERR a command is malformed" }
             if refusal != nil { return refusal }
@@ -304,8 +306,8 @@ extension Node {
 
     /// - Parameters:
     ///   - changes: takes in the keyspaces of what is changed.
-    ///   - bytes: of all commands.
-    private func refusalToRunRequest(_ changes: inout [Int], among bytes: Int) -> String? {
+    ///   - bytes: what this and the commands before give the disk.
+    private func refusalToRunRequest(_ changes: inout [Int], _ bytes: inout Int) -> String? {
         let name: CommandName
         do throws(CommandError) { name = try CommandName(request) } catch {
             return "ERR a command is malformed"
@@ -324,6 +326,7 @@ extension Node {
             changes.append(location.keyspace)
             if isFenced(key) { return "UNAVAILABLE the keyspace is being changed; try again" }
             let isDelete = name == .del || name == .unlink || name == .getdel
+            bytes += disk.isLimited ? bytesAtMost(name, location) : 0
             switch diskRefusal(location.keyspace, isDelete ? .deletion : .write, bytes: bytes) {
             case nil: break
             case .diskFull: return "DISKFULL no space left on this node's disk"

@@ -59,11 +59,15 @@ extension Node {
         let isProven =
             catalog.active[location.keyspace].settings.durability == .fsync
             && isWhole(location.address.range, location.keyspace)
+            && (catalog.active[location.keyspace].n == 1 || knowsItsPast)
         return BoundedCounterContext(
             identities: identities,
             spareDot: Dot(identity: identity, stamp: clock.tick()),
             provenEpoch: isProven ? catalog.standings[location.keyspace].provenEpoch : .max)
     }
+
+    /// Whether anybody who could has told that this node's disk is older than what it has done.
+    private var knowsItsPast: Bool { links.count == 1 || links.contains(where: \.hasSpoken) }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.
     mutating func mintDot(

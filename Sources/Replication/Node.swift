@@ -274,6 +274,8 @@ struct Link {
     var heardThereAt: Deadline = 0
     /// When a write last went on without it, as a stamp of this node.
     var wentWithoutAt = Stamp(rawValue: 0)
+    /// It has been heard in this life, behind what it remembers of earlier lives of this node.
+    var hasSpoken = false
     /// Its definitions were this node's when it was last heard.
     var agrees = false
     /// It has said what it promised.

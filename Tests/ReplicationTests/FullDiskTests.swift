@@ -124,6 +124,24 @@ import Testing
         #expect(reply == ":1\r\n")
     }
 
+    @Test("a deletion of large values that are kept beside each other needs no room for them")
+    func largeSiblings() {
+        let cluster = filled()
+        let large = String(repeating: "v", count: 30_000)
+        #expect(cluster.run(a, "SET siblings:big \(large) W ALL") == "+OK\r\n")
+        for node in [a, b, c] {
+            cluster.with(node) {
+                $0.disk.allowance = DiskAllowance(
+                    writes: 0, deletions: 10_000, tombstones: 0)
+            }
+        }
+        #expect(cluster.run(b, "SET siblings:0 w").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(a, "DEL siblings:big") == ":1\r\n")
+        for node in [a, b, c] {
+            #expect(cluster.run(node, "GET siblings:big R 1") == "$-1\r\n")
+        }
+    }
+
     /// Three nodes of which the first takes deletions only, and values that it does not have.
     private func oneFull() -> Cluster {
         let cluster = filled()

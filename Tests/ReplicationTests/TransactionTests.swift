@@ -320,4 +320,60 @@ struct TransactionTests {
         let cluster = Cluster(1)
         #expect(run(cluster, a, "MULTI", "SET k 1", "RESET", "GET k")[3] == "$-1")
     }
+
+    /// Where it ends, as text of its replies; "" when it was not begun.
+    private func exec(_ cluster: Cluster, _ commands: [String]) -> String {
+        _ = cluster.run(a, "MULTI")
+        for command in commands where cluster.run(a, command) != "+QUEUED\r\n" {
+            #expect(cluster.reply(a).hasPrefix("-OOM") || cluster.reply(a).hasPrefix("-DISKFULL"))
+        }
+        let reply = cluster.run(a, "EXEC")
+        return reply.hasPrefix("-EXECABORT") ? "" : reply
+    }
+
+    private static let growing: [[String]] = [
+        (0..<40).map { "ZADD c:{a}z 1 \(String(repeating: "m", count: 300))\($0)" },
+        (0..<40).map { "INCR c:{a}\($0)" }, (0..<40).map { "RPUSH c:{a}l \($0)" },
+        (0..<20).map { "SET {a}\($0) \(String(repeating: "v", count: 2_500))" },
+        (0..<20).map { "SET s:{a}\($0) \(String(repeating: "v", count: 2_500))" },
+        (0..<20).map { "APPEND {a}long \(String(repeating: "v", count: 50 + $0))" },
+    ]
+
+    @Test("at the limit of memory EXEC runs all of its commands or none", arguments: growing)
+    func memoryFull(_ commands: [String]) {
+        let cluster = Cluster(1) { $0.memoryBytesMax = 2 << 20 }
+        for (name, conflict) in [("c", "crdt"), ("s", "siblings")] {
+            let create = "KEYSPACE CREATE \(name) conflict=\(conflict)"
+            #expect(cluster.run(a, create) == "+OK\r\n")
+        }
+        let filling = String(repeating: "f", count: 3_000)
+        var key = 0
+        for freed in 0..<12 {
+            while !cluster.run(a, "SET k\(key) \(filling)").hasPrefix("-OOM") { key += 1 }
+            for last in 0..<freed / 3 { _ = cluster.run(a, "DEL k\(key - 1 - last)") }
+            #expect(!exec(cluster, commands).contains("-OOM"), "\(freed) freed")
+            _ = cluster.run(a, "DEL {a}long c:{a}z c:{a}l")
+        }
+        #expect(key > 100)
+    }
+
+    @Test("where the disk is short EXEC runs all of its commands or none", arguments: growing)
+    func diskFull(_ commands: [String]) {
+        let cluster = Cluster(1)
+        for (name, conflict) in [("c", "crdt"), ("s", "siblings")] {
+            let create = "KEYSPACE CREATE \(name) conflict=\(conflict)"
+            #expect(cluster.run(a, create) == "+OK\r\n")
+        }
+        var begun = 0
+        for room in stride(from: 500, to: 120_000, by: 3_000) {
+            cluster.with(a) {
+                $0.disk.allowance = DiskAllowance(
+                    writes: room, deletions: 200_000, tombstones: 200_000)
+            }
+            let reply = exec(cluster, commands)
+            begun += reply.isEmpty ? 0 : 1
+            #expect(!reply.contains("-DISKFULL"), "\(room) bytes of room")
+        }
+        #expect(begun > 0)
+    }
 }

@@ -127,6 +127,22 @@ import Testing
         #expect(everywhere(cluster, "QBOUND GET c:b") == ":4\r\n")
     }
 
+    @Test("a life that has met nobody spends no rights of earlier ones: its disk may be an old one")
+    func metNobody() throws {
+        let cluster = cluster(["r=1", "w=1", "durability=fsync"])
+        #expect(cluster.run(one, "QBOUND CREATE c:b 10 W ALL") == "+OK\r\n")
+        let copied = cluster.journals[one]
+        #expect(cluster.run(one, "QBOUND DECR c:b 10") == ":0\r\n")
+        cluster.pass(milliseconds: 1_000)
+        cluster.journals[one] = copied
+        try cluster.restartAlone(one, epoch: 2_048)
+        #expect(cluster.run(one, "QBOUND DECR c:b 10").hasPrefix("-RIGHTS"))
+        cluster.meet(one)
+        cluster.pass(milliseconds: 5_000)
+        #expect(cluster.run(one, "QBOUND DECR c:b 1").hasPrefix("-RIGHTS"))
+        #expect(everywhere(cluster, "QBOUND GET c:b") == ":0\r\n")
+    }
+
     @Test("a refused change takes over no rights of an earlier life: the replicas stay alike")
     func refusedAfterRestart() throws {
         let cluster = cluster(["r=1", "w=3", "durability=fsync"])
