@@ -29,11 +29,13 @@ struct BackgroundWork {
     var catchUp = CatchUp()
     /// What is settled is collected and compacted.
     var sweep = RangeSweep()
+    /// A batch of what other nodes replicate is due (`SurplusHandOver`).
+    var handsOver = false
 
     /// Whether anything is left to be done.
     var isPending: Bool {
         !reshaping.isIdle || !surveys.isEmpty || !audit.isIdle || !catchUp.isIdle || !sweep.isIdle
-            || keeping.canGoOn
+            || keeping.canGoOn || handsOver
     }
 
     /// Whether trees are those of the records by the definitions in force.
@@ -81,8 +83,10 @@ extension Node {
                 audit(&budget, &effects)
             } else if !background.catchUp.isIdle {
                 catchUp(&budget, &effects)
-            } else {
+            } else if !background.sweep.isIdle {
                 sweep(&budget, &effects)
+            } else {
+                handOver(&budget, &effects)
             }
         }
         background.budget = budget

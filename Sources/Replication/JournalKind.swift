@@ -34,4 +34,6 @@ enum JournalKind: UInt8 {
     case configured = 16
     /// What the journal has of a keyspace: a `DurabilityStanding`.
     case durability = 17
+    /// Where this node stands since the list of members changed: a `GenerationMarker`.
+    case generation = 18
 }

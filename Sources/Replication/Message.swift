@@ -100,6 +100,8 @@ enum Message {
     case request(RequestMessage)
     /// What the sender has promised for tombstone collection.
     case promises(PromiseMessage)
+    /// Where the sender stands since the list of members changed.
+    case generation(GenerationMessage)
 
     static let exchangeKind: UInt8 = 12
     static let refillKind: UInt8 = 15
@@ -193,6 +195,8 @@ enum Message {
             return .session(try SessionMessage(kind, flag, number, &reader))
         case RequestMessage.kinds:
             return .request(try RequestMessage(kind, flag, number, &reader))
+        case GenerationMessage.kind:
+            return .generation(try GenerationMessage(flag, number, &reader))
         default: return .promises(try PromiseMessage(kind, flag, &reader))
         }
     }

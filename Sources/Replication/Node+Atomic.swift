@@ -27,8 +27,30 @@ extension Node {
                 to: spot, timeoutMilliseconds: timeoutMilliseconds, target, &effects)
             return false
         }
+        guard isWhole(spot.address.range, spot.keyspace) else {
+            countUnavailable(.write, spot.keyspace)
+            fail(target, Node.awaitsHandOver, &effects)
+            return false
+        }
         return true
     }
+
+    /// Refuses a write of a key's only replica while what it replaces may still have to come; under
+    /// lww it is later than that in any case.
+    mutating func mayReplace(
+        _ keyspace: Int, _ address: RecordStore.Address, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        let isBlind = catalog.active[keyspace].settings.conflict == .lww
+        guard !isBlind, !isWhole(address.range, keyspace) else { return true }
+        countUnavailable(.write, keyspace)
+        fail(target, Node.awaitsHandOver, &effects)
+        return false
+    }
+
+    /// What is told where a key has one replica, whose former one may still have to hand it over.
+    static let awaitsHandOver: StaticString =
+        "UNAVAILABLE the list of members has changed, and members have yet to hand over their keys"
 
     /// The live values of a key that this node alone decides about, but for repeats.
     private mutating func current(

@@ -78,7 +78,7 @@ extension Node {
     /// replaced needs nobody to remember it.
     func stable(_ range: KeyRange, _ keyspace: Int) -> Stamp {
         let n = catalog.active[keyspace].n
-        guard n > 1 else { return clock.last }
+        guard n > 1 else { return generation.isClosed ? clock.last : Stamp(rawValue: 0) }
         guard let part = collection.parts[n], isRefilled(range, n) else {
             return Stamp(rawValue: 0)
         }
@@ -148,6 +148,7 @@ extension Node {
 
     /// What is settled where there is one replica.
     var settledAlone: Stamp {
+        guard generation.isClosed else { return Stamp(rawValue: 0) }
         let grace = configuration.collectionGraceMilliseconds
         return Stamp(rawValue: settling(clock.latest.rawValue, after: grace))
     }

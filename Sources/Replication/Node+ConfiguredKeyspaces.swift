@@ -61,6 +61,7 @@ extension Node {
     ///   not to run.
     /// - Complexity: O(records) where what keys need changes.
     public mutating func takeUpConfiguration() -> [KeyspaceObstacle] {
+        defer { beginGeneration() }
         guard !catalog.configured.isTaken else { return [] }
         let before = catalog
         let said = configuredKeyspaces

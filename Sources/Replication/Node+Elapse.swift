@@ -97,7 +97,7 @@ extension Node {
     ) {
         guard let stored = store.find(address, key), !isDoubted(stored.dot) else { return }
         counters.expiredSpent += 1
-        if catalog.active[keyspace].n == 1 {
+        if catalog.active[keyspace].n == 1, isWhole(address.range, keyspace) {
             removeStored(key)
             return forget(key, keyspace, &effects)
         }

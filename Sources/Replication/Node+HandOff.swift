@@ -107,6 +107,10 @@ extension Node {
         guard owns(configuration.node, range, catalog.index(of: record.key)) else {
             return acknowledge(number, .noReplica, nil, to: node, &effects)
         }
+        let isSurplus = OperationID(rawValue: number).kind == .surplus
+        guard !isSurplus || takesSurplus(range, catalog.index(of: record.key)) else {
+            return acknowledge(number, .overloaded, nil, to: node, &effects)
+        }
         replicate(number, record, .synced, from: node, &effects)
     }
 

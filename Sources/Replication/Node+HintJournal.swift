@@ -11,19 +11,24 @@ extension Node {
         let record = try Node.validRecord(reader.rest())
         let keyspace = catalog.index(of: record.key)
         let active = catalog.active[keyspace]
-        guard let index = linkIndex(of: target), !isInMemoryOnly(keyspace),
-            record.written.stamp > active.truncatedAt,
+        guard !isInMemoryOnly(keyspace), record.written.stamp > active.truncatedAt,
             !record.isMergeable
         else { return }
         if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
         let hint = Hint(record: Array(record.bytes), since: since)
+        guard let index = linkIndex(of: target) else {
+            return restoreStrayHint(hint, Array(record.key), for: target)
+        }
         _ = putHint(hint, index, active.settings.conflict)
     }
 
     mutating func restoreHintOver(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
         var reader = ByteReader(payload)
-        guard let index = linkIndex(of: NodeID(try reader.integer())) else { return }
+        let target = NodeID(try reader.integer())
         let key = Array(reader.rest())
+        guard let index = linkIndex(of: target) else {
+            return restoreStrayHintOver(key, for: target)
+        }
         if let number = hints[index].number(of: key) { hints[index].remove(number, key: key) }
     }
 

@@ -40,6 +40,7 @@ extension Node {
         introduceDrops(to: node, index, &effects)
         sendHeartbeat(to: index, &effects)
         sendReport(to: index, &effects)
+        beginGeneration(with: index, &effects)
         joinMembers(through: node, &effects)
         if isRefilling, background.hasTrees { inquire(index, &effects) }
     }
@@ -180,6 +181,7 @@ extension Node {
             try refill(message, n, digest, from: node, &effects)
         case .hint(let number, let hinted): hint(number, hinted, from: node, &effects)
         case .handOff(let number, let record): takeHandOff(number, record, from: node, &effects)
+        case .generation(let message): heard(message, from: node, &effects)
         case .definitions, .definitionsLearned, .membership, .heartbeat, .survey, .surveyOver,
             .surveyed, .knownLife, .latestStamp, .latestStampTold, .session, .promises, .request:
             try handleAdministration(message, from: node, &effects)
@@ -216,7 +218,7 @@ extension Node {
         case .latestStampTold(let number, let stamp):
             toldTime(OperationID(rawValue: number), stamp, by: node, &effects)
         case .replicate, .replicated, .replicateDelta, .readState, .readContext, .covered,
-            .contextTold, .read, .answer,
+            .contextTold, .read, .answer, .generation,
             .answerDeclined, .command, .commandReply, .exchange, .refill, .hint, .handOff:
             preconditionFailure("messages about keys are handled before")
         }
@@ -253,7 +255,7 @@ extension Node {
         }
         tendCorrection(&effects)
         tendExpiries(&effects)
-        tendSurplus(&effects)
+        tendGeneration(&effects)
         background.keeping.resume()
         forgetWhatWasBefore()
         tendCollection(&effects)
@@ -288,6 +290,7 @@ extension Node {
         }
         if let index = linkIndex(of: node) { heardWord(names, index) }
         noteDefinitions(names.digest, of: node)
+        advanceGeneration(&effects)
         if names.digest != catalog.digest || names.word.promised < catalog.forgotten.known {
             sendDefinitions(to: node, number: 0, &effects)
         }
@@ -303,7 +306,6 @@ extension Node {
         links[index].heardThereAt = .nanoseconds(milliseconds: milliseconds)
     }
 
-    /// Who was not heard for a while may have missed writes.
     private mutating func noteLife(of node: NodeID) {
         guard let index = linkIndex(of: node) else { return }
         let silence = now.monotonic - links[index].heardAt

@@ -121,6 +121,7 @@ extension Node {
     /// promised to know it keeps: all replicas of a range may have to do this at once, where a new
     /// list of members gives each of them another range that it had not.
     mutating func catchUp(_ effects: inout Effects) {
+        promiseBareRanges(&effects)
         guard !missed.isEmpty else { return }
         if background.catchUp.isIdle {
             counters.fellBehind += 1

@@ -23,12 +23,7 @@ extension Node {
         case .delta: try restoreDelta(rest)
         case .removal: removeStored(rest)
         case .definitions: try restoreDefinitions(rest)
-        case .wholeness:
-            var marker = ByteReader(rest)
-            adopt(try WholenessMarker(&marker))
-        case .collection:
-            var marker = ByteReader(rest)
-            adopt(try CollectionMarker(&marker))
+        case .wholeness, .generation, .collection: try restoreMarker(kind, rest)
         case .dropped:
             var dropped = ByteReader(rest)
             restoreDropped(try DroppedPiece(&dropped))
@@ -104,6 +99,7 @@ extension Node {
                 buffer.appendSized { appendMembers(into: &$0) }
             }
             exportCorrection(into: &buffer)
+            exportGeneration(into: &buffer)
             exportWholeness(into: &buffer)
             exportCollection(into: &buffer)
             exportForgetting(into: &buffer)

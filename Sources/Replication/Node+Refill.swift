@@ -41,7 +41,8 @@ import Storage
 // say anything else, and the node is refilled as if the disk were empty.
 //
 // A replica that never returns is waited for until an operator says so (`CLUSTER REFILL WITHOUT`).
-// With one replica per key nobody could refill anything: such keys are whole, that is, lost.
+// With one replica per key nobody could refill anything: such keys are whole, that is, lost; but
+// after the list of members has changed former replicas hand them over first (`Generation`).
 //
 // Keyspaces that are kept in memory only forget at every restart, as they say; no refill hides it.
 extension Node {
@@ -57,7 +58,8 @@ extension Node {
     }
 
     func isRefilled(_ range: KeyRange, _ n: Int) -> Bool {
-        guard isRefilling, n > 1 else { return true }
+        guard isRefilling else { return true }
+        guard n > 1 else { return generation.isClosed }
         return refill.parts[n]?.whole.contains(range.rawValue) ?? false
     }
 

@@ -39,6 +39,7 @@ extension Node {
                 waiting |= awaited(range, n)
             }
         }
+        waiting |= membersToHandOver
         waiting &= ~refill.givenUp
         figures.waitingFor = links.indices.filter { waiting.isSet($0) }.map { links[$0].node }
         return figures
@@ -65,6 +66,9 @@ extension Node {
         return [
             ("refilling", isRefilling ? "1" : "0"), ("refill_ranges", "\(figures.ranges)"),
             ("refill_ranges_whole", "\(figures.wholeRanges)"), ("refill_waiting_for", nodes),
+            ("members_number", "\(generation.number)"),
+            ("members_handed_over", generation.hasHandedOver ? "1" : "0"),
+            ("members_closed", generation.isClosed ? "1" : "0"),
         ]
     }
 
@@ -85,6 +89,7 @@ extension Node {
             return effects.bytes.writeError("ERR that node is in reach, and is being asked")
         }
         refill.givenUp |= 1 << UInt64(index)
+        generation.givenUp |= 1 << UInt64(index)
         effects.bytes.writeOK()
     }
 }

@@ -132,6 +132,9 @@ extension Node {
         guard let claim = requestIDs.claims.remove(id) else { return }
         client = claim.head.client
         let timeout = catalog.active[claim.location.keyspace].writes.timeoutMilliseconds
+        // What is forwarded is the request that is being executed.
+        let isParsed = claim.command.withUnsafeBytes { parse($0) }
+        precondition(isParsed, "a command is kept as it was parsed")
         wholeCommand(claim.name, claim.command).withUnsafeBytes {
             forward(
                 $0, to: node, claim.location, timeoutMilliseconds: timeout, claim.head.target,

@@ -332,8 +332,8 @@ extension Node {
         let stored = liveState(spot.address, key, spot.keyspace)
         let existed = stored.map { isLive($0) } ?? false
         let goes = existed && stored.map { covers($0, context, spot.keyspace) } ?? false
-        if catalog.active[spot.keyspace].n == 1, isReplica(of: spot),
-            !existed
+        if catalog.active[spot.keyspace].n == 1, isReplica(of: spot), !existed,
+            isWhole(spot.address.range, spot.keyspace)
         {
             return reply(.integer(0), target, &effects)
         }

@@ -13,23 +13,69 @@ struct SurplusHandOver {
         /// What was sent: only that may be dropped.
         let dot: Dot
         let digest: UInt64
-        /// Replicas that have not acknowledged it, by link.
+        /// Replicas that have not answered, by link.
         var waiting: UInt64
+        /// One of them did not take it.
+        var isRefused = false
     }
 
     private(set) var batch: UInt32 = 0
     private(set) var items: [Item] = []
     private(set) var unfinished = 0
-    /// Where the walk over all records goes on.
-    var cursor: UInt64 = 0
+    /// Where the walk over all records goes on; nil between two walks.
+    private(set) var cursor: UInt64?
+    /// Of the definitions as the walk began: by others, other nodes replicate a key.
+    private(set) var definitions: UInt64 = 0
     /// Something could not be handed over in this walk.
     var isIncomplete = false
+    /// Where this batch began, and how often it was tried before.
+    private var batchStart: UInt64 = 0
+    private var attempts = 0
+    /// Something of this batch was not taken.
+    private(set) var isRefused = false
+    private static let attemptsMax = 8
+    /// Others wait for the end of the walk, or there is something to drop: it goes on as fast as
+    /// turns and links admit.
+    var isUrgent = false
     /// When the next batch is due.
     var at: Deadline = 0
 
-    mutating func begin() {
-        if unfinished > 0 { isIncomplete = true }
+    /// Begins a batch, and a walk where none is under way.
+    ///
+    /// - Returns: where the walk goes on.
+    mutating func begin(_ definitions: UInt64) -> UInt64 {
+        if unfinished > 0 { _ = mayTryAgain() }
         batch &+= 1
+        items = []
+        unfinished = 0
+        isRefused = false
+        if cursor == nil {
+            self.definitions = definitions
+            isIncomplete = false
+        }
+        batchStart = cursor ?? 0
+        return batchStart
+    }
+
+    /// Something of the batch was not taken: it is tried again, some times, before the walk goes on
+    /// without it.
+    mutating func mayTryAgain() -> Bool {
+        attempts += 1
+        guard attempts <= SurplusHandOver.attemptsMax else {
+            (attempts, isIncomplete) = (0, true)
+            return false
+        }
+        cursor = batchStart
+        return true
+    }
+
+    mutating func noteTaken() { attempts = 0 }
+
+    mutating func advance(to cursor: UInt64?) { self.cursor = cursor }
+
+    /// What was acknowledged so far counts no more.
+    mutating func beginAnew() {
+        (cursor, at, isUrgent) = (nil, 0, true)
         items = []
         unfinished = 0
     }
@@ -40,9 +86,10 @@ struct SurplusHandOver {
         return OperationID(kind: .surplus, index: items.count - 1, generation: batch)
     }
 
-    /// - Returns: the record that all its replicas have acknowledged now; nil while one is missing.
-    mutating func acknowledged(_ id: OperationID, by link: Int) -> Item? {
+    /// - Returns: the record that all its replicas have answered now; nil while one is missing.
+    mutating func answered(_ id: OperationID, by link: Int, isTaken: Bool) -> Item? {
         items[id.index].waiting &= ~(1 << UInt64(link))
+        if !isTaken { (items[id.index].isRefused, isRefused) = (true, true) }
         guard items[id.index].waiting == 0 else { return nil }
         unfinished -= 1
         return items[id.index]
@@ -54,55 +101,99 @@ struct SurplusHandOver {
     }
 }
 
-// What a node no longer replicates is handed over to all its replicas, and then dropped.
+// What a node no longer replicates is handed over to all its replicas. While the generation of the
+// list is open it stays here as well (`Generation`); then it is dropped.
 //
-// The walk goes over all records, some at a heartbeat, again and again: a node whose list of
-// members is still the old one may send more. Nothing that was deleted comes back by it, because a
-// replica ignores what is older than the deletions that it has settled (`mergeIn`).
+// The walk goes over all records, in batches, and again and again: without haste where nothing is
+// known to be left. Nothing that was deleted comes back by it, because a replica ignores what is
+// older than the deletions that it has settled (`mergeIn`), and this node leaves out what it cannot
+// vouch for.
 extension Node {
-    private static let surplusRecordsMax = 1_024
-    private static let surplusBytesMax = 1 << 20
     private static let surplusPatience: UInt64 = 2_000
     private static let surplusPause: UInt64 = 60_000
 
-    /// At a heartbeat: hands over some more.
+    /// At a heartbeat, and when something has happened that the walk waits for.
     mutating func tendSurplus(_ effects: inout Effects) {
-        guard links.count > 1, !isRefilling, surplus.at <= now.monotonic else { return }
-        surplus.begin()
-        for key in nextSurplus() {
-            key.withUnsafeBytes { handOver($0, &effects) }
-        }
-        if surplus.unfinished > 0 {
-            surplus.at = now.monotonic + .nanoseconds(milliseconds: Node.surplusPatience)
-        } else if surplus.cursor == 0 {
-            let pause = surplus.isIncomplete ? Node.surplusPatience : Node.surplusPause
-            surplus.at = now.monotonic + .nanoseconds(milliseconds: pause)
-            surplus.isIncomplete = false
-        }
+        guard links.count > 1, !background.handsOver, surplus.at <= now.monotonic, mayHandOver
+        else { return }
+        background.handsOver = true
+        workInBackground(&effects)
     }
 
-    /// Keys of the next records that this node is no replica of; moves the cursor, to 0 at the end.
-    private mutating func nextSurplus() -> [[UInt8]] {
+    private var mayHandOver: Bool {
+        guard background.hasTrees else { return false }
+        return generation.isClosed
+            || generation.takes && !generation.hasHandedOver && generation.saving == nil
+    }
+
+    /// The next batch of the walk.
+    mutating func handOver(_ budget: inout WorkBudget, _ effects: inout Effects) {
+        budget.look(records: 1)
+        background.handsOver = false
+        guard mayHandOver, links.allSatisfy({ !$0.isUp || $0.exchangeBudget > 0 }) else {
+            surplus.at = now.monotonic + .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
+            return
+        }
+        let start = surplus.begin(catalog.digest)
+        guard store.count > 0 else { return endBatch(&effects) }
+        for key in nextSurplus(from: start, &budget) {
+            key.withUnsafeBytes { handOver($0, &effects) }
+        }
+        guard surplus.unfinished == 0 else {
+            surplus.at = now.monotonic + .nanoseconds(milliseconds: Node.surplusPatience)
+            return
+        }
+        endBatch(&effects)
+    }
+
+    /// Keys of the next records that this node is no replica of; moves the cursor.
+    private mutating func nextSurplus(
+        from cursor: UInt64, _ budget: inout WorkBudget
+    ) -> [[UInt8]] {
         var keys: [[UInt8]] = []
-        var budget = WorkBudget(
-            units: Node.surplusRecordsMax * WorkBudget.recordUnits, bytes: Node.surplusBytesMax)
-        let next = store.visit(from: surplus.cursor, &budget) { entry, range in
+        let next = store.visit(from: cursor, &budget) { entry, range in
             let record = entry.record
             guard !isReplica(of: range, catalog.index(of: record.key)) else { return 0 }
             keys.append(Array(record.key))
             return Node.movedBytes(record)
         }
-        surplus.cursor = next ?? 0
+        surplus.advance(to: next)
+        if !keys.isEmpty, generation.isClosed { surplus.isUrgent = true }
         return keys
+    }
+
+    /// All of a batch was answered.
+    private mutating func endBatch(_ effects: inout Effects) {
+        surplus.at = now.monotonic
+        if !surplus.isRefused { surplus.noteTaken() }
+        if surplus.isRefused, surplus.mayTryAgain() {
+            surplus.at += .nanoseconds(milliseconds: Node.heartbeatMilliseconds)
+            return
+        }
+        guard surplus.cursor == nil else {
+            background.handsOver = surplus.isUrgent
+            return
+        }
+        let isComplete = !surplus.isIncomplete && surplus.definitions == catalog.digest
+        let pause = isComplete ? Node.surplusPause : Node.surplusPatience
+        surplus.at += .nanoseconds(milliseconds: pause)
+        guard isComplete else { return }
+        surplus.isUrgent = false
+        if !generation.isClosed { noteHandedOver(&effects) }
     }
 
     private mutating func handOver(_ key: UnsafeRawBufferPointer, _ effects: inout Effects) {
         let location = place(of: key)
         guard let stored = store.find(location.address, key) else { return }
-        guard counts(stored) else { return dropSurplus(key, location.keyspace, &effects) }
-        let n = catalog.active[location.keyspace].n
-        let replicas = ring.primaries(of: location.address.range, replicationFactor: n)
-        guard replicas.allSatisfy({ isHeard($0) }) else {
+        let (range, n) = (location.address.range, catalog.active[location.keyspace].n)
+        let isKnown = generation.isClosed && stored.dot.stamp <= generation.handedOverAt
+        guard counts(stored), !isKnown, !mayBeDeleted(stored, range, n) else {
+            return dropSurplus(key, location.keyspace, &effects)
+        }
+        let replicas = ring.primaries(of: range, replicationFactor: n).filter {
+            linkIndex(of: $0).map { !generation.givenUp.isSet($0) } ?? false
+        }
+        guard !replicas.isEmpty, replicas.allSatisfy({ isHeard($0) && takesSurplus($0) }) else {
             surplus.isIncomplete = true
             return
         }
@@ -119,8 +210,23 @@ extension Node {
             kind: Message.handOffKind, number: id.rawValue, record.bytes)
         for node in replicas {
             noteSent(id.rawValue, to: node)
-            send(frame, to: node, &effects)
+            spend(frame, on: node, &effects)
         }
+    }
+
+    /// Whether another node is known to take what is handed over.
+    private func takesSurplus(_ node: NodeID) -> Bool {
+        guard let index = linkIndex(of: node) else { return false }
+        return generation.closed.isSet(index)
+            || !generation.isClosed && generation.taking.isSet(index)
+    }
+
+    /// Whether all that replicated a key may have forgotten that it was deleted, and this node did
+    /// not promise to know.
+    private func mayBeDeleted(_ record: Record, _ range: KeyRange, _ n: Int) -> Bool {
+        guard let part = collection.parts[n] else { return false }
+        let known = part.known[range.rawValue]
+        return part.promised[range.rawValue] < known && record.dot.stamp.rawValue <= known
     }
 
     /// A replica says what became of a record that was handed over to it.
@@ -131,22 +237,36 @@ extension Node {
             counters.lateAnswers += 1
             return
         }
-        switch status {
-        case .acknowledged, .durable, .superseded: break
-        case .diskFull, .clockAhead, .overloaded, .tooManySiblings, .found, .absent, .noReplica,
-            .covered, .contextTold, .needsState, .wrongEpoch, .refilling:
-            surplus.isIncomplete = true
-            return
-        }
-        guard let item = surplus.acknowledged(id, by: link) else { return }
+        let isTaken =
+            switch status {
+            case .acknowledged, .durable, .superseded: true
+            case .diskFull, .clockAhead, .overloaded, .tooManySiblings, .found, .absent, .noReplica,
+                .covered, .contextTold, .needsState, .wrongEpoch, .refilling:
+                false
+            }
+        guard let item = surplus.answered(id, by: link, isTaken: isTaken) else { return }
+        if !item.isRefused { handedOver(item, &effects) }
+        guard surplus.unfinished == 0 else { return }
+        endBatch(&effects)
+        if background.handsOver { workInBackground(&effects) }
+    }
+
+    /// All replicas of a record have said that they have it.
+    private mutating func handedOver(
+        _ item: SurplusHandOver.Item, _ effects: inout Effects
+    ) {
         item.key.withUnsafeBytes { key in
             let location = place(of: key)
-            guard !isReplica(of: location), let stored = store.find(location.address, key),
-                stored.dot == item.dot, treeDigest(stored, location.keyspace) == item.digest
-            else { return }
-            dropSurplus(key, location.keyspace, &effects)
+            guard !isReplica(of: location), let stored = store.find(location.address, key) else {
+                return
+            }
+            guard stored.dot == item.dot, treeDigest(stored, location.keyspace) == item.digest
+            else {
+                surplus.isIncomplete = true
+                return
+            }
+            if generation.isClosed { dropSurplus(key, location.keyspace, &effects) }
         }
-        if surplus.unfinished == 0 { surplus.at = now.monotonic }
     }
 
     private mutating func dropSurplus(

@@ -322,6 +322,9 @@ extension Node {
             guard isReplica(of: location) else {
                 return "UNAVAILABLE the nodes disagree on where a key lives"
             }
+            guard isWhole(location.address.range, location.keyspace) else {
+                return "\(Node.awaitsHandOver)"
+            }
             guard isChange else { continue }
             changes.append(location.keyspace)
             if isFenced(key) { return "UNAVAILABLE the keyspace is being changed; try again" }

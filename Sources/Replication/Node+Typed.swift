@@ -100,9 +100,9 @@ extension Node {
         }
         let scope = effects.beginScope()
         defer { effects.endScope(scope) }
-        guard isWrite || reads.readQuorum > 1 || isWhole(location.address.range, keyspace)
-        else {
-            if case .node(let node, let number) = target {
+        let mayBegin = isWrite && catalog.active[keyspace].n > 1 || reads.readQuorum > 1
+        guard mayBegin || isWhole(location.address.range, keyspace) else {
+            if !isWrite, case .node(let node, let number) = target {
                 return decline(number, of: node, &effects)
             }
             return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)

@@ -64,6 +64,9 @@ extension Node {
             return "MODE WATCH is for the node that decides about the key: "
                 + address(of: location)
         }
+        guard isWhole(location.address.range, location.keyspace) else {
+            return "\(Node.awaitsHandOver)"
+        }
         return refusal(toMix: key, with: &first)
     }
 

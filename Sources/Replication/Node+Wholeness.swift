@@ -9,7 +9,7 @@ import Ring
 extension Node {
     /// Notes a range of which nothing is lacked any more.
     mutating func complete(_ range: KeyRange, _ n: Int) {
-        guard let part = refill.parts[n], part.kept.contains(range.rawValue),
+        guard generation.isClosed, let part = refill.parts[n], part.kept.contains(range.rawValue),
             !part.complete.contains(range.rawValue), lacksNothing(range, n, part)
         else { return }
         refill.parts[n]?.complete.insert(range.rawValue)
@@ -44,7 +44,7 @@ extension Node {
             links[$0].node == configuration.node
                 || (refill.agreed | refill.givenUp).isSet($0)
         }
-        return hasMetAll
+        return hasMetAll && generation.isClosed
             && replicationFactors.allSatisfy { n in
                 refill.parts[n].map { $0.complete == $0.kept } ?? false
             }
@@ -93,7 +93,9 @@ extension Node {
 
     /// Takes back what the journal says.
     mutating func adopt(_ marker: WholenessMarker) {
-        guard marker.ringDigest == ring.digest, isRefilling || links.count > 1 else { return }
+        guard marker.ringDigest == ring.digest, generation.wasClosed(ring.digest),
+            isRefilling || links.count > 1
+        else { return }
         refill = Refill(since: clock.latest)
         isRefilling = !marker.isOver && configuration.plantedBug != .emptiedAnswersAtOnce
         for part in marker.parts {

@@ -48,7 +48,9 @@ extension Node {
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
         guard writes.room(for: keyspace) > 0
         else { return overload(.write, keyspace, target, &effects) }
-        if n == 1, case .delete = intent.change, replacesAll(intent, keyspace) {
+        if n == 1, case .delete = intent.change, replacesAll(intent, keyspace),
+            isWhole(address.range, keyspace)
+        {
             return remove(intent, location, target, &effects)
         }
         var place = store.locate(address, intent.key)
@@ -145,7 +147,7 @@ extension Node {
             fail(target, Node.tooLargeToTellAgain, &effects)
             return false
         }
-        guard n > 1 else { return true }
+        guard n > 1 else { return mayReplace(keyspace, address, target, &effects) }
         guard mayStamp(keyspace, target, &effects) else { return false }
         let location = KeyLocation(keyspace: keyspace, address: address)
         let reachable = reachableHolders(of: location, intent.levels.primaryWriteQuorum)

@@ -8,7 +8,10 @@ import Ring
 extension Node {
     /// What this replica persisted for one of its operations is durable.
     mutating func reached(_ id: OperationID, _ effects: inout Effects) {
-        if id.kind == .refill { return reachedMarker(&effects) }
+        if id.kind == .refill {
+            return id.index == Node.generationIndex
+                ? reachedGeneration(id, &effects) : reachedMarker(&effects)
+        }
         if id.kind == .forgetting { return reachedForgetting(&effects) }
         if id.kind == .definitions { return reachedChange(UInt64(id.generation), &effects) }
         if id.kind == .claim { return reachedOutcome(id, &effects) }

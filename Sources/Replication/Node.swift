@@ -104,6 +104,8 @@ public struct Node: ~Copyable {
     var hints: [HintQueue]
     /// What it no longer replicates.
     var surplus = SurplusHandOver()
+    /// How far the list of members has come since it took the place of another one.
+    var generation = Generation()
     /// What is known of the other nodes' writes, by the same index.
     var freshness: [LinkFreshness]
     var writes: Slab<WriteOperation>
@@ -207,6 +209,7 @@ public struct Node: ~Copyable {
         countMemory()
         turn.begin(at: now.monotonic)
         if catalog.configured.isUnsaved { saveConfiguration(&effects) }
+        if !generation.hasBegun { effects.inScope { saveGeneration(&$0) } }
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)

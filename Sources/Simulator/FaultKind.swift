@@ -1,10 +1,10 @@
 /// What can go wrong.
 enum FaultKind: Int, CaseIterable {
     case powerCut, kill, killAll, oneWayCut, partition, linkBreak, syncFailure, diskFull, slowDisk
-    case clockJump, pause, clientBreak, rot, restore, wipe, clocksStep, futureLife
+    case clockJump, pause, clientBreak, rot, restore, wipe, clocksStep, futureLife, memberChange
 
     /// Drawn from a generator of its own.
-    var isDrawnApart: Bool { self == .wipe || isOfClocks }
+    var isDrawnApart: Bool { self == .wipe || self == .memberChange || isOfClocks }
     /// It makes clocks wrong by more than nodes tolerate.
     var isOfClocks: Bool { self == .clocksStep || self == .futureLife }
 
@@ -16,6 +16,8 @@ enum FaultKind: Int, CaseIterable {
         case .clockJump: 250
         case .clocksStep, .futureLife: 200
         case .rot: 250
+        // Not drawn before its seeds are known to hold.
+        case .memberChange: 0
         case .restore: 100
         case .wipe: 400
         }
@@ -25,7 +27,9 @@ enum FaultKind: Int, CaseIterable {
     var meanMilliseconds: Int {
         switch self {
         case .killAll: 3_000
-        case .clockJump, .diskFull, .rot, .restore, .wipe, .clocksStep, .futureLife: 2_000
+        case .clockJump, .diskFull, .rot, .restore, .wipe, .clocksStep, .futureLife,
+            .memberChange:
+            2_000
         case .powerCut, .kill, .oneWayCut, .partition, .linkBreak, .syncFailure, .slowDisk, .pause,
             .clientBreak:
             1_000

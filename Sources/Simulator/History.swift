@@ -70,7 +70,7 @@ struct History {
     }
 
     let plan: Plan
-    let ring: Ring
+    private(set) var ring: Ring
     var keys: [Key] = []
     var operations: [Operation] = []
     /// When processes stopped, by machine: what was in memory only may be gone then.
@@ -98,7 +98,7 @@ struct History {
     init(_ plan: Plan, members: [Member]) {
         self.plan = plan
         ring = Ring(members: members, epoch: 1)
-        stops = members.map { _ in [] }
+        stops = Array(repeating: [], count: plan.nodes)
         emptiedAt = plan.keyspaces.map { _ in Stamp(rawValue: 0) }
         shapes = plan.keyspaces.map { [Shape($0)] }
         for (index, keyspace) in plan.keyspaces.enumerated() {
@@ -283,6 +283,12 @@ struct History {
     }
 
     mutating func noteExpiry(of key: Int) { keys[key].mayExpire = true }
+
+    /// Another list of members is in force: every process has stopped.
+    mutating func changeMembers(to members: [Member], at time: UInt64) {
+        ring = Ring(members: members, epoch: 1)
+        for machine in stops.indices { noteStop(of: machine, at: time) }
+    }
 
     /// The nodes, by index, that keep a key.
     func replicas(of key: Int) -> [Int] {

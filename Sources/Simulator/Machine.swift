@@ -24,6 +24,8 @@ final class Machine {
     var quarantines = false
     /// Its disk was emptied, and what it held may not all be back.
     var isWiped = false
+    /// The list of members has changed since it started last.
+    var takesOtherMembers = false
     /// It stays dead until everything is healed; another one takes its place then.
     var isReplaced = false
     /// What its disk held at some earlier time.

@@ -45,6 +45,11 @@ struct Plan {
     var changesExpiries = false
     /// Clients give keys of typed keyspaces a time that elapses in the run.
     var expiresTyped = false
+    /// How many of the machines, the first ones, are members when the run begins; nil for all of
+    /// them, always.
+    var membersAtFirst: Int?
+    /// A member may be taken out of the list: every write is on two nodes.
+    var mayShrink: Bool { keyspaces.allSatisfy { $0.w > 1 } }
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)
@@ -71,9 +76,7 @@ struct Plan {
             return .nanoseconds(milliseconds: 200 + UInt64(random.below(kind.meanMilliseconds * 2)))
         }
         keyspaces = PlannedKeyspace.draw(nodes: nodes, &random)
-        // Two seeds of eleven, apart from the draws above, so that the others stay as they are.
-        changesExpiries = [4, 8].contains(seed % 11)
-        expiresTyped = [2, 6, 9].contains(seed % 11)
+        drawExpiries(seed)
         drawBrief(seed)
         drawSloppy(seed)
         drawTyped(seed)
@@ -85,6 +88,7 @@ struct Plan {
         drawCollection(seed)
         drawOverflows(seed)
         drawHedges(seed)
+        drawMembers(seed)
     }
 
     /// Clocks that step all together, and lives that begin in the future.

@@ -110,7 +110,7 @@ extension World {
     }()
 
     func start(_ machine: Machine) {
-        guard machine.process == nil else { return }
+        guard machine.process == nil, machine.index < memberCount else { return }
         let before = try? IdentityFile.read(from: machine.disk)
         guard let identity = claim(machine) else { return }
         var node = Node(
@@ -140,6 +140,7 @@ extension World {
         }
         machine.life += 1
         machine.epochAbove = 0
+        machine.takesOtherMembers = false
         machine.lastIdentity = identity
         machine.process = Process(node, journal)
         counters.restarts += machine.life > 1 ? 1 : 0
@@ -222,6 +223,7 @@ extension World {
 
     private func configuration(_ machine: Machine) -> NodeConfiguration {
         var configuration = NodeConfiguration(node: machine.node, clusterID: 7, members: members)
+        configuration.takesOtherMembers = machine.takesOtherMembers
         configuration.operationsMax = plan.operationsMax
         // In one seed of two, what is proportional to the records takes many turns.
         if seed % 2 == 1 { configuration.workUnitsMax = 256 }

@@ -54,13 +54,7 @@ extension World {
         case .clockJump: jumpClock()
         case .clocksStep: stepClocks()
         case .futureLife: beginFutureLife()
-        case .pause:
-            let machine = draw()
-            let milliseconds = UInt64(1 + faultRandom.below(1_500))
-            // What waits for the end of a pause must not be overtaken.
-            guard machine.pausedUntil <= time else { return }
-            counters.pauses += 1
-            machine.pausedUntil = time + .nanoseconds(milliseconds: milliseconds)
+        case .pause: pause(draw())
         case .clientBreak:
             let index = faultRandom.below(clients.count)
             guard index != operatorIndex else { return }
@@ -71,7 +65,16 @@ extension World {
         case .rot: rot(draw())
         case .restore: restore(draw())
         case .wipe: wipe(draw())
+        case .memberChange: changeMembers()
         }
+    }
+
+    private func pause(_ machine: Machine) {
+        let milliseconds = UInt64(1 + faultRandom.below(1_500))
+        // What waits for the end of a pause must not be overtaken.
+        guard machine.pausedUntil <= time else { return }
+        counters.pauses += 1
+        machine.pausedUntil = time + .nanoseconds(milliseconds: milliseconds)
     }
 
     private func slowDown(_ machine: Machine) {

@@ -56,6 +56,7 @@ extension World {
 
     /// What a machine's node would write into a checkpoint and nobody may have forgotten, by key.
     func records(of machine: Machine) -> [(key: [UInt8], payload: [UInt8])] {
+        guard machine.index < memberCount else { return [] }
         guard let process = machine.process else {
             violate("\(machine.node) is down although everything is healed")
             return []

@@ -27,7 +27,9 @@ final class World {
     let seed: UInt64
     let plan: Plan
     let plant: PlantedBug?
-    let members: [ClusterMember]
+    let everyMember: [ClusterMember]
+    /// How many of the machines, the first ones, are members.
+    var memberCount: Int
     var time: UInt64 = 0
     var queue = EventQueue()
     var machines: [Machine] = []
@@ -74,7 +76,8 @@ final class World {
         self.plant = plant
         var random = PRNG(seed: seed ^ 0x51_4D_55_4C)
         self.plan = plan
-        members = (0..<plan.nodes).map {
+        memberCount = plan.membersAtFirst ?? plan.nodes
+        everyMember = (0..<plan.nodes).map {
             ClusterMember(
                 member: .init(NodeID(UInt16($0 + 1))), host: "10.0.0.\($0 + 1)", clientPort: 6379,
                 linkPort: 7379)
@@ -83,7 +86,7 @@ final class World {
         faultRandom = random.split()
         administrationRandom = PRNG(seed: seed ^ 0x4F_50)
         shiftRandom = PRNG(seed: seed ^ 0x53_48)
-        history = History(plan, members: members.map(\.member))
+        history = History(plan, members: everyMember.prefix(memberCount).map(\.member))
         let unmade = plan.keyspaces.indices.filter { !plan.keyspaces[$0].isConfigured }
         droppedKeyspaces = Set(unmade)
         transcript = explains ? [] : nil
@@ -244,6 +247,7 @@ struct WorldCounters {
     var wipes = 0
     var relapses = 0
     var rebirths = 0
+    var memberChanges = 0
     var emptied = 0
     var resized = 0
     var shifted = 0
@@ -270,6 +274,7 @@ struct WorldCounters {
             ("lives_in_the_future", futureLives), ("disks_restored", restores),
             ("disks_emptied", wipes),
             ("deaths_while_refilling", relapses), ("lives_begun_anew", rebirths),
+            ("lists_of_members_changed", memberChanges),
             ("keyspaces_emptied", emptied), ("keyspaces_resized", resized),
             ("keyspaces_shifted", shifted),
             ("administration_refused", administrationRefused),

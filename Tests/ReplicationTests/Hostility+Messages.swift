@@ -43,6 +43,9 @@ extension Hostility {
             return HostileMessage.bytes(kind, number: identity().rawValue)
         case SessionMessage.kinds: return session(kind, number)
         case PromiseMessage.kind: return promises()
+        case GenerationMessage.kind:
+            let flags = UInt8(random.below(8))
+            return HostileMessage.bytes(kind, flag: flags, number: 1 + number % 4)
         case RequestMessage.kinds: return request(kind, number)
         default: return []
         }

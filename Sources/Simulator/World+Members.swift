@@ -1,0 +1,31 @@
+import Base
+import Replication
+
+// Lists of members that follow each other. All nodes stop, and those of the new list start with it.
+extension World {
+    var members: [ClusterMember] { Array(everyMember.prefix(memberCount)) }
+
+    /// One or two members more, or one fewer, which keeps its disk and may return with it.
+    func changeMembers() {
+        var counts = [memberCount + 1, memberCount + 2].filter { $0 <= machines.count }
+        if plan.mayShrink, memberCount > 3, isAtRest { counts.append(memberCount - 1) }
+        guard !counts.isEmpty else { return }
+        memberCount = counts[faultRandom.below(counts.count)]
+        counters.memberChanges += 1
+        note("the list of members has \(memberCount) from now on")
+        let isPowerCut = faultRandom.below(2) == 0
+        for machine in machines { stop(machine, isPowerCut: isPowerCut, restartAfter: 1_000) }
+        history.changeMembers(to: members.map(\.member), at: time)
+        // Which requests had an id is not handed over.
+        repeats = Repeats()
+        for machine in machines.prefix(memberCount) {
+            machine.takesOtherMembers = true
+            restart(machine, after: 20 + faultRandom.below(800))
+        }
+    }
+
+    /// Every member has what it replicates: of what one of them has, another one has it as well.
+    private var isAtRest: Bool {
+        machines.prefix(memberCount).allSatisfy { $0.process?.node.isRefilling == false }
+    }
+}
