@@ -5,6 +5,8 @@ import Quorum
 /// One keyspace as this node sees it.
 public struct KeyspaceFigures: Sendable {
     public let name: String
+    /// What its records are kept by from now on; the definition that says so is on disk.
+    public let durability: Durability
     /// Live keys, expired ones included.
     public let keys: Int
     public let contents: KeyspaceContents
@@ -55,6 +57,7 @@ extension Node {
             guard !catalog.active[index].isDropped || !isIdle else { return nil }
             return KeyspaceFigures(
                 name: String(decoding: catalog.definitions[index].name, as: UTF8.self),
+                durability: catalog.active[index].durability,
                 keys: sums.keys, contents: sums.contents, crowdedKeys: crowdedKeys(index),
                 operations: operations,
                 staleness: index < staleness.count ? staleness[index] : StalenessFigures(),

@@ -89,7 +89,7 @@ extension History {
     }
 
     /// Whether the only replica of a key surely forgot a write before it was read: its process
-    /// ended while the keyspace was kept in memory.
+    /// ended while the keyspace was kept in memory, as it knew.
     func isForgotten(_ write: Int, at read: Operation) -> Bool {
         let (operation, keyspace) = (operations[write], plan.keyspaces[read.keyspace])
         guard keyspace.life == .shifted, keyspace.n == 1, !plan.mayLoseDisks, !isAnythingLost
@@ -101,8 +101,9 @@ extension History {
                 let begin = index == 0 ? 0 : all[index].isAcknowledgedAt
             else { return false }
             let end = all.dropFirst(index + 1).map(\.from).min() ?? .max
-            return stops[replica].contains {
-                begin < $0 && $0 < min(end, read.invoked) && operation.completed < $0
+            return zip(stops[replica], keptInMemory[replica]).contains { stop, inMemory in
+                begin < stop && stop < min(end, read.invoked) && operation.completed < stop
+                    && inMemory.contains(keyspace.name)
             }
         }
     }

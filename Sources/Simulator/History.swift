@@ -75,6 +75,8 @@ struct History {
     var operations: [Operation] = []
     /// When processes stopped, by machine: what was in memory only may be gone then.
     private(set) var stops: [[UInt64]] = []
+    /// The keyspaces that the process kept in memory then, by machine and stop.
+    private(set) var keptInMemory: [[[String]]] = []
     /// When disks were emptied, never two before the first was refilled.
     var wipes: [UInt64] = []
     /// A disk rotted: what it had acknowledged is gone.
@@ -99,6 +101,7 @@ struct History {
         self.plan = plan
         ring = Ring(members: members, epoch: 1)
         stops = Array(repeating: [], count: plan.nodes)
+        keptInMemory = Array(repeating: [], count: plan.nodes)
         emptiedAt = plan.keyspaces.map { _ in Stamp(rawValue: 0) }
         shapes = plan.keyspaces.map { [Shape($0)] }
         for (index, keyspace) in plan.keyspaces.enumerated() {
@@ -273,7 +276,10 @@ struct History {
         if isLost { keys[key].hasLostDelete = true }
     }
 
-    mutating func noteStop(of machine: Int, at time: UInt64) { stops[machine].append(time) }
+    mutating func noteStop(of machine: Int, at time: UInt64, inMemory: [String] = []) {
+        stops[machine].append(time)
+        keptInMemory[machine].append(inMemory)
+    }
 
     /// A state that every key of a keyspace was given at once.
     mutating func noteEmptied(_ keyspace: Int, _ state: State) {

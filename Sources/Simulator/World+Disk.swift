@@ -312,7 +312,8 @@ extension World {
         counters.segmentsRemoved += process.journal.counters.segmentsRemoved
         machine.process = nil
         machine.pausedUntil = 0
-        history.noteStop(of: machine.index, at: time)
+        let inMemory = process.node.keyspaceFigures.filter { $0.durability == .memory }.map(\.name)
+        history.noteStop(of: machine.index, at: time, inMemory: inMemory)
         if isPowerCut { powerCut(machine, process) }
         for other in machines where other !== machine { loseMachine(machine, other, isPowerCut) }
         for index in process.connections.indices {

@@ -342,7 +342,7 @@ struct RefillTests {
         #expect(!isRefilling(cluster, a))
     }
 
-    @Test("keys with one replica are lost, and nobody waits for them")
+    @Test("keys with one replica are lost, once another node knows of nobody to hand them over")
     func oneReplica() throws {
         let cluster = Cluster(2) {
             var settings = KeyspaceSettings()
@@ -357,6 +357,9 @@ struct RefillTests {
                 key.withUnsafeBytes { node.isReplica(of: node.place(of: $0)) }
             }
         }
+        #expect(cluster.run(a, "GET \(key ?? "")").hasPrefix("-UNAVAILABLE"))
+        cluster.cut = []
+        cluster.pass(milliseconds: 2_000)
         #expect(cluster.run(a, "GET \(key ?? "")") == "$-1\r\n")
         let alone = Cluster(1)
         #expect(!isRefilling(alone, a) && alone.run(a, "GET k") == "$-1\r\n")

@@ -84,8 +84,12 @@ struct LivingMember: ~Copyable {
         var effects = Effects()
         node.step(input, now: LivingMember.now(ahead), into: &effects)
         for entry in effects.entries {
-            guard case .send(_, let range) = entry.effect else { continue }
-            try connection.send(Array(effects.bytes[range]))
+            switch entry.effect {
+            case .send(_, let range): try connection.send(Array(effects.bytes[range]))
+            // It has no disk to wait for.
+            case .notify(let token): try take(.reached(token))
+            default: break
+            }
         }
     }
 }
