@@ -147,8 +147,9 @@ checkpoints() { ls "$work/node-1" | grep '^checkpoint-' || true; }
 case_disk_checkpoint() {
     local before tries
     before=$(checkpoints)
-    for ((tries = 0; tries < 40; tries++)); do
-        large_strings large 50
+    for ((tries = 0; tries < 200; tries++)); do
+        # A disk that is slower than what is written answers OVERLOADED.
+        (large_strings large 10) >/dev/null 2>&1 || sleep 0.2
         [[ $(checkpoints) != "$before" ]] && return
     done
     fail "no checkpoint was written"
