@@ -224,6 +224,25 @@ final class Cluster {
         }
     }
 
+    /// What a checkpoint of a node says, in pieces.
+    func exported(_ id: NodeID) -> [[UInt8]] {
+        var payloads: [[UInt8]] = []
+        var cursor: UInt64?
+        repeat {
+            var piece = ByteBuffer(capacity: 4_096)
+            with(id) {
+                cursor = $0.exportState(from: cursor, bytesMax: 512, into: &piece)
+            }
+            var rest = Array(piece.bytes)[...]
+            while rest.count >= 4 {
+                let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+                payloads.append(Array(rest.dropFirst(4).prefix(length)))
+                rest = rest.dropFirst(4 + length)
+            }
+        } while cursor != nil
+        return payloads
+    }
+
     /// Links a node with all others.
     func meet(_ id: NodeID) {
         for other in ids where other != id {

@@ -33,24 +33,6 @@ struct DurabilityChangeTests {
         return cluster
     }
 
-    private func exported(_ cluster: Cluster) -> [[UInt8]] {
-        var payloads: [[UInt8]] = []
-        var cursor: UInt64?
-        repeat {
-            var piece = ByteBuffer(capacity: 4_096)
-            cluster.with(one) {
-                cursor = $0.exportState(from: cursor, bytesMax: 512, into: &piece)
-            }
-            var rest = Array(piece.bytes)[...]
-            while rest.count >= 4 {
-                let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
-                payloads.append(Array(rest.dropFirst(4).prefix(length)))
-                rest = rest.dropFirst(4 + length)
-            }
-        } while cursor != nil
-        return payloads
-    }
-
     private static let before = [
         "KEYSPACE CREATE k n=1", "KEYSPACE CREATE t n=1 conflict=crdt", "SET k:a old",
         "SET k:gone old", "SADD t:s old gone", "INCRBY t:c 5", "HSET t:h f old",
@@ -76,11 +58,11 @@ struct DurabilityChangeTests {
     func forgets(durability: String) throws {
         let cluster = Cluster(1)
         run(cluster, DurabilityChangeTests.before + alter(durability))
-        let older = exported(cluster)
+        let older = cluster.exported(one)
         let position = cluster.journals[one]?.count ?? 0
         run(cluster, alter("memory") + DurabilityChangeTests.inMemory)
         let journal = cluster.journals[one] ?? []
-        let newer = exported(cluster)
+        let newer = cluster.exported(one)
         // From the journal alone, or from a checkpoint of any time with what is behind it.
         let journals = [
             journal, older + journal[position...], newer, newer + journal[position...],
@@ -102,14 +84,14 @@ struct DurabilityChangeTests {
     func keeps(durability: String) throws {
         let cluster = Cluster(1)
         run(cluster, DurabilityChangeTests.before)
-        let older = exported(cluster)
+        let older = cluster.exported(one)
         let position = cluster.journals[one]?.count ?? 0
         run(cluster, alter("memory") + DurabilityChangeTests.inMemory)
         run(cluster, ["IDEMPOTENCY id2 INCR t:once"] + alter(durability))
         run(cluster, ["SADD t:s newer", "INCR t:c", "RPUSH t:l y", "SET k:b b"])
         let expected = (DurabilityChangeTests.questions + ["GET k:b"]).map { cluster.run(one, $0) }
         let journal = cluster.journals[one] ?? []
-        let newer = exported(cluster)
+        let newer = cluster.exported(one)
         let journals = [
             journal, older + journal[position...], newer, newer + journal[position...],
             newer + journal,

@@ -27,24 +27,6 @@ import Testing
         return answers.allSatisfy { $0 == answers[0] } ? answers[0] : "\(answers)"
     }
 
-    private func exported(_ cluster: Cluster, _ id: NodeID) -> [[UInt8]] {
-        var payloads: [[UInt8]] = []
-        var cursor: UInt64?
-        repeat {
-            var piece = ByteBuffer(capacity: 4_096)
-            cluster.with(id) {
-                cursor = $0.exportState(from: cursor, bytesMax: 512, into: &piece)
-            }
-            var rest = Array(piece.bytes)[...]
-            while rest.count >= 4 {
-                let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
-                payloads.append(Array(rest.dropFirst(4).prefix(length)))
-                rest = rest.dropFirst(4 + length)
-            }
-        } while cursor != nil
-        return payloads
-    }
-
     /// Small values of several types, and one that is kept expanded.
     private func fill(_ cluster: Cluster) {
         let filling = String(repeating: "x", count: 100)
@@ -75,9 +57,9 @@ import Testing
         #expect(journal.contains { $0[0] == JournalKind.delta.rawValue })
         try cluster.restart(two, epoch: 2, on: journal)
         #expect(TypedRecoveryTests.questions.map { cluster.run(two, $0) } == before)
-        try cluster.restart(two, epoch: 3, on: exported(cluster, two))
+        try cluster.restart(two, epoch: 3, on: cluster.exported(two))
         #expect(TypedRecoveryTests.questions.map { cluster.run(two, $0) } == before)
-        try cluster.restart(two, epoch: 4, on: exported(cluster, two) + journal)
+        try cluster.restart(two, epoch: 4, on: cluster.exported(two) + journal)
         #expect(TypedRecoveryTests.questions.map { cluster.run(two, $0) } == before)
         cluster.cut = []
         #expect(cluster.run(two, "INCR c:n") == ":31\r\n")

@@ -129,3 +129,17 @@ final class KeptClient {
 
     init(port: UInt16) throws { client = try TestClient(port: port) }
 }
+
+extension TestClient {
+    /// Repeats a command until the answer is right: links take a moment to come up.
+    static func insist(_ answer: String, _ command: String, port: UInt16) throws {
+        var client = try TestClient(port: port)
+        let deadline = SystemClock.monotonic() + 10_000_000_000
+        var got = ""
+        repeat {
+            try client.send(command)
+            got = try client.receiveLine()
+        } while got != answer && SystemClock.monotonic() < deadline
+        #expect(got == answer)
+    }
+}

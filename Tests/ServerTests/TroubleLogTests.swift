@@ -49,18 +49,6 @@ struct TroubleLogTests {
         #expect(try client.receiveLine().hasPrefix("-CLOCK no majority agrees with the clock of"))
     }
 
-    /// Asks again until the answer is right: links take a moment to come up.
-    private func insist(_ answer: String, _ command: String, _ server: RunningServer) throws {
-        var client = try TestClient(port: server.clientPort)
-        let deadline = SystemClock.monotonic() + 10_000_000_000
-        var got = ""
-        repeat {
-            try client.send(command)
-            got = try client.receiveLine()
-        } while got != answer && SystemClock.monotonic() < deadline
-        #expect(got == answer)
-    }
-
     /// Waits until a log says so, while a server is asked.
     private func isSaid(_ words: String, in path: String, _ server: RunningServer) throws -> Bool {
         var client = try TestClient(port: server.clientPort)
@@ -84,8 +72,8 @@ struct TroubleLogTests {
         let first = try start(plan, 1, paths[0])
         let second = try start(plan, 2, paths[1])
         let third = try start(plan, 3, paths[2])
-        try insist("+OK\r\n", "SET a 1 W 3\r\n", first)
-        try insist("+OK\r\n", "CLUSTER FORGET 3\r\n", first)
+        try TestClient.insist("+OK\r\n", "SET a 1 W 3\r\n", port: first.clientPort)
+        try TestClient.insist("+OK\r\n", "CLUSTER FORGET 3\r\n", port: first.clientPort)
         let words = "this node was taken out of the cluster by CLUSTER FORGET 3"
         #expect(try isSaid(words, in: paths[2], first))
         #expect(try answer(third).hasPrefix("-REMOVED"))
@@ -103,8 +91,8 @@ struct TroubleLogTests {
             return
         }
         let last = try start(plan, 3, paths[4], above: epoch)
-        try insist("+OK\r\n", "SET b 2 W 3\r\n", last)
-        try insist("$1\r\n", "GET a R 1\r\n", last)
+        try TestClient.insist("+OK\r\n", "SET b 2 W 3\r\n", port: last.clientPort)
+        try TestClient.insist("$1\r\n", "GET a R 1\r\n", port: last.clientPort)
         #expect(!Log.text(of: paths[4]).contains(words))
         for server in [first, second, last] { #expect(server.stop() == .stopped) }
     }
