@@ -124,12 +124,17 @@ extension Position: DotKey {
 struct PositionTable {
     var last: PositionPath?
     fileprivate var identities: [ReplicaIdentity] = []
-    fileprivate var places = Table<ReplicaIdentity, Int>()
+    /// Of those that are too many to be looked through.
+    private var places = Table<ReplicaIdentity, Int>()
+    private static let scannedMax = 8
 
     /// The number of an identity from 1 on; 0 for one that is new, which gets the next.
     fileprivate mutating func number(of identity: ReplicaIdentity) -> Int {
-        if let place = places[identity] { return place + 1 }
-        places[identity] = identities.count
+        let known =
+            identities.prefix(PositionTable.scannedMax).firstIndex(of: identity)
+            ?? places[identity]
+        if let known { return known + 1 }
+        if identities.count >= PositionTable.scannedMax { places[identity] = identities.count }
         identities.append(identity)
         return 0
     }

@@ -8,11 +8,12 @@ import Glibc
 /// A recovery finds most keys for the first time and keeps them encoded: to build a state, join it
 /// with nothing and encode it again costs many times what a look at each byte does. Everything is
 /// checked that building it would check. What is known here is what most keys have: a string, a
-/// counter, a flag, a set, a hash or a sorted set that does not expire and remembers nothing that
-/// ended. For all else, and for malformed bytes, the answer is nil: then the state is built.
+/// counter, a flag, a set, a hash, a sorted set or a list that does not expire and remembers
+/// nothing that ended. For all else, and for malformed bytes, the answer is nil: then the state is
+/// built.
 struct StateScan {
     /// The stores that are known here: the lowest bits of the mask.
-    private static let knownStores: UInt16 = 63
+    private static let knownStores: UInt16 = 127
 
     private var decoder: DotDecoder
     /// Of a state: identity (8) and stamp (8) of each entry of its context; of a delta nothing.
@@ -22,11 +23,16 @@ struct StateScan {
     /// Up to where a delta's changes have been copied.
     private var copied = 0
     private var isLive = false
+    /// Of what was passed over.
+    private var oldest = Stamp(rawValue: .max)
 
     // MARK: States
 
+    /// - Parameter truncatedAt: nothing in the state is of this stamp or older.
     /// - Returns: the newest dot of the context.
-    static func newest(inState bytes: UnsafeRawBufferPointer) throws(DecodeError) -> Dot? {
+    static func newest(
+        inState bytes: UnsafeRawBufferPointer, after truncatedAt: Stamp
+    ) throws(DecodeError) -> Dot? {
         var decoder = DotDecoder(ByteReader(bytes))
         guard try decoder.reader.integer(UInt8.self) == CRDTState.format else { return nil }
         let count = try decoder.count(bytesMin: 16)
@@ -35,7 +41,7 @@ struct StateScan {
         var scan = StateScan(decoder: decoder, context: context, own: nil)
         guard let newest = scan.newestOfContext else { return nil }
         var unused = ByteBuffer(capacity: 1)
-        guard try scan.passStores(&unused) else { return nil }
+        guard try scan.passStores(&unused), scan.oldest > truncatedAt else { return nil }
         return newest
     }
 
@@ -112,18 +118,14 @@ struct StateScan {
         if mask & 8 != 0, try !pass(Presence.self, &buffer) { return false }
         if mask & 16 != 0, try !pass(FieldPart.self, &buffer) { return false }
         if mask & 32 != 0, try !pass(ScorePart.self, &buffer) { return false }
+        if mask & 64 != 0, try !passList(&buffer) { return false }
         return isLive && decoder.reader.remaining == 0
     }
 
     private mutating func pass<Payload: ScannedPayload>(
         _ type: Payload.Type, _ buffer: inout ByteBuffer
     ) throws(DecodeError) -> Bool {
-        if own != nil {
-            // Nothing is removed from what was not there.
-            copy(upTo: decoder.reader.offset, &buffer)
-            guard try decoder.count() == 0 else { return false }
-            copied = decoder.reader.offset
-        }
+        guard try passRemoved(&buffer) else { return false }
         let count = try decoder.count()
         var last: UnsafeRawBufferPointer?
         for _ in 0..<count {
@@ -145,6 +147,47 @@ struct StateScan {
         }
         isLive = isLive || count > 0
         return count > 0
+    }
+
+    /// Nothing is removed from what was not there, so of a delta none of it is copied.
+    private mutating func passRemoved(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
+        guard own != nil else { return true }
+        copy(upTo: decoder.reader.offset, &buffer)
+        guard try decoder.count() == 0 else { return false }
+        copied = decoder.reader.offset
+        return true
+    }
+
+    /// Positions refer to those before them in the same way in a delta as in a state.
+    private mutating func passList(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
+        guard try passRemoved(&buffer) else { return false }
+        let count = try decoder.count()
+        var last: Position?
+        for _ in 0..<count {
+            let position = try Position(decoding: &decoder)
+            if let last, position <= last { return false }
+            last = position
+            var before: Dot?
+            let entries = try decoder.count()
+            guard entries > 0 else { return false }
+            for _ in 0..<entries {
+                guard let dot = try passDot(&buffer) else { return false }
+                if let before, dot <= before { return false }
+                before = dot
+                guard try passElement(&buffer) else { return false }
+            }
+        }
+        isLive = isLive || count > 0
+        return count > 0
+    }
+
+    /// A value, and the write that replaced an earlier one, if any.
+    private mutating func passElement(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
+        let head: UInt64 = try decoder.varint()
+        guard head >> 1 <= CRDTState.elementBytesMax else { return false }
+        _ = try decoder.reader.slice(Int(head >> 1))
+        guard head & 1 != 0 else { return true }
+        return try passDot(&buffer) != nil
     }
 
     private mutating func passAccounts(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
@@ -179,6 +222,7 @@ struct StateScan {
         guard place > 0, place <= UInt64(context.count / 16) else { return nil }
         let seen = contextDot(Int(place - 1))
         let stamp = try decoder.stamp()
+        oldest = min(oldest, stamp)
         return stamp <= seen.stamp ? Dot(identity: seen.identity, stamp: stamp) : nil
     }
 
@@ -238,12 +282,17 @@ extension ScorePart: ScannedPayload {
 }
 
 extension CRDTState {
-    /// The newest dot of an encoded state that is live and does not expire, where that is known
-    /// without building it; otherwise, and for malformed bytes, nil.
+    /// The newest dot of an encoded state that is live and does not expire, and all of which was
+    /// written after a stamp, where that is known without building it; otherwise, and for malformed
+    /// bytes, nil.
     ///
     /// - Complexity: O(bytes).
-    public static func scan(_ bytes: UnsafeRawBufferPointer) -> Dot? {
-        do throws(DecodeError) { return try StateScan.newest(inState: bytes) } catch { return nil }
+    public static func scan(
+        _ bytes: UnsafeRawBufferPointer, after truncatedAt: Stamp = Stamp(rawValue: 0)
+    ) -> Dot? {
+        do throws(DecodeError) {
+            return try StateScan.newest(inState: bytes, after: truncatedAt)
+        } catch { return nil }
     }
 
     /// Appends the state that an encoded delta makes of nothing, live and without an expiry, where

@@ -13,6 +13,10 @@ struct ExpandedStates {
     /// Bytes of an encoded state above which it is kept as a value.
     static let encodedBytesMin = 1_024
 
+    /// Bytes of an encoded state up to which a recovery keeps it as it stands in the journal; the
+    /// first command that asks for it pays for the value, within a fraction of a turn.
+    static let restoredBytesMax = 64 << 10
+
     private struct Entry {
         var state: CRDTState
         /// Of the encoding, at most; what commands did since it was measured is added up.

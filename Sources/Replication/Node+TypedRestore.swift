@@ -10,9 +10,10 @@ extension Node {
     /// - Returns: false, and nothing has happened, when the state has to be built.
     mutating func restoreFirst(_ record: Record) -> Bool {
         guard record.isMergeable, !record.isTombstone, !record.isExpanded, record.expiry == 0,
-            record.length <= ExpandedStates.encodedBytesMin,
+            record.length <= ExpandedStates.restoredBytesMax,
             let location = unusedPlace(of: record.key),
-            CRDTState.scan(record.body) == record.dot
+            CRDTState.scan(record.body, after: catalog.active[location.keyspace].truncatedAt)
+                == record.dot
         else { return false }
         noteRestored(record.dot)
         replaceStored(record.bytes, location.keyspace, location.address)
@@ -45,9 +46,13 @@ extension Node {
         let truncatedAt = catalog.active[keyspace].truncatedAt
         exported.removeAll()
         let newest: Dot
-        if let stored = place.record {
-            guard stored.isMergeable, !stored.isTombstone, !stored.isExpanded, stored.expiry == 0,
-                stored.written.stamp > truncatedAt, let dot = Delta.dot(encoded: delta),
+        var bytesMax = ExpandedStates.restoredBytesMax
+        if let stored = place.record, stored.written.stamp > truncatedAt {
+            // From here on a change costs less in a value.
+            bytesMax = ExpandedStates.encodedBytesMin
+            guard stored.length <= bytesMax, stored.isMergeable, !stored.isTombstone,
+                !stored.isExpanded, stored.expiry == 0,
+                let dot = Delta.dot(encoded: delta),
                 dot.stamp > truncatedAt
             else { return false }
             switch CRDTState.graft(delta: delta, onto: stored.body, into: &exported) {
@@ -58,13 +63,12 @@ extension Node {
             case .unknown: return false
             }
         } else {
-            guard truncatedAt.rawValue == 0,
-                let dot = CRDTState.transcribe(delta, into: &exported)
+            guard let dot = CRDTState.transcribe(delta, into: &exported), dot.stamp > truncatedAt
             else { return false }
             newest = dot
         }
         let length = Record.length(keyBytes: key.count, bodyBytes: exported.count)
-        guard length <= ExpandedStates.encodedBytesMin else { return false }
+        guard length <= bytesMax else { return false }
         merged.removeAll()
         Record.write(
             to: merged.reserve(length), kind: .mergeable, dot: newest, expiry: 0, key: key,
@@ -75,14 +79,13 @@ extension Node {
         return true
     }
 
-    /// Where a key of a crdt keyspace will be of which nothing was ever stored; nil when something
-    /// was, or when its keyspace was emptied.
+    /// Where a key of a crdt keyspace will be of which nothing is stored that counts; nil when
+    /// something is.
     private func unusedPlace(of key: UnsafeRawBufferPointer) -> KeyLocation? {
         let keyspace = catalog.index(of: key)
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
         guard isTyped(keyspace), !isInMemoryOnly(keyspace),
-            catalog.active[keyspace].truncatedAt.rawValue == 0,
-            store.find(location.address, key) == nil
+            liveState(location.address, key, keyspace) == nil
         else { return nil }
         return location
     }

@@ -45,7 +45,15 @@ extension Node {
         _ location: KeyLocation, _ key: UnsafeRawBufferPointer, _ effects: inout Effects
     ) -> HeldState {
         let stored = believableState(location.address, key, location.keyspace, &effects)
-        return takeState(stored)
+        let held = takeState(stored)
+        guard held.place == nil, held.bytes > ExpandedStates.encodedBytesMin,
+            !held.state.isTombstone
+        else { return held }
+        // A recovery left it encoded: from the first command on it is a value.
+        turn.spend(bytesCoded: held.bytes)
+        let size = SizeChange(growth: held.bytes, doubt: 0)
+        putStub(held.state, at: store.expanded.insert(held.state, size, of: key), location, key)
+        return takeState(store.find(location.address, key))
     }
 
     /// The same without asking the clock.

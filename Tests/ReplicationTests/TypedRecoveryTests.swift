@@ -66,6 +66,51 @@ import Testing
         #expect(everywhere(cluster, "GET c:n") == "$2\r\n31\r\n")
     }
 
+    /// Values of several types that one command each has made, one of them large.
+    private func begin(_ cluster: Cluster, _ word: String) -> [String] {
+        let fields = (0..<100).map { "f\($0) \(word)\($0)-and-some-more-bytes" }
+        for line in [
+            "HSET c:hash \(fields.joined(separator: " "))", "RPUSH c:list \(word) b c",
+            "INCRBY c:n \(word.utf8.count)", "SADD c:set \(word) y", "SET c:string \(word)",
+        ] { #expect(!cluster.run(two, line).hasPrefix("-")) }
+        return answers(cluster)
+    }
+
+    private func answers(_ cluster: Cluster) -> [String] {
+        [
+            "HGETALL c:hash", "LRANGE c:list 0 -1", "GET c:n", "SMEMBERS c:set", "GET c:string",
+        ].map { cluster.run(two, $0) }
+    }
+
+    @Test(
+        "a large value is taken back without being built, and built by the first command",
+        arguments: [false, true])
+    func keptEncoded(isEmptiedBefore: Bool) throws {
+        let cluster = cluster()
+        if isEmptiedBefore {
+            _ = begin(cluster, "emptied")
+            cluster.pass(milliseconds: 1_000)
+            #expect(cluster.run(one, "FLUSHALL") == "+OK\r\n")
+            cluster.pass(milliseconds: 1_000)
+        }
+        let before = begin(cluster, "word")
+        for (epoch, isCheckpoint) in [(UInt64(2), false), (3, true)] {
+            let records = isCheckpoint ? cluster.exported(two) : cluster.journals[two] ?? []
+            try cluster.restart(two, epoch: epoch, on: records)
+            cluster.with(two) { #expect($0.store.expanded.isEmpty) }
+            #expect(answers(cluster) == before)
+            cluster.with(two) {
+                #expect($0.store.expanded.count == 1)
+                $0.checkInvariants(recounting: true)
+            }
+        }
+        #expect(cluster.run(two, "HDEL c:hash f0 f1") == ":2\r\n")
+        #expect(cluster.run(two, "HLEN c:hash") == ":98\r\n")
+        cluster.pass(milliseconds: 2_000)
+        #expect(everywhere(cluster, "HLEN c:hash") == ":98\r\n")
+        #expect(everywhere(cluster, "GET c:n") == "$1\r\n4\r\n")
+    }
+
     @Test("a journal that ends anywhere leads to a state that the others complete")
     func prefixes() throws {
         for kept in stride(from: 150, through: 950, by: 400) {
