@@ -27,4 +27,18 @@ public struct LeafComparison: Equatable, Sendable {
             if other != nil, isEither || mineStamp < otherStamp { lackedHere.append(hash) }
         }
     }
+
+    /// What of another side's list, up to a stamp, this side does not hold like that.
+    ///
+    /// - Parameter here: ascending by hash; `there` as well.
+    public static func refuted(
+        here: [KeyState], there: [KeyState], upTo stamp: UInt64
+    ) -> [KeyState] {
+        var left = here[...]
+        return there.filter { state in
+            guard state.stamp <= stamp else { return false }
+            while let first = left.first, first.hash < state.hash { left.removeFirst() }
+            return left.first?.hash != state.hash || left.first?.digest != state.digest
+        }
+    }
 }

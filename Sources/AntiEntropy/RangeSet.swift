@@ -34,6 +34,9 @@ public struct RangeSet: Equatable, Sendable {
         words[Int(range >> 6)] &= ~(1 << UInt64(range & 63))
     }
 
+    /// Leaves what is in the other set too.
+    public mutating func formIntersection(_ other: RangeSet) { words &= other.words }
+
     /// Whether no range is in it.
     public var isEmpty: Bool { words == SIMD4() }
 

@@ -11,6 +11,10 @@ import Coding
 ///     a → b  states     of a leaf that differs, without values
 ///     b → a  lacked     the records of that leaf that a has in no state as late
 ///
+/// A replica that may hold what was deleted meanwhile says up to which stamp it is in doubt of what
+/// it has. One that is whole then names what of that it does not hold so (`Lacked.refuted`), and
+/// sends what it holds in its place.
+///
 /// `same` answers the roots of any exchange too (`EqualityLedger`).
 public enum RefillMessage: Equatable, Sendable {
     /// Roots as they were at a moment, a stamp of the sender's clock.
@@ -21,9 +25,27 @@ public enum RefillMessage: Equatable, Sendable {
     case sums(KeyRangeNumber, node: UInt8, [UInt64])
     /// A bit for each child; `isWhole`: so is the sender's range.
     case differing(KeyRangeNumber, node: UInt8, isWhole: Bool, UInt32)
-    case states(KeyRangeNumber, leaf: UInt16, [KeyState])
-    /// Records, each behind its length (4); `isAll`: no further one is lacked.
-    case lacked(KeyRangeNumber, leaf: UInt16, isWhole: Bool, isAll: Bool, [UInt8])
+    /// `doubtedUpTo`: the stamp up to which the sender is in doubt of what it has, 0 for nothing.
+    case states(KeyRangeNumber, leaf: UInt16, doubtedUpTo: UInt64, [KeyState])
+    case lacked(KeyRangeNumber, leaf: UInt16, Lacked)
+
+    /// What a replica has, of one leaf, that another one lacks.
+    public struct Lacked: Equatable, Sendable {
+        /// The sender's range is whole.
+        public var isWhole: Bool
+        /// No further record is lacked.
+        public var isAll: Bool
+        /// Of what the receiver is in doubt of: what the sender does not hold like that, ascending
+        /// by hash. What it holds instead is among the records.
+        public var refuted: [KeyState]
+        /// Each behind its length (4).
+        public var records: [UInt8]
+
+        public init(isWhole: Bool, isAll: Bool, refuted: [KeyState] = [], records: [UInt8]) {
+            (self.isWhole, self.isAll) = (isWhole, isAll)
+            (self.refuted, self.records) = (refuted, records)
+        }
+    }
 
     /// 0…255.
     public typealias KeyRangeNumber = UInt8
@@ -52,14 +74,13 @@ public enum RefillMessage: Equatable, Sendable {
         case 4:
             let range: UInt8 = try reader.integer()
             let leaf = try ExchangeMessage.leaf(&reader)
-            self = .states(range, leaf: leaf, try ExchangeMessage.keys(&reader, leaf))
+            let doubted: UInt64 = try reader.integer()
+            let states = try ExchangeMessage.keys(&reader, leaf)
+            self = .states(range, leaf: leaf, doubtedUpTo: doubted, states)
         case 5:
             let range: UInt8 = try reader.integer()
             let leaf = try ExchangeMessage.leaf(&reader)
-            let isWhole = try RefillMessage.flag(&reader)
-            let isAll = try RefillMessage.flag(&reader)
-            self = .lacked(
-                range, leaf: leaf, isWhole: isWhole, isAll: isAll, Array(reader.rest()))
+            self = .lacked(range, leaf: leaf, try RefillMessage.lacked(&reader, leaf))
         default: throw .invalid("a refill's message has an unknown kind")
         }
     }
@@ -71,6 +92,19 @@ public enum RefillMessage: Equatable, Sendable {
         let node: UInt8 = try reader.integer()
         guard node <= HashTree.fanOut else { throw .invalid("a tree has 32 branches") }
         return (range, node)
+    }
+
+    private static func lacked(
+        _ reader: inout ByteReader, _ leaf: UInt16
+    ) throws(DecodeError) -> Lacked {
+        let isWhole = try flag(&reader)
+        let isAll = try flag(&reader)
+        let count = Int(try reader.integer(UInt32.self))
+        guard count <= reader.remaining / KeyState.encodedBytes else { throw .truncated }
+        var states = ByteReader(try reader.slice(count * KeyState.encodedBytes))
+        let refuted = try ExchangeMessage.keys(&states, leaf)
+        return Lacked(
+            isWhole: isWhole, isAll: isAll, refuted: refuted, records: Array(reader.rest()))
     }
 
     private static func flag(_ reader: inout ByteReader) throws(DecodeError) -> Bool {
@@ -100,15 +134,18 @@ public enum RefillMessage: Equatable, Sendable {
         case .differing(let range, let node, let isWhole, let children):
             buffer.append([3, range, node, isWhole ? 1 : 0])
             buffer.append(integer: children)
-        case .states(let range, let leaf, let states):
+        case .states(let range, let leaf, let doubted, let states):
             buffer.append([4, range])
             buffer.append(integer: leaf)
+            buffer.append(integer: doubted)
             for state in states { state.encode(into: &buffer) }
-        case .lacked(let range, let leaf, let isWhole, let isAll, let records):
+        case .lacked(let range, let leaf, let lacked):
             buffer.append([5, range])
             buffer.append(integer: leaf)
-            buffer.append([isWhole ? 1 : 0, isAll ? 1 : 0])
-            buffer.append(records)
+            buffer.append([lacked.isWhole ? 1 : 0, lacked.isAll ? 1 : 0])
+            buffer.append(integer: UInt32(lacked.refuted.count))
+            for state in lacked.refuted { state.encode(into: &buffer) }
+            buffer.append(lacked.records)
         }
     }
 }

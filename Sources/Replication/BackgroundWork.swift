@@ -25,8 +25,6 @@ struct BackgroundWork {
     var surveys: [Survey] = []
     /// What a wrong clock stamped is stamped anew.
     var audit = StampAudit()
-    /// What may have been deleted meanwhile is dropped.
-    var catchUp = CatchUp()
     /// What is settled is collected and compacted.
     var sweep = RangeSweep()
     /// A batch of what other nodes replicate is due (`SurplusHandOver`).
@@ -34,12 +32,12 @@ struct BackgroundWork {
 
     /// Whether anything is left to be done.
     var isPending: Bool {
-        !reshaping.isIdle || !surveys.isEmpty || !audit.isIdle || !catchUp.isIdle || !sweep.isIdle
+        !reshaping.isIdle || !surveys.isEmpty || !audit.isIdle || !sweep.isIdle
             || keeping.canGoOn || handsOver
     }
 
     /// Whether trees are those of the records by the definitions in force.
-    var hasTrees: Bool { reshaping.isIdle && catchUp.isIdle }
+    var hasTrees: Bool { reshaping.isIdle }
 
     /// Gives a turn its budget.
     mutating func renew(at now: Deadline, units: Int) {
@@ -81,8 +79,6 @@ extension Node {
                 keepOnDisk(&budget, &effects)
             } else if !background.audit.isIdle {
                 audit(&budget, &effects)
-            } else if !background.catchUp.isIdle {
-                catchUp(&budget, &effects)
             } else if !background.sweep.isIdle {
                 sweep(&budget, &effects)
             } else {

@@ -11,6 +11,9 @@ struct Collection {
         var collected = RangeStamps()
         /// The latest that any node is known to have collected.
         var known = RangeStamps()
+        /// Nothing up to here is settled any more, whatever was collected: replicas have brought
+        /// back what they had (`Node+CatchUp`).
+        var revoked = RangeStamps()
         /// Whatever is not known here yet has seen everything up to there.
         var stable = RangeStamps()
         /// What was collected at some moment, and that moment as a stamp: once everything up to the
@@ -18,9 +21,26 @@ struct Collection {
         var ripening = (collected: RangeStamps(), until: RangeStamps())
         /// What others promised, by link index; 0 until they have on the link as it is now.
         var others: [RangeStamps]
+        /// In which ranges others are whole, by link index, as they said over their present links.
+        var whole: [RangeSet]
         /// Hints that were taken until then may still be handed off: wall-clock milliseconds since
         /// 1970, although no keyspace takes any now.
         var hintedUntil: UInt64 = 0
+
+        init(links: Int) {
+            others = Array(repeating: RangeStamps(), count: links)
+            whole = Array(repeating: RangeSet(), count: links)
+        }
+
+        /// The latest that was collected in a range if this node has not promised it; 0 otherwise.
+        func missed(_ range: UInt8) -> UInt64 {
+            promised[range] < known[range] ? known[range] : 0
+        }
+
+        /// Up to where what was collected in a range is settled.
+        func settled(_ range: UInt8) -> UInt64 {
+            collected[range] > revoked[range] ? collected[range] : 0
+        }
     }
 
     /// By n; nil where nothing is known.
@@ -46,7 +66,7 @@ struct Collection {
 
     mutating func prepare(_ n: Int, links: Int) {
         guard parts[n] == nil else { return }
-        parts[n] = Part(others: Array(repeating: RangeStamps(), count: links))
+        parts[n] = Part(links: links)
     }
 
     /// Every n with a part.
@@ -96,6 +116,14 @@ struct Collection {
         isBegun = isBegun || stamp > 0
     }
 
+    /// Replicas have brought back what they had up to a stamp.
+    mutating func revoke(_ stamp: UInt64, _ n: Int, _ range: UInt8) {
+        guard let part = parts[n], stamp > part.revoked[range] else { return }
+        parts[n]?.revoked[range] = stamp
+        parts[n]?.stable[range] = 0
+        parts[n]?.ripening.until[range] = 0
+    }
+
     /// What this node once held may be gone, deletions among it: it is behind whatever anybody has
     /// collected. What it stamps stays later than what it promised.
     mutating func distrust() {
@@ -104,6 +132,9 @@ struct Collection {
 
     /// A link came up, or went down: what was promised over it has to be said again.
     mutating func forgetPromises(of link: Int) {
-        for n in parts.indices { parts[n]?.others[link] = RangeStamps() }
+        for n in parts.indices {
+            parts[n]?.others[link] = RangeStamps()
+            parts[n]?.whole[link] = RangeSet()
+        }
     }
 }

@@ -2,14 +2,15 @@ import AntiEntropy
 import Causality
 import Coding
 
-/// A journal's payload: what was promised and collected, for some n and ranges. Later ones add to
-/// earlier ones.
+/// A journal's payload: what was promised, collected and revoked, for some n and ranges. Later ones
+/// add to earlier ones.
 struct CollectionMarker {
     struct Part {
         let n: Int
         var hintedUntil: UInt64 = 0
         var promised = RangeStamps()
         var collected = RangeStamps()
+        var revoked = RangeStamps()
     }
 
     var parts: [Part] = []
@@ -23,8 +24,11 @@ struct CollectionMarker {
             part.hintedUntil = try reader.integer()
             part.promised = try RangeStamps(&reader)
             part.collected = try RangeStamps(&reader)
+            part.revoked = try RangeStamps(&reader)
             // Whatever is written from then on is stamped later, which must leave room for it.
-            let latest = Stamp(rawValue: max(part.promised.latest, part.collected.latest))
+            let latest = Stamp(
+                rawValue: max(
+                    part.promised.latest, part.collected.latest, part.revoked.latest))
             guard latest.next.isShownByClocks else {
                 throw .invalid("a promise lies beyond the year 6429")
             }
@@ -49,6 +53,7 @@ struct CollectionMarker {
             buffer.append(integer: part.hintedUntil)
             part.promised.encode(into: &buffer)
             part.collected.encode(into: &buffer)
+            part.revoked.encode(into: &buffer)
         }
     }
 }

@@ -18,8 +18,9 @@ enum JournalKind: UInt8 {
     case hintOver = 8
     /// What was promised and collected, as `CollectionMarker.encode` writes it.
     case collection = 9
-    /// A `DroppedPiece`: everything in it was dropped.
-    case dropped = 10
+    /// What came before is not all that this node had acknowledged: it has promised nothing, and is
+    /// not whole.
+    case distrust = 10
     /// A claim or the outcome of a request with an id, as `Node+RequestIDs` writes them.
     case request = 11
     /// What a wrong clock stamped is brought to an earlier moment: a `ClockCorrection`.
@@ -36,4 +37,6 @@ enum JournalKind: UInt8 {
     case durability = 17
     /// Where this node stands since the list of members changed: a `GenerationMarker`.
     case generation = 18
+    /// Which former lives of this node other nodes have met: `OwnLives`.
+    case ownLives = 19
 }

@@ -30,9 +30,9 @@ import Ring
 //
 // A replica whose own P is less than what somebody collected is not the one that promised: an old
 // disk, a lost one, or a node that was forgotten. It may hold what was deleted. So a node says its
-// P before anything else on a link; from one that is behind nothing is taken (`isKeptOut`), and
-// when it hears that it is behind, it drops whatever it has up to C, which all others hold, and is
-// refilled (`Node+Refill`).
+// P before anything else on a link; of a range that it is behind in nothing is taken from it
+// (`isKeptOut`), and when it hears that it is behind, it compares what it has up to C with one that
+// vouches for the range, drops what that one does not hold, and is refilled (`Node+CatchUp`).
 //
 // Promises and collections are multiples of an interval and ranges have their turn by the wall
 // clock, so that replicas forget at about the same time and their trees stay equal.
@@ -94,13 +94,16 @@ extension Node {
         guard let part = collection.parts[n], isRefilled(range, n) else {
             return Stamp(rawValue: 0)
         }
-        return Stamp(rawValue: part.collected[range.rawValue])
+        return Stamp(rawValue: part.settled(range.rawValue))
     }
 
     /// Up to when everything of a key range is settled on all its replicas that are whole.
     func settledAnywhere(_ range: KeyRange, _ keyspace: Int) -> Stamp {
-        let part = collection.parts[catalog.active[keyspace].n]
-        return Stamp(rawValue: part?.known[range.rawValue] ?? 0)
+        guard let part = collection.parts[catalog.active[keyspace].n] else {
+            return Stamp(rawValue: 0)
+        }
+        let known = part.known[range.rawValue]
+        return Stamp(rawValue: known > part.revoked[range.rawValue] ? known : 0)
     }
 
     /// Whether a replica may have forgotten a record that others still have.
@@ -206,7 +209,10 @@ extension Node {
             for range in ranges
             where Int(ranks[Int(range.rawValue)]) < n && isRefilled(range, n) {
                 let least = leastPromise(range, n)
-                guard least > collection.parts[n]?.collected[range.rawValue] ?? 0 else { continue }
+                let part = collection.parts[n]
+                let before = max(
+                    part?.collected[range.rawValue] ?? 0, part?.revoked[range.rawValue] ?? 0)
+                guard least > before else { continue }
                 collection.collect(least, n, range.rawValue)
                 collection.ripen(n, range.rawValue, moment: unpassed)
                 raised[range.rawValue] = least
@@ -296,6 +302,12 @@ extension Node {
         remove(entry, in: range)
     }
 
+    /// Forgets a record that a walk came by.
+    mutating func remove(_ entry: RecordTable.Entry, in range: KeyRange) {
+        takeOut(entry.record, entry.tally, .init(hash: entry.hash, range: range))
+        store.remove(entry, in: range)
+    }
+
     /// Forgets what is stored of a key.
     mutating func removeStored(_ key: UnsafeRawBufferPointer) {
         let address = store.address(of: key)
@@ -327,6 +339,7 @@ extension Node {
                 let number = range.rawValue
                 collection.promise(part.promised[number], part.n, number)
                 collection.collect(part.collected[number], part.n, number)
+                collection.revoke(part.revoked[number], part.n, number)
             }
         }
         clock.resume(after: Stamp(rawValue: collection.latestPromise))
@@ -341,7 +354,7 @@ extension Node {
             marker.parts.append(
                 .init(
                     n: n, hintedUntil: part.hintedUntil, promised: part.promised,
-                    collected: isKept ? part.collected : RangeStamps()))
+                    collected: isKept ? part.collected : RangeStamps(), revoked: part.revoked))
         }
         buffer.appendSized { marker.encode(into: &$0) }
     }

@@ -41,6 +41,12 @@ extension Node {
         holdings.tree(n, range)
     }
 
+    /// Whether a range is compared with another node: not while it may bring back what was deleted.
+    private func exchanges(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
+        sharesRange(range, n, with: node)
+            && linkIndex(of: node).map { !isBehind($0, range, n) } ?? false
+    }
+
     func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
         guard Int(ranks[Int(range.rawValue)]) < n else { return false }
         return ring.position(of: node, in: range).map { $0 < n } ?? false
@@ -171,17 +177,17 @@ extension Node {
             guard background.hasTrees else { return }
             compareRoots(roots, n, node, &effects)
         case .branches(let number, let sums):
-            guard mayCompare(with: node), sharesRange(KeyRange(number), n, with: node) else {
+            guard mayCompare(with: node), exchanges(KeyRange(number), n, with: node) else {
                 return
             }
             compareBranches(sums, KeyRange(number), n, node, &effects)
         case .leaves(let number, let branch, let sums):
-            guard sharesRange(KeyRange(number), n, with: node) else { return }
+            guard exchanges(KeyRange(number), n, with: node) else { return }
             let first = LeafPlace(
                 n: n, range: KeyRange(number), leaf: UInt16(branch) * UInt16(HashTree.fanOut))
             compareLeaves(sums, from: first, node, &effects)
         case .keys(let number, let leaf, let keys):
-            guard hasBudget(above: 0, node), sharesRange(KeyRange(number), n, with: node) else {
+            guard hasBudget(above: 0, node), exchanges(KeyRange(number), n, with: node) else {
                 return
             }
             let place = LeafPlace(n: n, range: KeyRange(number), leaf: leaf)
@@ -197,7 +203,7 @@ extension Node {
         _ roots: [ExchangeMessage.RangeRoot], _ n: Int, _ node: NodeID, _ effects: inout Effects
     ) {
         let differing = roots.map { (KeyRange($0.range), $0.root) }.filter { range, root in
-            sharesRange(range, n, with: node) && tree(n, range).root != root
+            exchanges(range, n, with: node) && tree(n, range).root != root
         }
         guard !differing.isEmpty, mayCompare(with: node) else { return }
         sendExchange(.held(sharedSum(with: node)), n, to: node, &effects)

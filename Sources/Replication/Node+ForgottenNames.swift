@@ -52,8 +52,8 @@ extension Node {
         if let word, mayCatchUp(word) {
             forgetting.noteTold(catalog.forgotten, at: now.monotonic)
             for index in links.indices { noteBehind(index) }
-            if holdings.keyspaces.contains(where: { $0.contents.records > 0 }) { catchUp(&effects) }
-            if background.catchUp.isIdle { forgetting.noteDropped() }
+            let hasRecords = holdings.keyspaces.contains { $0.contents.records > 0 }
+            if hasRecords { catchUp(&effects) } else { forgetting.noteDropped() }
         }
         var isOld = false
         for name in news {

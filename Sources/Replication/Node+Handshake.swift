@@ -287,10 +287,9 @@ extension Node {
 
     /// Begins a life above one that this disk does not hold.
     mutating func beginAgain(above later: ReplicaIdentity, _ effects: inout Effects) {
+        ownLives.noteMissing(upTo: later.epoch)
         distrustMemory()
-        effects.persist {
-            WholenessMarker(ringDigest: ring.digest, isOver: false, parts: []).encode(into: &$0)
-        }
+        persistDistrust(&effects)
         membership.beginAgain(admission: membership.ownRecord.admission)
         beginLife(above: later, &effects)
     }

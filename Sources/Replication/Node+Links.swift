@@ -27,6 +27,7 @@ extension Node {
         links[index].isSilent = false
         links[index].highest = max(links[index].highest, identity)
         wasLinked = true
+        noteLinkedLife(index, &effects)
         keepMembers(&effects)
         links[index].heardAt = now.monotonic
         links[index].heardThereAt = 0
@@ -173,7 +174,9 @@ extension Node {
             declined(OperationID(rawValue: number), by: node, &effects)
         case .exchange(let n, let message, let moment, let sum):
             if case .roots(let roots) = message {
-                noteRoots(roots, n, sum, from: node, &effects)
+                if linkIndex(of: node).map({ !links[$0].isBehind }) ?? false {
+                    noteRoots(roots, n, sum, from: node, &effects)
+                }
                 tellSame(roots, moment, n, node, &effects)
             }
             exchange(message, n, from: node, &effects)
@@ -209,7 +212,7 @@ extension Node {
         case .surveyOver(let name): liftFence(Array(name), of: node)
         case .surveyed(let number, let keys):
             surveyed(OperationID(rawValue: number), keys, by: node, &effects)
-        case .knownLife(let life): heardOfLife(life, &effects)
+        case .knownLife(let life): heardOfLife(life, from: node, &effects)
         case .promises(let message): heardPromises(message, from: node, &effects)
         case .session(let message): try take(message, from: node, &effects)
         case .request(let message): take(message, from: node, &effects)

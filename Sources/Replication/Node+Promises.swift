@@ -32,16 +32,23 @@ extension Node {
     /// Tells everybody what was promised, once it is on disk.
     mutating func announce(_ marker: CollectionMarker, _ effects: inout Effects) {
         effects.persist { marker.encode(into: &$0) }
+        tellAllPromises(&effects)
+    }
+
+    mutating func tellAllPromises(_ effects: inout Effects) {
         for index in links.indices where links[index].isUp {
             tellPromises(to: index, asks: false, &effects)
         }
     }
 
-    /// Says what this node has promised, and what it knows to be collected.
+    /// Says what this node has promised, what it knows to be collected, and what it is whole in.
     mutating func tellPromises(to index: Int, asks: Bool, _ effects: inout Effects) {
+        for n in replicationFactors { collection.prepare(n, links: links.count) }
         let parts = collection.replicationFactors.compactMap { n in
             collection.parts[n].map {
-                PromiseMessage.Part(n: n, promised: $0.promised, known: $0.known)
+                PromiseMessage.Part(
+                    n: n, promised: $0.promised, known: $0.known, revoked: $0.revoked,
+                    whole: isRefilling ? refill.parts[n]?.whole ?? RangeSet() : .all)
             }
         }
         let message = PromiseMessage(asks: asks, parts: parts)
@@ -55,7 +62,10 @@ extension Node {
         _ message: PromiseMessage, from node: NodeID, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node) else { return }
-        guard message.parts.allSatisfy({ !isAhead(Stamp(rawValue: $0.known.latest)) }) else {
+        let isBelievable = message.parts.allSatisfy {
+            !isAhead(Stamp(rawValue: max($0.known.latest, $0.revoked.latest)))
+        }
+        guard isBelievable else {
             counters.refusedAhead += 1
             return
         }
@@ -63,8 +73,10 @@ extension Node {
         for part in message.parts {
             collection.prepare(part.n, links: links.count)
             collection.parts[part.n]?.others[index].raise(to: part.promised)
+            collection.parts[part.n]?.whole[index] = part.whole
             for range in KeyRange.all {
                 collection.learn(part.known[range.rawValue], part.n, range.rawValue)
+                collection.revoke(part.revoked[range.rawValue], part.n, range.rawValue)
             }
         }
         catchUp(&effects)
@@ -87,13 +99,37 @@ extension Node {
     }
 
     private func isBehind(_ index: Int) -> Bool {
-        let node = links[index].node
-        return collection.replicationFactors.contains { n in
-            guard let part = collection.parts[n] else { return false }
-            return KeyRange.all.contains { range in
-                part.others[index][range.rawValue] < part.known[range.rawValue]
-                    && ring.position(of: node, in: range).map { $0 < n } ?? false
-            }
+        collection.replicationFactors.contains { n in
+            KeyRange.all.contains { isBehind(index, $0, n) }
+        }
+    }
+
+    /// Whether another replica of a range may hold what was deleted there.
+    func isBehind(_ index: Int, _ range: KeyRange, _ n: Int) -> Bool {
+        if isUnaware(index) { return true }
+        guard collection.isBegun else { return false }
+        guard links[index].hasPromised else { return true }
+        guard let part = collection.parts[n] else { return false }
+        return part.others[index][range.rawValue] < part.known[range.rawValue]
+            && ring.position(of: links[index].node, in: range).map { $0 < n } ?? false
+    }
+
+    private func isBehind(_ index: Int, _ key: UnsafeRawBufferPointer) -> Bool {
+        isBehind(index, store.address(of: key).range, catalog.active[catalog.index(of: key)].n)
+    }
+
+    /// Whether a message of a node that is behind brings what may have been deleted. Exchanges and
+    /// refills look at each range.
+    private func isDoubtful(_ message: Message, _ index: Int) -> Bool {
+        switch message {
+        case .replicate(_, let record, _): isBehind(index, record.key)
+        case .replicateDelta(_, let record, _): isBehind(index, record.key)
+        case .answer(let number, _, _), .covered(let number, _), .contextTold(let number, _):
+            reads[OperationID(rawValue: number)].map {
+                isBehind(index, $0.range, catalog.active[$0.keyspace].n)
+            } ?? true
+        case .hint, .handOff: true
+        default: false
         }
     }
 
@@ -101,58 +137,16 @@ extension Node {
     mutating func isKeptOut(
         _ message: Message, from node: NodeID, _ effects: inout Effects
     ) -> Bool {
+        guard let index = linkIndex(of: node), isDoubtful(message, index) else { return false }
         switch message {
         case .replicate(let number, _, _), .replicateDelta(let number, _, _),
             .hint(let number, _), .handOff(let number, _):
             acknowledge(number, .overloaded, nil, to: node, &effects)
         case .answer(let number, _, _), .covered(let number, _), .contextTold(let number, _):
             declined(OperationID(rawValue: number), by: node, &effects)
-        case .exchange, .refill: break
-        default: return false
+        default: break
         }
         counters.keptOut += 1
         return true
-    }
-}
-
-// Falling behind.
-extension Node {
-    /// Drops whatever may have been deleted while this node, or this disk, was away. What it has
-    /// promised to know it keeps: all replicas of a range may have to do this at once, where a new
-    /// list of members gives each of them another range that it had not.
-    mutating func catchUp(_ effects: inout Effects) {
-        promiseBareRanges(&effects)
-        guard !missed.isEmpty else { return }
-        if background.catchUp.isIdle {
-            counters.fellBehind += 1
-            // What was dropped with a forgotten name is in doubt in all ranges: others take nothing
-            // from this node before it is gone.
-            if forgetting.doubtfulUpTo.rawValue > 0 { distrustMemory() } else { beginRefill() }
-            markNothing(&effects)
-        }
-        background.catchUp.begin(missed)
-        workInBackground(&effects)
-    }
-
-    /// By n, up to when others have collected what this node has not promised to know, or dropped
-    /// it with a keyspace whose name they have forgotten.
-    private var missed: [(n: Int, stamps: RangeStamps)] {
-        let doubtful = forgetting.doubtfulUpTo.rawValue
-        var factors = collection.replicationFactors
-        for n in replicationFactors where doubtful > 0 && !factors.contains(n) { factors.append(n) }
-        return factors.compactMap { n in
-            var stamps = RangeStamps()
-            for range in KeyRange.all {
-                stamps[range.rawValue] = max(doubtful, missed(n, range))
-            }
-            return stamps.latest > 0 ? (n, stamps) : nil
-        }
-    }
-
-    private func missed(_ n: Int, _ range: KeyRange) -> UInt64 {
-        guard let part = collection.parts[n], Int(ranks[Int(range.rawValue)]) < n,
-            part.promised[range.rawValue] < part.known[range.rawValue]
-        else { return 0 }
-        return part.known[range.rawValue]
     }
 }

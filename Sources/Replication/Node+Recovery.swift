@@ -24,9 +24,9 @@ extension Node {
         case .removal: removeStored(rest)
         case .definitions: try restoreDefinitions(rest)
         case .wholeness, .generation, .collection: try restoreMarker(kind, rest)
-        case .dropped:
-            var dropped = ByteReader(rest)
-            restoreDropped(try DroppedPiece(&dropped))
+        case .distrust:
+            guard rest.isEmpty else { throw .invalid("a mark of distrust says more") }
+            distrustMemory()
         case .correction: try restoreCorrection(rest)
         case .correctionOver: correction = nil
         case .corrected: try restoreCorrected(rest)
@@ -40,6 +40,7 @@ extension Node {
         case .configured: catalog.configured = try ConfiguredKeyspaces(decoding: rest)
         case .durability: try restoreStanding(rest)
         case .request: return try restoreRequest(rest)
+        case .ownLives: try restoreOwnLives(rest)
         }
         restoredEffect()
     }
@@ -98,6 +99,7 @@ extension Node {
             if !keptMembers.isEmpty {
                 buffer.appendSized { appendMembers(into: &$0) }
             }
+            buffer.appendSized { appendOwnLives(into: &$0) }
             exportCorrection(into: &buffer)
             exportGeneration(into: &buffer)
             exportWholeness(into: &buffer)

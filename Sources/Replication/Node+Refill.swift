@@ -15,7 +15,8 @@ import Storage
 // Who is not whole: whoever's journal does not say that it is (`WholenessMarker`). That is a new
 // directory as well as one that was emptied, and, after any number of crashes, a node that never
 // came to the end of its refill. Recovery that left out what was damaged takes wholeness back
-// (`distrustMemory`).
+// (`distrustMemory`). Of a range that this node is behind in, it first drops what was deleted
+// meanwhile (`Node+CatchUp`).
 //
 // What a range that is not whole does: it takes writes, acknowledges them and counts for W, since
 // what it acknowledges from now on it has. It takes part in exchanges, which bring most of what it
@@ -97,20 +98,24 @@ extension Node {
         return true
     }
 
-    /// The disk holds what a life with this epoch wrote, as far as it says. Called before the first
+    /// The disk holds what lives with these epochs wrote, the latest first. Called before the first
     /// step; not for a new directory.
-    public mutating func resumes(after epoch: UInt64) { previousEpoch = epoch }
+    public mutating func resumes(after starts: [UInt64]) { ownLives.starts = starts }
 
-    /// Another node remembers a life of this node. One that began after the last one on this disk
-    /// acknowledged what the disk has not.
-    mutating func heardOfLife(_ life: ReplicaIdentity, _ effects: inout Effects) {
-        guard let previousEpoch, life.node == identity.node, life < firstIdentity,
-            life.epoch >= previousEpoch + IdentityFile.epochsPerStart
+    /// Another node remembers a life of this node. One that this disk does not know of acknowledged
+    /// what the disk has not.
+    mutating func heardOfLife(
+        _ life: ReplicaIdentity, from node: NodeID, _ effects: inout Effects
+    ) {
+        guard let index = linkIndex(of: node), !ownLives.starts.isEmpty,
+            life.node == identity.node, life < firstIdentity,
+            !ownLives.knows(life.epoch, by: index)
         else { return }
-        self.previousEpoch = nil
+        ownLives.noteMissing(upTo: firstIdentity.epoch)
         distrustMemory()
-        markNothing(&effects)
+        persistDistrust(&effects)
         catchUp(&effects)
+        tellAllPromises(&effects)
         inquireAll(&effects)
     }
 
@@ -124,13 +129,16 @@ extension Node {
 
     /// At a heartbeat: asks everybody in reach again.
     mutating func tendRefill(_ effects: inout Effects) {
-        guard background.catchUp.isIdle else { return }
+        tendCatchUp(&effects)
         inquireAll(&effects)
         for n in replicationFactors {
             prepareRefill(n)
             for range in KeyRange.all { complete(range, n) }
         }
         mark(&effects)
+        guard refill.isUntold else { return }
+        refill.isUntold = false
+        tellAllPromises(&effects)
     }
 
     mutating func inquireAll(_ effects: inout Effects) {
@@ -165,10 +173,7 @@ extension Node {
         for range in KeyRange.all where Int(ranks[Int(range.rawValue)]) < n {
             kept.insert(range.rawValue)
         }
-        let nothing = Array(repeating: Coverage(), count: KeyRange.count)
-        refill.parts[n] = Refill.Part(
-            kept: kept, whole: RangeSet(), complete: RangeSet(),
-            coverage: Array(repeating: nothing, count: links.count))
+        refill.parts[n] = Refill.Part(kept: kept, links: links.count)
     }
 
     mutating func sendRefill(
@@ -200,13 +205,11 @@ extension Node {
     ) throws(DecodeError) {
         // Who knows other keyspaces sums up other records under the same name.
         guard digest == catalog.digest, let index = linkIndex(of: node) else { return }
-        // What is dropped later is not covered by what came before.
-        guard background.catchUp.isIdle else { return }
         switch message {
         case .inquiry(let moment, let roots):
             tellSame(roots, Stamp(rawValue: moment), n, node, &effects)
         case .same(let moment, let equal, let whole):
-            noteEqual(equal, Stamp(rawValue: moment), n, index)
+            if !links[index].isBehind { noteEqual(equal, Stamp(rawValue: moment), n, index) }
             refill.heard(index, asked: Stamp(rawValue: moment))
             heardSame(equal, whole, n, index, &effects)
         case .sums(let range, let parent, let sums):
@@ -216,14 +219,16 @@ extension Node {
             guard counts(KeyRange(range), n, index, isWhole) else { return }
             let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
             heardDiffering(children, place, index, &effects)
-        case .states(let range, let leaf, let states):
+        case .states(let range, let leaf, let doubted, let states):
             let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
-            tellLacked(states, place, node, &effects)
-        case .lacked(let range, let leaf, let isWhole, let isAll, let records):
-            guard counts(KeyRange(range), n, index, isWhole) else { return }
+            tellLacked(states, place, doubtedUpTo: doubted, node, &effects)
+        case .lacked(let range, let leaf, let lacked):
+            guard counts(KeyRange(range), n, index, lacked.isWhole) else { return }
             let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
-            try heardLacked(records, isAll: isAll, place, index, &effects)
+            try heardLacked(lacked, place, index, &effects)
         }
+        guard isRefilling else { return }
+        if !refill.isBehind { promiseCleared(&effects) }
         mark(&effects)
     }
 
@@ -232,8 +237,11 @@ extension Node {
         _ range: KeyRange, _ n: Int, _ index: Int, _ isWhole: Bool
     ) -> Bool {
         guard isRefilling, refill.isAnswering(index),
-            sharesRange(range, n, with: links[index].node)
+            sharesRange(range, n, with: links[index].node), !isBehind(index, range, n)
         else { return false }
+        if doubtedUpTo(range, n) > 0 {
+            guard isWhole, vouches(index, range, n) else { return false }
+        }
         let place = Int(range.rawValue)
         return refill.parts[n]?.coverage[index][place].counts(answerOfWhole: isWhole) ?? false
     }
@@ -286,58 +294,19 @@ extension Node {
     }
 
     private mutating func heardLacked(
-        _ records: [UInt8], isAll: Bool, _ place: LeafPlace, _ index: Int,
+        _ lacked: RefillMessage.Lacked, _ place: LeafPlace, _ index: Int,
         _ effects: inout Effects
     ) throws(DecodeError) {
-        let taken: Result<Taken, DecodeError> = records.withUnsafeBytes { records in
-            Result { () throws(DecodeError) in try takeAll(records, &effects) }
-        }
-        let outcome = try taken.get()
+        let outcome = try takeAll(lacked, place, &effects)
         // What is refused here, for a clock or for want of room, is asked for again.
         guard !outcome.isRefused else { return }
-        if isAll {
+        if lacked.isAll {
             let (branch, child) = (Int(place.leaf) / HashTree.fanOut, place.leaf % 32)
             refill.parts[place.n]?.coverage[index][Int(place.range.rawValue)]
                 .cover(1 << UInt32(child), of: branch + 1)
             complete(place.range, place.n)
         } else if outcome.news > 0 {
             askStates(place, index, &effects)
-        }
-    }
-
-    /// What became of the records of one answer.
-    private struct Taken {
-        var news = 0
-        var isRefused = false
-    }
-
-    private mutating func takeAll(
-        _ records: UnsafeRawBufferPointer, _ effects: inout Effects
-    ) throws(DecodeError) -> Taken {
-        var taken = Taken()
-        var reader = ByteReader(records)
-        while reader.remaining > 0 {
-            let length: UInt32 = try reader.integer()
-            let record = try Message.record(try reader.slice(Int(length)))
-            take(record, &taken, &effects)
-        }
-        return taken
-    }
-
-    private mutating func take(
-        _ record: Record, _ taken: inout Taken, _ effects: inout Effects
-    ) {
-        turn.spend(bytesTaken: record.length)
-        let keyspace = catalog.index(of: record.key)
-        switch mergeIn(record, keyspace, &effects) {
-        case .superseded: break
-        case .acknowledged:
-            counters.refilledKeys += 1
-            taken.news += 1
-            guard let stored = store.find(store.address(of: record.key), record.key) else { return }
-            let durability = catalog.active[keyspace].durability
-            keep(whole(stored), durability, synced: false, token: nil, &effects)
-        default: taken.isRefused = true
         }
     }
 
@@ -360,7 +329,9 @@ extension Node {
     ) {
         guard mayAsk(links[index].node) else { return }
         sendRefill(
-            .states(place.range.rawValue, leaf: place.leaf, states(place)), place.n,
-            to: links[index].node, &effects)
+            .states(
+                place.range.rawValue, leaf: place.leaf,
+                doubtedUpTo: doubtedUpTo(place.range, place.n), states(place)),
+            place.n, to: links[index].node, &effects)
     }
 }

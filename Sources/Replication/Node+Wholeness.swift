@@ -10,7 +10,7 @@ extension Node {
     /// Notes a range of which nothing is lacked any more.
     mutating func complete(_ range: KeyRange, _ n: Int) {
         guard generation.isClosed, let part = refill.parts[n], part.kept.contains(range.rawValue),
-            !part.complete.contains(range.rawValue), lacksNothing(range, n, part)
+            !part.complete.contains(range.rawValue), clear(range, n), lacksNothing(range, n, part)
         else { return }
         refill.parts[n]?.complete.insert(range.rawValue)
     }
@@ -62,12 +62,10 @@ extension Node {
         effects.add(.notify(token.rawValue))
     }
 
-    /// Has the journal forget that this node was whole.
-    func markNothing(_ effects: inout Effects) {
-        effects.persist {
-            WholenessMarker(ringDigest: ring.digest, isOver: false, parts: [])
-                .encode(into: &$0)
-        }
+    /// Has the journal forget that this node was whole where it no longer is.
+    func persistWholeness(_ effects: inout Effects) {
+        let marker = marker { $0.whole }
+        effects.persist { marker.encode(into: &$0) }
     }
 
     private func marker(_ ranges: (Refill.Part) -> RangeSet) -> WholenessMarker {
@@ -82,12 +80,18 @@ extension Node {
     mutating func reachedMarker(_ effects: inout Effects) {
         guard let marker = refill.marking else { return }
         refill.marking = nil
-        guard !marker.isOver else {
+        // What has come to be in doubt meanwhile is not whole.
+        if marker.isOver, isRefillOver {
             isRefilling = false
             refill = Refill(since: clock.latest)
-            return
+            return tellAllPromises(&effects)
         }
-        for part in marker.parts { refill.parts[Int(part.n)]?.whole = part.whole }
+        for part in marker.parts {
+            guard let complete = refill.parts[Int(part.n)]?.complete else { continue }
+            refill.parts[Int(part.n)]?.whole = part.whole
+            refill.parts[Int(part.n)]?.whole.formIntersection(complete)
+        }
+        refill.isUntold = true
         mark(&effects)
     }
 
@@ -136,7 +140,7 @@ extension Node {
             if tree(n, range).root == root.root { equal.insert(root.range) }
             if isRefilled(range, n) { whole.insert(root.range) }
         }
-        if links[index].agrees { noteEqual(equal, clock.latest, n, index) }
+        if links[index].agrees, !links[index].isBehind { noteEqual(equal, clock.latest, n, index) }
         sendRefill(
             .same(moment: moment.rawValue, equal: equal, whole: whole), n, to: node, &effects)
     }
@@ -167,15 +171,18 @@ extension Node {
     }
 
     mutating func tellLacked(
-        _ theirs: [KeyState], _ place: LeafPlace, _ node: NodeID, _ effects: inout Effects
+        _ theirs: [KeyState], _ place: LeafPlace, doubtedUpTo limit: UInt64, _ node: NodeID,
+        _ effects: inout Effects
     ) {
         guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
         let isWhole = isRefilled(place.range, place.n)
-        let lacked = LeafComparison(here: states(place), there: theirs, fresh: .max ... .max)
-            .lackedThere
+        let here = states(place)
+        let refuted =
+            isWhole ? LeafComparison.refuted(here: here, there: theirs, upTo: limit) : []
+        let lacked = lacked(theirs, refuted, here)
         settleDoubts(lacked, place, &effects)
         var records = ByteBuffer(capacity: 256)
-        var isAll = true
+        var (isAll, sent) = (true, [UInt64]())
         store.visit(place.range, HashTree.hashes(of: Int(place.leaf))) { hash, record in
             guard isAll, lacked.holds(hash) else { return }
             let start = records.count
@@ -186,13 +193,30 @@ extension Node {
                 isAll = false
                 return records.truncate(to: start)
             }
+            sent.append(hash)
         }
+        // What is held instead goes along: until that is there the old state stays.
+        let told = refuted.filter { sent.contains($0.hash) || !lacked.holds($0.hash) }
         turn.spend(exchanged: lacked.count)
         turn.spend(bytesTaken: records.count)
         sendRefill(
             .lacked(
-                place.range.rawValue, leaf: place.leaf, isWhole: isWhole, isAll: isAll,
-                Array(records.bytes)), place.n, to: node, &effects)
+                place.range.rawValue, leaf: place.leaf,
+                .init(
+                    isWhole: isWhole, isAll: isAll, refuted: told, records: Array(records.bytes))),
+            place.n, to: node, &effects)
+    }
+
+    /// Hashes of what is to be sent, ascending: what the other side lacks, and what is here instead
+    /// of what it has.
+    private func lacked(
+        _ theirs: [KeyState], _ refuted: [KeyState], _ here: [KeyState]
+    ) -> [UInt64] {
+        let lacked = LeafComparison(here: here, there: theirs, fresh: .max ... .max).lackedThere
+        guard !refuted.isEmpty else { return lacked }
+        let held = here.map(\.hash)
+        let instead = refuted.map(\.hash).filter { held.holds($0) && !lacked.holds($0) }
+        return (lacked + instead).sorted()
     }
 
     /// Whether a refill may use a link now, to ask or to answer. Half of the link's share is the

@@ -76,8 +76,8 @@ public struct Node: ~Copyable {
     /// This node cannot vouch for all that it ever acknowledged; see `Node+Refill`.
     public internal(set) var isRefilling: Bool
     var refill = Refill(since: Stamp(rawValue: 0))
-    /// The epoch of the last life that left its records on this disk; nil when there was none.
-    var previousEpoch: UInt64?
+    /// Which former lives of this node its disk knows of.
+    var ownLives: OwnLives
     /// What the journal takes; the driver sets the allowance whenever it has given it something.
     public var disk = DiskIntake()
     /// Keyspaces that take no writes while their n is about to change.
@@ -188,7 +188,7 @@ public struct Node: ~Copyable {
         }
         isRefilling = links.count > 1 && configuration.plantedBug != .emptiedAnswersAtOnce
         forgetting = Forgetting(links: links.count)
-        hints = configuration.members.map { _ in HintQueue() }
+        (ownLives, hints) = (OwnLives(links: links.count), links.map { _ in HintQueue() })
         freshness = configuration.members.map { _ in LinkFreshness() }
         let limit = configuration.operationsMax
         writes = Slab(kind: .write, capacity: limit)

@@ -106,6 +106,8 @@ public struct NodeConfiguration: Sendable {
         case collectionForgotten
         /// A node with an old disk keeps what was deleted meanwhile.
         case behindKeepsAll
+        /// Where no replica knows what was deleted meanwhile, all drop whatever is that old.
+        case behindDropsUnvouched
         /// Names of dropped keyspaces are forgotten without waiting for nodes that are away, and
         /// these are not held up when they are back.
         case namesForgottenUnheard

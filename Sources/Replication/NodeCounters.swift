@@ -124,6 +124,8 @@ public struct NodeCounters: Equatable, Sendable {
     public var fellBehind = 0
     /// Records that it dropped then.
     public var droppedBehind = 0
+    /// Key ranges of which it kept all, because no replica knew any more what had been deleted.
+    public var keptUnvouched = 0
     /// Writes refused because their key had as many concurrent values as it may have.
     public var overflowsRefused = 0
     /// Writes that dropped the oldest of too many concurrent values.
@@ -215,6 +217,7 @@ public struct NodeCounters: Equatable, Sendable {
             ("kept_out", \.keptOut),
             ("fell_behind", \.fellBehind),
             ("dropped_behind", \.droppedBehind),
+            ("ranges_kept_unvouched", \.keptUnvouched),
             ("overflows_refused", \.overflowsRefused),
             ("overflows_dropped", \.overflowsDropped),
             ("overflows_merged", \.overflowsMerged),

@@ -1,14 +1,17 @@
 import AntiEntropy
 import Coding
 
-/// What one node tells another of what it promised and of what was collected.
+/// What one node tells another of what it promised, of what was collected, and of what it is whole
+/// in.
 struct PromiseMessage {
     static let kind: UInt8 = 24
 
     struct Part {
         let n: Int
-        let promised: RangeStamps
-        let known: RangeStamps
+        var promised = RangeStamps()
+        var known = RangeStamps()
+        var revoked = RangeStamps()
+        var whole = RangeSet()
     }
 
     /// The other one has not said its own.
@@ -27,8 +30,12 @@ struct PromiseMessage {
         var parts: [Part] = []
         while reader.remaining > 0 {
             let n = try CollectionMarker.replicationFactor(&reader, after: parts.last?.n)
-            let promised = try RangeStamps(&reader)
-            parts.append(Part(n: n, promised: promised, known: try RangeStamps(&reader)))
+            var part = Part(n: n)
+            part.promised = try RangeStamps(&reader)
+            part.known = try RangeStamps(&reader)
+            part.revoked = try RangeStamps(&reader)
+            part.whole = try RangeSet(&reader)
+            parts.append(part)
         }
         asks = flag == 1
         self.parts = parts
@@ -39,6 +46,8 @@ struct PromiseMessage {
             buffer.append(UInt8(part.n))
             part.promised.encode(into: &buffer)
             part.known.encode(into: &buffer)
+            part.revoked.encode(into: &buffer)
+            part.whole.encode(into: &buffer)
         }
     }
 }

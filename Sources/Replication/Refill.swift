@@ -1,6 +1,7 @@
 import AntiEntropy
 import Causality
 import Coding
+import Ring
 
 /// How far a node that cannot vouch for its memory has been refilled.
 struct Refill {
@@ -14,6 +15,29 @@ struct Refill {
         var complete: RangeSet
         /// By link index, then by key range.
         var coverage: [[Coverage]]
+        /// Up to which stamp what is here was in doubt when the coverage of a range began.
+        private(set) var doubted = RangeStamps()
+        /// Up to which stamp it no longer is (`Node+CatchUp`).
+        var cleared = RangeStamps()
+
+        init(kept: RangeSet, links: Int) {
+            self.kept = kept
+            (whole, complete) = (RangeSet(), RangeSet())
+            let nothing = Array(repeating: Coverage(), count: KeyRange.count)
+            coverage = Array(repeating: nothing, count: links)
+        }
+
+        func isDoubted(_ range: UInt8) -> Bool { doubted[range] > cleared[range] }
+
+        mutating func trustAll() { (whole, complete) = (kept, kept) }
+
+        /// What is here of a range has come to be in doubt: it is not whole.
+        mutating func doubt(_ range: UInt8, upTo stamp: UInt64) {
+            doubted[range] = stamp
+            whole.remove(range)
+            complete.remove(range)
+            for link in coverage.indices { coverage[link][Int(range)] = Coverage() }
+        }
     }
 
     /// By n; nil where no keyspace is known to have it.
@@ -24,6 +48,8 @@ struct Refill {
     var givenUp: UInt64 = 0
     /// What is on its way to the disk.
     var marking: WholenessMarker?
+    /// Other nodes were not told yet in which ranges this one has become whole.
+    var isUntold = false
     /// Only what was asked later counts: before, this node may have held more.
     private(set) var since: Stamp
     /// Other nodes, by link index, that have answered something that was asked later. Links keep
@@ -31,6 +57,16 @@ struct Refill {
     private var answering: UInt64 = 0
 
     init(since: Stamp) { self.since = since }
+
+    /// What was asked before counts no more.
+    mutating func begin(since moment: Stamp) { (since, answering) = (moment, 0) }
+
+    /// Whether what is here of some range is in doubt.
+    var isBehind: Bool {
+        parts.contains { part in
+            part.map { part in KeyRange.all.contains { part.isDoubted($0.rawValue) } } ?? false
+        }
+    }
 
     /// Another node answers what was asked at a moment.
     mutating func heard(_ index: Int, asked moment: Stamp) {

@@ -71,7 +71,9 @@ enum MetricsHelp {
         "ignored_settled": "Records of other nodes ignored: what they say is known already.",
         "kept_out": "Messages refused because their sender may hold what was deleted.",
         "fell_behind": "Times that others turned out to have collected without this node.",
-        "dropped_behind": "Records that were dropped then, to be refilled.",
+        "dropped_behind":
+            "Records that were dropped then, because a whole replica did not have them.",
+        "ranges_kept_unvouched": "Key ranges kept as they were, as no replica was whole any more.",
         "overflows_refused": "Writes refused because their key had too many concurrent values.",
         "overflows_dropped": "Writes that dropped the oldest of too many concurrent values.",
         "overflows_merged": "Writes that made one of too many concurrent values.",

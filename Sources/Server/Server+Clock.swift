@@ -6,6 +6,8 @@ struct LogNotes {
     struct Refill {
         var beganAt: UInt64?
         var remindsAt: UInt64 = 0
+        /// Key ranges of which no replica knew what had been deleted.
+        var unvouched = 0
     }
 
     struct Clock {

@@ -9,6 +9,7 @@ extension Server {
 
     /// Called at the end of each turn.
     mutating func tellRefill() {
+        tellUnvouched()
         guard node.isRefilling else {
             guard let beganAt = notes.refill.beganAt else { return }
             notes.refill.beganAt = nil
@@ -18,8 +19,8 @@ extension Server {
                     + "reads of every key range are answered here")
         }
         guard let beganAt = notes.refill.beganAt else {
-            notes.refill = LogNotes.Refill(
-                beganAt: now.monotonic, remindsAt: now.monotonic + Server.reminder)
+            notes.refill.beganAt = now.monotonic
+            notes.refill.remindsAt = now.monotonic + Server.reminder
             return log.info(
                 "this data directory is new, or it lost what it held: reads of a key range go to "
                     + "other nodes until the range is whole here")
@@ -29,5 +30,14 @@ extension Server {
         log.warning(
             "\(node.refillFigures.text), for \((now.monotonic - beganAt) / 1_000_000_000) s; "
                 + "CLUSTER REFILL WITHOUT NODE goes on without one that never returns")
+    }
+
+    private mutating func tellUnvouched() {
+        let count = node.counters.keptUnvouched
+        guard count > notes.refill.unvouched else { return }
+        log.warning(
+            "no replica of \(count - notes.refill.unvouched) key ranges is whole any more: all "
+                + "keep what they have of them, and what was deleted and forgotten may come back")
+        notes.refill.unvouched = count
     }
 }

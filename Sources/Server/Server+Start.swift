@@ -66,7 +66,7 @@ extension Server {
         var node = Node(
             configuration.nodeWithinJournal, identity: identity,
             secret: try secret(configuration, on: disk), seed: random.next(), now: now)
-        if let before { node.resumes(after: before.epoch) }
+        if let before { node.resumes(after: before.starts) }
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
         let obstacles = node.takeUpConfiguration()
@@ -124,10 +124,10 @@ extension Server {
         let report: RecoveryReport
         do throws(RecoveryError) {
             report = try Recovery.run(
-                on: disk, policy: policy == .refuse ? .refuse : .quarantine
-            ) { (payload) throws(DecodeError) in try node.restore(payload) }
+                on: disk, policy: policy == .refuse ? .refuse : .quarantine,
+                distrust: { node.distrustMemory() },
+                deliver: { (payload) throws(DecodeError) in try node.restore(payload) })
         } catch { throw ServerError(error) }
-        if !report.quarantined.isEmpty { node.distrustMemory() }
         return report
     }
 

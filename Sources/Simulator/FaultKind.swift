@@ -2,9 +2,13 @@
 enum FaultKind: Int, CaseIterable {
     case powerCut, kill, killAll, oneWayCut, partition, linkBreak, syncFailure, diskFull, slowDisk
     case clockJump, pause, clientBreak, rot, restore, wipe, clocksStep, futureLife, memberChange
+    /// All disks are put back to what they held one after the other at earlier times.
+    case rollBack
 
     /// Drawn from a generator of its own.
-    var isDrawnApart: Bool { self == .wipe || self == .memberChange || isOfClocks }
+    var isDrawnApart: Bool {
+        self == .wipe || self == .memberChange || self == .rollBack || isOfClocks
+    }
     /// It makes clocks wrong by more than nodes tolerate.
     var isOfClocks: Bool { self == .clocksStep || self == .futureLife }
 
@@ -19,6 +23,7 @@ enum FaultKind: Int, CaseIterable {
         // Not drawn before its seeds are known to hold.
         case .memberChange: 0
         case .restore: 100
+        case .rollBack: 600
         case .wipe: 400
         }
     }
@@ -27,6 +32,7 @@ enum FaultKind: Int, CaseIterable {
     var meanMilliseconds: Int {
         switch self {
         case .killAll: 3_000
+        case .rollBack: 250
         case .clockJump, .diskFull, .rot, .restore, .wipe, .clocksStep, .futureLife,
             .memberChange:
             2_000

@@ -56,7 +56,7 @@ extension History {
 
     /// How many replicas a key surely has now; disks of some earlier time may bring its shape back.
     func leastReplicas(of keyspace: Int) -> Int {
-        shapes[keyspace].lazy.filter { isAnythingLost || $0.until == .max }.map(\.n).min() ?? 0
+        shapes[keyspace].lazy.filter { mayLack || $0.until == .max }.map(\.n).min() ?? 0
     }
 
     mutating func beginShape(_ shape: Shape, of keyspace: Int, at time: UInt64) {
@@ -112,10 +112,10 @@ extension History {
         case .acknowledged: break
         }
         guard let dot = emptying.dot else {
-            return isAnythingLost ? nil : "\(describe(index)) was acknowledged and never made"
+            return mayLack ? nil : "\(describe(index)) was acknowledged and never made"
         }
         for write in keys[emptying.key].writes where operations[write].kind != .emptying {
-            guard operations[write].outcome == .acknowledged, !isAnythingLost,
+            guard operations[write].outcome == .acknowledged, !mayLack,
                 operations[write].completed < emptying.invoked,
                 let writeDot = operations[write].dot, dot < writeDot
             else { continue }
@@ -128,7 +128,7 @@ extension History {
     /// What was written after a keyspace was emptied must not count as written before.
     func checkAgainstEmptyings(_ write: Int) -> String? {
         let operation = operations[write]
-        guard let dot = operation.dot, !isAnythingLost else { return nil }
+        guard let dot = operation.dot, !mayLack else { return nil }
         for index in keys[operation.key].writes where operations[index].kind == .emptying {
             guard operations[index].outcome == .acknowledged,
                 operations[index].completed < operation.invoked,
@@ -153,7 +153,7 @@ extension History {
             let emptying = operations[index]
             guard emptying.outcome == .acknowledged, emptying.completed < read.invoked,
                 write.outcome == .acknowledged, write.completed < emptying.invoked,
-                !isAnythingLost, !isCarried(past: emptying)
+                !mayLack, !isCarried(past: emptying)
             else { continue }
             return "a read that began at \(read.invoked / 1_000) µs returned \(describe(value)), "
                 + "which \(describe(index)) had emptied away"

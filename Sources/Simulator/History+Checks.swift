@@ -12,6 +12,8 @@ import Causality
 //    back for the rest of the run: replicas that acknowledged are no longer replicas that have it,
 //    and recovery has said so. What a clock far ahead wrote alone counts from the moment at which
 //    its node met the others: the stamp that it was given then is its place.
+//    Disks that are all put back take back what was acknowledged since the first of them was
+//    copied, and nothing else, whatever any of them knows of the others' promises.
 //    An emptied disk takes back what one replica alone acknowledged (w = 1), and nothing else:
 //    no other disk is emptied before the node is whole again.
 // 3. Of two acknowledged writes whose times are further apart than two clocks, the later one has
@@ -38,7 +40,7 @@ extension History {
     func binds(_ write: Operation, _ read: Operation) -> Bool {
         let keyspace = plan.keyspaces[write.keyspace]
         guard write.outcome == .acknowledged, write.completed < read.invoked, !isAnythingLost,
-            isInReach(write, read),
+            isInReach(write, read), isKept(write, read),
             leastLevel(of: write) > 1 || wipes.allSatisfy({ $0 < write.invoked })
         else { return false }
         guard !keyspace.isSloppy || read.invoked >= handedOffAt else { return false }
@@ -47,6 +49,13 @@ extension History {
         case .fsync: return true
         case .interval: return write.kind == .emptying || isSynced(write)
         case .memory: return write.kind == .emptying || stops.allSatisfy(\.isEmpty)
+        }
+    }
+
+    /// Whether a write was not undone by putting all disks back.
+    private func isKept(_ write: Operation, _ read: Operation) -> Bool {
+        rollBacks.allSatisfy {
+            write.completed < $0.from || write.invoked > $0.at || read.completed < $0.at
         }
     }
 

@@ -39,7 +39,7 @@ extension History {
             plan.keyspaces[keyspace].durability == .fsync
             && plan.keyspaces[keyspace].life != .shifted
             || stops.allSatisfy(\.isEmpty)
-        return isDurable && wipes.isEmpty && !isAnythingLost && !plan.mayJumpClocks
+        return isDurable && wipes.isEmpty && !mayLack && !plan.mayJumpClocks
     }
 
     private func holdRead(

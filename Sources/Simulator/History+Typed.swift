@@ -94,7 +94,7 @@ extension History {
                 + "\(describe(index)) had removed"
         }
         for index in key.writes where operations[index].kind == .emptying && !isNumber {
-            guard operations[index].outcome == .acknowledged, !isAnythingLost,
+            guard operations[index].outcome == .acknowledged, !mayLack,
                 operations[index].completed < operations[read].invoked,
                 areSeen(adds, by: operations[index], asRead: false)
             else { continue }
@@ -259,7 +259,7 @@ extension History {
 
     /// - Returns: what is wrong with what was taken from a bounded counter; nil when nothing is.
     func checkTaken(from key: Int) -> String? {
-        guard let created = creation(of: key), !isAnythingLost else { return nil }
+        guard let created = creation(of: key), !mayLack else { return nil }
         var room = created
         for index in keys[key].writes {
             let write = operations[index]

@@ -81,6 +81,10 @@ struct History {
     var wipes: [UInt64] = []
     /// A disk rotted: what it had acknowledged is gone.
     var isAnythingLost = false
+    /// When all disks were put back, and from when on what was acknowledged before is lost.
+    var rollBacks: [(from: UInt64, at: UInt64)] = []
+    /// Something that was acknowledged may be gone.
+    var mayLack: Bool { isAnythingLost || !rollBacks.isEmpty }
     /// When the last hint had reached its node, after everything was healed.
     var handedOffAt = UInt64.max
     /// By keyspace: what it may be.

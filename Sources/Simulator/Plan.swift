@@ -108,6 +108,7 @@ struct Plan {
         var random = PRNG(seed: seed ^ 0x43_4F_4C_4C)
         collection = (1_200 + UInt64(random.below(1_000)), 200 + UInt64(random.below(800)))
         hasRelic = random.chance(perMille: 400)
+        drawRollBack(seed)
     }
 
     /// Milliseconds that fallbacks keep a hint: longer than a run.
@@ -273,7 +274,7 @@ struct Plan {
 
     /// Whether a node may forget what it had made durable.
     var mayLoseDisks: Bool {
-        let losses: [FaultKind] = [.rot, .restore, .wipe]
+        let losses: [FaultKind] = [.rot, .restore, .wipe, .rollBack]
         return hasRelic || losses.contains { mean(of: $0) != nil }
     }
 

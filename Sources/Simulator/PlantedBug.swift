@@ -68,6 +68,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case collectionForgotten = "collection-forgotten"
     /// A node with an old disk keeps what was deleted and forgotten elsewhere.
     case behindKeepsAll = "old-disk-keeps-all"
+    /// Where every replica was damaged, all drop what is no later than what was collected.
+    case behindDropsUnvouched = "behind-drops-unvouched"
     /// A dropped keyspace is forgotten although a node that is away has not emptied it.
     case namesForgottenUnheard = "names-forgotten-unheard"
     /// A drop spares what a node takes before it hears of it.

@@ -116,7 +116,7 @@ extension World {
         var node = Node(
             configuration(machine), identity: identity, secret: World.secret,
             seed: machine.random.next(), now: machine.now(time))
-        if let before { node.resumes(after: before.epoch) }
+        if let before { node.resumes(after: before.starts) }
         let report: RecoveryReport
         do throws(RecoveryError) {
             let policy: RecoveryPolicy =
@@ -126,7 +126,6 @@ extension World {
         if report.droppedBytes > 0 { counters.tornTails += 1 }
         if !report.quarantined.isEmpty {
             note("\(machine.node) quarantined \(report.quarantined)")
-            if plant != .rotAccepted { node.distrustMemory() }
         }
         var journal = Journal(
             resuming: report,
@@ -174,13 +173,18 @@ extension World {
         _ machine: Machine, _ policy: RecoveryPolicy, into node: inout Node
     ) throws(RecoveryError) -> RecoveryReport {
         let dropsTombstones = plant == .tombstonesDropped
-        let report = try Recovery.run(on: machine.disk, policy: policy) { payload in
-            note("\(machine.node) reads \(World.describe(payload: payload))")
-            if dropsTombstones, payload.count > 5, payload[0] == 1, payload[5] & 1 == 1 { return }
-            do throws(DecodeError) { try node.restore(payload) } catch {
-                violate("\(machine.node) wrote a record that it cannot read: \(error)")
-            }
-        }
+        let tells = plant != .rotAccepted
+        let report = try Recovery.run(
+            on: machine.disk, policy: policy,
+            distrust: { if tells { node.distrustMemory() } },
+            deliver: { payload in
+                note("\(machine.node) reads \(World.describe(payload: payload))")
+                let isTombstone = payload.count > 5 && payload[0] == 1 && payload[5] & 1 == 1
+                if dropsTombstones, isTombstone { return }
+                do throws(DecodeError) { try node.restore(payload) } catch {
+                    violate("\(machine.node) wrote a record that it cannot read: \(error)")
+                }
+            })
         for obstacle in node.takeUpConfiguration() {
             violate("\(machine.node) is told that its configuration has changed: \(obstacle)")
         }
@@ -293,6 +297,7 @@ extension World {
         case .collectedBeforeHints: .collectedBeforeHints
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
+        case .behindDropsUnvouched: .behindDropsUnvouched
         case .namesForgottenUnheard: .namesForgottenUnheard
         case .dropSparesUnheard: .dropSparesUnheard
         case .compactedUnsettled: .compactedUnsettled

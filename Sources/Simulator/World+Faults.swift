@@ -63,7 +63,7 @@ extension World {
             clients[index].deafUntil = time + UInt64(faultRandom.below(800_000_000))
             schedule(.clientTurn(client: index), after: 800_000_001)
         case .rot: rot(draw())
-        case .restore: restore(draw())
+        case .restore, .rollBack: kind == .restore ? restore(draw()) : rollBack()
         case .wipe: wipe(draw())
         case .memberChange: changeMembers()
         }
@@ -130,6 +130,26 @@ extension World {
         machine.backup = nil
         stop(machine, isPowerCut: true, restartAfter: 100)
         machine.disk = backup
+    }
+
+    /// Copies one disk after the other, as a rolling backup does; then puts all copies in place.
+    private func rollBack() {
+        let open = machines.filter { $0.backup == nil }
+        guard open.isEmpty else {
+            guard let machine = open.first(where: { $0.process != nil }) else { return }
+            let unsynced = plan.intervalWindow ?? 0
+            if open.count == machines.count { rolledBackFrom = time - min(time, unsynced) }
+            machine.backup = machine.disk.copy(prng: machine.random.split())
+            return note("\(machine.node) is backed up")
+        }
+        note("all get their disks of then")
+        counters.restores += 1
+        history.rollBacks.append((from: rolledBackFrom, at: time))
+        for machine in machines {
+            stop(machine, isPowerCut: true, restartAfter: 50 + faultRandom.below(500))
+            if let backup = machine.backup { machine.disk = backup }
+            machine.backup = nil
+        }
     }
 
     /// Where clocks jump, a node that lost its epochs may be refused for as long as a jump.

@@ -58,6 +58,8 @@ final class World {
     var repeats = Repeats()
     /// A disk was lost with hints on it.
     var areHintsLost = false
+    /// From when on what is acknowledged is lost when all disks are put back.
+    var rolledBackFrom: UInt64 = 0
 
     /// Requests with an id, by operation of the history.
     struct Repeats {

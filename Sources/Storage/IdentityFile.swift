@@ -6,12 +6,13 @@ import Coding
 /// Layout, little-endian, two blocks, in a file named `identity`:
 ///
 ///     0  magic      u64   "QRIDENT\n"
-///     8  format     u32   3
+///     8  format     u32   4
 ///     12 node       u32
 ///     16 clusterID  u64
 ///     24 members    u64   a digest of the member list
 ///     32 epoch      u64
-///     40 CRC32C     u32   of the 40 bytes before
+///     40 earlier    u64   31 times: the epochs taken before that, the latest first, 0 for none
+///     288 CRC32C    u32   of the 288 bytes before
 ///     4096 newest   u64   first position of the newest segment, 0 before the first
 ///     4104 CRC32C   u32   of the 8 bytes before
 ///
@@ -22,7 +23,7 @@ public struct IdentityFile: Equatable, Sendable {
     static let name = "identity"
     static let temporary = "identity.temporary"
     static let magic: UInt64 = 0x0A54_4E45_4449_5251
-    static let format: UInt32 = 3
+    static let format: UInt32 = 4
     static let markOffset = 4096
     static let byteCount = markOffset + 12
     /// A start reserves this many epochs: one, and one for each time that the clock goes back while
@@ -46,9 +47,18 @@ public struct IdentityFile: Equatable, Sendable {
     public let owner: Owner
     /// The last that was taken; `epochsPerStart` from it on are spoken for.
     public let epoch: UInt64
+    /// Those that were taken before, the latest first, as far as they are remembered.
+    let earlier: [UInt64]
     /// The first position of the newest segment; 0 before the first.
     let newestSegment: JournalPosition
-    private static let ownerBytes = 44
+    private static let earlierMax = 31
+    /// What the first checksum covers.
+    private static let coveredBytes = 40 + 8 * earlierMax
+    private static let ownerBytes = coveredBytes + 4
+
+    /// The epochs of the last starts on this disk, the latest first: those after the last life that
+    /// other nodes have met, unless there were very many.
+    public var starts: [UInt64] { [epoch] + earlier }
 
     /// Takes a new epoch: the wall clock, or one behind those that are spoken for if that is more.
     /// It is durable on return, so no later start, after whatever crash, takes it again.
@@ -72,7 +82,9 @@ public struct IdentityFile: Equatable, Sendable {
         let identity = ReplicaIdentity(node: owner.node, epoch: epoch)
         do {
             try IdentityFile(
-                owner: owner, epoch: epoch, newestSegment: stored?.newestSegment ?? 0
+                owner: owner, epoch: epoch,
+                earlier: Array((stored?.starts ?? []).prefix(earlierMax)),
+                newestSegment: stored?.newestSegment ?? 0
             ).store(on: disk)
         } catch { throw .disk(error) }
         return identity
@@ -107,18 +119,18 @@ public struct IdentityFile: Equatable, Sendable {
     }
 
     private static func hasChecksum(_ bytes: UnsafeRawBufferPointer, as format: UInt32) -> Bool {
-        var covered = ByteBuffer(capacity: 40)
-        covered.append(UnsafeRawBufferPointer(rebasing: bytes[..<40]))
+        var covered = ByteBuffer(capacity: coveredBytes)
+        covered.append(UnsafeRawBufferPointer(rebasing: bytes[..<coveredBytes]))
         covered.store(format, at: 8)
-        return CRC32C.checksum(covered.bytes) == word(bytes, 40)
+        return CRC32C.checksum(covered.bytes) == word(bytes, coveredBytes)
     }
 
     private static func decode(
         _ bytes: UnsafeRawBufferPointer
     ) throws(IdentityError) -> IdentityFile {
-        let covered = UnsafeRawBufferPointer(rebasing: bytes[..<40])
+        let covered = UnsafeRawBufferPointer(rebasing: bytes[..<coveredBytes])
         let mark = UnsafeRawBufferPointer(rebasing: bytes[markOffset..<markOffset + 8])
-        guard CRC32C.checksum(covered) == word(bytes, 40), word(bytes, 12) <= UInt16.max,
+        guard CRC32C.checksum(covered) == word(bytes, coveredBytes), word(bytes, 12) <= UInt16.max,
             long(bytes, 32) < 1 << 48 - 1,
             CRC32C.checksum(mark) == word(bytes, markOffset + 8)
         else { throw .damaged(name) }
@@ -126,7 +138,9 @@ public struct IdentityFile: Equatable, Sendable {
             owner: Owner(
                 node: NodeID(UInt16(word(bytes, 12))), clusterID: long(bytes, 16),
                 memberDigest: long(bytes, 24)),
-            epoch: long(bytes, 32), newestSegment: long(bytes, markOffset))
+            epoch: long(bytes, 32),
+            earlier: (0..<earlierMax).map { long(bytes, 40 + 8 * $0) }.filter { $0 > 0 },
+            newestSegment: long(bytes, markOffset))
     }
 
     /// What makes a segment's name the newest, once the segment is durable under it.
@@ -162,6 +176,9 @@ public struct IdentityFile: Equatable, Sendable {
         buffer.append(integer: owner.clusterID)
         buffer.append(integer: owner.memberDigest)
         buffer.append(integer: epoch)
+        for index in 0..<IdentityFile.earlierMax {
+            buffer.append(integer: index < earlier.count ? earlier[index] : 0)
+        }
         buffer.append(integer: CRC32C.checksum(buffer.bytes))
         return buffer
     }

@@ -44,11 +44,13 @@ extension Recovery {
     /// deletion names what is in no segment any more. Where a part of the checkpoint is damaged,
     /// what is left of it is read all the same.
     mutating func readSegments(
-        _ kept: [JournalPosition], _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
+        _ kept: [JournalPosition], _ distrust: () -> Void,
+        _ deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) {
         let covered = report.quarantined.isEmpty ? report.checkpointPosition ?? 0 : 0
         for (index, first) in kept.enumerated() {
             let next = index + 1 < kept.count ? kept[index + 1] : nil
+            tellMarks(before: first, distrust)
             try readSegment(first, next: next, behind: covered, deliver)
             if expected - 1 > report.checkpointPosition ?? 0 { report.uncoveredBytes += file.size }
             guard let next, next != expected else { continue }

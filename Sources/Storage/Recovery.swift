@@ -26,7 +26,9 @@ import Coding
 /// bytes have changed; a record that passes the checksum and is malformed all the same, as only a
 /// fault of the program makes one, is left out alone.
 ///
-/// Reading order: this file, `Recovery+Segments`, `Recovery+Damage`.
+/// What was left out is known to later starts as well (`Recovery+Distrust`).
+///
+/// Reading order: this file, `Recovery+Segments`, `Recovery+Damage`, `Recovery+Distrust`.
 public struct Recovery<Directory: Disk>: ~Copyable {
     let disk: Directory
     let policy: RecoveryPolicy
@@ -37,6 +39,8 @@ public struct Recovery<Directory: Disk>: ~Copyable {
     var expected: JournalPosition = 1
     /// Where the last intact batch lies in the file read last.
     var lastBatch: Range<Int>?
+    /// Marks of distrust before this position were told.
+    var marksTold: JournalPosition = 0
 
     init(disk: Directory, policy: RecoveryPolicy) {
         self.disk = disk
@@ -45,19 +49,23 @@ public struct Recovery<Directory: Disk>: ~Copyable {
 
     /// - Parameters:
     ///   - disk: the data directory; nothing else uses it meanwhile.
+    ///   - distrust: called where what was delivered is not all that had been acknowledged by then,
+    ///     as this start or an earlier one found out.
     ///   - deliver: called with each payload, the checkpoint's first, then the journal's in order;
     ///     throws for one that is malformed, which is damage of that payload alone.
     /// - Throws: `damaged` for rot, a missing segment or a foreign file; `disk` for what the disk
     ///   threw. The caller then discards what was delivered; the directory's content is as it was.
     public static func run(
-        on disk: Directory, policy: RecoveryPolicy = .refuse,
+        on disk: Directory, policy: RecoveryPolicy = .refuse, distrust: () -> Void = {},
         deliver: (UnsafeRawBufferPointer) throws(DecodeError) -> Void
     ) throws(RecoveryError) -> RecoveryReport {
         var recovery = Recovery(disk: disk, policy: policy)
         try recovery.takeInventory()
         try recovery.readCheckpoint(deliver)
         let kept = try recovery.chooseSegments()
-        try recovery.readSegments(kept, deliver)
+        try recovery.readSegments(kept, distrust, deliver)
+        try recovery.noteEnd(kept)
+        try recovery.markDistrust(distrust)
         try recovery.makeDurable(kept)
         try recovery.tidy(keeping: kept)
         return recovery.report
@@ -100,7 +108,7 @@ public struct Recovery<Directory: Disk>: ~Copyable {
         return kept
     }
 
-    private mutating func makeDurable(_ kept: [JournalPosition]) throws(RecoveryError) {
+    private mutating func noteEnd(_ kept: [JournalPosition]) throws(RecoveryError) {
         let covered = report.checkpointPosition ?? 0
         if expected <= covered, !kept.isEmpty {
             let finding = Finding.missing(from: expected, before: covered + 1)
@@ -108,6 +116,9 @@ public struct Recovery<Directory: Disk>: ~Copyable {
         }
         report.lastPosition = max(expected - 1, covered)
         report.segments = kept
+    }
+
+    private mutating func makeDurable(_ kept: [JournalPosition]) throws(RecoveryError) {
         guard let newest = kept.last else { return }
         do {
             if let lastBatch {
@@ -134,6 +145,7 @@ public struct Recovery<Directory: Disk>: ~Copyable {
             if let position = SegmentFormat.position(in: name, of: .checkpoint) {
                 return position != checkpoint
             }
+            if isOver(mark: name) { return true }
             guard let first = SegmentFormat.position(in: name, of: .journal) else { return false }
             return !kept.contains(first)
         }

@@ -10,6 +10,8 @@ import Testing
         return set
     }
 
+    private static let state = KeyState(hash: .max, digest: 4, stamp: 5, merges: true)
+
     private static let examples: [RefillMessage] = [
         .inquiry(moment: 7, []),
         .inquiry(moment: .max, [.init(range: 0, root: 1), .init(range: 255, root: .max)]),
@@ -18,12 +20,12 @@ import Testing
         .sums(7, node: 32, Array(repeating: .max, count: 32)),
         .differing(255, node: 32, isWhole: true, .max),
         .differing(0, node: 0, isWhole: false, 0),
-        .states(1, leaf: 0, []),
-        .states(
-            1, leaf: 1_023,
-            [KeyState(hash: .max, digest: 4, stamp: 5, merges: true)]),
-        .lacked(1, leaf: 1_023, isWhole: true, isAll: false, [1, 2, 3]),
-        .lacked(1, leaf: 0, isWhole: false, isAll: true, []),
+        .states(1, leaf: 0, doubtedUpTo: 0, []),
+        .states(1, leaf: 1_023, doubtedUpTo: 9, [state]),
+        .lacked(1, leaf: 1_023, .init(isWhole: true, isAll: false, records: [1, 2, 3])),
+        .lacked(
+            1, leaf: 1_023, .init(isWhole: true, isAll: true, refuted: [state], records: [1, 2])),
+        .lacked(1, leaf: 0, .init(isWhole: false, isAll: true, records: [])),
     ]
 
     private func encoded(_ message: RefillMessage) -> [UInt8] {

@@ -185,13 +185,13 @@ final class Cluster {
 
     /// Ends a node's process and starts it again on what is left of its journal.
     ///
-    /// - Parameter previous: the epoch of the life that left the journal.
+    /// - Parameter previous: the epochs of the starts on that disk, the latest first.
     func restart(
-        _ id: NodeID, epoch: UInt64, on journal: [[UInt8]], after previous: UInt64? = nil
+        _ id: NodeID, epoch: UInt64, on journal: [[UInt8]], after previous: UInt64...
     ) throws {
         for other in ids where other != id { step(other, .unlinked(id)) }
         start(id, epoch: epoch)
-        if let previous { with(id) { $0.resumes(after: previous) } }
+        with(id) { $0.resumes(after: previous) }
         replies[id] = nil
         journals[id] = journal
         for payload in journal {

@@ -59,25 +59,81 @@ struct DistrustTests {
         #expect(!cluster.with(c) { $0.isRefilling })
     }
 
-    @Test("where it is behind in one range, it keeps what it promised to know of the others")
-    func behindInOneRange() {
+    @Test("a disk from a backup is known as one, whoever was met and however often it was started")
+    func backup() throws {
         let cluster = Cluster(3)
-        for key in ["k", "x"] { #expect(cluster.run(a, "SET \(key) v W ALL") == "+OK\r\n") }
         cluster.pass(milliseconds: 500)
-        cluster.lostKinds = [Message.exchangeKind, Message.refillKind]
+        let old = cluster.journals[c] ?? []
+        try cluster.restart(c, epoch: 5_000, on: old, after: 1)
+        cluster.pass(milliseconds: 1_000)
+        // The life that the others know is not on this disk, on which three lives began alone.
+        try cluster.restart(c, epoch: 40_000, on: old, after: 30_000, 20_000, 10_000, 1)
+        #expect(cluster.with(c) { $0.isRefilling })
+        cluster.pass(milliseconds: 1_000)
+        #expect(cluster.with(c) { !$0.isRefilling })
+        let refilled = cluster.journals[c] ?? []
+        // What was missing is there now, whoever remembers that life still.
+        try cluster.restart(c, epoch: 50_000, on: refilled, after: 40_000, 30_000, 20_000, 10_000)
+        #expect(cluster.with(c) { !$0.isRefilling })
+        // Nor is one that a crash kept from noting its links.
+        try cluster.restart(c, epoch: 60_000, on: refilled, after: 50_000, 40_000, 30_000)
+        #expect(cluster.with(c) { !$0.isRefilling })
+    }
+
+    @Test("a disk from a backup that has met one node meanwhile is known by another one")
+    func backupThatMetAnother() throws {
+        let cluster = Cluster(3)
+        cluster.pass(milliseconds: 500)
+        let old = cluster.journals[c] ?? []
+        try cluster.restart(c, epoch: 5_000, on: old, after: 1)
+        cluster.pass(milliseconds: 500)
+        // The backup has met node a since, which says nothing of what b remembers.
+        var journal = ByteBuffer(capacity: 32)
+        journal.append(JournalKind.ownLives.rawValue)
+        journal.append(integer: UInt64(0))
+        journal.append(integer: a.rawValue)
+        journal.append(integer: UInt64(10_000))
+        try cluster.restart(
+            c, epoch: 20_000, on: old + [Array(journal.bytes)], after: 10_000, 1)
+        #expect(cluster.with(c) { $0.isRefilling })
+    }
+
+    /// `c` has to learn that everything is collected up to now, and has promised to know of nothing
+    /// in the range of a key.
+    private func fallBehind(_ cluster: Cluster, of key: String) {
         cluster.with(c) { node in
             let stamp = node.clock.latest.rawValue
-            let behind = Array("x".utf8).withUnsafeBytes { node.store.address(of: $0).range }
+            let behind = Array(key.utf8).withUnsafeBytes { node.store.address(of: $0).range }
             node.collection.prepare(3, links: node.links.count)
             for range in KeyRange.all {
                 if range != behind { node.collection.promise(stamp, 3, range.rawValue) }
+                for link in node.links.indices {
+                    node.collection.parts[3]?.others[link][range.rawValue] = stamp
+                }
                 node.collection.learn(stamp, 3, range.rawValue)
             }
             var effects = Effects()
             node.catchUp(&effects)
         }
-        cluster.pass(milliseconds: 100)
-        #expect(holds(cluster, "k") && !holds(cluster, "x"))
+    }
+
+    @Test("where it is behind in one range, it is whole in the others, and drops nothing by itself")
+    func behindInOneRange() {
+        let cluster = Cluster(3)
+        for key in ["k", "x"] { #expect(cluster.run(a, "SET \(key) v W ALL") == "+OK\r\n") }
+        cluster.pass(milliseconds: 1_000)
+        cluster.lostKinds = [Message.exchangeKind, Message.refillKind]
+        fallBehind(cluster, of: "x")
+        cluster.pass(milliseconds: 1_000)
+        #expect(holds(cluster, "k") && holds(cluster, "x"))
+        for (key, isWhole) in [("k", true), ("x", false)] {
+            let found = cluster.with(c) { node in
+                Array(key.utf8).withUnsafeBytes {
+                    node.isWhole(node.store.address(of: $0).range, 0)
+                }
+            }
+            #expect(found == isWhole)
+        }
     }
 
     private func holds(_ cluster: Cluster, _ key: String) -> Bool {

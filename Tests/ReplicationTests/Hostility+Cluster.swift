@@ -184,13 +184,17 @@ extension Hostility {
         case 0: message = .same(moment: number(), equal: .all, whole: .all)
         case 1: message = .sums(range, node: node, sums())
         case 2: message = .differing(range, node: node, isWhole: true, .max)
-        case 3: message = .states(range, leaf: leaf, states(leaf))
+        case 3:
+            message = .states(
+                range, leaf: leaf, doubtedUpTo: random.below(2) == 0 ? 0 : number(), states(leaf))
         case 4: message = .inquiry(moment: number(), roots())
         default:
             let record = record()
             message = .lacked(
-                range, leaf: leaf, isWhole: true, isAll: true, little(UInt32(record.count)) + record
-            )
+                range, leaf: leaf,
+                .init(
+                    isWhole: true, isAll: true, refuted: random.below(2) == 0 ? [] : states(leaf),
+                    records: little(UInt32(record.count)) + record))
         }
         return HostileMessage.bytes(
             Message.refillKind, flag: one(of: [2, 3, 64]), number: number(),
@@ -209,7 +213,9 @@ extension Hostility {
         let message = PromiseMessage(
             asks: random.below(2) == 0,
             parts: [
-                .init(n: one(of: [2, 3, 64]), promised: rangeStamps(), known: rangeStamps())
+                .init(
+                    n: one(of: [2, 3, 64]), promised: rangeStamps(), known: rangeStamps(),
+                    revoked: rangeStamps(), whole: random.below(2) == 0 ? .all : RangeSet())
             ])
         return HostileMessage.bytes(
             PromiseMessage.kind, flag: message.asks ? 1 : 0, encoded { message.encode(into: &$0) })

@@ -22,6 +22,9 @@ extension PlantedScenario {
             oldDisk(bug).contains("deleted")
         },
         PlantedScenario(
+            .behindDropsUnvouched, "what replicas that were all damaged still have is not dropped",
+            isBroken: allDamaged),
+        PlantedScenario(
             .namesForgottenUnheard, "a node that has not heard of a drop brings nothing back",
             isBroken: droppedWhileAway),
         PlantedScenario(
@@ -93,6 +96,25 @@ extension PlantedScenario {
         scenario.mend()
         scenario.pass(5_000)
         return scenario.text(replica, "GET", "k:0") != "value"
+    }
+
+    /// Every node loses the last of what it wrote to rot, and starts without it. In the key range
+    /// of what was there before something was deleted and forgotten.
+    private static func allDamaged(_ bug: PlantedBug?) -> Bool {
+        let scenario = Scenario(forgetful: [.scripted(keys: 2)], plant: bug)
+        scenario.make(0, "SET", "k:0", "kept", "W", "3")
+        scenario.make(0, "SET", "k:{k:0}", "deleted", "W", "3")
+        scenario.make(0, "DEL", "k:{k:0}")
+        scenario.pass(6_000)
+        scenario.make(0, "SET", "k:1", "damaged-everywhere", "W", "3")
+        for node in 0..<3 {
+            scenario.kill(node)
+            let machine = scenario.world.machines[node]
+            (machine.isRotten, machine.quarantines) = (true, true)
+            machine.disk.rot("damaged-everywhere")
+        }
+        scenario.pass(6_000)
+        return scenario.copies() != ["kept", "kept", "kept"]
     }
 
     /// Node 3 returns on a copy of its disk from before a deletion that all had forgotten, and the

@@ -111,7 +111,7 @@ extension PlantedScenario {
 
 extension SimulatedDisk {
     /// Rots a bit of a text, wherever it is kept.
-    fileprivate func rot(_ text: String) {
+    func rot(_ text: String) {
         let wanted = Array(text.utf8)
         for name in (try? list()) ?? [] {
             let bytes = content(of: name) ?? []

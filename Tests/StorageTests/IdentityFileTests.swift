@@ -37,7 +37,7 @@ import Testing
         #expect(throws: IdentityError.otherCluster(stored: 7, claimed: 8)) {
             try claim(disk, cluster: 8, at: 1000)
         }
-        for bit in 0..<44 * 8 {
+        for bit in 0..<292 * 8 {
             disk.flip("identity", bit: bit)
             #expect(throws: IdentityError.damaged("identity")) { try claim(disk, at: 1000) }
             disk.flip("identity", bit: bit)
@@ -51,12 +51,12 @@ import Testing
             let disk = SimulatedDisk(prng: PRNG(seed: 1))
             var buffer = ByteBuffer(capacity: 64)
             buffer.append(integer: UInt64(0x0A54_4E45_4449_5251))
-            buffer.append(integer: UInt32(4))
+            buffer.append(integer: UInt32(3))
             for byte in 12..<UInt8(min(size, 40)) { buffer.append(byte) }
             if checksum { buffer.append(integer: CRC32C.checksum(buffer.bytes)) }
             let rest = Array(repeating: UInt8(0), count: size - buffer.count)
             disk.place("identity", Array(buffer.bytes) + rest)
-            #expect(throws: IdentityError.otherFormat("identity", 4)) {
+            #expect(throws: IdentityError.otherFormat("identity", 3)) {
                 try claim(disk, at: 1000)
             }
         }

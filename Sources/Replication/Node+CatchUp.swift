@@ -1,0 +1,327 @@
+import AntiEntropy
+import Base
+import Causality
+import Coding
+import Ring
+
+// A replica that is behind, and how it catches up.
+//
+// Behind in a key range is a replica that has promised less than somebody collected there
+// (`Node+Collection`), or that remembers less than what names of dropped keyspaces were forgotten
+// (`Forgetting`): an old disk, a damaged or a lost one, a node that was forgotten. Up to a limit,
+// the latest that was collected, it may hold what was deleted meanwhile. It is not whole, and
+// nothing of the range is taken from it (`isKeptOut`).
+//
+// What it holds is in doubt, and may be the last copy all the same. So it drops nothing by itself.
+// It asks a replica that *vouches* for the range: one that is whole there, and has promised, over
+// the link as it is now, no less than is known to be collected. Whatever that one does not hold of
+// what is older than the limit was deleted, for it has promised to hold all of it. This goes leaf
+// by leaf, as a refill does and by its messages: where two leaves differ, the one that vouches
+// names what of the other's it does not hold like that, and sends what it holds instead. So at each
+// moment the replica that is behind has what it had or what the other one has, and a voucher that
+// is lost half-way has cost nothing. What is later than the limit stays, and merges. When all
+// leaves are covered the replica promises what was collected: it is no longer behind, and is
+// refilled like any other.
+//
+// **Nobody vouches** where every replica has lost its memory or is behind: a damage in all of them,
+// disks of a backup for all. When each replica of the range was heard, over the link as it is now,
+// and none vouches, all keep what they have, promise what was collected, exchange it, and become
+// whole by the rules of a refill. That may bring back what was deleted; nobody can tell any more
+// (`keptUnvouched`). Who is away may be the one that vouches, and is waited for until an operator
+// takes it out (`CLUSTER FORGET`) or gives it up (`CLUSTER REFILL WITHOUT`).
+//
+//     one decides before  It is not whole, so it vouches for nothing; nor does it become whole
+//     the others          before it has covered them, which have to be caught up for that.
+//     they collect        What was collected is *revoked* up to there: nothing of it is settled any
+//                         more, or one of them would ignore or collect what others have brought
+//                         back. It is settled again once all have promised more, and only who is
+//                         whole promises. Who hears of that revokes it too.
+//     a voucher is late   Whoever was given up, or admitted again, and knows of no later collection
+//                         takes what was brought back, as nothing of it is settled there either.
+//                         If it knows of a later one, all others are behind again, and drop what it
+//                         does not hold.
+//     a process ends      Promises and what is revoked are on disk before anybody hears of them.
+//                         Before that the node is behind again when it returns, and begins anew.
+extension Node {
+    /// Up to which stamp what this node holds of a range may have been deleted meanwhile; 0 where
+    /// it is not behind.
+    func doubtedUpTo(_ range: KeyRange, _ n: Int) -> UInt64 {
+        guard Int(ranks[Int(range.rawValue)]) < n else { return 0 }
+        let missed = collection.parts[n]?.missed(range.rawValue) ?? 0
+        let limit = max(forgetting.doubtfulUpTo.rawValue, missed)
+        let cleared = refill.parts[n]?.cleared[range.rawValue] ?? 0
+        return limit > cleared ? limit : 0
+    }
+
+    /// Finds out where this node is behind by what it has heard: these ranges are not whole.
+    mutating func catchUp(_ effects: inout Effects) {
+        guard links.count > 1, configuration.plantedBug != .emptiedAnswersAtOnce else { return }
+        promiseBareRanges(&effects)
+        let wasBehind = refill.isBehind
+        var isNews = false
+        for n in replicationFactors {
+            let ranges = Array(KeyRange.all).filter {
+                doubtedUpTo($0, n) > refill.parts[n]?.doubted[$0.rawValue] ?? 0
+            }
+            guard !ranges.isEmpty else { continue }
+            isNews = true
+            beginRefill(of: ranges, n)
+        }
+        guard isNews else { return promiseCleared(&effects) }
+        if !wasBehind { counters.fellBehind += 1 }
+        persistWholeness(&effects)
+        tellAllPromises(&effects)
+        inquireAll(&effects)
+    }
+
+    private mutating func beginRefill(of ranges: [KeyRange], _ n: Int) {
+        if !isRefilling {
+            isRefilling = true
+            refill = Refill(since: clock.latest)
+            for other in replicationFactors {
+                prepareRefill(other)
+                refill.parts[other]?.trustAll()
+            }
+        }
+        prepareRefill(n)
+        refill.begin(since: clock.latest)
+        for range in ranges { doubt(range, n) }
+    }
+
+    private mutating func doubt(_ range: KeyRange, _ n: Int) {
+        let limit = doubtedUpTo(range, n)
+        refill.parts[n]?.doubt(range.rawValue, upTo: limit)
+        guard configuration.plantedBug == .behindKeepsAll else { return }
+        refill.parts[n]?.cleared[range.rawValue] = limit
+    }
+
+    /// At a heartbeat.
+    mutating func tendCatchUp(_ effects: inout Effects) {
+        catchUp(&effects)
+        for n in replicationFactors { keepUnvouched(n, &effects) }
+        promiseCleared(&effects)
+    }
+
+    private mutating func keepUnvouched(_ n: Int, _ effects: inout Effects) {
+        let ranges = Array(KeyRange.all).filter { doubtedUpTo($0, n) > 0 && isUnvouched($0, n) }
+        for range in ranges { keepUnvouched(range, n, &effects) }
+    }
+
+    /// Whether another replica knows what was deleted in a range.
+    func vouches(_ index: Int, _ range: KeyRange, _ n: Int) -> Bool {
+        guard let part = collection.parts[n], !isBehind(index, range, n) else { return false }
+        return links[index].hasPromised && part.whole[index].contains(range.rawValue)
+    }
+
+    /// A range is compared with one that vouches: it has nothing left that was deleted.
+    ///
+    /// - Returns: whether this node is not behind there, or no longer.
+    mutating func clear(_ range: KeyRange, _ n: Int) -> Bool {
+        let limit = doubtedUpTo(range, n)
+        guard limit > 0 else { return true }
+        guard let part = refill.parts[n], part.doubted[range.rawValue] == limit else {
+            return false
+        }
+        // What does not come from one that vouches was not counted.
+        let isVouched = links.indices.contains {
+            let coverage = part.coverage[$0][Int(range.rawValue)]
+            return coverage.isComplete && coverage.isOfWhole
+        }
+        if isVouched { refill.parts[n]?.cleared[range.rawValue] = limit }
+        return isVouched
+    }
+
+    /// Whether every replica of a range was heard, as far as it is waited for, and none vouches.
+    private func isUnvouched(_ range: KeyRange, _ n: Int) -> Bool {
+        let isAlone = links.indices.allSatisfy {
+            links[$0].node == configuration.node || !isAwaited($0)
+        }
+        // Who was taken out may have been let in again: that is heard from anybody.
+        guard isAlone || links.contains(where: { $0.isUp && $0.hasPromised }) else { return false }
+        return ring.primaries(of: range, replicationFactor: n).allSatisfy { node in
+            guard node != configuration.node, let index = linkIndex(of: node), isAwaited(index)
+            else { return true }
+            return links[index].isUp && links[index].hasPromised && !vouches(index, range, n)
+        }
+    }
+
+    /// Whether a node that is away may return with what it had.
+    private func isAwaited(_ index: Int) -> Bool {
+        !isRemoved(links[index].node) && (links[index].isUp || !refill.givenUp.isSet(index))
+    }
+
+    /// Nobody knows what was deleted: what is here stays, and what others bring as well.
+    private mutating func keepUnvouched(_ range: KeyRange, _ n: Int, _ effects: inout Effects) {
+        let limit = doubtedUpTo(range, n)
+        if configuration.plantedBug == .behindDropsUnvouched { dropAll(range, n, limit, &effects) }
+        collection.prepare(n, links: links.count)
+        let known = collection.parts[n]?.known[range.rawValue] ?? 0
+        collection.revoke(known, n, range.rawValue)
+        refill.parts[n]?.cleared[range.rawValue] = limit
+        counters.keptUnvouched += 1
+    }
+
+    private mutating func dropAll(
+        _ range: KeyRange, _ n: Int, _ limit: UInt64, _ effects: inout Effects
+    ) {
+        var gone: [[UInt8]] = []
+        var budget = WorkBudget.unlimited
+        _ = store.visit(range, from: 0, &budget) { entry in
+            let isOfN = catalog.active[catalog.index(of: entry.record.key)].n == n
+            if isOfN, entry.record.dot.stamp.rawValue <= limit {
+                gone.append(Array(entry.record.key))
+            }
+            return 0
+        }
+        for key in gone { key.withUnsafeBytes { drop($0, &effects) } }
+    }
+
+    /// Promises what was collected in the ranges in which this node is no longer behind.
+    mutating func promiseCleared(_ effects: inout Effects) {
+        var marker = CollectionMarker()
+        for n in collection.replicationFactors {
+            let promised = promiseCleared(n)
+            guard promised.latest > 0, let part = collection.parts[n] else { continue }
+            marker.parts.append(.init(n: n, promised: promised, revoked: part.revoked))
+        }
+        if !marker.parts.isEmpty { announce(marker, &effects) }
+        guard forgetting.doubtfulUpTo.rawValue > 0 else { return }
+        let isDoubtful = replicationFactors.contains { n in
+            KeyRange.all.contains { doubtedUpTo($0, n) > 0 }
+        }
+        if !isDoubtful { forgetting.noteDropped() }
+    }
+
+    /// - Returns: what was promised anew.
+    private mutating func promiseCleared(_ n: Int) -> RangeStamps {
+        var promised = RangeStamps()
+        guard let part = collection.parts[n] else { return promised }
+        let isKept = replicationFactors.contains(n)
+        for range in KeyRange.all where Int(ranks[Int(range.rawValue)]) < n {
+            let known = part.known[range.rawValue]
+            guard part.promised[range.rawValue] < known,
+                !isKept || doubtedUpTo(range, n) == 0
+            else { continue }
+            collection.promise(known, n, range.rawValue)
+            promised[range.rawValue] = known
+        }
+        return promised
+    }
+
+    /// Has the journal forget what this node promised and that it was whole.
+    func persistDistrust(_ effects: inout Effects) {
+        effects.persist { $0.append(JournalKind.distrust.rawValue) }
+        effects.append { appendOwnLives(into: &$0) }
+    }
+}
+
+// What a replica that vouches says.
+extension Node {
+    /// What became of the records of one answer.
+    struct Taken {
+        var news = 0
+        var isRefused = false
+        /// Of the records.
+        var hashes: [UInt64] = []
+    }
+
+    /// Takes the records of an answer, each in place of what it refutes, and drops what else is
+    /// refuted.
+    mutating func takeAll(
+        _ lacked: RefillMessage.Lacked, _ place: LeafPlace, _ effects: inout Effects
+    ) throws(DecodeError) -> Taken {
+        let limit = doubtedUpTo(place.range, place.n)
+        let refuted = limit > 0 ? lacked.refuted : []
+        let outcome: Result<Taken, DecodeError> = lacked.records.withUnsafeBytes { records in
+            Result { () throws(DecodeError) in
+                try takeAll(records, inPlaceOf: refuted, place, &effects)
+            }
+        }
+        let taken = try outcome.get()
+        for state in refuted where !taken.hashes.contains(state.hash) {
+            dropRefuted(state, place, &effects)
+        }
+        return taken
+    }
+
+    private mutating func takeAll(
+        _ records: UnsafeRawBufferPointer, inPlaceOf refuted: [KeyState], _ place: LeafPlace,
+        _ effects: inout Effects
+    ) throws(DecodeError) -> Taken {
+        var taken = Taken()
+        var reader = ByteReader(records)
+        while reader.remaining > 0 {
+            let length: UInt32 = try reader.integer()
+            let record = try Message.record(try reader.slice(Int(length)))
+            let hash = store.address(of: record.key).hash
+            let state = refuted.first { $0.hash == hash }
+            let old = state.flatMap { held(record.key, as: $0, place) }
+            take(record, inPlaceOf: old, &taken, &effects)
+            taken.hashes.append(hash)
+        }
+        return taken
+    }
+
+    /// What is stored of a key if it is what was refuted.
+    private mutating func held(
+        _ key: UnsafeRawBufferPointer, as state: KeyState, _ place: LeafPlace
+    ) -> [UInt8]? {
+        guard let stored = store.find(store.address(of: key), key),
+            isHeld(stored, as: state, place)
+        else { return nil }
+        return Array(whole(stored).bytes)
+    }
+
+    private func isHeld(_ stored: Record, as state: KeyState, _ place: LeafPlace) -> Bool {
+        let keyspace = catalog.index(of: stored.key)
+        return catalog.active[keyspace].n == place.n
+            && stored.dot.stamp.rawValue <= doubtedUpTo(place.range, place.n)
+            && treeDigest(stored, keyspace) == state.digest
+    }
+
+    private mutating func dropRefuted(
+        _ state: KeyState, _ place: LeafPlace, _ effects: inout Effects
+    ) {
+        var gone: [[UInt8]] = []
+        store.visit(place.range, state.hash...state.hash) { _, record in
+            if isHeld(record, as: state, place) { gone.append(Array(record.key)) }
+        }
+        for key in gone { key.withUnsafeBytes { drop($0, &effects) } }
+    }
+
+    private mutating func drop(_ key: UnsafeRawBufferPointer, _ effects: inout Effects) {
+        removeStored(key)
+        forget(key, catalog.index(of: key), &effects)
+        counters.droppedBehind += 1
+    }
+
+    /// - Parameter old: what is stored and was refuted, which must not be merged with what is true.
+    private mutating func take(
+        _ record: Record, inPlaceOf old: [UInt8]?, _ taken: inout Taken, _ effects: inout Effects
+    ) {
+        turn.spend(bytesTaken: record.length)
+        let keyspace = catalog.index(of: record.key)
+        if old != nil { removeStored(record.key) }
+        let status = mergeIn(record, keyspace, &effects)
+        let stored = store.find(store.address(of: record.key), record.key)
+        guard status == .acknowledged else {
+            taken.isRefused = taken.isRefused || status != .superseded
+            old?.withUnsafeBytes { if let base = $0.baseAddress { restore(Record(at: base)) } }
+            return
+        }
+        counters.refilledKeys += 1
+        taken.news += 1
+        let durability = catalog.active[keyspace].durability
+        guard old != nil else {
+            if let stored { keep(whole(stored), durability, synced: false, token: nil, &effects) }
+            return
+        }
+        counters.droppedBehind += 1
+        guard let stored else { return forget(record.key, keyspace, &effects) }
+        guard durability != .memory else { return }
+        effects.append {
+            $0.append(JournalKind.corrected.rawValue)
+            appendWhole(stored, into: &$0)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import Base
+import Coding
+import Storage
+
+/// Which former lives of its node a disk knows of.
+///
+/// Another node remembers the last life of this one that it was linked with. A disk that holds what
+/// that life wrote was started on by it, or by a later one that was linked with the same node. If
+/// neither is so, the disk is an older one: what that life acknowledged it does not have. Starts
+/// that met nobody say nothing about it, however many there were in between.
+struct OwnLives {
+    /// The epochs of the last starts on this disk, the latest first; empty for a new directory.
+    var starts: [UInt64] = []
+    /// The epoch of the last life before this one that was linked with each node, by link; 0 for
+    /// none.
+    private(set) var linked: [UInt64]
+    /// What lives up to this epoch had, and this disk has not, is known to be missing.
+    private(set) var missedUpTo: UInt64 = 0
+    /// Links that this life has had.
+    private var met: UInt64 = 0
+
+    init(links: Int) { linked = Array(repeating: 0, count: links) }
+
+    /// Whether what a life wrote is here, or known to be missing.
+    ///
+    /// - Parameter index: the link to the node that remembers the life.
+    func knows(_ epoch: UInt64, by index: Int) -> Bool {
+        let reserved = IdentityFile.epochsPerStart
+        return epoch <= missedUpTo || linked[index] > 0 && epoch < linked[index] + reserved
+            || starts.contains { $0 <= epoch && epoch < $0 + reserved }
+    }
+
+    mutating func noteMissing(upTo epoch: UInt64) { missedUpTo = max(missedUpTo, epoch) }
+
+    /// - Returns: whether that is news.
+    mutating func noteLink(_ index: Int) -> Bool {
+        guard met & 1 << UInt64(index) == 0 else { return false }
+        met |= 1 << UInt64(index)
+        return true
+    }
+
+    /// The last life that was linked with a node, this one included.
+    ///
+    /// - Parameter epoch: of this one.
+    func last(_ index: Int, _ epoch: UInt64) -> UInt64 {
+        met & 1 << UInt64(index) != 0 ? epoch : linked[index]
+    }
+
+    mutating func restore(_ epoch: UInt64, linkedWith index: Int) {
+        linked[index] = max(linked[index], epoch)
+    }
+}
+
+extension Node {
+    /// Appends the journal's payload: `missed (8)`, then `node (2) | epoch (8)` each.
+    func appendOwnLives(into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.ownLives.rawValue)
+        buffer.append(integer: ownLives.missedUpTo)
+        for index in links.indices {
+            let epoch = ownLives.last(index, firstIdentity.epoch)
+            guard epoch > 0 else { continue }
+            buffer.append(integer: links[index].node.rawValue)
+            buffer.append(integer: epoch)
+        }
+    }
+
+    mutating func restoreOwnLives(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        var reader = ByteReader(payload)
+        ownLives.noteMissing(upTo: try reader.integer())
+        while reader.remaining > 0 {
+            let node = NodeID(try reader.integer())
+            let epoch: UInt64 = try reader.integer()
+            if let index = linkIndex(of: node) { ownLives.restore(epoch, linkedWith: index) }
+        }
+    }
+
+    /// This life has a link with a node that will remember it.
+    mutating func noteLinkedLife(_ index: Int, _ effects: inout Effects) {
+        guard ownLives.noteLink(index) else { return }
+        effects.append { appendOwnLives(into: &$0) }
+        effects.syncWithin(100)
+    }
+}
