@@ -21,7 +21,10 @@ struct Collection {
         var ripening = (collected: RangeStamps(), until: RangeStamps())
         /// What others promised, by link index; 0 until they have on the link as it is now.
         var others: [RangeStamps]
-        /// In which ranges others are whole, by link index, as they said over their present links.
+        /// The latest that others know to be collected, by link index, as they said over their
+        /// present links.
+        var knownThere: [RangeStamps]
+        /// In which ranges others vouch, by link index, as they said over their present links.
         var whole: [RangeSet]
         /// Hints that were taken until then may still be handed off: wall-clock milliseconds since
         /// 1970, although no keyspace takes any now.
@@ -29,6 +32,7 @@ struct Collection {
 
         init(links: Int) {
             others = Array(repeating: RangeStamps(), count: links)
+            knownThere = others
             whole = Array(repeating: RangeSet(), count: links)
         }
 
@@ -134,6 +138,7 @@ struct Collection {
     mutating func forgetPromises(of link: Int) {
         for n in parts.indices {
             parts[n]?.others[link] = RangeStamps()
+            parts[n]?.knownThere[link] = RangeStamps()
             parts[n]?.whole[link] = RangeSet()
         }
     }

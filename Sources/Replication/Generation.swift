@@ -22,11 +22,13 @@ import Coding
 ///
 ///     met          1 has heard what 2, 3 and 4 have promised and collected. So nothing of what 1
 ///                  is about to hand over can turn out later to have been deleted: what all former
-///                  replicas of a key knew, and 1 did not promise to know, it leaves out. From then
-///                  on 1 takes what is handed over, and says so.
-///     handed over  1 has gone through all its records. Each that it does not replicate any more
-///                  was acknowledged, as stored, by all its replicas. Hints for nodes that the new
-///                  list does not give the key go the same way. 1 says so once that is on disk.
+///                  replicas of a key knew, and 1 did not promise to know, it leaves out where one
+///                  of them vouches for its range. From then on 1 takes what is handed over, and
+///                  says so.
+///     handed over  1 has caught up where it was behind (`Node+CatchUp`), and has gone through all
+///                  its records. Each that it does not replicate any more was acknowledged, as
+///                  stored, by all its replicas. Hints for nodes that the new list does not give
+///                  the key go the same way. 1 says so once that is on disk.
 ///     closed       1 has heard from 2, 3 and 4 that they have handed over, or from one of them
 ///                  that it has closed.
 ///
@@ -81,6 +83,10 @@ struct Generation {
     private(set) var closed: UInt64 = 0
     /// Members that an operator gave up.
     var givenUp: UInt64 = 0
+    /// Where this node vouches while the generation is open.
+    var former = FormerWholeness()
+    /// Up to which stamp what this node held may have been dropped with names of keyspaces.
+    var namesDoubtedUpTo: UInt64 = 0
     /// By n, ranges in which this node had nothing when the generation opened.
     var bare: [RangeSet] = []
     /// Hints that became records, and that the journal still has as hints.
@@ -94,7 +100,10 @@ struct Generation {
     var hasBegun: Bool { number > 0 }
 
     /// Takes back what the journal says; the last marker counts.
-    mutating func restore(_ marker: GenerationMarker) { journaled = marker }
+    mutating func restore(_ marker: GenerationMarker) {
+        journaled = marker
+        if marker.isClosed { former = FormerWholeness() }
+    }
 
     /// Whether the journal says, as far as it was read, that a list's generation is closed.
     func wasClosed(_ ringDigest: UInt64) -> Bool {
@@ -121,10 +130,12 @@ struct Generation {
     }
 
     /// A later generation under the same list was heard of.
-    mutating func reopen(as number: UInt64) {
+    ///
+    /// - Parameter former: where this node vouched until now.
+    mutating func reopen(as number: UInt64, _ former: FormerWholeness) {
         let (givenUp, formerHints) = (givenUp, formerHints)
         self = Generation()
-        self.number = number
+        (self.number, self.former) = (number, former)
         (self.givenUp, self.formerHints) = (givenUp, formerHints)
         isUnsaved = true
     }
@@ -133,7 +144,7 @@ struct Generation {
 
     mutating func noteHandedOver(at stamp: Stamp) { handedOverAt = stamp }
 
-    mutating func close() { isClosed = true }
+    mutating func close() { (isClosed, former) = (true, FormerWholeness()) }
 
     /// Another node says where it stands in this generation. What it has reached it does not leave.
     mutating func note(_ message: GenerationMessage, from index: Int) {
@@ -197,26 +208,34 @@ struct GenerationMessage: Equatable {
     let hasHandedOver: Bool
     /// It takes what is handed over.
     let takes: Bool
+    /// It has heard that the node that it says this to has closed.
+    let knowsClosed: Bool
 
-    init(_ generation: Generation) {
+    /// - Parameter index: the link to the node that this is said to.
+    init(_ generation: Generation, to index: Int) {
         number = generation.number
         isClosed = generation.isClosed
         hasHandedOver = generation.hasHandedOver
         takes = generation.takes
+        knowsClosed = generation.closed.isSet(index)
     }
 
     init(
         _ flag: UInt8, _ number: UInt64, _ reader: inout ByteReader
     ) throws(DecodeError) {
         try reader.end()
-        guard flag < 8, 1...Generation.numberMax ~= number else {
+        guard flag < 16, 1...Generation.numberMax ~= number else {
             throw .invalid("a generation of members has no such number or flag")
         }
         self.number = number
         isClosed = flag & 1 != 0
         hasHandedOver = flag & 2 != 0
         takes = flag & 4 != 0
+        knowsClosed = flag & 8 != 0
     }
 
-    var flag: UInt8 { (isClosed ? 1 : 0) | (hasHandedOver ? 2 : 0) | (takes ? 4 : 0) }
+    var flag: UInt8 {
+        let flags = [isClosed, hasHandedOver, takes, knowsClosed]
+        return flags.reversed().reduce(0) { $0 << 1 | ($1 ? 1 : 0) }
+    }
 }

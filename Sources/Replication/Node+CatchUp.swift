@@ -30,6 +30,11 @@ import Ring
 // (`keptUnvouched`). Who is away may be the one that vouches, and is waited for until an operator
 // takes it out (`CLUSTER FORGET`) or gives it up (`CLUSTER REFILL WITHOUT`).
 //
+// **While the list of members is open** (`Generation`) no range is whole. Then who was whole by the
+// former list vouches (`FormerWholeness`), whether it still replicates the range or not, and that
+// none does holds only when all members were heard. No node hands over what it no longer
+// replicates, and so none closes, before it has caught up; who waits for it waits for that as well.
+//
 //     one decides before  It is not whole, so it vouches for nothing; nor does it become whole
 //     the others          before it has covered them, which have to be caught up for that.
 //     they collect        What was collected is *revoked* up to there: nothing of it is settled any
@@ -91,6 +96,7 @@ extension Node {
     private mutating func doubt(_ range: KeyRange, _ n: Int) {
         let limit = doubtedUpTo(range, n)
         refill.parts[n]?.doubt(range.rawValue, upTo: limit)
+        generation.former.remove(range.rawValue, n)
         guard configuration.plantedBug == .behindKeepsAll else { return }
         refill.parts[n]?.cleared[range.rawValue] = limit
     }
@@ -100,6 +106,23 @@ extension Node {
         catchUp(&effects)
         for n in replicationFactors { keepUnvouched(n, &effects) }
         promiseCleared(&effects)
+        guard refill.isBehind else { return }
+        for index in links.indices where links[index].isUp && !hasSaidAll(index) {
+            tellPromises(to: index, asks: true, &effects)
+        }
+    }
+
+    /// Whether another node knows of all that was collected, as it says.
+    private func hasSaidAll(_ index: Int) -> Bool {
+        links[index].hasPromised
+            && collection.replicationFactors.allSatisfy { n in
+                KeyRange.all.allSatisfy { hasSaidAll(index, $0, n) }
+            }
+    }
+
+    private func hasSaidAll(_ index: Int, _ range: KeyRange, _ n: Int) -> Bool {
+        guard let part = collection.parts[n] else { return true }
+        return part.knownThere[index][range.rawValue] >= part.known[range.rawValue]
     }
 
     private mutating func keepUnvouched(_ n: Int, _ effects: inout Effects) {
@@ -109,8 +132,11 @@ extension Node {
 
     /// Whether another replica knows what was deleted in a range.
     func vouches(_ index: Int, _ range: KeyRange, _ n: Int) -> Bool {
-        guard let part = collection.parts[n], !isBehind(index, range, n) else { return false }
-        return links[index].hasPromised && part.whole[index].contains(range.rawValue)
+        guard let part = collection.parts[n], links[index].hasPromised,
+            !isBehind(index, range, n)
+        else { return false }
+        return part.whole[index].contains(range.rawValue)
+            && part.others[index][range.rawValue] >= part.known[range.rawValue]
     }
 
     /// A range is compared with one that vouches: it has nothing left that was deleted.
@@ -131,23 +157,35 @@ extension Node {
         return isVouched
     }
 
-    /// Whether every replica of a range was heard, as far as it is waited for, and none vouches.
-    private func isUnvouched(_ range: KeyRange, _ n: Int) -> Bool {
+    /// Whether every replica of a range, or every member while the list is open, was heard as far
+    /// as it is waited for, and none vouches.
+    func isUnvouched(_ range: KeyRange, _ n: Int) -> Bool {
         let isAlone = links.indices.allSatisfy {
             links[$0].node == configuration.node || !isAwaited($0)
         }
         // Who was taken out may have been let in again: that is heard from anybody.
         guard isAlone || links.contains(where: { $0.isUp && $0.hasPromised }) else { return false }
-        return ring.primaries(of: range, replicationFactor: n).allSatisfy { node in
-            guard node != configuration.node, let index = linkIndex(of: node), isAwaited(index)
+        let replicas = ring.primaries(of: range, replicationFactor: n)
+        return links.indices.allSatisfy { index in
+            let node = links[index].node
+            guard node != configuration.node, isAwaited(index),
+                !generation.isClosed || replicas.contains(node)
             else { return true }
-            return links[index].isUp && links[index].hasPromised && !vouches(index, range, n)
+            return hasShown(index, range, n) && !vouches(index, range, n)
         }
+    }
+
+    /// Whether it is known if another node vouches for a range: what it said is no older than what
+    /// was collected, and is said of the present list of members.
+    private func hasShown(_ index: Int, _ range: KeyRange, _ n: Int) -> Bool {
+        links[index].isUp && links[index].hasPromised && hasSaidAll(index, range, n)
+            && (generation.isClosed || generation.heard.isSet(index))
     }
 
     /// Whether a node that is away may return with what it had.
     private func isAwaited(_ index: Int) -> Bool {
-        !isRemoved(links[index].node) && (links[index].isUp || !refill.givenUp.isSet(index))
+        let givenUp = refill.givenUp | generation.givenUp
+        return !isRemoved(links[index].node) && (links[index].isUp || !givenUp.isSet(index))
     }
 
     /// Nobody knows what was deleted: what is here stays, and what others bring as well.
@@ -189,7 +227,10 @@ extension Node {
         let isDoubtful = replicationFactors.contains { n in
             KeyRange.all.contains { doubtedUpTo($0, n) > 0 }
         }
-        if !isDoubtful { forgetting.noteDropped() }
+        guard !isDoubtful else { return }
+        generation.namesDoubtedUpTo = max(
+            generation.namesDoubtedUpTo, forgetting.doubtfulUpTo.rawValue)
+        forgetting.noteDropped()
     }
 
     /// - Returns: what was promised anew.

@@ -117,7 +117,7 @@ extension Node {
         _ roots: [ExchangeMessage.RangeRoot], _ n: Int, _ sum: UInt64, from node: NodeID,
         _ effects: inout Effects
     ) {
-        guard let index = linkIndex(of: node) else { return }
+        guard let index = linkIndex(of: node), !links[index].isBehind else { return }
         var equal = Array(repeating: UInt8(0), count: SessionMessage.equalBytes)
         for root in roots {
             let range = KeyRange(root.range)

@@ -76,7 +76,7 @@ extension Node {
 
     func tellGeneration(to index: Int, _ effects: inout Effects) {
         guard links[index].isUp else { return }
-        let message = GenerationMessage(generation)
+        let message = GenerationMessage(generation, to: index)
         send(
             to: links[index].node, kind: GenerationMessage.kind, flag: message.flag,
             number: message.number, &effects)
@@ -98,7 +98,8 @@ extension Node {
     ) {
         guard let index = linkIndex(of: node), links.count > 1 else { return }
         if message.number > generation.number {
-            generation.reopen(as: message.number)
+            let former = generation.isClosed ? formerly : generation.former
+            generation.reopen(as: message.number, former)
             open()
             saveGeneration(&effects)
             for index in links.indices where links[index].isUp {
@@ -110,7 +111,17 @@ extension Node {
             return tellGeneration(to: index, &effects)
         }
         generation.note(message, from: index)
+        if generation.isClosed, !message.knowsClosed { tellGeneration(to: index, &effects) }
         advanceGeneration(&effects)
+    }
+
+    /// Where this node vouches now that the list opens anew.
+    private var formerly: FormerWholeness {
+        guard isRefilling else {
+            return FormerWholeness(WholenessMarker(ringDigest: ring.digest, isOver: ranks))
+        }
+        let parts = (2...64).map { n in (n: UInt8(n), whole: vouched(n)) }
+        return FormerWholeness(WholenessMarker(ringDigest: ring.digest, parts))
     }
 
     /// The other members, by link index, that are waited for.
@@ -194,11 +205,26 @@ extension Node {
         if marker.isClosed {
             generation.close()
             surplus.beginAnew()
+            refill.beginAnew()
         }
         tellGeneration(&effects)
         guard generation.isClosed else { return advanceGeneration(&effects) }
         tendRefill(&effects)
         tendSurplus(&effects)
+    }
+
+    /// Whether nothing is here that could have been deleted up to a stamp. Where nothing was when
+    /// the generation opened, others may have brought it since, before all were heard.
+    private func isBare(_ range: KeyRange, _ n: Int, upTo stamp: UInt64) -> Bool {
+        guard generation.bare[n].contains(range.rawValue) else { return false }
+        var isBare = true
+        var budget = WorkBudget.unlimited
+        _ = store.visit(range, from: 0, &budget) { entry in
+            let isOfN = catalog.active[catalog.index(of: entry.record.key)].n == n
+            if isOfN, entry.record.dot.stamp.rawValue <= stamp { isBare = false }
+            return 0
+        }
+        return isBare
     }
 
     /// Promises, where nothing is that could have been deleted, what others have collected: what is
@@ -210,15 +236,19 @@ extension Node {
             guard let part = collection.parts[n] else { continue }
             var promised = RangeStamps()
             for range in KeyRange.all.map(\.rawValue)
-            where Int(ranks[Int(range)]) < n && generation.bare[n].contains(range)
-                && part.promised[range] < part.known[range]
+            where Int(ranks[Int(range)]) < n && part.missed(range) > 0
+                && isBare(KeyRange(range), n, upTo: part.known[range])
             {
                 promised[range] = part.known[range]
                 collection.promise(part.known[range], n, range)
+                // It knows nothing that could be asked for.
+                generation.former.remove(range, n)
             }
             if promised.latest > 0 { marker.parts.append(.init(n: n, promised: promised)) }
         }
-        if !marker.parts.isEmpty { announce(marker, &effects) }
+        guard !marker.parts.isEmpty else { return }
+        persistWholeness(&effects)
+        announce(marker, &effects)
     }
 
     /// Whether this node takes a record that another one no longer replicates: it is not ignored as

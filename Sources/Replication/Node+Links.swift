@@ -29,8 +29,7 @@ extension Node {
         wasLinked = true
         noteLinkedLife(index, &effects)
         keepMembers(&effects)
-        links[index].heardAt = now.monotonic
-        links[index].heardThereAt = 0
+        (links[index].heardAt, links[index].heardThereAt) = (now.monotonic, 0)
         links[index].wentWithoutAt = clock.latest
         noteMissing(index)
         beginPromises(index, &effects)
@@ -174,9 +173,7 @@ extension Node {
             declined(OperationID(rawValue: number), by: node, &effects)
         case .exchange(let n, let message, let moment, let sum):
             if case .roots(let roots) = message {
-                if linkIndex(of: node).map({ !links[$0].isBehind }) ?? false {
-                    noteRoots(roots, n, sum, from: node, &effects)
-                }
+                noteRoots(roots, n, sum, from: node, &effects)
                 tellSame(roots, moment, n, node, &effects)
             }
             exchange(message, n, from: node, &effects)

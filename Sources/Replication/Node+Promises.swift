@@ -41,14 +41,14 @@ extension Node {
         }
     }
 
-    /// Says what this node has promised, what it knows to be collected, and what it is whole in.
+    /// Says what this node has promised, what it knows to be collected, and where it vouches.
     mutating func tellPromises(to index: Int, asks: Bool, _ effects: inout Effects) {
         for n in replicationFactors { collection.prepare(n, links: links.count) }
         let parts = collection.replicationFactors.compactMap { n in
             collection.parts[n].map {
                 PromiseMessage.Part(
                     n: n, promised: $0.promised, known: $0.known, revoked: $0.revoked,
-                    whole: isRefilling ? refill.parts[n]?.whole ?? RangeSet() : .all)
+                    whole: vouched(n))
             }
         }
         let message = PromiseMessage(asks: asks, parts: parts)
@@ -73,6 +73,7 @@ extension Node {
         for part in message.parts {
             collection.prepare(part.n, links: links.count)
             collection.parts[part.n]?.others[index].raise(to: part.promised)
+            collection.parts[part.n]?.knownThere[index].raise(to: part.known)
             collection.parts[part.n]?.whole[index] = part.whole
             for range in KeyRange.all {
                 collection.learn(part.known[range.rawValue], part.n, range.rawValue)

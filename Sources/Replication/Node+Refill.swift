@@ -83,6 +83,7 @@ extension Node {
     /// What was recovered is not all that was acknowledged: recovery left out what was damaged.
     /// Called before the first step.
     public mutating func distrustMemory() {
+        generation.former = FormerWholeness()
         guard beginRefill() else { return }
         collection.distrust()
     }
@@ -155,7 +156,7 @@ extension Node {
             prepareRefill(n)
             guard let part = refill.parts[n] else { continue }
             var roots: [ExchangeMessage.RangeRoot] = []
-            for range in KeyRange.all where sharesRange(range, n, with: node) {
+            for range in KeyRange.all where asks(range, n, index) {
                 let coverage = part.coverage[index][Int(range.rawValue)]
                 guard !part.complete.contains(range.rawValue),
                     !coverage.isComplete || !coverage.isOfWhole
@@ -169,11 +170,7 @@ extension Node {
 
     mutating func prepareRefill(_ n: Int) {
         guard refill.parts[n] == nil else { return }
-        var kept = RangeSet()
-        for range in KeyRange.all where Int(ranks[Int(range.rawValue)]) < n {
-            kept.insert(range.rawValue)
-        }
-        refill.parts[n] = Refill.Part(kept: kept, links: links.count)
+        refill.parts[n] = Refill.Part(kept: RangeSet(ranks, below: n), links: links.count)
     }
 
     mutating func sendRefill(
@@ -232,13 +229,22 @@ extension Node {
         mark(&effects)
     }
 
+    /// Whether another node is asked for what it has of a range: it is a replica, or it vouches for
+    /// a range that this node is behind in, as it does by the former list while that is open.
+    private func asks(_ range: KeyRange, _ n: Int, _ index: Int) -> Bool {
+        if sharesRange(range, n, with: links[index].node) { return true }
+        return !generation.isClosed && doubtedUpTo(range, n) > 0 && vouches(index, range, n)
+    }
+
     /// Whether an answer about a range is still of use.
     private mutating func counts(
-        _ range: KeyRange, _ n: Int, _ index: Int, _ isWhole: Bool
+        _ range: KeyRange, _ n: Int, _ index: Int, _ saysWhole: Bool
     ) -> Bool {
-        guard isRefilling, refill.isAnswering(index),
-            sharesRange(range, n, with: links[index].node), !isBehind(index, range, n)
+        guard isRefilling, refill.isAnswering(index), asks(range, n, index),
+            !isBehind(index, range, n)
         else { return false }
+        // By the former list is not whole by this one.
+        let isWhole = saysWhole && (!generation.isClosed || generation.closed.isSet(index))
         if doubtedUpTo(range, n) > 0 {
             guard isWhole, vouches(index, range, n) else { return false }
         }

@@ -107,7 +107,7 @@ struct SurplusHandOver {
 // The walk goes over all records, in batches, and again and again: without haste where nothing is
 // known to be left. Nothing that was deleted comes back by it, because a replica ignores what is
 // older than the deletions that it has settled (`mergeIn`), and this node leaves out what it cannot
-// vouch for.
+// vouch for where another one does.
 extension Node {
     private static let surplusPatience: UInt64 = 2_000
     private static let surplusPause: UInt64 = 60_000
@@ -124,6 +124,7 @@ extension Node {
         guard background.hasTrees else { return false }
         return generation.isClosed
             || generation.takes && !generation.hasHandedOver && generation.saving == nil
+                && !refill.isBehind
     }
 
     /// The next batch of the walk.
@@ -187,8 +188,16 @@ extension Node {
         guard let stored = store.find(location.address, key) else { return }
         let (range, n) = (location.address.range, catalog.active[location.keyspace].n)
         let isKnown = generation.isClosed && stored.dot.stamp <= generation.handedOverAt
-        guard counts(stored), !isKnown, !mayBeDeleted(stored, range, n) else {
+        guard counts(stored), !isKnown else {
             return dropSurplus(key, location.keyspace, &effects)
+        }
+        switch doubt(stored, range, n) {
+        case .none: break
+        case .refuted where !generation.isClosed: return
+        case .refuted: return dropSurplus(key, location.keyspace, &effects)
+        case .unheard:
+            surplus.isIncomplete = true
+            return
         }
         let replicas = ring.primaries(of: range, replicationFactor: n).filter {
             linkIndex(of: $0).map { !generation.givenUp.isSet($0) } ?? false
@@ -197,13 +206,19 @@ extension Node {
             surplus.isIncomplete = true
             return
         }
+        handOver(stored, location.keyspace, to: replicas, &effects)
+    }
+
+    private mutating func handOver(
+        _ stored: Record, _ keyspace: Int, to replicas: [NodeID], _ effects: inout Effects
+    ) {
         var waiting: UInt64 = 0
         for node in replicas {
             if let index = linkIndex(of: node) { waiting |= 1 << UInt64(index) }
         }
         let id = surplus.add(
             .init(
-                key: Array(key), dot: stored.dot, digest: treeDigest(stored, location.keyspace),
+                key: Array(stored.key), dot: stored.dot, digest: treeDigest(stored, keyspace),
                 waiting: waiting))
         let record = whole(stored)
         let frame = effects.bytes.appendMessage(
@@ -221,12 +236,23 @@ extension Node {
             || !generation.isClosed && generation.taking.isSet(index)
     }
 
-    /// Whether all that replicated a key may have forgotten that it was deleted, and this node did
+    /// Of a record that all its former replicas may have deleted and forgotten, where this node did
     /// not promise to know.
-    private func mayBeDeleted(_ record: Record, _ range: KeyRange, _ n: Int) -> Bool {
-        guard let part = collection.parts[n] else { return false }
-        let known = part.known[range.rawValue]
-        return part.promised[range.rawValue] < known && record.dot.stamp.rawValue <= known
+    private enum Doubt {
+        case none
+        /// Another node vouches for the range, and hands the record over if it was not deleted.
+        case refuted
+        /// It is not known yet whether one does. Where none does it may be the last copy.
+        case unheard
+    }
+
+    private func doubt(_ record: Record, _ range: KeyRange, _ n: Int) -> Doubt {
+        let missed = collection.parts[n]?.missed(range.rawValue) ?? 0
+        guard record.dot.stamp.rawValue <= max(missed, generation.namesDoubtedUpTo) else {
+            return .none
+        }
+        if links.indices.contains(where: { vouches($0, range, n) }) { return .refuted }
+        return isUnvouched(range, n) ? .none : .unheard
     }
 
     /// A replica says what became of a record that was handed over to it.

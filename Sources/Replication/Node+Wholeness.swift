@@ -9,8 +9,9 @@ import Ring
 extension Node {
     /// Notes a range of which nothing is lacked any more.
     mutating func complete(_ range: KeyRange, _ n: Int) {
-        guard generation.isClosed, let part = refill.parts[n], part.kept.contains(range.rawValue),
-            !part.complete.contains(range.rawValue), clear(range, n), lacksNothing(range, n, part)
+        guard let part = refill.parts[n], part.kept.contains(range.rawValue),
+            !part.complete.contains(range.rawValue), clear(range, n), generation.isClosed,
+            lacksNothing(range, n, part)
         else { return }
         refill.parts[n]?.complete.insert(range.rawValue)
     }
@@ -64,17 +65,32 @@ extension Node {
 
     /// Has the journal forget that this node was whole where it no longer is.
     func persistWholeness(_ effects: inout Effects) {
-        let marker = marker { $0.whole }
+        let marker = generation.isClosed ? marker { $0.whole } : formerMarker
         effects.persist { marker.encode(into: &$0) }
     }
 
     private func marker(_ ranges: (Refill.Part) -> RangeSet) -> WholenessMarker {
-        let isOver = isRefillOver
+        if isRefillOver { return WholenessMarker(ringDigest: ring.digest, isOver: ranks) }
         let parts = refill.parts.indices.compactMap { n in
             refill.parts[n].map { (n: UInt8(n), whole: ranges($0)) }
         }
-        return WholenessMarker(
-            ringDigest: ring.digest, isOver: isOver, parts: isOver ? [] : parts)
+        return WholenessMarker(ringDigest: ring.digest, parts)
+    }
+
+    /// While the list of members is open.
+    private var formerMarker: WholenessMarker {
+        WholenessMarker(ringDigest: ring.digest, generation.former.parts)
+    }
+
+    /// The ranges for which this node vouches, unless it is behind there.
+    func vouched(_ n: Int) -> RangeSet {
+        guard generation.isClosed else { return generation.former[n] }
+        return isRefilling ? refill.parts[n]?.whole ?? RangeSet() : RangeSet(ranks, below: n)
+    }
+
+    /// Whether this node vouches for a range, unless it is behind there.
+    private func isVouched(_ range: KeyRange, _ n: Int) -> Bool {
+        generation.isClosed ? isRefilled(range, n) : generation.former.contains(range, n)
     }
 
     mutating func reachedMarker(_ effects: inout Effects) {
@@ -97,6 +113,7 @@ extension Node {
 
     /// Takes back what the journal says.
     mutating func adopt(_ marker: WholenessMarker) {
+        generation.former = FormerWholeness(marker)
         guard marker.ringDigest == ring.digest, generation.wasClosed(ring.digest),
             isRefilling || links.count > 1
         else { return }
@@ -111,14 +128,17 @@ extension Node {
 
     /// Appends what a checkpoint says: `length (4) | payload`.
     func exportWholeness(into buffer: inout ByteBuffer) {
-        let parts =
-            !isRefilling
-            ? []
-            : refill.parts.indices.compactMap { n in
-                refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
+        let parts = refill.parts.indices.compactMap { n in
+            refill.parts[n].map { (n: UInt8(n), whole: $0.whole) }
+        }
+        let marker =
+            if !generation.isClosed {
+                formerMarker
+            } else if isRefilling {
+                WholenessMarker(ringDigest: ring.digest, parts)
+            } else {
+                WholenessMarker(ringDigest: ring.digest, isOver: ranks)
             }
-        let marker = WholenessMarker(
-            ringDigest: ring.digest, isOver: !isRefilling, parts: parts)
         buffer.appendSized { marker.encode(into: &$0) }
     }
 }
@@ -128,6 +148,14 @@ extension Node {
     /// Bytes of records in one answer, unless the first has more.
     private static let lackedBytesMax = 64 << 10
 
+    /// Whether this node answers what another replica of a range asks: it is one itself, or it was
+    /// by the former list, and vouches for the range.
+    private func tells(_ range: KeyRange, _ n: Int, _ node: NodeID) -> Bool {
+        if sharesRange(range, n, with: node) { return true }
+        guard !generation.isClosed, generation.former.contains(range, n) else { return false }
+        return ring.position(of: node, in: range).map { $0 < n } ?? false
+    }
+
     /// Answers the roots of an exchange or of a refill, and notes what is equal.
     mutating func tellSame(
         _ roots: [ExchangeMessage.RangeRoot], _ moment: Stamp, _ n: Int, _ node: NodeID,
@@ -135,10 +163,10 @@ extension Node {
     ) {
         guard let index = linkIndex(of: node), background.hasTrees else { return }
         var (equal, whole) = (RangeSet(), RangeSet())
-        for root in roots where sharesRange(KeyRange(root.range), n, with: node) {
+        for root in roots where tells(KeyRange(root.range), n, node) {
             let range = KeyRange(root.range)
             if tree(n, range).root == root.root { equal.insert(root.range) }
-            if isRefilled(range, n) { whole.insert(root.range) }
+            if isVouched(range, n) { whole.insert(root.range) }
         }
         if links[index].agrees, !links[index].isBehind { noteEqual(equal, clock.latest, n, index) }
         sendRefill(
@@ -157,13 +185,12 @@ extension Node {
     mutating func tellDiffering(
         _ sums: [UInt64], _ place: ParentPlace, _ node: NodeID, _ effects: inout Effects
     ) {
-        guard sharesRange(place.range, place.n, with: node), background.hasTrees, mayAsk(node)
-        else { return }
+        guard tells(place.range, place.n, node), background.hasTrees, mayAsk(node) else { return }
         var children: UInt32 = 0
         for (child, pair) in zip(sums, childSums(place)).enumerated() where pair.0 != pair.1 {
             children |= 1 << UInt32(child)
         }
-        let isWhole = isRefilled(place.range, place.n)
+        let isWhole = isVouched(place.range, place.n)
         sendRefill(
             .differing(
                 place.range.rawValue, node: UInt8(place.node), isWhole: isWhole, children),
@@ -174,8 +201,8 @@ extension Node {
         _ theirs: [KeyState], _ place: LeafPlace, doubtedUpTo limit: UInt64, _ node: NodeID,
         _ effects: inout Effects
     ) {
-        guard sharesRange(place.range, place.n, with: node), mayAsk(node) else { return }
-        let isWhole = isRefilled(place.range, place.n)
+        guard tells(place.range, place.n, node), mayAsk(node) else { return }
+        let isWhole = isVouched(place.range, place.n)
         let here = states(place)
         let refuted =
             isWhole ? LeafComparison.refuted(here: here, there: theirs, upTo: limit) : []

@@ -1,8 +1,8 @@
 import AntiEntropy
 import Coding
 
-/// What one node tells another of what it promised, of what was collected, and of what it is whole
-/// in.
+/// What one node tells another of what it promised, of what was collected, and where it vouches for
+/// what it holds (`Node+CatchUp`).
 struct PromiseMessage {
     static let kind: UInt8 = 24
 

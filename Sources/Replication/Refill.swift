@@ -78,6 +78,9 @@ struct Refill {
     /// The clock goes back to a moment.
     mutating func bringBack(to moment: Stamp) { since = min(since, moment) }
 
+    /// The list of members is closed: what was covered before is not by its rules.
+    mutating func beginAnew() { parts = Array(repeating: nil, count: 65) }
+
     /// The other node has begun a new life, in which it may not be whole: what is not covered yet
     /// is another matter now. What is covered stays so.
     mutating func beginAnew(with index: Int) {
@@ -98,13 +101,18 @@ struct WholenessMarker {
     let ringDigest: UInt64
     /// Everything is whole.
     let isOver: Bool
+    /// Where everything is whole, the node's place in the preference list of each range: which
+    /// ranges that are is not known any more under another ring.
+    let ranks: [UInt8]
     /// The whole ranges by n, ascending; empty when everything is.
     let parts: [(n: UInt8, whole: RangeSet)]
 
-    init(ringDigest: UInt64, isOver: Bool, parts: [(n: UInt8, whole: RangeSet)]) {
-        self.ringDigest = ringDigest
-        self.isOver = isOver
-        self.parts = parts
+    init(ringDigest: UInt64, isOver ranks: [UInt8]) {
+        (self.ringDigest, isOver, self.ranks, parts) = (ringDigest, true, ranks, [])
+    }
+
+    init(ringDigest: UInt64, _ parts: [(n: UInt8, whole: RangeSet)]) {
+        (self.ringDigest, isOver, ranks, self.parts) = (ringDigest, false, [], parts)
     }
 
     init(_ reader: inout ByteReader) throws(DecodeError) {
@@ -112,6 +120,7 @@ struct WholenessMarker {
         let flag: UInt8 = try reader.integer()
         guard flag < 2 else { throw .invalid("a marker of wholeness has an unknown flag") }
         isOver = flag == 1
+        ranks = isOver ? Array(try reader.slice(KeyRange.count)) : []
         var parts: [(n: UInt8, whole: RangeSet)] = []
         while reader.remaining > 0 {
             let n: UInt8 = try reader.integer()
@@ -128,6 +137,7 @@ struct WholenessMarker {
         buffer.append(JournalKind.wholeness.rawValue)
         buffer.append(integer: ringDigest)
         buffer.append(UInt8(isOver ? 1 : 0))
+        buffer.append(ranks)
         for part in parts {
             buffer.append(part.n)
             part.whole.encode(into: &buffer)

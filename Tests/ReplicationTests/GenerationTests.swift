@@ -8,10 +8,10 @@ import Testing
 /// was deleted comes back.
 @Suite("A list of members that changes loses nothing and brings nothing back")
 struct GenerationTests {
-    private let a = NodeID(1)
-    private let b = NodeID(2)
-    private let c = NodeID(3)
-    private let d = NodeID(4)
+    let a = NodeID(1)
+    let b = NodeID(2)
+    let c = NodeID(3)
+    let d = NodeID(4)
 
     private static func quick(_ configuration: inout NodeConfiguration) {
         configuration.collectionGraceMilliseconds = 1_200
@@ -19,7 +19,7 @@ struct GenerationTests {
         configuration.hintMillisecondsMax = 3_000
     }
 
-    private func cluster(_ count: Int) -> Cluster {
+    func cluster(_ count: Int) -> Cluster {
         let cluster = Cluster(count, GenerationTests.quick)
         cluster.pass(milliseconds: 600, by: 20)
         return cluster
@@ -27,7 +27,7 @@ struct GenerationTests {
 
     /// The next cluster, in which nodes of another one begin anew on their journals; those of the
     /// list that are not named have new directories.
-    private func change(
+    func change(
         _ former: Cluster, to count: Int, starting ids: [NodeID], epoch: UInt64 = 2,
         apart: Bool = false
     ) throws -> Cluster {
@@ -41,13 +41,13 @@ struct GenerationTests {
         return next
     }
 
-    private func join(_ cluster: Cluster, _ ids: [NodeID]) {
+    func join(_ cluster: Cluster, _ ids: [NodeID]) {
         for one in ids { for other in ids where one != other { cluster.link(one, other) } }
         cluster.settle()
     }
 
     /// `a` and `b`, with keys and with as many that were deleted and forgotten.
-    private func two(_ settings: String = "n=2 r=2 w=2") -> Cluster {
+    func two(_ settings: String = "n=2 r=2 w=2") -> Cluster {
         let cluster = cluster(2)
         #expect(cluster.run(a, "KEYSPACE CREATE s \(settings)") == "+OK\r\n")
         for key in 0..<100 { #expect(cluster.run(a, "SET s:\(key) v") == "+OK\r\n") }
@@ -57,18 +57,18 @@ struct GenerationTests {
         return cluster
     }
 
-    private func ask(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
+    func ask(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
         let reply = cluster.run(node, line)
         guard reply.isEmpty else { return reply }
         cluster.pass(milliseconds: 1_200, by: 20)
         return cluster.reply(node)
     }
 
-    private func isClosed(_ cluster: Cluster) -> Bool {
+    func isClosed(_ cluster: Cluster) -> Bool {
         cluster.ids.allSatisfy { id in cluster.with(id) { $0.generation.isClosed } }
     }
 
-    private func expectAll(_ cluster: Cluster, _ level: String = "R ALL") {
+    func expectAll(_ cluster: Cluster, _ level: String = "R ALL") {
         for key in 0..<100 {
             #expect(ask(cluster, d, "GET s:\(key) \(level)") == "$1\r\nv\r\n", "\(key)")
             #expect(ask(cluster, d, "GET s:gone\(key) \(level)") == "$-1\r\n", "\(key)")

@@ -105,7 +105,11 @@ extension PlantedScenario {
         scenario.make(0, "SET", "k:0", "kept", "W", "3")
         scenario.make(0, "SET", "k:{k:0}", "deleted", "W", "3")
         scenario.make(0, "DEL", "k:{k:0}")
-        scenario.pass(6_000)
+        for _ in 0..<30 where !scenario.world.machines.allSatisfy(hasCollected) {
+            scenario.pass(1_000)
+        }
+        // What was collected is on the disks, and not in the batch that is damaged.
+        scenario.make(0, "SET", "k:1", "before", "W", "3")
         scenario.make(0, "SET", "k:1", "damaged-everywhere", "W", "3")
         for node in 0..<3 {
             scenario.kill(node)
@@ -115,6 +119,10 @@ extension PlantedScenario {
         }
         scenario.pass(6_000)
         return scenario.copies() != ["kept", "kept", "kept"]
+    }
+
+    private static func hasCollected(_ machine: Machine) -> Bool {
+        machine.process.map { $0.node.counters.tombstonesCollected > 0 } ?? false
     }
 
     /// Node 3 returns on a copy of its disk from before a deletion that all had forgotten, and the

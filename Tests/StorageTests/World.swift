@@ -91,15 +91,20 @@ struct World: ~Copyable {
 /// What a recovery delivered.
 struct Recovered {
     var payloads: [[UInt8]] = []
+    /// Behind how many payloads it said that something was left out.
+    var distrusts: [Int] = []
     var report = RecoveryReport()
     var error: RecoveryError?
 
     init(trying disk: SimulatedDisk, _ policy: RecoveryPolicy = .refuse) {
         var payloads: [[UInt8]] = []
+        var distrusts: [Int] = []
         do throws(RecoveryError) {
-            report = try Recovery.run(on: disk, policy: policy) { payloads.append(Array($0)) }
+            report = try Recovery.run(
+                on: disk, policy: policy, distrust: { distrusts.append(payloads.count) },
+                deliver: { payloads.append(Array($0)) })
         } catch { self.error = error }
-        self.payloads = payloads
+        (self.payloads, self.distrusts) = (payloads, distrusts)
     }
 
     init(_ disk: SimulatedDisk, _ policy: RecoveryPolicy = .refuse) throws(RecoveryError) {
