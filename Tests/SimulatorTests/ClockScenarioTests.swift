@@ -27,7 +27,7 @@ import Testing
     @Test("a future tombstone does not swallow writes")
     func futureTombstone() {
         let scenario = Scenario()
-        _ = scenario.ask(1, "SET", "k:0", "value")
+        scenario.make(1, "SET", "k:0", "value", "W", "3")
         scenario.beginFutureLife()
         #expect(scenario.text(0, "QDEL", "k:0", "W", "1") == ":1")
         scenario.mend()
