@@ -98,7 +98,7 @@ extension Node {
         refill.parts[n]?.doubt(range.rawValue, upTo: limit)
         generation.former.remove(range.rawValue, n)
         guard configuration.plantedBug == .behindKeepsAll else { return }
-        refill.parts[n]?.cleared[range.rawValue] = limit
+        refill.parts[n]?.clear(range.rawValue, upTo: limit)
     }
 
     /// At a heartbeat.
@@ -106,10 +106,15 @@ extension Node {
         catchUp(&effects)
         for n in replicationFactors { keepUnvouched(n, &effects) }
         promiseCleared(&effects)
-        guard refill.isBehind else { return }
+        guard isBehindSomewhere else { return }
         for index in links.indices where links[index].isUp && !hasSaidAll(index) {
             tellPromises(to: index, asks: true, &effects)
         }
+    }
+
+    /// Whether this node has to catch up in a range that a keyspace has.
+    var isBehindSomewhere: Bool {
+        replicationFactors.contains { refill.parts[$0].map { !$0.inDoubt.isEmpty } ?? false }
     }
 
     /// Whether another node knows of all that was collected, as it says.
@@ -126,8 +131,14 @@ extension Node {
     }
 
     private mutating func keepUnvouched(_ n: Int, _ effects: inout Effects) {
-        let ranges = Array(KeyRange.all).filter { doubtedUpTo($0, n) > 0 && isUnvouched($0, n) }
-        for range in ranges { keepUnvouched(range, n, &effects) }
+        guard let part = refill.parts[n], !part.inDoubt.isEmpty else { return }
+        for range in KeyRange.all where part.inDoubt.contains(range.rawValue) {
+            if doubtedUpTo(range, n) == 0 {
+                refill.parts[n]?.clear(range.rawValue, upTo: part.doubted[range.rawValue])
+            } else if isUnvouched(range, n) {
+                keepUnvouched(range, n, &effects)
+            }
+        }
     }
 
     /// Whether another replica knows what was deleted in a range.
@@ -153,7 +164,7 @@ extension Node {
             let coverage = part.coverage[$0][Int(range.rawValue)]
             return coverage.isComplete && coverage.isOfWhole
         }
-        if isVouched { refill.parts[n]?.cleared[range.rawValue] = limit }
+        if isVouched { refill.parts[n]?.clear(range.rawValue, upTo: limit) }
         return isVouched
     }
 
@@ -195,7 +206,7 @@ extension Node {
         collection.prepare(n, links: links.count)
         let known = collection.parts[n]?.known[range.rawValue] ?? 0
         collection.revoke(known, n, range.rawValue)
-        refill.parts[n]?.cleared[range.rawValue] = limit
+        refill.parts[n]?.clear(range.rawValue, upTo: limit)
         counters.keptUnvouched += 1
     }
 

@@ -153,7 +153,9 @@ extension Node {
             generation.takes = true
             tellGeneration(&effects)
         }
-        let hasAll = generation.hasHandedOver && members & ~generation.handedOver == 0
+        let hasAll =
+            generation.hasHandedOver && members & ~generation.handedOver == 0
+            || configuration.plantedBug == .closedUnheard
         if hasAll || generation.closed != 0 { return saveClosed(&effects) }
         tendSurplus(&effects)
     }

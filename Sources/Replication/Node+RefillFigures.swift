@@ -60,6 +60,11 @@ extension Node {
         return waiting
     }
 
+    /// How many lists of members there were, and whether the present one is open (`Generation`).
+    public var memberListFigures: (number: Int, isOpen: Bool) {
+        (Int(clamping: generation.number), links.count > 1 && !generation.isClosed)
+    }
+
     var refillFields: [(String, String)] {
         let figures = refillFigures
         let nodes = figures.waitingFor.map { "\($0.rawValue)" }.joined(separator: ",")

@@ -124,7 +124,7 @@ extension Node {
         guard background.hasTrees else { return false }
         return generation.isClosed
             || generation.takes && !generation.hasHandedOver && generation.saving == nil
-                && !refill.isBehind
+                && !isBehindSomewhere
     }
 
     /// The next batch of the walk.

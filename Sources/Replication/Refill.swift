@@ -18,7 +18,9 @@ struct Refill {
         /// Up to which stamp what is here was in doubt when the coverage of a range began.
         private(set) var doubted = RangeStamps()
         /// Up to which stamp it no longer is (`Node+CatchUp`).
-        var cleared = RangeStamps()
+        private(set) var cleared = RangeStamps()
+        /// Ranges that are in doubt.
+        private(set) var inDoubt = RangeSet()
 
         init(kept: RangeSet, links: Int) {
             self.kept = kept
@@ -27,16 +29,21 @@ struct Refill {
             coverage = Array(repeating: nothing, count: links)
         }
 
-        func isDoubted(_ range: UInt8) -> Bool { doubted[range] > cleared[range] }
-
         mutating func trustAll() { (whole, complete) = (kept, kept) }
 
         /// What is here of a range has come to be in doubt: it is not whole.
         mutating func doubt(_ range: UInt8, upTo stamp: UInt64) {
             doubted[range] = stamp
+            if stamp > cleared[range] { inDoubt.insert(range) }
             whole.remove(range)
             complete.remove(range)
             for link in coverage.indices { coverage[link][Int(range)] = Coverage() }
+        }
+
+        /// What is here of a range is in doubt no longer.
+        mutating func clear(_ range: UInt8, upTo stamp: UInt64) {
+            cleared[range] = stamp
+            if stamp >= doubted[range] { inDoubt.remove(range) }
         }
     }
 
@@ -62,11 +69,7 @@ struct Refill {
     mutating func begin(since moment: Stamp) { (since, answering) = (moment, 0) }
 
     /// Whether what is here of some range is in doubt.
-    var isBehind: Bool {
-        parts.contains { part in
-            part.map { part in KeyRange.all.contains { part.isDoubted($0.rawValue) } } ?? false
-        }
-    }
+    var isBehind: Bool { parts.contains { $0.map { !$0.inDoubt.isEmpty } ?? false } }
 
     /// Another node answers what was asked at a moment.
     mutating func heard(_ index: Int, asked moment: Stamp) {

@@ -219,6 +219,13 @@ extension Server {
         for link in node.linkFigures where node.isRefilling {
             text.sample(figures.waitingFor.contains(link.node) ? 1 : 0, label(link))
         }
+        let members = node.memberListFigures
+        text.single(
+            "quorate_members_list_number", .gauge, members.number,
+            "How many lists of members there were, as far as this node has heard.")
+        text.single(
+            "quorate_members_list_open", .gauge, members.isOpen ? 1 : 0,
+            "Whether some member of the list has not handed over yet what it held by another one.")
     }
 
     private func writeCollection(_ text: inout MetricsText) {

@@ -15,7 +15,7 @@ extension Plan {
         guard random.chance(perMille: kind.seedsPerMille), administrationMean == nil,
             !mayMisleadClocks
         else { return }
-        for other in [FaultKind.rot, .restore, .wipe, .clockJump] {
+        for other in [FaultKind.rot, .restore, .wipe, .clockJump, .rollBack] {
             faultMeans[other.rawValue] = nil
         }
         faultMeans[kind.rawValue] = .nanoseconds(

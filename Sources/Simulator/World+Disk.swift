@@ -298,6 +298,7 @@ extension World {
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
         case .behindDropsUnvouched: .behindDropsUnvouched
+        case .closedUnheard: .closedUnheard
         case .namesForgottenUnheard: .namesForgottenUnheard
         case .dropSparesUnheard: .dropSparesUnheard
         case .compactedUnsettled: .compactedUnsettled

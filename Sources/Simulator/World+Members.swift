@@ -10,15 +10,23 @@ extension World {
         var counts = [memberCount + 1, memberCount + 2].filter { $0 <= machines.count }
         if plan.mayShrink, memberCount > 3, isAtRest { counts.append(memberCount - 1) }
         guard !counts.isEmpty else { return }
-        memberCount = counts[faultRandom.below(counts.count)]
+        let count = counts[faultRandom.below(counts.count)]
+        changeMembers(to: count, isPowerCut: faultRandom.below(2) == 0)
+    }
+
+    /// - Parameter late: machines, by index, that stay down.
+    func changeMembers(to count: Int, isPowerCut: Bool, late: Set<Int> = []) {
+        memberCount = count
         counters.memberChanges += 1
         note("the list of members has \(memberCount) from now on")
-        let isPowerCut = faultRandom.below(2) == 0
-        for machine in machines { stop(machine, isPowerCut: isPowerCut, restartAfter: 1_000) }
+        for machine in machines {
+            let delay = late.contains(machine.index) ? 1_000_000 : 1_000
+            stop(machine, isPowerCut: isPowerCut, restartAfter: delay)
+        }
         history.changeMembers(to: members.map(\.member), at: time)
         // Which requests had an id is not handed over.
         repeats = Repeats()
-        for machine in machines.prefix(memberCount) {
+        for machine in machines.prefix(memberCount) where !late.contains(machine.index) {
             machine.takesOtherMembers = true
             restart(machine, after: 20 + faultRandom.below(800))
         }

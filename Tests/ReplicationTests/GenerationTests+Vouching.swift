@@ -90,7 +90,7 @@ extension GenerationTests {
     func crashesInDoubt() throws {
         let former = two()
         former.journals[b] = backup(former)
-        for moment in stride(from: 0, to: 60, by: 7) {
+        for moment in stride(from: 0, to: 60, by: 13) {
             let cluster = try change(former, to: 4, starting: [a, b], apart: true)
             join(cluster, cluster.ids)
             cluster.pass(milliseconds: UInt64(moment) * 20, by: 20)

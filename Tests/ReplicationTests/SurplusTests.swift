@@ -40,7 +40,9 @@ struct SurplusTests {
 
     @Test("a member more: DBSIZE is what each node replicates, and every key is there")
     func grow() throws {
-        for (keyspace, prefix) in [("", ""), ("n=1", "s:"), ("conflict=crdt", "s:")] {
+        for (keyspace, prefix) in [
+            ("", ""), ("n=1", "s:"), ("conflict=crdt", "s:"), ("conflict=siblings", "s:"),
+        ] {
             let cluster = try grown(keyspace: keyspace)
             for id in cluster.ids {
                 #expect(size(cluster, id) == replicated(cluster, id, prefix), "\(keyspace) \(id)")
@@ -86,6 +88,45 @@ struct SurplusTests {
         }
         for number in 0..<200 {
             #expect(cluster.run(NodeID(3), "GET key:\(number) R ALL") == "$-1\r\n")
+        }
+    }
+
+    @Test(
+        "the same of values of every kind", arguments: ["conflict=siblings", "conflict=crdt"])
+    func collectedOfKind(_ keyspace: String) throws {
+        let cluster = try grown(keyspace: keyspace)
+        for number in 0..<200 {
+            #expect(cluster.run(NodeID(2), "DEL s:key:\(number)") == ":1\r\n")
+        }
+        cluster.pass(milliseconds: 90_000, by: 50)
+        for id in cluster.ids {
+            #expect(size(cluster, id) == 0)
+            #expect(cluster.run(id, "SCAN 0 COUNT 1000").hasSuffix("*0\r\n"))
+        }
+        for number in 0..<200 {
+            #expect(cluster.run(NodeID(3), "GET s:key:\(number) R ALL") == "$-1\r\n")
+        }
+    }
+
+    @Test(
+        "a member less: DBSIZE is what each node replicates now, and every key is there",
+        arguments: ["conflict=lww", "conflict=siblings", "conflict=crdt"])
+    func shrunk(_ keyspace: String) throws {
+        let four = Cluster(4)
+        #expect(four.run(NodeID(1), "KEYSPACE CREATE s \(keyspace)") == "+OK\r\n")
+        for number in 0..<200 {
+            #expect(four.run(NodeID(1), "SET s:key:\(number) v") == "+OK\r\n")
+        }
+        let three = Cluster(3)
+        for id in three.ids {
+            try three.restart(id, epoch: 2, on: four.journals[id, default: []], after: 1)
+        }
+        three.pass(milliseconds: 20_000, by: 20)
+        for id in three.ids {
+            #expect(size(three, id) == 200, "\(keyspace) \(id)")
+            for number in 0..<200 {
+                #expect(three.run(id, "GET s:key:\(number)") == "$1\r\nv\r\n", "\(keyspace)")
+            }
         }
     }
 }

@@ -25,12 +25,32 @@ extension PlantedScenario {
             .behindDropsUnvouched, "what replicas that were all damaged still have is not dropped",
             isBroken: allDamaged),
         PlantedScenario(
+            .closedUnheard, "a key that only late members of the former list have is not denied",
+            isBroken: lateMembers),
+        PlantedScenario(
             .namesForgottenUnheard, "a node that has not heard of a drop brings nothing back",
             isBroken: droppedWhileAway),
         PlantedScenario(
             .dropSparesUnheard, "what was written to a dropped keyspace is nowhere else either",
             isBroken: writtenUnheard),
     ]
+
+    /// Two members more, of which some keys go to both; the former ones are late.
+    private static func lateMembers(_ bug: PlantedBug?) -> Bool {
+        let keyspace = PlannedKeyspace.scripted(n: 2, r: 2, w: 2, keys: 40)
+        let scenario = Scenario(lossy: [keyspace], nodes: 5, plant: bug) { $0.membersAtFirst = 3 }
+        for key in 0..<40 { scenario.make(0, "SET", "k:\(key)", "value") }
+        scenario.world.changeMembers(to: 5, isPowerCut: false, late: [0, 1, 2])
+        scenario.pass(4_000)
+        let isDenied = (0..<40).contains { scenario.text(3, "GET", "k:\($0)") == "nothing" }
+        // They come, and everything is there.
+        for index in 0..<3 {
+            scenario.world.machines[index].takesOtherMembers = true
+            scenario.world.restart(scenario.world.machines[index], after: 20)
+        }
+        scenario.pass(8_000)
+        return isDenied || (0..<40).contains { scenario.text(3, "GET", "k:\($0)") != "value" }
+    }
 
     /// Node 3 is cut off before it hears that a keyspace was dropped, and changes it.
     private static func droppedWhileAway(_ bug: PlantedBug?) -> Bool {
