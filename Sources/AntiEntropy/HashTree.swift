@@ -55,7 +55,7 @@ public struct HashTree: Equatable, Sendable {
     }
 
     /// The sum of everything.
-    public var root: UInt64 { sums.first ?? 0 }
+    public var root: UInt64 { sums.isEmpty ? 0 : sums[0] }
 
     /// The root's children: 32 sums.
     public var branches: ArraySlice<UInt64> { sums(from: 1) }

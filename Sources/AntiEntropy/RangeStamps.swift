@@ -23,7 +23,9 @@ public struct RangeStamps: Equatable, Sendable {
 
     /// Each becomes the later one of the two.
     public mutating func raise(to other: RangeStamps) {
-        for range in UInt8.min...UInt8.max { raise(range, to: other[range]) }
+        for (range, stamp) in other.stamps.enumerated() where stamps[range] < stamp {
+            stamps[range] = stamp
+        }
     }
 
     /// Appends runs of equal stamps: `ranges - 1 (1) | stamp (8)` each, 256 ranges in all.

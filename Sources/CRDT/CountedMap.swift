@@ -118,7 +118,7 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
 
     var map: ChunkedMap<Bytes, Entries> { live.map }
     var count: Int { live.count }
-    var isEmpty: Bool { live.isEmpty }
+    var isEmpty: Bool { @_transparent get { live.isEmpty } }
     /// Nothing is remembered either.
     var isUntouched: Bool { live.isEmpty && ended.isEmpty }
 

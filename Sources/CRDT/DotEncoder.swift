@@ -34,7 +34,11 @@ struct DotEncoder: ~Copyable {
         append(varint: UInt128(bitPattern: value << 1 ^ value >> 127))
     }
 
-    mutating func append(count: Int) { append(varint: UInt64(count)) }
+    mutating func append(count: Int) {
+        // Most are small: one byte without a loop.
+        if count < 128 { return buffer.append(UInt8(truncatingIfNeeded: count)) }
+        append(varint: UInt64(count))
+    }
 
     mutating func append(_ bytes: Bytes) {
         append(count: bytes.count)

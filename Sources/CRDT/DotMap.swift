@@ -73,7 +73,9 @@ struct DotMap<Key: DotKey, Payload: DotPayload>: Sendable {
 
     var map: ChunkedMap<Key, Entries> { filled.isEmpty ? ChunkedMap() : filled[0] }
     var count: Int { filled.isEmpty ? 0 : filled[0].count }
-    var isEmpty: Bool { count == 0 }
+    /// Transparent because states are asked for each of their stores again and again, and a debug
+    /// build specializes nothing else.
+    var isEmpty: Bool { @_transparent get { filled.isEmpty || filled[0].count == 0 } }
 
     subscript(key: Key) -> Entries? { filled.isEmpty ? nil : filled[0][key] }
 

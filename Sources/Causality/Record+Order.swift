@@ -50,7 +50,13 @@ extension Record {
         if expiryDot != other.expiryDot { return other.expiryDot < expiryDot }
         if isTombstone != other.isTombstone { return isTombstone }
         if expiry != other.expiry { return other.expiry < expiry }
-        return other.body.lexicographicallyPrecedes(body)
+        // Copies of one value, as most that meet are: byte by byte would be slow.
+        let shared = min(bodyBytes, other.bodyBytes)
+        if shared > 0, let own = body.baseAddress, let others = other.body.baseAddress {
+            let order = memcmp(own, others, shared)
+            if order != 0 { return order > 0 }
+        }
+        return other.bodyBytes < bodyBytes
     }
 
     /// Appends a plain record's version as it is once this dot was seen as well, which is later

@@ -49,7 +49,8 @@ extension Node {
 
     func sharesRange(_ range: KeyRange, _ n: Int, with node: NodeID) -> Bool {
         guard Int(ranks[Int(range.rawValue)]) < n else { return false }
-        return ring.position(of: node, in: range).map { $0 < n } ?? false
+        guard let place = ring.position(of: node, in: range) else { return false }
+        return place < n
     }
 }
 

@@ -14,8 +14,18 @@ public struct KeyRange: Hashable, Comparable, Sendable {
     }
 
     /// Every range, ascending.
-    public static var all: LazyMapSequence<ClosedRange<UInt8>, KeyRange> {
-        (UInt8.min...UInt8.max).lazy.map { KeyRange($0) }
+    public static var all: All { All() }
+
+    /// All 256, one after the other: no generic collection, because nodes walk over them at each
+    /// heartbeat, and generic code that is not specialized costs ten times as much.
+    public struct All: Sequence, IteratorProtocol {
+        private var index = 0
+
+        public mutating func next() -> KeyRange? {
+            guard index < KeyRange.count else { return nil }
+            defer { index += 1 }
+            return KeyRange(UInt8(truncatingIfNeeded: index))
+        }
     }
 
     /// The numbers of its slots.

@@ -197,9 +197,8 @@ struct CommandReplica {
 
 extension EventHistory {
     /// The same by definition.
-    func shown(_ seen: Set<Int>) -> [String] {
-        let type = type(seen)
-        let parts = parts(type, seen)
+    func shown(_ seen: EventSet) -> [String] {
+        let (type, parts) = visible(seen)
         switch type {
         case "": return []
         case "string": return [type, parts[""]?.value ?? ""]

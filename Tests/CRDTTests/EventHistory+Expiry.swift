@@ -3,7 +3,7 @@
 /// times for one thing the later given one counts".
 extension EventHistory {
     /// When what an event did at a place ends, and by which event; nil when nobody said so.
-    func lifetime(of id: Int, at place: Place, _ seen: Set<Int>) -> (order: Int, time: Int)? {
+    func lifetime(of id: Int, at place: Place, _ seen: EventSet) -> (order: Int, time: Int)? {
         // An element of a list is what the push made, whatever value it was given since.
         let id = place.type == "list" ? Int(place.name.prefix { $0 != "." }) ?? id : id
         var last: (order: Int, time: Int)?
@@ -21,16 +21,16 @@ extension EventHistory {
         return last
     }
 
-    func isOver(_ id: Int, at place: Place, _ seen: Set<Int>) -> Bool {
+    func isOver(_ id: Int, at place: Place, _ seen: EventSet) -> Bool {
         guard let lifetime = lifetime(of: id, at: place, seen) else { return false }
         return 0 < lifetime.time && lifetime.time <= now
     }
 
     /// "An increment stays at least as long as earlier ones of its node": which of the increments
     /// of one place are over.
-    func over(_ adds: [(event: Int, amount: Double)], at place: Place, _ seen: Set<Int>) -> Set<Int>
+    func over(_ adds: [(event: Int, amount: Double)], at place: Place, _ seen: EventSet) -> EventSet
     {
-        var over: Set<Int> = []
+        var over: EventSet = []
         var going: Set<Int> = []
         for add in adds {
             let node = events[add.event].node
@@ -47,7 +47,7 @@ extension EventHistory {
     }
 
     /// What something that is added now inherits: the time of the key, if all of it has one.
-    func inheritance(_ seen: Set<Int>) -> Effect? {
+    func inheritance(_ seen: EventSet) -> Effect? {
         var last: (order: Int, time: Int)?
         for (place, content) in contents(seen) {
             for id in content.puts.map(\.event) + content.adds.map(\.event) {
@@ -63,7 +63,7 @@ extension EventHistory {
     }
 
     /// Whether anything of the key has a time.
-    func expiresInPart(_ seen: Set<Int>) -> Bool {
+    func expiresInPart(_ seen: EventSet) -> Bool {
         contents(seen).contains { place, content in
             (content.puts.map(\.event) + content.adds.map(\.event)).contains {
                 (lifetime(of: $0, at: place, seen)?.time ?? 0) > 0
@@ -73,13 +73,13 @@ extension EventHistory {
 
     /// A command that is done on a side removes what is over there.
     mutating func removeElapsed(on side: inout Side) {
-        let (before, after) = (contents(side.seen, all: true), contents(side.seen))
-        var gone: [Place: Set<Int>] = [:]
+        let before = contents(side.seen, all: true)
+        let after = left(of: before, side.seen)
+        var gone: [Place: EventSet] = [:]
         for (place, content) in before {
-            let ids = Set(content.puts.map(\.event) + content.adds.map(\.event))
+            let ids = content.puts.map(\.event) + content.adds.map(\.event)
             let left = after[place].map { $0.puts.map(\.event) + $0.adds.map(\.event) } ?? []
-            let over = ids.subtracting(left)
-            if !over.isEmpty { gone[place] = over }
+            for id in ids where !left.contains(id) { gone[place, default: []].insert(id) }
         }
         guard !gone.isEmpty else { return }
         record([.end(gone)], on: &side)

@@ -30,12 +30,12 @@ struct EventHistory {
         /// What this event itself puts or adds ends at a time that another one gave.
         case inherit(order: Int, time: Int)
         /// Removes what was over: what these events did at these places.
-        case end([Place: Set<Int>])
+        case end([Place: EventSet])
     }
 
     struct Event {
         let node: Int
-        let seen: Set<Int>
+        let seen: EventSet
         let effects: [Effect]
     }
 
@@ -46,7 +46,7 @@ struct EventHistory {
     /// A side of a cut: what it has seen, and in which order it sees the elements of the list.
     struct Side {
         var node = 0
-        var seen: Set<Int> = []
+        var seen: EventSet = []
         var order: [String] = []
     }
 
@@ -74,9 +74,9 @@ struct EventHistory {
     /// Everything that is there after these events, by place.
     ///
     /// - Parameter all: what is over is there too.
-    func contents(_ seen: Set<Int>, all: Bool = false) -> [Place: Content] {
+    func contents(_ seen: EventSet, all: Bool = false) -> [Place: Content] {
         var contents: [Place: Content] = [:]
-        for id in seen.sorted() {
+        for id in seen {
             for effect in events[id].effects {
                 switch effect {
                 case .put(let place, let value):
@@ -90,18 +90,22 @@ struct EventHistory {
                 }
             }
         }
-        if !all {
-            for (place, content) in contents {
-                let over = over(content.adds, at: place, seen)
-                contents[place]?.adds.removeAll { over.contains($0.event) }
-                contents[place]?.puts.removeAll { isOver($0.event, at: place, seen) }
-            }
+        return all ? contents : left(of: contents, seen)
+    }
+
+    /// What of it is not over.
+    func left(of all: [Place: Content], _ seen: EventSet) -> [Place: Content] {
+        var contents = all
+        for (place, content) in all {
+            let over = over(content.adds, at: place, seen)
+            contents[place]?.adds.removeAll { over.contains($0.event) }
+            contents[place]?.puts.removeAll { isOver($0.event, at: place, seen) }
         }
         return contents.filter { !$0.value.isEmpty }
     }
 
     /// Whether one of `seen` took away what event `id` did at a place.
-    private func isRemoved(_ place: Place, by seen: Set<Int>, of id: Int) -> Bool {
+    private func isRemoved(_ place: Place, by seen: EventSet, of id: Int) -> Bool {
         seen.contains { other in
             events[other].effects.contains { effect in
                 switch effect {
@@ -130,13 +134,22 @@ struct EventHistory {
     }
 
     /// An element that is over is gone, with whatever value it was given.
-    private func hasEnded(_ gone: [Place: Set<Int>], _ place: Place) -> Bool {
+    private func hasEnded(_ gone: [Place: EventSet], _ place: Place) -> Bool {
         gone[place].map { !$0.isEmpty } ?? false
     }
 
     /// The type that is seen: "the one written last", and empty when nothing is there.
-    func type(_ seen: Set<Int>) -> String {
-        contents(seen).max { $0.value.newest < $1.value.newest }?.key.type ?? ""
+    func type(_ seen: EventSet) -> String { visible(seen).type }
+
+    /// The type that is seen, and the contents of its parts by their names.
+    func visible(_ seen: EventSet) -> (type: String, parts: [String: Content]) {
+        let contents = contents(seen)
+        let type = contents.max { $0.value.newest < $1.value.newest }?.key.type ?? ""
+        var parts: [String: Content] = [:]
+        for (place, content) in contents where place.type == type {
+            parts[place.name] = content
+        }
+        return (type, parts)
     }
 
     /// Runs an event on a side.
@@ -146,13 +159,9 @@ struct EventHistory {
     }
 
     /// The names of the parts of a type that a side sees, and their contents.
-    func parts(_ type: String, _ seen: Set<Int>) -> [String: Content] {
-        guard self.type(seen) == type else { return [:] }
-        var parts: [String: Content] = [:]
-        for (place, content) in contents(seen) where place.type == type {
-            parts[place.name] = content
-        }
-        return parts
+    func parts(_ type: String, _ seen: EventSet) -> [String: Content] {
+        let visible = visible(seen)
+        return visible.type == type ? visible.parts : [:]
     }
 }
 

@@ -9,7 +9,7 @@ private struct LifetimeWorld {
     var history = EventHistory()
     var replicas = [CommandReplica(1), CommandReplica(2), CommandReplica(3)]
     var sides: [EventHistory.Side]
-    var sent: [(delta: Delta, events: Set<Int>)] = []
+    var sent: [(delta: Delta, events: EventSet)] = []
     var time: UInt64 = 1
     let commands: [[String]]
 
@@ -37,13 +37,17 @@ private struct LifetimeWorld {
         sides = (0..<3).map { EventHistory.Side(node: $0) }
     }
 
-    mutating func step(_ random: inout PRNG) {
-        time += random.chance(perMille: 200) ? UInt64(1 + random.below(12)) : 1
+    /// - Returns: the replicas that may show something else now.
+    mutating func step(_ random: inout PRNG) -> Range<Int> {
+        let isLeap = random.chance(perMille: 200)
+        time += isLeap ? UInt64(1 + random.below(12)) : 1
         history.now = Int(time)
-        if random.chance(perMille: 550) { act(random.below(3), &random) } else { send(&random) }
+        let changed = random.chance(perMille: 550) ? act(&random) : send(&random)
+        return isLeap ? 0..<3 : changed..<changed + 1
     }
 
-    private mutating func act(_ index: Int, _ random: inout PRNG) {
+    private mutating func act(_ random: inout PRNG) -> Int {
+        let index = random.below(3)
         let command =
             switch random.below(10) {
             case 0: ["PERSIST", "k"]
@@ -54,20 +58,23 @@ private struct LifetimeWorld {
         let before = history.events.count
         let delta = replicas[index].run(command, at: time)
         history.run(command, on: &sides[index])
-        if let delta { sent.append((delta, Set(before..<history.events.count))) }
+        if let delta { sent.append((delta, EventSet(before..<history.events.count))) }
+        return index
     }
 
-    private mutating func send(_ random: inout PRNG) {
+    private mutating func send(_ random: inout PRNG) -> Int {
         let (source, target) = (random.below(3), random.below(3))
         guard random.chance(perMille: 500), !sent.isEmpty else {
             replicas[target].state.join(replicas[source].state)
-            return sides[target].seen.formUnion(sides[source].seen)
+            sides[target].seen.formUnion(sides[source].seen)
+            return target
         }
         let message = sent[random.below(sent.count)]
         let carried = (try? decodedDelta(bytes(of: message.delta))) ?? message.delta
         if replicas[target].state.apply(carried) == .applied {
             sides[target].seen.formUnion(message.events)
         }
+        return target
     }
 
     /// What differs from the events, if anything.
@@ -89,8 +96,7 @@ struct LifetimeTests {
             var random = PRNG(seed: 91 + seed)
             var world = LifetimeWorld(family)
             for _ in 0..<40 {
-                world.step(&random)
-                for index in 0..<3 {
+                for index in world.step(&random) {
                     if let difference = world.difference(index) {
                         Issue.record("family \(family), seed \(seed): \(difference)")
                         return
@@ -113,7 +119,7 @@ struct LifetimeTests {
             var world = LifetimeWorld(family)
             var pool: [CRDTState] = []
             for _ in 0..<30 {
-                world.step(&random)
+                _ = world.step(&random)
                 pool.append(world.replicas[random.below(3)].state)
             }
             for _ in 0..<60 {

@@ -7,21 +7,19 @@ extension World {
     /// Finds out what every replica has seen by now. What is on its way with such a stamp is not
     /// taken any more.
     private mutating func settle() {
-        for (index, op) in oracle.ops.enumerated().sorted(by: { $0.1.dot.stamp < $1.1.dot.stamp }) {
-            let bit = 1 << UInt64(index) as UInt64
-            // What nobody has any more was lost.
-            guard
-                replicas.contains(where: { $0.seen & bit != 0 })
-                    || messages.contains(where: { $0.ops & bit != 0 })
-            else { continue }
-            guard replicas.allSatisfy({ $0.seen & bit != 0 }) else { break }
-            settled = max(settled, op.dot.stamp)
+        let everywhere = replicas.reduce(UInt64.max) { $0 & $1.seen }
+        let left = replicas.reduce(messages.reduce(0) { $0 | $1.ops }) { $0 | $1.seen }
+        // What nobody has any more was lost.
+        let missing = left & ~everywhere
+        var first: Stamp?
+        for (index, op) in oracle.ops.enumerated() where missing & 1 << UInt64(index) != 0 {
+            first = min(first ?? op.dot.stamp, op.dot.stamp)
         }
-        messages.removeAll { message in
-            oracle.ops.enumerated().contains { index, op in
-                message.ops & 1 << UInt64(index) != 0 && op.dot.stamp <= settled
-            }
+        for (index, op) in oracle.ops.enumerated() where everywhere & 1 << UInt64(index) != 0 {
+            if first.map({ op.dot.stamp < $0 }) ?? true { settled = max(settled, op.dot.stamp) }
         }
+        let early = numbered { $0.dot.stamp <= settled }
+        messages.removeAll { $0.ops & early != 0 }
     }
 
     /// Up to where nothing is on its way any more that was done without knowing of it: what not all
@@ -29,26 +27,27 @@ extension World {
     mutating func stable() -> Stamp {
         settle()
         var stable = settled
-        for (index, op) in oracle.ops.enumerated() where !isEverywhere(index) && isLeft(index) {
-            for (other, past) in oracle.ops.enumerated()
-            where op.seen & 1 << UInt64(other) == 0 && other != index {
-                // What was settled before a replica lost its memory stays so.
-                guard isEverywhere(other) || past.dot.stamp <= settled && isLeft(other) else {
-                    continue
-                }
-                stable = min(stable, Stamp(rawValue: past.dot.stamp.rawValue - 1))
-            }
+        let everywhere = replicas.reduce(UInt64.max) { $0 & $1.seen }
+        let left = replicas.reduce(messages.reduce(0) { $0 | $1.ops }) { $0 | $1.seen }
+        let early = numbered { $0.dot.stamp <= settled }
+        // What was settled before a replica lost its memory stays so.
+        let heard = everywhere | early & left
+        var unheard: UInt64 = 0
+        for (index, op) in oracle.ops.enumerated() {
+            let bit = 1 << UInt64(index) as UInt64
+            if left & ~everywhere & bit != 0 { unheard |= heard & ~op.seen & ~bit }
+        }
+        for (index, op) in oracle.ops.enumerated() where unheard & 1 << UInt64(index) != 0 {
+            stable = min(stable, Stamp(rawValue: op.dot.stamp.rawValue - 1))
         }
         return stable
     }
 
-    private func isLeft(_ op: Int) -> Bool {
-        let bit = 1 << UInt64(op) as UInt64
-        return replicas.contains { $0.seen & bit != 0 } || messages.contains { $0.ops & bit != 0 }
-    }
-
-    private func isEverywhere(_ op: Int) -> Bool {
-        replicas.allSatisfy { $0.seen & 1 << UInt64(op) != 0 }
+    /// The operations of a kind, as bits.
+    private func numbered(_ isMeant: (Op) -> Bool) -> UInt64 {
+        var bits: UInt64 = 0
+        for (index, op) in oracle.ops.enumerated() where isMeant(op) { bits |= 1 << UInt64(index) }
+        return bits
     }
 
     /// One replica forgets what it may forget by now.

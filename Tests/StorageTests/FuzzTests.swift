@@ -7,7 +7,7 @@ import Testing
 @Suite struct FuzzTests {
     static var count: Int {
         guard let text = getenv("QUORATE_FUZZ"), let count = Int(String(cString: text)) else {
-            return 40_000
+            return 24_000
         }
         return min(count, 1_000_000)
     }
