@@ -12,7 +12,8 @@
 # that write a journal.
 source "$(dirname "$0")/servers.sh"
 
-on_one=(smembers hgetall lrange sunion mget del del_set scan scan_large srandmember pipeline dbsize flushall)
+on_one=(smembers hgetall lrange linsert lrem sunion mget mget_many del del_many del_set scan scan_large srandmember
+    pipeline dbsize flushall)
 only_quorate=(keyspaces)
 on_three=(three_smembers three_mget three_pipeline three_keyspaces three_pause three_refill three_flushall)
 on_disk=(disk_checkpoint disk_restart disk_catch_up)
@@ -62,6 +63,9 @@ fill() { # what every case finds
 case_smembers() { repeat 20 'SMEMBERS typed:set' | ask; }
 case_hgetall() { repeat 20 'HGETALL typed:hash' | ask; }
 case_lrange() { repeat 20 'LRANGE typed:list 0 -1' | ask; }
+# Looked for among all elements, and not found.
+case_linsert() { repeat 20 'LINSERT typed:list BEFORE none x' | ask; }
+case_lrem() { repeat 20 'LREM typed:list 0 none' | ask; }
 case_sunion() { repeat 20 'SUNION typed:set typed:other typed:hash-none' | ask; }
 case_mget() {
     awk 'BEGIN {
@@ -72,6 +76,15 @@ case_mget() {
         }
     }' | ask
 }
+# One request of as many keys as one may have.
+many_keys() { # command
+    awk -v command="$1" 'BEGIN {
+        printf "*1048576\r\n$%d\r\n%s\r\n", length(command), command
+        for (i = 1; i < 1048576; i++) printf "$12\r\nnone:%07d\r\n", i
+    }' | ask
+}
+case_mget_many() { many_keys MGET; }
+case_del_many() { many_keys DEL; }
 case_srandmember() { repeat 20 'SRANDMEMBER typed:set -100000' | ask; }
 case_pipeline() { repeat 500 'GET large:7' | ask; }
 case_del() {

@@ -8,6 +8,11 @@ public struct Table<Key: Hashable, Value> {
 
     @inlinable public init() {}
 
+    /// - Parameter minimumCapacity: of values that come without the table being moved.
+    @inlinable public init(minimumCapacity: Int) {
+        storage = Dictionary(minimumCapacity: minimumCapacity)
+    }
+
     @inlinable public var count: Int { storage.count }
     @inlinable public var isEmpty: Bool { storage.isEmpty }
 

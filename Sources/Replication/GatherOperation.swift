@@ -86,8 +86,8 @@ struct GatherOperation {
     var holdsBack = false
     /// It goes on in a later step.
     var isQueued = false
-    /// The answers of an array, by part.
-    private var answers: [[UInt8]] = []
+    /// The answers of an array.
+    private var answers = OrderedAnswers()
     /// The sets, by part.
     private var sets: [Elements] = []
     private var sum: Int128 = 0
@@ -114,14 +114,7 @@ struct GatherOperation {
         self.kind = kind
         self.parts = parts
         missing = parts
-        if combination.isOfSets {
-            sets = Array(repeating: Elements([]), count: parts)
-        } else {
-            switch combination {
-            case .array, .transaction: answers = Array(repeating: [], count: parts)
-            default: break
-            }
-        }
+        if combination.isOfSets { sets = Array(repeating: Elements([]), count: parts) }
     }
 
     init(head: OperationHead, _ pieces: CommandPieces) {
@@ -203,7 +196,7 @@ struct GatherOperation {
 
     private mutating func keep(_ answer: [UInt8], _ part: Int) {
         guard admit(answer.count) else { return }
-        answers[part] = answer
+        answers.add(answer, part: part)
     }
 
     private mutating func keep(_ members: Elements, bytes: Int, _ part: Int) {
@@ -217,7 +210,7 @@ struct GatherOperation {
         guard byteCount > Reply.byteCountMax else { return true }
         isTooLong = true
         byteCount = 0
-        answers = []
+        answers = OrderedAnswers()
         sets = []
         return false
     }
@@ -257,8 +250,8 @@ struct GatherOperation {
         var rest = ReplyElements()
         switch combination {
         case .array, .transaction:
-            buffer.writeArrayHeader(count: answers.count)
-            for answer in answers { rest.append(.encoded(answer)) }
+            buffer.writeArrayHeader(count: parts)
+            for piece in answers.pieces { rest.append(.encoded(piece)) }
         case .sum: buffer.writeInteger(Int(clamping: sum))
         case .allOK: buffer.writeOK()
         case .pieces: break

@@ -141,11 +141,15 @@ struct GatherRest {
 /// the others are left out, and parts that run side by side are of different keys.
 struct RepeatedKeys {
     /// Where the last part with this hash is.
-    private var last = Table<UInt64, Int>()
+    private var last: Table<UInt64, Int>
     /// Whether there is any.
     private(set) var hasSome = false
 
     var count: Int { last.count }
+
+    /// - Parameter parts: that will be noted, about: a table of a million that grows by doubling
+    ///   would take a turn to move.
+    init(parts: Int = 0) { last = Table(minimumCapacity: parts) }
 
     /// - Parameter place: of a part that stands behind all that were noted.
     mutating func note(_ hash: UInt64, at place: Int) {

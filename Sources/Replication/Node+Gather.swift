@@ -264,6 +264,7 @@ extension Node {
         guard var unchecked = gathers[id]?.unchecked else { return }
         var repeated = RepeatedKeys()
         gathers[id]?.exchangeRepeated(&repeated)
+        if repeated.count == 0 { repeated = RepeatedKeys(parts: unchecked.parts) }
         for part in 0..<parts {
             let hash = store.address(of: request[1 + part * kind.words]).hash
             repeated.note(hash, at: unchecked.offset)

@@ -255,7 +255,6 @@ extension Node {
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
     ) -> ReplicaStatus {
         guard isTyped(keyspace) else { return refuseDropped() }
-        turn.spend(bytesCoded: incoming.length)
         let key = incoming.key
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: key))
         let held = takeState(location, key, &effects)
@@ -263,6 +262,12 @@ extension Node {
             putBack(held)
             return .clockAhead
         }
+        // What this node has seen all of is no news, and is not built to find out.
+        if incoming.isMergeable, held.state.context.dominates(context(of: incoming)) {
+            putBack(held)
+            return .acknowledged
+        }
+        turn.spend(bytesCoded: incoming.length)
         return join(incoming, held, location)
     }
 
@@ -281,7 +286,7 @@ extension Node {
             added.truncate(through: truncatedAt)
         }
         var joined = held
-        joined.state.join(added)
+        if held.bytes > 0 { joined.state.join(added) } else { joined.state = added }
         let isNews = joined.state.context != held.state.context
         guard isNews, configuration.plantedBug != .mergeKeepsStored else {
             putBack(held)

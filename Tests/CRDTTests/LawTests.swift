@@ -37,6 +37,8 @@ struct LawTests {
             let (states, _) = samples(profile, seed: seed)
             for a in states {
                 expect(joined(a, a), a)
+                // Where nothing is held, what arrives is taken as it is.
+                #expect(bytes(of: joined(CRDTState(), a)) == bytes(of: a))
                 for b in states {
                     let sum = joined(a, b)
                     expect(sum, joined(b, a))

@@ -193,6 +193,24 @@ struct SeveralKeysTests {
         }
     }
 
+    @Test("answers keep the order of the parts, and many are few pieces")
+    func answers() {
+        var random = PRNG(seed: 1)
+        var order = Array(0..<20_000)
+        // Parts answer about in their order, as those that other nodes have do.
+        for index in order.indices.dropLast(64) {
+            order.swapAt(index, index + random.below(64))
+        }
+        var answers = OrderedAnswers()
+        for part in order { answers.add(Array("$5\r\n\(10_000 + part)\r\n".utf8), part: part) }
+        let all = String(decoding: answers.pieces.joined(), as: UTF8.self)
+        #expect(all == order.indices.map { "$5\r\n\(10_000 + $0)\r\n" }.joined())
+        #expect(answers.pieces.count == 1 + all.utf8.count / OrderedAnswers.pieceBytesMin)
+        // What is long is not copied into another.
+        answers.add(Array(repeating: 1, count: 1 << 20), part: 20_000)
+        #expect(answers.pieces.last?.count == 1 << 20)
+    }
+
     @Test("a request may have more than 65,535 arguments")
     func arguments() {
         let cluster = Cluster(1)

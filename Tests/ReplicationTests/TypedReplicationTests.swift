@@ -71,6 +71,43 @@ import Testing
         #expect(everywhere(cluster, "SMEMBERS c:s") == bulks("a", "b"))
     }
 
+    /// Takes a state from elsewhere in.
+    ///
+    /// - Returns: what that took of a turn.
+    private func unitsToMerge(_ state: [UInt8], _ id: NodeID, _ cluster: Cluster) -> Int {
+        cluster.with(id) { node in
+            let before = node.turnUnits
+            var effects = Effects()
+            state.withUnsafeBytes { bytes in
+                guard let base = bytes.baseAddress else { return }
+                let record = Record(at: base)
+                let keyspace = node.catalog.index(of: record.key)
+                #expect(node.mergeState(record, keyspace, &effects) == .acknowledged)
+            }
+            return node.turnUnits - before
+        }
+    }
+
+    @Test("a state that is known already is acknowledged without being built")
+    func knownState() {
+        let cluster = cluster()
+        let members = (0..<2_000).map { "member\($0)" }.joined(separator: " ")
+        #expect(cluster.run(one, "SADD c:s \(members)") == ":2000\r\n")
+        let state = cluster.with(one) { node in
+            Array("c:s".utf8).withUnsafeBytes { key in
+                node.store.find(node.store.address(of: key), key)
+                    .map { Array(node.whole($0).bytes) } ?? []
+            }
+        }
+        #expect(unitsToMerge(state, two, cluster) == 0)
+        #expect(cluster.run(two, "SCARD c:s") == ":2000\r\n")
+        // Who has nothing takes it in, once.
+        let empty = self.cluster()
+        #expect(unitsToMerge(state, two, empty) > state.count / 256)
+        #expect(unitsToMerge(state, two, empty) == 0)
+        #expect(empty.run(two, "SCARD c:s R 1") == ":2000\r\n")
+    }
+
     @Test("row 26: what is removed here and added again there stays, also as a present element")
     func readded() {
         let cluster = cluster()
