@@ -20,8 +20,7 @@ enum FaultKind: Int, CaseIterable {
         case .clockJump: 250
         case .clocksStep, .futureLife: 200
         case .rot: 250
-        // Not drawn before its seeds are known to hold.
-        case .memberChange: 0
+        case .memberChange: 300
         case .restore: 100
         case .rollBack: 600
         case .wipe: 400
