@@ -90,6 +90,9 @@ public struct CommandDescription: Sendable {
 }
 
 extension CommandDescription {
+    /// Whether it deals with typed values only.
+    var isTyped: Bool { [.set, .hash, .sortedSet, .list].contains(group) }
+
     /// The arity that requests are held to: with consistency options, at least `arity`.
     var acceptedArity: Int { arity > 0 && consistency != nil ? -arity : arity }
 

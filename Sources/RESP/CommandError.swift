@@ -127,7 +127,7 @@ extension CommandError {
         case .notAnInteger: "ERR value is not an integer or out of range"
         case .invalidCursor: "ERR invalid cursor"
         case .invalidSlot: "ERR Invalid slot"
-        case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 255 replicas"
+        case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 32 replicas"
         case .invalidTimeout: "ERR timeout must be 1 to 600000 ms"
         case .invalidStaleness: "ERR staleness is not a time such as 500ms or 2s"
         case .unsupportedProtocol: "NOPROTO unsupported protocol version"

@@ -19,7 +19,9 @@ struct CommandUsage {
     init(of description: CommandDescription) {
         var line = CommandUsage.lines.first { $0.0 == description.name }?.1.description ?? ""
         switch description.consistency {
-        case .read: line += CommandUsage.readOptions
+        case .read:
+            line += CommandUsage.readOptions
+            if !description.isTyped { line += CommandUsage.stalenessOption }
         case .write: line += CommandUsage.writeOptions
         case .connection, nil: break
         }
@@ -37,7 +39,8 @@ struct CommandUsage {
     }
 
     private static let readOptions =
-        " [ R level ] [ PR level ] [ TIMEOUT milliseconds ] [ STALENESS time ]"
+        " [ R level ] [ PR level ] [ TIMEOUT milliseconds ]"
+    private static let stalenessOption = " [ STALENESS time ]"
     private static let writeOptions =
         " [ R level ] [ PR level ] [ W level ] [ PW level ] [ DW level ] [ TIMEOUT milliseconds ]"
 

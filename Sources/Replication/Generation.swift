@@ -49,7 +49,9 @@ import Coding
 /// A member that never comes is waited for until an operator gives it up (`CLUSTER REFILL WITHOUT`)
 /// or takes it out. One that comes late all the same hands over to closed nodes, once the range is
 /// whole there: what they have settled they ignore. Of a keyspace with one replica they cannot know
-/// what was deleted since, so that comes back.
+/// what was deleted since, so that comes back. Records whose replicas were all given up are kept
+/// (`keptFor`); when one of these comes, the list opens anew, and they are handed over to it before
+/// anybody answers for them.
 ///
 /// A process may end at any moment: the walk begins anew, and acknowledgements are idempotent. What
 /// is closed was closed on disk before anything was whole, promised or dropped by it.
@@ -68,6 +70,8 @@ struct Generation {
     private(set) var isClosed = false
     /// When this node had handed over everything; 0 while it has not.
     private(set) var handedOverAt = Stamp(rawValue: 0)
+    /// Members that were given up, and that all replicas of some records here are among.
+    private(set) var keptFor: [NodeID] = []
     /// The journal does not know of it yet.
     private(set) var isUnsaved = false
     /// What is on its way to the disk.
@@ -120,8 +124,9 @@ struct Generation {
             number = journaled.number
             isClosed = journaled.isClosed
             handedOverAt = journaled.handedOverAt
+            keptFor = journaled.keptFor
             guard isClosed, isDoubted, !isAlone else { return }
-            (isClosed, handedOverAt) = (false, Stamp(rawValue: 0))
+            (isClosed, handedOverAt, keptFor) = (false, Stamp(rawValue: 0), [])
         } else {
             number = min((journaled?.number ?? 0) + 1, Generation.numberMax)
             isClosed = isAlone
@@ -142,7 +147,10 @@ struct Generation {
 
     mutating func noteSaved() { isUnsaved = false }
 
-    mutating func noteHandedOver(at stamp: Stamp) { handedOverAt = stamp }
+    /// - Parameter members: that what was not handed over is kept for.
+    mutating func noteHandedOver(at stamp: Stamp, butFor members: [NodeID]) {
+        (handedOverAt, keptFor) = (stamp, members)
+    }
 
     mutating func close() { (isClosed, former) = (true, FormerWholeness()) }
 
@@ -165,16 +173,19 @@ struct Generation {
 }
 
 /// Where a node stands in a generation, as its journal has it. The last one counts: `digest of the
-/// ring (8) | number (8) | flags (1) | handed over at (8)`.
+/// ring (8) | number (8) | flags (1) | handed over at (8)`, then each member (2) that records are
+/// kept for.
 struct GenerationMarker: Equatable {
     let ringDigest: UInt64
     let number: UInt64
-    let isClosed: Bool
-    let handedOverAt: Stamp
+    var isClosed: Bool
+    var handedOverAt: Stamp
+    var keptFor: [NodeID]
 
-    init(_ ringDigest: UInt64, _ number: UInt64, isClosed: Bool, handedOverAt: Stamp) {
-        (self.ringDigest, self.number) = (ringDigest, number)
-        (self.isClosed, self.handedOverAt) = (isClosed, handedOverAt)
+    init(_ generation: Generation, _ ringDigest: UInt64) {
+        (self.ringDigest, number) = (ringDigest, generation.number)
+        (isClosed, handedOverAt) = (generation.isClosed, generation.handedOverAt)
+        keptFor = generation.keptFor
     }
 
     init(_ reader: inout ByteReader) throws(DecodeError) {
@@ -182,7 +193,8 @@ struct GenerationMarker: Equatable {
         number = try reader.integer()
         let flag: UInt8 = try reader.integer()
         handedOverAt = Stamp(rawValue: try reader.integer())
-        try reader.end()
+        keptFor = []
+        while reader.remaining > 0 { keptFor.append(NodeID(try reader.integer())) }
         guard flag < 2, 1...Generation.numberMax ~= number else {
             throw .invalid("a generation of members has no such number or flag")
         }
@@ -196,6 +208,7 @@ struct GenerationMarker: Equatable {
         buffer.append(integer: number)
         buffer.append(UInt8(isClosed ? 1 : 0))
         buffer.append(integer: handedOverAt.rawValue)
+        for node in keptFor { buffer.append(integer: node.rawValue) }
     }
 }
 

@@ -180,7 +180,7 @@ extension Node {
             ("Clients", [("connected_clients", "\(openSessions)"), ("blocked_clients", "0")]),
             ("Memory", memoryFields),
             ("Replication", replicationFields),
-            ("Persistence", [("loading", "0"), ("disk_full", disk.room.isFull ? "1" : "0")]),
+            ("Persistence", [("loading", "0"), ("disk_full", isDiskShort ? "1" : "0")]),
             ("Clock", clockFields), ("Refill", refillFields),
             ("Collection", collectionFields + nameFields),
             ("Stats", statistics.fields(counters)),

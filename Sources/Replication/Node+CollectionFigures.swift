@@ -57,17 +57,20 @@ extension Node {
         guard Int(ranks[Int(range.rawValue)]) < n, let part = collection.parts[n] else {
             return nil
         }
-        var last: (index: Int, stamp: UInt64)?
+        var last: (index: Int, stamp: UInt64, isHeard: Int)?
         for node in ring.primaries(of: range, replicationFactor: n)
         where node != configuration.node && !isRemoved(node) {
             guard let index = linkIndex(of: node) else { continue }
             let told = isPromised ? part.others[index][range.rawValue] : .max
-            let promised = isHeard(index) ? told : 0
+            let isHeard = isHeard(index) ? 1 : 0
+            let promised = isHeard > 0 ? told : 0
             let equal = equalities.last(
                 link: index, replicationFactor: n, range: range.rawValue)
             let least = min(promised, equal)
-            guard least < stamp, least < last?.stamp ?? .max else { continue }
-            last = (index, least)
+            guard least < stamp,
+                last.map({ (least, isHeard) < ($0.stamp, $0.isHeard) }) ?? true
+            else { continue }
+            last = (index, least, isHeard)
         }
         return last?.index
     }

@@ -15,6 +15,8 @@ public struct DiskIntake {
     fileprivate(set) var isReserved = false
     /// Something was refused that another checkpoint may find room for.
     private(set) var hasRefused = false
+    /// When something last found no room; nil for never.
+    private var shortAt: Deadline?
 
     /// What a record counts for: a state that grows by more than its record needs the rest twice,
     /// in the checkpoint and beside the next one.
@@ -36,7 +38,15 @@ public struct DiskIntake {
         return hasRefused
     }
 
-    mutating func noteRefusal() { hasRefused = true }
+    mutating func noteRefusal(_ status: ReplicaStatus, at now: Deadline) {
+        hasRefused = true
+        if status == .diskFull { shortAt = now }
+    }
+
+    /// Whether it takes no writes, or something has found no room within the last minute.
+    func isShort(at now: Deadline) -> Bool {
+        room.isFull || shortAt.map { now < $0 + .nanoseconds(milliseconds: 60_000) } ?? false
+    }
 
     /// Until when nothing is asked of others.
     var pause = RoomPause()
@@ -80,6 +90,9 @@ extension Node {
             }
         return bytes <= bytesMax ? nil : .diskFull
     }
+
+    /// Whether writes are refused for want of disk space, or the larger of them.
+    public var isDiskShort: Bool { disk.isShort(at: now.monotonic) }
 
     /// The journal takes more or less than before.
     mutating func take(_ room: DiskRoom) {
@@ -143,8 +156,9 @@ extension Node {
         return false
     }
 
-    /// The same for a record that comes to a key, or takes the place of what is there.
-    func diskRefusal(
+    /// The same for a record that comes to a key, or takes the place of what is there; notes what
+    /// is refused.
+    mutating func diskRefusal(
         _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
     ) -> ReplicaStatus? {
         let stored = store.find(store.address(of: key), key).map { Node.movedBytes($0) }
@@ -153,7 +167,10 @@ extension Node {
             || background.keeping.contains(keyspace)
         let isKept = stored == nil && catalog.active[keyspace].n > 1
         let use = demand.isDelete ? isKept ? DiskUse.tombstone : .deletion : .write
-        return diskRefusal(keyspace, use, bytes: demand.bytes + (isWhole ? stored ?? 0 : 0))
+        let bytes = demand.bytes + (isWhole ? stored ?? 0 : 0)
+        guard let refusal = diskRefusal(keyspace, use, bytes: bytes) else { return nil }
+        disk.noteRefusal(refusal, at: now.monotonic)
+        return refusal
     }
 
     /// Refuses a deletion that leaves more of a key's values than the disk takes beside them.
@@ -161,9 +178,9 @@ extension Node {
         _ deletion: Record, _ left: Int, _ keyspace: Int, _ effects: borrowing Effects
     ) -> Bool {
         guard disk.isLimited, deletion.isTombstone, left > deletion.length,
-            diskRefusal(keyspace, .write, bytes: effects.bytes.count + left) != nil
+            let refusal = diskRefusal(keyspace, .write, bytes: effects.bytes.count + left)
         else { return false }
-        disk.noteRefusal()
+        disk.noteRefusal(refusal, at: now.monotonic)
         return true
     }
 

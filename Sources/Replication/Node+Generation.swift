@@ -43,11 +43,7 @@ extension Node {
         effects.persist { generationMarker.encode(into: &$0) }
     }
 
-    private var generationMarker: GenerationMarker {
-        GenerationMarker(
-            ring.digest, generation.number, isClosed: generation.isClosed,
-            handedOverAt: generation.handedOverAt)
-    }
+    private var generationMarker: GenerationMarker { GenerationMarker(generation, ring.digest) }
 
     /// Appends what a checkpoint says: `length (4) | payload`.
     func exportGeneration(into buffer: inout ByteBuffer) {
@@ -90,29 +86,34 @@ extension Node {
     mutating func beginGeneration(with index: Int, _ effects: inout Effects) {
         generation.forget(link: index)
         generation.givenUp &= ~(UInt64(1) << UInt64(index))
-        tellGeneration(to: index, &effects)
+        guard generation.keptFor.contains(links[index].node) else {
+            return tellGeneration(to: index, &effects)
+        }
+        reopen(as: min(generation.number + 1, Generation.numberMax), &effects)
     }
 
     mutating func heard(
         _ message: GenerationMessage, from node: NodeID, _ effects: inout Effects
     ) {
         guard let index = linkIndex(of: node), links.count > 1 else { return }
-        if message.number > generation.number {
-            let former = generation.isClosed ? formerly : generation.former
-            generation.reopen(as: message.number, former)
-            open()
-            saveGeneration(&effects)
-            for index in links.indices where links[index].isUp {
-                tellPromises(to: index, asks: false, &effects)
-            }
-            tellGeneration(&effects)
-        }
+        if message.number > generation.number { reopen(as: message.number, &effects) }
         guard message.number == generation.number else {
             return tellGeneration(to: index, &effects)
         }
         generation.note(message, from: index)
         if generation.isClosed, !message.knowsClosed { tellGeneration(to: index, &effects) }
         advanceGeneration(&effects)
+    }
+
+    private mutating func reopen(as number: UInt64, _ effects: inout Effects) {
+        let former = generation.isClosed ? formerly : generation.former
+        generation.reopen(as: number, former)
+        open()
+        saveGeneration(&effects)
+        for index in links.indices where links[index].isUp {
+            tellPromises(to: index, asks: false, &effects)
+        }
+        tellGeneration(&effects)
     }
 
     /// Where this node vouches now that the list opens anew.
@@ -169,17 +170,16 @@ extension Node {
     /// Everything that this node does not replicate is with its replicas.
     mutating func noteHandedOver(_ effects: inout Effects) {
         guard !generation.hasHandedOver else { return }
-        let stamp = max(clock.latest, Stamp(rawValue: 1))
-        save(
-            GenerationMarker(
-                ring.digest, generation.number, isClosed: false, handedOverAt: stamp), &effects)
+        var marker = generationMarker
+        marker.handedOverAt = max(clock.latest, Stamp(rawValue: 1))
+        marker.keptFor = links.indices.filter { surplus.keptFor.isSet($0) }.map { links[$0].node }
+        save(marker, &effects)
     }
 
     private mutating func saveClosed(_ effects: inout Effects) {
-        save(
-            GenerationMarker(
-                ring.digest, generation.number, isClosed: true,
-                handedOverAt: generation.handedOverAt), &effects)
+        var marker = generationMarker
+        marker.isClosed = true
+        save(marker, &effects)
     }
 
     /// Has the journal know where this node stands; it counts once that is on disk.
@@ -203,7 +203,9 @@ extension Node {
             id.generation == UInt32(truncatingIfNeeded: marker.number)
         else { return }
         generation.saving = nil
-        if marker.handedOverAt.rawValue > 0 { generation.noteHandedOver(at: marker.handedOverAt) }
+        if marker.handedOverAt.rawValue > 0 {
+            generation.noteHandedOver(at: marker.handedOverAt, butFor: marker.keptFor)
+        }
         if marker.isClosed {
             generation.close()
             surplus.beginAnew()

@@ -9,7 +9,7 @@ import Ring
 extension Node {
     /// What `HELLO` and `INFO` name as the server's version; clients read it as the Redis they may
     /// expect.
-    static let redisVersion: StaticString = "7.4.0"
+    static let redisVersion: StaticString = "7.0.0"
     /// Which release this is.
     public static let release = "0.1.0"
 

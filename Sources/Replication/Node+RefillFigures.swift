@@ -9,7 +9,8 @@ public struct RefillFigures: Equatable, Sendable {
     public internal(set) var ranges = 0
     /// Of these, how many it answers reads of.
     public internal(set) var wholeRanges = 0
-    /// Nodes of which it has not learned yet whether they have what it lacks, ascending.
+    /// Nodes of which it has not learned yet whether they have what it lacks, ascending: those out
+    /// of reach, where there are any.
     public internal(set) var waitingFor: [NodeID] = []
 
     /// One line for an operator.
@@ -41,6 +42,9 @@ extension Node {
         }
         waiting |= membersToHandOver
         waiting &= ~refill.givenUp
+        // Those in reach may themselves wait for who is not.
+        let away = links.indices.reduce(0) { links[$1].isUp ? $0 : $0 | 1 << UInt64($1) } & waiting
+        if away != 0 { waiting = away }
         figures.waitingFor = links.indices.filter { waiting.isSet($0) }.map { links[$0].node }
         return figures
     }

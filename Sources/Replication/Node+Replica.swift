@@ -136,10 +136,7 @@ extension Node {
         of stamp: Stamp, _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ demand: DiskDemand
     ) -> ReplicaStatus? {
         if isFencedForReplicas(key) { return .overloaded }
-        if disk.isLimited, let refusal = diskRefusal(key, keyspace, demand) {
-            disk.noteRefusal()
-            return refusal
-        }
+        if disk.isLimited, let refusal = diskRefusal(key, keyspace, demand) { return refusal }
         if lacksMemory(isDelete: demand.isDelete, key) { return .overloaded }
         guard clock.observe(stamp) else {
             counters.refusedAhead += 1

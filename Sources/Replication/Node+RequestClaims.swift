@@ -38,7 +38,7 @@ extension Node {
         requestIDs.claims[id] = claim
         let answer =
             isWhole(location.address.range, location.keyspace)
-            ? remember(claim.name, own, over: over) : .full
+            ? remember(claim.name, own, over: over) : .notWhole
         let latest = claim.name.withKey { latestStamp(of: $0, location, &effects) }
         count(answer.told(latest), of: id, from: configuration.node, &effects)
     }
@@ -69,6 +69,7 @@ extension Node {
             requestIDs.claims[id]?.rival = rival
             requestIDs.claims[id]?.answered += 1
         case .full: requestIDs.claims[id]?.obstacle = .full
+        case .notWhole: break
         case .done: return redirect(id, to: node, &effects)
         }
         decide(id, &effects)
@@ -250,7 +251,7 @@ extension Node {
         let (name, claim, since) = (request.name, request.claim, requestTime)
         let location = name.withKey { place(of: $0) }
         let isBroken = configuration.plantedBug == .requestIDForgotten
-        var answer = isBroken ? RequestLedger.Answer.granted : .full
+        var answer = isBroken ? RequestLedger.Answer.granted : .notWhole
         if !isBroken, isReplica(of: location), claim.coordinator.node == node,
             isWhole(location.address.range, location.keyspace)
         {
@@ -342,6 +343,7 @@ extension RequestLedger.Answer {
         case .rival(let claim): .rival(claim)
         case .done: .done
         case .full: .full
+        case .notWhole: .notWhole
         }
     }
 }

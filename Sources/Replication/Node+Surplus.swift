@@ -28,6 +28,8 @@ struct SurplusHandOver {
     private(set) var definitions: UInt64 = 0
     /// Something could not be handed over in this walk.
     var isIncomplete = false
+    /// Members that were given up, by link, that records wait for.
+    var keptFor: UInt64 = 0
     /// Where this batch began, and how often it was tried before.
     private var batchStart: UInt64 = 0
     private var attempts = 0
@@ -187,7 +189,10 @@ extension Node {
         let location = place(of: key)
         guard let stored = store.find(location.address, key) else { return }
         let (range, n) = (location.address.range, catalog.active[location.keyspace].n)
-        let isKnown = generation.isClosed && stored.dot.stamp <= generation.handedOverAt
+        let replicas = ring.primaries(of: range, replicationFactor: n)
+        let isKnown =
+            generation.isClosed && stored.dot.stamp <= generation.handedOverAt
+            && !replicas.allSatisfy { generation.keptFor.contains($0) }
         guard counts(stored), !isKnown else {
             return dropSurplus(key, location.keyspace, &effects)
         }
@@ -199,14 +204,23 @@ extension Node {
             surplus.isIncomplete = true
             return
         }
-        let replicas = ring.primaries(of: range, replicationFactor: n).filter {
+        let awaited = replicas.filter {
             linkIndex(of: $0).map { !generation.givenUp.isSet($0) } ?? false
         }
-        guard !replicas.isEmpty, replicas.allSatisfy({ isHeard($0) && takesSurplus($0) }) else {
+        if awaited.isEmpty { return keep(for: replicas) }
+        guard awaited.allSatisfy({ isHeard($0) && takesSurplus($0) }) else {
             surplus.isIncomplete = true
             return
         }
-        handOver(stored, location.keyspace, to: replicas, &effects)
+        handOver(stored, location.keyspace, to: awaited, &effects)
+    }
+
+    /// All replicas of a record were given up: it stays until one of them comes, and nobody waits.
+    private mutating func keep(for replicas: ArraySlice<NodeID>) {
+        if generation.isClosed { surplus.isIncomplete = true }
+        for node in replicas {
+            if let index = linkIndex(of: node) { surplus.keptFor |= 1 << UInt64(index) }
+        }
     }
 
     private mutating func handOver(

@@ -172,7 +172,6 @@ extension Node {
         let demand = DiskDemand(
             isDelete: isDelete, bytes: effects.bytes.count + intent.byteCount)
         guard let refusal = diskRefusal(intent.key, keyspace, demand) else { return false }
-        disk.noteRefusal()
         ledger.failed(keyspace, .write, refusal == .diskFull ? .refused : .overloaded)
         fail(target, refusal == .diskFull ? disk.room.fullText : DiskRoom.busyText, &effects)
         return true

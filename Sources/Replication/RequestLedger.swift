@@ -52,6 +52,8 @@ struct RequestLedger {
         case done(Outcome)
         /// There is no room for more.
         case full
+        /// This node is being refilled: it does not know which ids are taken.
+        case notWhole
     }
 
     private struct Kept {

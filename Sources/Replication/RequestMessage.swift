@@ -31,6 +31,8 @@ enum RequestMessage {
         case rival(RequestLedger.Claim)
         case done
         case full
+        /// The replica is being refilled: it does not know which ids are taken.
+        case notWhole
     }
 
     /// What a coordinator says of its own claim.
@@ -86,7 +88,7 @@ enum RequestMessage {
                 switch answer {
                 case .granted(let latest): $0.append(integer: latest.rawValue)
                 case .rival(let claim): claim.encode(into: &$0)
-                case .done, .full: break
+                case .done, .full, .notWhole: break
                 }
             }
         case .inquire(let number, let name, let claim):
@@ -112,6 +114,7 @@ extension RequestMessage.ClaimAnswer {
         case .rival: 1
         case .done: 2
         case .full: 3
+        case .notWhole: 4
         }
     }
 
@@ -121,6 +124,7 @@ extension RequestMessage.ClaimAnswer {
         case 1: self = .rival(try RequestLedger.Claim(decoding: &reader))
         case 2: self = .done
         case 3: self = .full
+        case 4: self = .notWhole
         default: throw .invalid("claim has an unknown answer")
         }
     }

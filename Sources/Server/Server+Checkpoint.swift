@@ -30,7 +30,10 @@ extension Server {
     /// Begins a checkpoint when one is due, and feeds the one under way a piece a turn; more when
     /// writes wait for it.
     mutating func tendCheckpoint() {
-        if node.disk.takeRefusal() { lane.journal.isWanted = true }
+        if node.disk.takeRefusal() {
+            lane.journal.isWanted = true
+            logDiskShort()
+        }
         if checkpoint.reviews(at: now.monotonic, isUrgent: lane.journal.isScarce) {
             lane.journal.checkpointBytesExpected = node.checkpointBytesExpected
             if lane.journal.checkpointIsDue(after: configuration.limits.checkpointAfterBytes),

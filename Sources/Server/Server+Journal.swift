@@ -40,12 +40,23 @@ extension Server {
                     + "\(configuration.dataDirectory), or delete keys")
         case (.deletions, _), (.none, _): log.info("disk has room again: writes are taken")
         case (_, .busy):
-            guard busyLog.admit(at: now.monotonic) != nil else { return }
+            guard diskLog.admit(at: now.monotonic) != nil else { return }
             log.warning(
                 "the disk is slower than what is written: \(lane.backlogBytes) bytes wait for it, "
                     + "and writes are answered OVERLOADED until it has caught up")
         case (_, .free): break
         }
+    }
+
+    /// There is room, and not for all that comes.
+    mutating func logDiskShort() {
+        guard node.isDiskShort, diskRoom == .free, diskLog.admit(at: now.monotonic) != nil else {
+            return
+        }
+        log.warning(
+            "disk nearly full: writes larger than the room that is left are refused (DISKFULL), "
+                + "smaller ones, reads and deletions go on. Free space on the volume of "
+                + "\(configuration.dataDirectory), or delete keys")
     }
 
     /// Runs jobs until nothing is left to do.

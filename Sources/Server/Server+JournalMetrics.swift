@@ -45,8 +45,8 @@ extension Server {
             "quorate_checkpoint_under_way", .gauge, lane.journal.isCheckpointing ? 1 : 0,
             "Whether a checkpoint is being written.")
         text.single(
-            "quorate_disk_full", .gauge, diskRoom == .deletions || diskRoom == .none ? 1 : 0,
-            "Whether writes are refused for want of disk space.")
+            "quorate_disk_full", .gauge, node.isDiskShort ? 1 : 0,
+            "Whether writes, or large ones in the last minute, are refused for want of disk space.")
         text.single(
             "quorate_disk_busy", .gauge, diskRoom == .busy ? 1 : 0,
             "Whether writes are refused because too much waits for the disk.")

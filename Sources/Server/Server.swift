@@ -79,7 +79,7 @@ public struct Server: ~Copyable {
     var lane: JournalLane
     var holds = HoldQueue()
     var diskRoom = DiskRoom.free
-    var busyLog = RateLimit(eventsMax: 1, windowNanoseconds: 10_000_000_000)
+    var diskLog = RateLimit(eventsMax: 1, windowNanoseconds: 10_000_000_000)
     var checkpoint = CheckpointFeed()
     /// What the start found on the disk.
     let recovery: RecoveryFigures

@@ -159,6 +159,8 @@ struct CommandTests {
             expected += String(one.dropFirst("%1\r\n".count))
         }
         #expect(all == expected)
+        #expect(try reply("COMMAND", "DOCS", "GET").contains("STALENESS"))
+        #expect(try !reply("COMMAND", "DOCS", "HGET").contains("STALENESS"))
         #expect(try reply("COMMAND", "DOCS").hasPrefix("*\(2 * names.count)\r\n$4\r\nping\r\n"))
     }
 

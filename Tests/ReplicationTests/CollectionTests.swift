@@ -81,6 +81,20 @@ struct CollectionTests {
         for node in cluster.ids { #expect(cluster.run(node, "GET k R ALL") == "$-1\r\n") }
     }
 
+    @Test("whichever is away is named by all others, and nobody else is", arguments: 1...3)
+    func namesWhoIsAway(_ number: UInt16) {
+        let cluster = cluster()
+        let away = NodeID(number)
+        cluster.isolate(away)
+        let others = cluster.ids.filter { $0 != away }
+        for key in 0..<30 {
+            #expect(cluster.run(others[0], "SET k\(key) v") == "+OK\r\n")
+            #expect(cluster.run(others[1], "DEL k\(key)") == ":1\r\n")
+        }
+        settle(cluster)
+        for node in others { #expect(figures(cluster, node).waitsFor == [away]) }
+    }
+
     @Test("it is named as well while hints may still bring back what was deleted")
     func waitsWithHints() {
         let cluster = cluster(hints: 3_600_000)

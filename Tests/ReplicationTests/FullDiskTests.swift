@@ -116,8 +116,12 @@ import Testing
             }
         }
         let large = String(repeating: "v", count: 30_000)
+        #expect(cluster.run(a, "INFO persistence").contains("disk_full:0"))
         #expect(cluster.run(a, "SET lww:0 \(large)").hasPrefix("-DISKFULL"))
-        #expect(cluster.run(a, "SADD crdt:s \(large)").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(a, "INFO persistence").contains("disk_full:1"))
+        #expect(cluster.run(b, "INFO persistence").contains("disk_full:0"))
+        #expect(cluster.run(b, "SADD crdt:s \(large)").hasPrefix("-DISKFULL"))
+        #expect(cluster.run(b, "INFO persistence").contains("disk_full:1"))
         #expect(cluster.run(a, "SET lww:0 small W ALL") == "+OK\r\n")
         #expect(cluster.run(b, "DEL lww:8").hasPrefix("-DISKFULL"))
         let reply = cluster.run(b, "DEL lww:1")

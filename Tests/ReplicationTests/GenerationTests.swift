@@ -265,4 +265,37 @@ extension GenerationTests {
         cluster.pass(milliseconds: 8_000, by: 20)
         for id in [a, b, c] { #expect(cluster.with(id) { $0.generation.isClosed }) }
     }
+
+    @Test(
+        "what only members that were given up replicate stays, and is theirs when they come",
+        arguments: [1, 2])
+    func keptBack(n: Int) throws {
+        let count = 2 + n
+        let away = (3...count).map { NodeID(UInt16($0)) }
+        let cluster = try change(
+            two("n=\(n) r=\(n) w=\(n)"), to: count, starting: [a, b], apart: true)
+        join(cluster, [a, b])
+        cluster.pass(milliseconds: 3_000, by: 20)
+        for id in [a, b] {
+            #expect(cluster.with(id) { $0.refillFigures.waitingFor } == away)
+            for node in away {
+                #expect(cluster.run(id, "CLUSTER REFILL WITHOUT \(node.rawValue)") == "+OK\r\n")
+            }
+        }
+        cluster.pass(milliseconds: 8_000, by: 20)
+        for id in [a, b] { #expect(cluster.with(id) { $0.generation.isClosed && !$0.isRefilling }) }
+        let answered = (0..<100).filter { ask(cluster, a, "GET s:\($0) R 1") == "$1\r\nv\r\n" }
+        #expect(answered.count > 20)
+        try cluster.restartAlone(a, epoch: 3_000)
+        join(cluster, cluster.ids)
+        cluster.pass(milliseconds: 12_000, by: 20)
+        #expect(isClosed(cluster))
+        for key in 0..<100 {
+            for id in cluster.ids {
+                #expect(ask(cluster, id, "GET s:\(key) R ALL") == "$1\r\nv\r\n", "\(key)")
+                #expect(ask(cluster, id, "GET s:gone\(key) R ALL") == "$-1\r\n", "\(key)")
+            }
+        }
+        for id in cluster.ids { cluster.with(id) { $0.checkInvariants(recounting: true) } }
+    }
 }

@@ -209,7 +209,11 @@ struct RefillTests {
         #expect(info.contains("refilling:1\r\n") && info.contains("refill_waiting_for:3\r\n"))
         #expect(cluster.run(a, "CLUSTER REFILL").contains("waiting for node 3"))
         #expect(cluster.run(a, "CLUSTER REFILL WITHOUT 3").hasPrefix("-ERR that node is in reach"))
-        cluster.unlink(a, c)
+        for node in [a, b] { cluster.unlink(node, c) }
+        #expect(
+            cluster.run(a, "IDEMPOTENCY x SET k v")
+                == "-UNAVAILABLE 1 of 3 replicas took the request id, which needs 2; nothing was "
+                + "written\r\n")
         #expect(cluster.run(a, "CLUSTER REFILL WITHOUT 9").hasPrefix("-ERR no such other node"))
         #expect(cluster.run(a, "CLUSTER REFILL WITHOUT 3") == "+OK\r\n")
         cluster.pass(milliseconds: 500)
