@@ -8,10 +8,13 @@ public enum SystemClock {
     public static func now() -> Instant {
         var wall = timespec()
         clock_gettime(CLOCK_REALTIME, &wall)
-        // A clock that was set to before 1970 is as wrong as one that shows 1970.
-        let milliseconds =
-            wall.tv_sec < 0 ? 0 : UInt64(wall.tv_sec) * 1000 + UInt64(wall.tv_nsec) / 1_000_000
-        return Instant(monotonic: monotonic(), wallMilliseconds: milliseconds)
+        return Instant(monotonic: monotonic(), wallMilliseconds: milliseconds(since1970: wall))
+    }
+
+    /// A clock that was set to before 1970 is as wrong as one that shows 1970.
+    static func milliseconds(since1970 wall: timespec) -> UInt64 {
+        guard wall.tv_sec >= 0 else { return 0 }
+        return UInt64(wall.tv_sec) * 1000 + UInt64(wall.tv_nsec) / 1_000_000
     }
 
     /// Nanoseconds on the monotonic clock.

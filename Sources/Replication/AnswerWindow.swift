@@ -7,13 +7,19 @@ import Base
 /// be under way, and reads that find it reached wait before they begin. It falls when reads run out
 /// of time while it is reached, and rises with each answer, as a sender's window in TCP does.
 ///
+/// Of queries that are forwarded nothing tells how long their replies are before the first have
+/// come. So few may be under way at first, and one more with each reply that comes in time, as in
+/// TCP's slow start; after a second without any that begins anew.
+///
 /// Source: Jacobson, "Congestion avoidance and control" (1988). We deviate: what grows the window
 /// is bytes that came, not round trips.
 ///
-/// Invariant: `underWay` is what the reads in the slab have asked this node for and not got.
+/// Invariant: `underWay` is what the reads and forwarded queries in the slabs have asked this node
+/// for and not got.
 struct AnswerWindow {
     static let bytesMax = 4 << 20
     static let bytesMin = 256 << 10
+    static let queriesMin = 8
     /// After so many nanoseconds without any late answer none is expected any more.
     private static let overdueNanoseconds = UInt64.nanoseconds(milliseconds: 1_000)
 
@@ -26,6 +32,9 @@ struct AnswerWindow {
     private var overdueAt: Deadline = 0
     /// When the limit last fell.
     private var fellAt: Deadline = 0
+    /// Forwarded queries under way, and how many may be.
+    private(set) var queries = (count: 0, limit: AnswerWindow.queriesMin)
+    private var queriedAt: Deadline = 0
     /// Who waits for room.
     var line = AnswerLine()
 
@@ -33,7 +42,24 @@ struct AnswerWindow {
     var isTaken: Bool { isFull || !line.isEmpty }
     var isFull: Bool { underWay + overdue.bytes >= limit }
 
+    /// Whether one more forwarded query has to wait.
+    var isFullForQueries: Bool { isFull || queries.count >= queries.limit }
+
     mutating func ask(_ bytes: Int) { underWay += bytes }
+
+    /// A query is forwarded, and asked for as well.
+    mutating func beginQuery(now: Deadline) {
+        if queries.count == 0, now >= queriedAt + AnswerWindow.overdueNanoseconds {
+            queries.limit = AnswerWindow.queriesMin
+        }
+        queriedAt = now
+        queries.count += 1
+    }
+
+    mutating func endQuery(inTime: Bool) {
+        queries.count -= 1
+        if inTime { queries.limit = min(queries.limit + 1, 65_536) }
+    }
 
     /// What was asked for has come, or will not come.
     mutating func settle(_ bytes: Int) { underWay -= bytes }
@@ -78,7 +104,8 @@ struct AnswerWindow {
 
     /// The next one for whom there is room.
     mutating func next() -> AnswerLine.Waiter? {
-        line.next(room: limit - underWay - overdue.bytes)
+        guard queries.count < queries.limit else { return nil }
+        return line.next(room: limit - underWay - overdue.bytes)
     }
 }
 
@@ -102,8 +129,9 @@ struct AnswerLine {
 
     var isEmpty: Bool { head == waiting.count }
 
+    /// Larger ones count for more, so that few of them are asked for too many.
     mutating func noteAnswer(_ bytes: Int) {
-        typicalBytes += (bytes - typicalBytes) / 16
+        typicalBytes += (bytes - typicalBytes) / (bytes > typicalBytes ? 4 : 16)
     }
 
     mutating func append(_ waiter: Waiter) { waiting.append(waiter) }

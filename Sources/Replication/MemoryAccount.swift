@@ -42,10 +42,13 @@ public struct MemoryAccount: Equatable, Sendable {
 
     public var total: Int { records + others }
 
-    /// Bytes that half-read requests may take together: an eighth, and one of the largest.
+    /// Whether more of a request may be read: half-read ones may take an eighth together, and one
+    /// that goes on while all others have less may be longer than that.
     ///
-    /// - Parameter requestBytesMax: of one request.
-    public func requestsMax(requestBytesMax: Int) -> Int { max(bytesMax / 8, requestBytesMax) }
+    /// - Parameters:
+    ///   - bytes: what has arrived of it.
+    ///   - sum: what has arrived of all, and of it among them.
+    public func admitsMore(of bytes: Int, among sum: Int) -> Bool { sum - bytes < bytesMax / 8 }
 
     /// Bytes of replies that clients have not taken: a quarter.
     public var outputMax: Int { bytesMax / 4 }

@@ -14,7 +14,7 @@ extension Node {
     /// its connection is called when that has changed.
     mutating func waitsForAnswers(_ index: Int, _ effects: inout Effects) -> Bool {
         guard case .called(let link) = sessions[index].wait else {
-            return reads.count > 0 && joinsLine(index, isCalled: false)
+            return reads.count + forwards.count > 0 && joinsLine(index, isCalled: false)
         }
         sessions[index].wait = nil
         links[link].answers.line.noteArrival()
@@ -30,9 +30,15 @@ extension Node {
         guard place > 0, place < request.count else { return false }
         let key = request[place]
         let keyspace = catalog.index(of: key)
-        guard !description.flags.contains(.write) || isTyped(keyspace),
-            let link = fullLink(of: key, keyspace, askedFor(name, index, keyspace), isCalled)
-        else { return false }
+        guard !description.flags.contains(.write) || isTyped(keyspace) else { return false }
+        let isQuery =
+            isTyped(keyspace) && !name.writes(request)
+            && !isReplica(of: KeyLocation(keyspace: keyspace, address: store.address(of: key)))
+        let link =
+            isQuery
+            ? fullLink(forQueriesOf: key, keyspace, isCalled)
+            : fullLink(of: key, keyspace, askedFor(name, index, keyspace), isCalled)
+        guard let link else { return false }
         links[link].answers.line.append(
             .connection(ConnectionID(UInt32(index)), serial: sessions[index].serial))
         counters.requestsHeldBack += 1
@@ -74,6 +80,22 @@ extension Node {
             }
         }
         return ready < wanted && ready + full >= wanted ? first : nil
+    }
+
+    /// The same for a query that one of a key's replicas answers.
+    private func fullLink(
+        forQueriesOf key: UnsafeRawBufferPointer, _ keyspace: Int, _ isCalled: Bool
+    ) -> Int? {
+        let range = store.address(of: key).range
+        let n = catalog.active[keyspace].n
+        var first: Int?
+        for node in ring.primaries(of: range, replicationFactor: n) where isHeard(node) {
+            guard let index = linkIndex(of: node) else { continue }
+            let answers = links[index].answers
+            guard answers.isFullForQueries || !isCalled && answers.isTaken else { return nil }
+            first = first ?? index
+        }
+        return first
     }
 
     /// Whether the next part of a request may ask for its answer; if not, the request is called
@@ -132,6 +154,20 @@ extension Node {
         case tooLate
         /// Nobody waits for it any more, for another reason.
         case unwanted
+
+        /// - Parameter bytes: what was asked for.
+        fileprivate func settle(
+            _ bytes: Int, askedAt: Deadline, now: Deadline, in window: inout AnswerWindow
+        ) {
+            switch self {
+            case .came(let size):
+                window.settle(bytes)
+                window.grow(by: size)
+            case .lost: window.settle(bytes)
+            case .tooLate: window.giveUp(bytes, askedAt: askedAt, now: now)
+            case .unwanted: window.giveUp(bytes, askedAt: nil, now: now)
+            }
+        }
     }
 
     /// What a replica's answer will have, as far as this node can tell.
@@ -159,6 +195,31 @@ extension Node {
         links[link].answers.ask(reads[id]?.expectedBytes ?? 0)
     }
 
+    /// A query is forwarded to a node.
+    mutating func noteQuery(_ id: OperationID, to node: NodeID) {
+        guard let link = linkIndex(of: node) else { return }
+        let bytes = expectedBytes(nil)
+        forwards[id]?.expectedBytes = bytes
+        links[link].answers.ask(bytes)
+        links[link].answers.beginQuery(now: now.monotonic)
+    }
+
+    /// The node to which a query was forwarded is no longer waited for.
+    mutating func noteEnd(
+        _ end: AnswerEnd, of forward: ForwardOperation, _ effects: inout Effects
+    ) {
+        guard !forward.isWrite, let link = linkIndex(of: forward.node) else { return }
+        if case .came = end {
+            links[link].answers.endQuery(inTime: true)
+        } else {
+            links[link].answers.endQuery(inTime: false)
+        }
+        end.settle(
+            forward.expectedBytes, askedAt: forward.head.begunAt, now: now.monotonic,
+            in: &links[link].answers)
+        callWaiting(link, &effects)
+    }
+
     /// A replica is no longer waited for.
     mutating func noteEnd(
         _ end: AnswerEnd, from replica: Int, of id: OperationID, _ effects: inout Effects
@@ -170,15 +231,7 @@ extension Node {
         reads[id]?.asked = asked & ~(1 << UInt64(replica))
         let replicas = ring.primaries(of: range, replicationFactor: count)
         guard let link = linkIndex(of: replicas[replicas.startIndex + replica]) else { return }
-        switch end {
-        case .came(let size):
-            links[link].answers.settle(bytes)
-            links[link].answers.grow(by: size)
-        case .lost: links[link].answers.settle(bytes)
-        case .tooLate:
-            links[link].answers.giveUp(bytes, askedAt: begunAt, now: now.monotonic)
-        case .unwanted: links[link].answers.giveUp(bytes, askedAt: nil, now: now.monotonic)
-        }
+        end.settle(bytes, askedAt: begunAt, now: now.monotonic, in: &links[link].answers)
         callWaiting(link, &effects)
     }
 
@@ -202,8 +255,15 @@ extension Node {
         linkIndex(of: node).map { links[$0].answers.isFull } ?? true
     }
 
-    /// Whether any node does, or requests wait for it: what no client needs is not asked for.
-    var isAnswerWaitedFor: Bool { reads.count > 0 && links.contains { $0.answers.isTaken } }
+    /// Whether a query may be forwarded to a node without waiting.
+    func takesQueries(_ node: NodeID) -> Bool {
+        linkIndex(of: node).map { !links[$0].answers.isFullForQueries } ?? false
+    }
+
+    /// Whether any node owes much, or requests wait for it: what no client needs is not asked for.
+    var isAnswerWaitedFor: Bool {
+        reads.count + forwards.count > 0 && links.contains { $0.answers.isTaken }
+    }
 }
 
 extension Node {
@@ -218,7 +278,17 @@ extension Node {
                 if let link = linkIndex(of: node) { sums[link] += read.expectedBytes }
             }
         }
+        var queries = links.map { _ in 0 }
+        for slot in 0..<forwards.indexEnd {
+            guard let id = forwards.id(at: slot), let forward = forwards[id], !forward.isWrite,
+                let link = linkIndex(of: forward.node)
+            else { continue }
+            sums[link] += forward.expectedBytes
+            queries[link] += 1
+        }
         precondition(
             sums == links.map(\.answers.underWay), "what is under way is what reads wait for")
+        precondition(
+            queries == links.map(\.answers.queries.count), "forwarded queries are counted")
     }
 }

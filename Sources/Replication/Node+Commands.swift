@@ -41,10 +41,9 @@ extension Node {
         }
     }
 
-    /// What stands behind a command's fixed number of arguments has to be options, and a number of
-    /// keys one: known before the command is queued.
+    /// What stands behind a command's fixed number of arguments has to be options: known before the
+    /// command is queued.
     private func checkOptions(of name: CommandName) throws(CommandError) {
-        if name == .sintercard { _ = try IntersectionOptions(request) }
         guard CommandTable.description(of: name).arity > 0 else { return }
         _ = try ConsistencyOptions(following: request, of: name)
     }
@@ -57,15 +56,15 @@ extension Node {
         case .get: try get(target, &effects)
         case .set, .setnx, .setex, .psetex, .getset, .qset: try set(name, target, &effects)
         case .qdel: try deleteSiblings(target, &effects)
-        case .qget: try readOne(.siblings, options: 2, target, &effects)
+        case .qget: try readOne(.siblings, name, target, &effects)
         case .del, .unlink: try delete(target, &effects)
         case .mget: try getMany(target, &effects)
         case .mset: try setMany(target, &effects)
         case .exists, .touch: try count(target, &effects)
-        case .strlen: try readOne(.strlen, options: 2, target, &effects)
-        case .type: try readOne(.type, options: 2, target, &effects)
+        case .strlen: try readOne(.strlen, name, target, &effects)
+        case .type: try readOne(.type, name, target, &effects)
         case .ttl, .pttl, .expiretime, .pexpiretime:
-            try readOne(.timeToLive(TimeToLive(name)), options: 2, target, &effects)
+            try readOne(.timeToLive(TimeToLive(name)), name, target, &effects)
         case .expire, .pexpire, .expireat, .pexpireat: try expire(name, target, &effects)
         case .persist: try persist(target, &effects)
         case .append: try append(target, &effects)

@@ -212,19 +212,42 @@ extension Node {
         memory.limit = memory.bytesMax
     }
 
-    /// Bytes that the command in `request` gives the disk at most, with what states grow beyond
-    /// their records.
-    func bytesAtMost(_ name: CommandName, _ location: KeyLocation) -> Int {
+    /// Adds what the command in `request` gives the disk at most for a key, with what states grow
+    /// beyond their records, behind the commands before it.
+    func add(_ name: CommandName, _ location: KeyLocation, to room: inout TransactionRoom) {
         let bytes = request.consumed + Record.headerBytes
-        guard !name.isRemoval else { return bytes }
         let settings = catalog.active[location.keyspace].settings
-        if settings.conflict == .crdt {
-            return DiskIntake.charge(bytes, growth: bytes + growthMax(name))
+        let isTyped = settings.conflict == .crdt
+        let growth = name.isRemoval ? 0 : bytes + (isTyped ? growthMax(name) : 0)
+        room.add(isTyped ? DiskIntake.charge(bytes, growth: growth) : bytes)
+        let isKept = isTyped && background.keeping.contains(location.keyspace)
+        let writesOthers = settings.conflict == .siblings || name == .append
+        guard isKept || writesOthers && !name.isRemoval, request.count > 1 else { return }
+        let stored = store.find(location.address, request[1]).map { record in
+            record.length + (record.isExpanded ? record.expandedBytes : 0)
         }
-        let isWhole = settings.conflict == .siblings || name == .append
-        guard isWhole, request.count > 1 else { return bytes }
-        let key = request[1]
-        return bytes + (store.find(store.address(of: key), key)?.length ?? 0)
+        room.addWhole(stored ?? 0, growth: growth, of: location.address.hash)
+    }
+}
+
+/// What the commands of a transaction give the disk at most.
+struct TransactionRoom {
+    private(set) var bytes = 0
+    /// By the hash of a key whose record is written whole by each command: what the commands so far
+    /// have added to it.
+    private var grown = Table<UInt64, Int>()
+
+    mutating func add(_ bytes: Int) { self.bytes += bytes }
+
+    /// Adds what a record has that is written whole.
+    ///
+    /// - Parameters:
+    ///   - stored: its bytes before the transaction.
+    ///   - growth: what the command adds to it, which is counted already.
+    mutating func addWhole(_ stored: Int, growth: Int, of key: UInt64) {
+        let before = grown[key] ?? 0
+        bytes += stored + before
+        grown[key] = before + growth
     }
 }
 

@@ -21,7 +21,8 @@ extension Node {
             } else if change.former == .memory {
                 catalog.standings[change.index].noteUnproven(at: clock.latest, wasInMemory: true)
                 catalog.refresh(change.index)
-                if !change.isDropped { background.keeping.add(change.index) }
+                let isWritten = configuration.plantedBug != .memoryLeftUnwritten
+                if !change.isDropped, isWritten { background.keeping.add(change.index) }
             } else if durability == .fsync {
                 // The journal has what was written before, and has it on disk with the definition.
                 catalog.standings[change.index].noteUnproven(at: clock.latest, wasInMemory: false)

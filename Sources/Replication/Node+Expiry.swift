@@ -45,10 +45,16 @@ extension Node {
     mutating func getExpire(
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
-        let options = try GetExpiryOptions(request)
-        guard options.expiry != .keep else { return try get(target, &effects) }
-        let milliseconds =
-            try options.expiry.time(now: now.wallMilliseconds, of: .getex) ?? 0
+        guard request.count > 2 else { return try get(target, &effects) }
+        let milliseconds: UInt64
+        do throws(CommandError) {
+            let options = try GetExpiryOptions(request)
+            milliseconds = try options.expiry.time(now: now.wallMilliseconds, of: .getex) ?? 0
+        } catch {
+            // As in Redis a time is looked at behind the key.
+            guard error != .syntax else { throw error }
+            return try changeExpiry(target, &effects) { .getWithoutExpiry(error, $0) }
+        }
         try changeExpiry(target, &effects) { .getExpire(milliseconds, $0) }
     }
 
@@ -81,6 +87,11 @@ extension Node {
         }
         guard live.withoutRepeats().count == 1 else {
             return failAmbiguous(live.count, target, &effects)
+        }
+        if case .getWithoutExpiry(let error, _) = purpose {
+            let start = effects.bytes.count
+            effects.bytes.writeError(error, for: request)
+            return deliver(target, from: start, &effects)
         }
         guard let milliseconds = purpose.expiry(of: first),
             let levels = purpose.writeLevels
@@ -201,18 +212,24 @@ extension ReadPurpose {
     /// Whether a value's expiry is changed because of it.
     @inline(__always) var changesExpiry: Bool {
         switch self {
-        case .expire, .persist, .getExpire: true
+        case .expire, .persist, .getExpire, .getWithoutExpiry: true
         case .get, .exists, .strlen, .type, .timeToLive, .siblings, .compare, .typed: false
         }
     }
 
     fileprivate var isGet: Bool {
-        if case .getExpire = self { true } else { false }
+        switch self {
+        case .getExpire, .getWithoutExpiry: true
+        case .expire, .persist: false
+        case .get, .exists, .strlen, .type, .timeToLive, .siblings, .compare, .typed: false
+        }
     }
 
     fileprivate var writeLevels: WriteLevels? {
         switch self {
-        case .expire(_, let levels), .persist(let levels), .getExpire(_, let levels): levels
+        case .expire(_, let levels), .persist(let levels), .getExpire(_, let levels),
+            .getWithoutExpiry(_, let levels):
+            levels
         case .get, .exists, .strlen, .type, .timeToLive, .siblings, .compare, .typed: nil
         }
     }
@@ -224,6 +241,7 @@ extension ReadPurpose {
         case .persist: sibling.expiry == 0 ? nil : 0
         case .getExpire(let milliseconds, _):
             sibling.expiry == milliseconds && milliseconds == 0 ? nil : milliseconds
+        case .getWithoutExpiry: nil
         case .get, .exists, .strlen, .type, .timeToLive, .siblings, .compare, .typed: nil
         }
     }

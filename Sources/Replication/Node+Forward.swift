@@ -63,7 +63,7 @@ extension Node {
         guard client.mayForward, !isWithID(target) else {
             return fail(target, "UNAVAILABLE the nodes disagree on where this key lives", &effects)
         }
-        guard let node = executor(of: location) else {
+        guard let node = executor(of: location, isQuery: isQuery(location.keyspace)) else {
             countUnavailable(.forward, location.keyspace)
             return fail(
                 target, "UNAVAILABLE no replica could be reached; nothing was written", &effects)
@@ -103,6 +103,7 @@ extension Node {
                 head: head, keyspace: location.keyspace, node: node, address: location.address,
                 replaces: !isPartialWrite, query: isQuery(location.keyspace) ? Array(command) : [],
                 asked: linkIndex(of: node).map { 1 << UInt64($0) } ?? 0))
+        if forwards[id]?.isWrite == false { noteQuery(id, to: node) }
         watch(id, at: head.deadline)
         sendForwarded(id, command, timeoutMilliseconds, to: node, &effects)
     }
@@ -130,12 +131,14 @@ extension Node {
     }
 
     /// Who executes a command on a key that this node does not have.
-    private func executor(of location: KeyLocation) -> NodeID? {
+    private func executor(of location: KeyLocation, isQuery: Bool) -> NodeID? {
         let replicas = ring.primaries(
             of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
         let isSloppy = catalog.active[location.keyspace].settings.isSloppy
         return replicas.first(where: { isSloppy && isPresent($0) })
-            ?? standIns(at: location).first ?? replicas.first(where: { isHeard($0) })
+            ?? standIns(at: location).first
+            ?? replicas.first(where: { isQuery && isHeard($0) && takesQueries($0) })
+            ?? replicas.first(where: { isHeard($0) })
             ?? replicas.first(where: { isReachable($0) })
     }
 
@@ -191,8 +194,7 @@ extension Node {
         _ effects: inout Effects
     ) throws(DecodeError) {
         guard let waiting = forwards[id], waiting.node == node else {
-            counters.lateAnswers += 1
-            return
+            return noteLate(from: node, &effects)
         }
         guard reply.isOneReply(in: waiting.head.client.dialect) else {
             throw .invalid("reply is not exactly one")
@@ -203,6 +205,7 @@ extension Node {
             throw .invalid("reply is none of the command that was forwarded")
         }
         guard let forward = forwards.remove(id) else { return }
+        noteEnd(.came(bytes: reply.count), of: forward, &effects)
         if let outcome = OperationOutcome(failedReply: reply) {
             ledger.failed(forward.keyspace, .forward, outcome)
         } else {
@@ -239,6 +242,7 @@ extension Node {
         let next = ring.primaries(of: forward.address.range, replicationFactor: n).first { node in
             linkIndex(of: node).map { !forward.asked.isSet($0) } ?? false && isHeard(node)
         }
+        noteEnd(.lost, of: forward, &effects)
         guard let next, let index = linkIndex(of: next), left >= 1_000_000 else {
             forwards.remove(id)
             countUnavailable(.forward, forward.keyspace)
@@ -248,6 +252,7 @@ extension Node {
         }
         forwards[id]?.node = next
         forwards[id]?.asked |= 1 << UInt64(index)
+        noteQuery(id, to: next)
         let outer = client
         defer { client = outer }
         client = forward.head.client
@@ -260,6 +265,7 @@ extension Node {
     mutating func expireForward(_ id: OperationID, _ effects: inout Effects) {
         guard let forward = forwards.remove(id) else { return }
         guard forward.isWrite else {
+            noteEnd(.tooLate, of: forward, &effects)
             countUnavailable(.forward, forward.keyspace)
             return fail(
                 forward.head.target,

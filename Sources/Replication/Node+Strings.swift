@@ -7,19 +7,23 @@ import Ring
 // Reading strings and what is known of keys.
 extension Node {
     mutating func get(_ target: ReplyTarget, _ effects: inout Effects) throws(CommandError) {
-        let options = try ConsistencyOptions(request, from: 2, .read)
+        let options =
+            request.count == 2
+            ? ConsistencyOptions.none : try ConsistencyOptions(following: request, of: .get)
         let key = request[1]
         let keyspace = catalog.index(of: key)
         guard let levels = readLevels(options, keyspace, target, &effects) else { return }
         read(key, keyspace: keyspace, levels, .get, target, &effects)
     }
 
-    /// A command that reads one key, with consistency options from an argument on.
+    /// A command that reads one key, with consistency options behind it.
     mutating func readOne(
-        _ purpose: ReadPurpose, options start: Int, _ target: ReplyTarget,
+        _ purpose: ReadPurpose, _ name: CommandName, _ target: ReplyTarget,
         _ effects: inout Effects
     ) throws(CommandError) {
-        let options = try ConsistencyOptions(request, from: start, .read)
+        let options =
+            request.count == 2
+            ? ConsistencyOptions.none : try ConsistencyOptions(following: request, of: name)
         let key = request[1]
         let keyspace = catalog.index(of: key)
         guard let levels = readLevels(options, keyspace, target, &effects) else { return }
@@ -36,7 +40,7 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         guard request.count > 2 else {
-            return try readOne(.exists, options: 2, target, &effects)
+            return try readOne(.exists, .exists, target, &effects)
         }
         gather(.sum, .exists, 1..<request.count, target, &effects)
     }
@@ -104,7 +108,8 @@ extension Node {
             let start = effects.bytes.count
             effects.bytes.writeSimple(siblings.isEmpty ? "none" : "string")
             return deliver(target, from: start, &effects)
-        case .get, .strlen, .timeToLive, .expire, .persist, .getExpire, .typed: break
+        case .get, .strlen, .timeToLive, .expire, .persist, .getExpire, .getWithoutExpiry, .typed:
+            break
         }
         guard siblings.count < 2 else { return failAmbiguous(siblings.count, target, &effects) }
         switch purpose {
@@ -112,7 +117,9 @@ extension Node {
         case .strlen: tell(integer: siblings.first?.value.count ?? 0, context, target, &effects)
         case .timeToLive(let form):
             tell(integer: timeToLive(siblings.first, form), context, target, &effects)
-        case .compare, .siblings, .exists, .type, .typed, .expire, .persist, .getExpire: break
+        case .compare, .siblings, .exists, .type, .typed, .expire, .persist, .getExpire,
+            .getWithoutExpiry:
+            break
         }
     }
 

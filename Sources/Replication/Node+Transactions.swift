@@ -76,7 +76,8 @@ extension Node {
             if let refusal = refusal(toMix: key, with: &first) { return refusal }
         }
         if let refusal = refusal(bySettings: name) { return refusal }
-        guard isKeyed || isAnsweredAlone(name) else {
+        // A wrong number of keys is told by EXEC, as in Redis.
+        guard isKeyed || isAnsweredAlone(name) || description.flags.contains(.movableKeys) else {
             return "ERR \(name.text.description.uppercased()) is not allowed in a transaction"
         }
         let bytes = (0..<request.count).reduce(0) { $0 + request[$1].count + 16 }
@@ -287,10 +288,10 @@ extension Node {
     private mutating func refusal(toRun commands: [[UInt8]]) -> String? {
         var refusal: String?
         var changes: [Int] = []
-        var bytes = 0
+        var room = TransactionRoom()
         for command in commands {
             let isWhole = withRequest(command) { node in
-                refusal = refusal ?? node.refusalToRunRequest(&changes, &bytes)
+                refusal = refusal ?? node.refusalToRunRequest(&changes, &room)
             }
             if !isWhole { return "ERR a command is malformed" }
             if refusal != nil { return refusal }
@@ -306,8 +307,10 @@ extension Node {
 
     /// - Parameters:
     ///   - changes: takes in the keyspaces of what is changed.
-    ///   - bytes: what this and the commands before give the disk.
-    private func refusalToRunRequest(_ changes: inout [Int], _ bytes: inout Int) -> String? {
+    ///   - room: what this and the commands before give the disk.
+    private func refusalToRunRequest(
+        _ changes: inout [Int], _ room: inout TransactionRoom
+    ) -> String? {
         let name: CommandName
         do throws(CommandError) { name = try CommandName(request) } catch {
             return "ERR a command is malformed"
@@ -329,8 +332,9 @@ extension Node {
             changes.append(location.keyspace)
             if isFenced(key) { return "UNAVAILABLE the keyspace is being changed; try again" }
             let isDelete = name == .del || name == .unlink || name == .getdel
-            bytes += disk.isLimited ? bytesAtMost(name, location) : 0
-            switch diskRefusal(location.keyspace, isDelete ? .deletion : .write, bytes: bytes) {
+            if disk.isLimited { add(name, location, to: &room) }
+            let use = isDelete ? DiskUse.deletion : .write
+            switch diskRefusal(location.keyspace, use, bytes: room.bytes) {
             case nil: break
             case .diskFull: return "DISKFULL no space left on this node's disk"
             default: return "OVERLOADED this node's disk is slower than what is written"

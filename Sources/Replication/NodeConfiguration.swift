@@ -143,6 +143,8 @@ public struct NodeConfiguration: Sendable {
         case requestIDForgotten
         /// A removal does not say which running totals it has seen.
         case incrementsComeBack
+        /// A keyspace that leaves memory is on disk, as is told, before its records are written.
+        case memoryLeftUnwritten
         /// Of too many concurrent values only the newest stays, where some more may.
         case overflowKeepsNewest
         case expiryCarriesValue

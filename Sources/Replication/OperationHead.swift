@@ -115,6 +115,8 @@ enum ReadPurpose {
     case persist(WriteLevels)
     /// At this time, 0 for never; and tell the value.
     case getExpire(UInt64, WriteLevels)
+    /// A value that is there cannot be given the time, for this reason; one that is not need not.
+    case getWithoutExpiry(CommandError, WriteLevels)
     /// A command on the key's state, once that is as new as what R replicas have.
     case typed(TypedCommand)
     /// Read for a background comparison only.
@@ -167,6 +169,8 @@ struct ForwardOperation {
     let query: [UInt8]
     /// Who was asked, as bits by link.
     var asked: UInt64
+    /// Of a query: what its reply is taken for.
+    var expectedBytes = 0
 
     var isWrite: Bool { query.isEmpty }
     var hash: UInt64 { address.hash }

@@ -106,17 +106,20 @@ extension TypedExecution {
     private mutating func incrementScore(_ request: borrowing Arguments) throws(TypedRefusal) {
         let amount = try parsed { () throws(CommandError) in try request.score(2) }
         try check(.sortedSet)
-        try increment(Bytes(Array(request[3])), by: amount)
+        let member = Bytes(Array(request[3]))
+        try increment(member, by: amount)
     }
 
     private mutating func increment(_ member: Bytes, by amount: Double) throws(TypedRefusal) {
+        let isNew = amount == 0 && held.state.score(member, now: now) == nil
         do throws(CRDTRefusal) {
             delta = try held.state.sortedSetIncrement(member, by: amount, dot: dot, now: now)
         } catch {
             guard error == .notANumber else { throw TypedRefusal(error) }
             throw .command(.value(.scoreNotANumber))
         }
-        writeScore(held.state.score(member, now: now))
+        // As in Redis, of a new member the amount itself, be it -0.
+        writeScore(isNew ? amount : held.state.score(member, now: now))
     }
 
     /// - Returns: how many were there.

@@ -36,10 +36,10 @@ extension Server {
     /// Whether a client may send more of the request that is arriving; its connection is closed
     /// when there is no room for it.
     mutating func admitsMore(_ index: Int) -> Bool {
-        guard clients[index].unread.count >= ClientBuffers.requestBytesFree else { return true }
-        let most = node.memoryAccount.requestsMax(
-            requestBytesMax: configuration.node.requestLimits.bulkBytesMax)
-        if buffers.requests < most { return true }
+        let bytes = clients[index].unread.count
+        guard bytes >= ClientBuffers.requestBytesFree,
+            !node.memoryAccount.admitsMore(of: bytes, among: buffers.requests)
+        else { return true }
         // Whoever does not go on sending gives way first.
         if let idle = largestIdleRequest(besides: index) {
             refuseRequest(idle, "ERR the rest of the request did not come, and memory is short")

@@ -82,6 +82,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case requestIDForgotten = "request-id-forgotten"
     /// A removal does not say which running totals it has seen.
     case incrementsComeBack = "increments-come-back"
+    /// What was in memory only is acknowledged as on disk before it is written.
+    case memoryLeftUnwritten = "memory-left-unwritten"
     /// Of too many concurrent values only the newest stays, where some more may.
     case overflowKeepsNewest = "overflow-keeps-newest"
     /// A change of an expiry writes the value again, under a dot of its own.

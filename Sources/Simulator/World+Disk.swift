@@ -285,6 +285,7 @@ extension World {
         case .forgottenUnaware: .forgottenUnaware
         case .overflowKeepsNewest: .overflowKeepsNewest
         case .incrementsComeBack: .incrementsComeBack
+        case .memoryLeftUnwritten: .memoryLeftUnwritten
         case .expiryCarriesValue: .expiryCarriesValue
         default: collectionBug
         }

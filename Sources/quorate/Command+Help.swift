@@ -135,7 +135,7 @@ extension Command {
             memoryBytes            what records, requests half read, replies unread, links,
                                    hints, operations and sessions take together (8 GiB)
             requestBytes           one argument of a request (64 MiB); all requests that
-                                   have arrived in part: an eighth of the memory, one at least
+                                   have arrived in part: an eighth of the memory, and one
             replyBacklogBytes      replies that one client has not taken (64 MiB); all
                                    together: a quarter of the memory
             linkBacklogBytes       messages that one node has not taken (64 MiB)

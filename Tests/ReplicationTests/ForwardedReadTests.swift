@@ -85,17 +85,57 @@ struct ForwardedReadTests {
         }
         cluster.with(replica) { $0.noteBacklog(of: fixture.outside) }
         for connection in 5..<65 as Range<UInt32> {
-            fixture.begin(connection, "SMEMBERS \(fixture.key)")
+            fixture.begin(connection, "SMEMBERS \(fixture.key) TIMEOUT 5000")
         }
-        #expect((5..<65).allSatisfy { fixture.reply($0).isEmpty })
+        // The others of three replicas answer.
+        #expect((5..<65).count { fixture.reply($0).isEmpty } == AnswerWindow.queriesMin)
         let held = cluster.with(replica) { $0.memoryAccount.replies }
-        #expect(held >= 60 * 100_000)
+        #expect(held >= AnswerWindow.queriesMin * 100_000)
         // Short ones go on.
         #expect(cluster.run(fixture.outside, "SCARD \(fixture.key)") == ":101\r\n")
         fixture.relieve(replica)
         #expect((5..<65).allSatisfy { fixture.reply($0).utf8.count > 100_000 })
         #expect(cluster.with(replica) { $0.memoryAccount.replies } == 0)
         cluster.with(replica) { $0.checkInvariants(recounting: true) }
+    }
+
+    @Test("a few begin at a time, and the time of those that wait has not begun")
+    func admitted() {
+        let fixture = Fixture("r=1 w=3 timeout=500")
+        let (cluster, outside) = (fixture.cluster, fixture.outside)
+        let filling = String(repeating: "x", count: 10_000)
+        for number in 0..<20 {
+            let reply = cluster.run(fixture.replicas[0], "SADD \(fixture.key) \(number)\(filling)")
+            #expect(reply == ":1\r\n")
+        }
+        for replica in fixture.replicas { cluster.with(replica) { $0.noteBacklog(of: outside) } }
+        for connection in 5..<65 as Range<UInt32> {
+            cluster.open(outside, ConnectionID(connection))
+        }
+        var unread = Array(5..<65 as Range<UInt32>)
+        func ask() {
+            let command = Array("SMEMBERS \(fixture.key)\r\n".utf8)
+            unread.removeAll { cluster.send(outside, ConnectionID($0), command) > 0 }
+            cluster.settle()
+        }
+        ask()
+        #expect(cluster.with(outside) { $0.forwards.count } == 3 * AnswerWindow.queriesMin)
+        var most = 0
+        for _ in 0..<30 where (5..<65).contains(where: { fixture.reply($0).isEmpty }) {
+            // In all longer than any of them may take.
+            cluster.pass(milliseconds: 200, by: 20)
+            // A step gives a MiB.
+            for replica in Array(repeating: fixture.replicas, count: 6).joined() {
+                fixture.relieve(replica)
+                cluster.with(replica) { $0.noteBacklog(of: outside) }
+            }
+            ask()
+            most = max(most, cluster.with(outside) { $0.forwards.count })
+            cluster.with(outside) { $0.checkInvariants(recounting: true) }
+        }
+        #expect((5..<65).allSatisfy { fixture.reply($0).utf8.count > 200_000 })
+        // Replies of 200 KB: no more than the window has room for, and one for each replica.
+        #expect(most <= 3 * (AnswerWindow.bytesMax / 200_000 + 1))
     }
 
     @Test("a read whose reply does not come in time is no write: nothing is unknown")

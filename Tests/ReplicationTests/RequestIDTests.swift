@@ -125,6 +125,27 @@ struct RequestIDTests {
         expectAlike(cluster, "GET crdt:n", "$1\r\n1\r\n")
     }
 
+    @Test(
+        "another node answers for the id, whatever request came meanwhile",
+        arguments: [
+            "PING", "*3\r\n$3\r\nSET\r\n$5\r\nlww:k\r\n$9\r\nha", "*0", "", "QSET siblings:k v",
+        ])
+    func redirected(_ other: String) {
+        let cluster = cluster()
+        cluster.lostKinds = [1, Node.deltaKind, 44]
+        _ = cluster.run(a, "IDEMPOTENCY x INCR crdt:n")
+        cluster.lostKinds = []
+        for connection in [5, 6] as [UInt32] {
+            cluster.open(b, ConnectionID(connection))
+        }
+        cluster.send(b, ConnectionID(5), Array("IDEMPOTENCY x INCR crdt:n\r\n".utf8))
+        cluster.send(b, ConnectionID(6), Array("\(other)\r\n".utf8))
+        cluster.pass(milliseconds: 1_000, by: 5)
+        #expect(cluster.reply(b, ConnectionID(5)) == ":1\r\n")
+        #expect(cluster.counters(b).forwarded > 0)
+        expectAlike(cluster, "GET crdt:n", "$1\r\n1\r\n")
+    }
+
     @Test("a restart keeps it, of the coordinator and of those that granted the claim")
     func restart() throws {
         for settings in [["durability=fsync"], ["durability=interval(1000)"]] {

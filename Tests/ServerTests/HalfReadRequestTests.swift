@@ -9,13 +9,13 @@ import Testing
 /// each must arrive in time.
 @Suite("Requests that are half read leave room for others")
 struct HalfReadRequestTests {
-    private static let bulkBytes = 512 << 10
-
-    private func server(_ change: (inout Server.Configuration) -> Void) throws -> RunningServer {
+    private func server(
+        bulkBytes: Int = 512 << 10, _ change: (inout Server.Configuration) -> Void
+    ) throws -> RunningServer {
         try .single { configuration in
             configuration.node.memoryBytesMax = 8 << 20
             configuration.node.requestLimits = .init(
-                bulkBytesMax: HalfReadRequestTests.bulkBytes, requestBytesMax: 2 << 20)
+                bulkBytesMax: bulkBytes, requestBytesMax: 2 << 20 + bulkBytes)
             change(&configuration)
         }
     }
@@ -29,13 +29,15 @@ struct HalfReadRequestTests {
     }
 
     private func half(_ bytes: Int) -> [UInt8] {
-        Array("*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$\(HalfReadRequestTests.bulkBytes)\r\n".utf8)
+        Array("*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$400000\r\n".utf8)
             + [UInt8](repeating: 7, count: bytes)
     }
 
-    @Test("all together have their share of memory, and whole requests of others are served")
-    func bytes() throws {
-        let server = try server { _ in }
+    @Test(
+        "all together have their share of memory, and whole requests of others are served",
+        arguments: [512 << 10, 64 << 20])
+    func bytes(bulkBytes: Int) throws {
+        let server = try server(bulkBytes: bulkBytes) { _ in }
         var other = try TestClient(port: server.clientPort)
         let slow = try (0..<20).map { _ in try KeptClient(port: server.clientPort) }
         let part = half(200_000)
@@ -54,6 +56,18 @@ struct HalfReadRequestTests {
         #expect(try figure("memory_requests", &other) == 0)
         server.stop()
         #expect(try server.counters.requestsRefused >= 10)
+    }
+
+    @Test("one may be longer than the share of all")
+    func long() throws {
+        let server = try server(bulkBytes: 64 << 20) { _ in }
+        var client = try TestClient(port: server.clientPort)
+        let text = String(repeating: "v", count: 3 << 20)
+        try client.expect(
+            "$\(3 << 20)\r\n\(text)\r\n",
+            to: "*2\r\n$4\r\nPING\r\n$\(3 << 20)\r\n\(text)\r\n")
+        server.stop()
+        #expect(try server.counters.requestsRefused == 0)
     }
 
     @Test("one that does not come in time is told so, and who asks nothing may stay silent")

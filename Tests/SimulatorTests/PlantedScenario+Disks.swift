@@ -23,6 +23,9 @@ extension PlantedScenario {
         PlantedScenario(
             .intervalForgotten, "a write is on disk once the interval of its keyspace is over",
             isBroken: powerCutAfterInterval),
+        PlantedScenario(
+            .memoryLeftUnwritten, "what leaves memory is on disk when that is answered",
+            isBroken: powerCutAfterMemory),
     ]
 
     /// One copy; the disk is still busy with another write when the power goes.
@@ -103,6 +106,17 @@ extension PlantedScenario {
         let scenario = Scenario(lossy: [keyspace], plant: bug)
         scenario.make(0, "SET", "k:0", "value", "W", "3")
         scenario.pass(300)
+        for node in 0..<3 { scenario.cutPower(node) }
+        scenario.pass(3_000)
+        return scenario.text(0, "GET", "k:0", "R", "3") != "value"
+    }
+
+    private static func powerCutAfterMemory(_ bug: PlantedBug?) -> Bool {
+        var keyspace = PlannedKeyspace.scripted()
+        keyspace.durability = .memory
+        let scenario = Scenario(lossy: [keyspace], plant: bug)
+        scenario.make(0, "SET", "k:0", "value", "W", "3")
+        scenario.make(0, "KEYSPACE", "ALTER", "k", "durability=fsync")
         for node in 0..<3 { scenario.cutPower(node) }
         scenario.pass(3_000)
         return scenario.text(0, "GET", "k:0", "R", "3") != "value"
