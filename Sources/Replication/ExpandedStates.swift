@@ -160,6 +160,8 @@ struct SizeChange {
     let doubt: Int
 
     static let none = SizeChange(growth: 0, doubt: 0)
+    /// The state is measured anew.
+    static let unknown = SizeChange(growth: 0, doubt: .max / 4)
 
     /// - Parameter doubt: all of it unless told.
     init(growth: Int, doubt: Int? = nil) {
@@ -174,7 +176,7 @@ struct SizeChange {
     ///   - state: with it.
     init(_ delta: Delta, bytes: Int, in state: CRDTState) {
         growth = delta.growth(bytes: bytes, identities: state.context.entries.count)
-        doubt = delta.empties ? .max / 4 : growth + (delta.onlyAdds ? 0 : bytes)
+        doubt = delta.empties ? SizeChange.unknown.doubt : growth + (delta.onlyAdds ? 0 : bytes)
     }
 }
 

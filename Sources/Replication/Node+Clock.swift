@@ -177,7 +177,8 @@ extension Node {
             let retired = held.state.context.entries.filter { isDoubted($0) }.map(\.identity)
             held.state.restamp(retired: retired, after: correctionBound) { names.next(after: $0) }
             _ = clock.follow(names.last)
-            putState(held, .none, location, key)
+            // Its names may be of an identity that it did not name before.
+            putState(held, .unknown, location, key)
             guard let stored = store.find(location.address, key) else { return }
             keepCorrected(whole(stored), location.keyspace, &effects)
         }

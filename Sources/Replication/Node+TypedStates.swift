@@ -45,9 +45,9 @@ extension Node {
         _ location: KeyLocation, _ key: UnsafeRawBufferPointer, _ effects: inout Effects
     ) -> HeldState {
         let stored = believableState(location.address, key, location.keyspace, &effects)
+        let isEncoded = stored.map { $0.isMergeable && !$0.isExpanded } ?? false
         let held = takeState(stored)
-        guard held.place == nil, held.bytes > ExpandedStates.encodedBytesMin,
-            !held.state.isTombstone
+        guard isEncoded, held.bytes > ExpandedStates.encodedBytesMin, !held.state.isTombstone
         else { return held }
         // A recovery left it encoded: from the first command on it is a value.
         turn.spend(bytesCoded: held.bytes)

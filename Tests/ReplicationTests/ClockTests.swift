@@ -185,9 +185,16 @@ struct ClockTests {
             ("SREM t:set x", ":1"), ("SADD t:set z", ":1"), ("INCRBY t:count 3", ":8"),
             ("RPUSH t:list p q", ":2"), ("HSET t:hash f v", ":1"),
         ] { #expect(cluster.run(a, line) == reply + "\r\n") }
+        // Large enough to be kept as a value, and measured exactly before it gets other names.
+        for letter in ["v", "w", "x"] {
+            let value = String(repeating: letter, count: 3_000)
+            #expect(cluster.run(a, "HSET t:large f \(value)").hasPrefix(":"))
+        }
         cluster.meet(a)
         cluster.pass(milliseconds: 20_000, by: 50)
         for node in cluster.ids {
+            cluster.with(node) { $0.checkInvariants(recounting: true) }
+            #expect(cluster.run(node, "HSTRLEN t:large f") == ":3000\r\n")
             #expect(cluster.run(node, "SISMEMBER t:set x") == ":0\r\n")
             #expect(cluster.run(node, "SCARD t:set") == ":2\r\n")
             #expect(cluster.run(node, "GET t:count") == "$1\r\n8\r\n")
