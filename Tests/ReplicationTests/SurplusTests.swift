@@ -75,25 +75,10 @@ struct SurplusTests {
         for id in three.ids { #expect(four.counters(id).surplusDropped == 0) }
     }
 
-    @Test("all is deleted and collected: no node counts a ghost, and nothing comes back")
-    func collected() throws {
-        let cluster = try grown()
-        for number in 0..<200 {
-            #expect(cluster.run(NodeID(2), "DEL key:\(number)") == ":1\r\n")
-        }
-        cluster.pass(milliseconds: 60_000, by: 50)
-        for id in cluster.ids {
-            #expect(size(cluster, id) == 0)
-            #expect(cluster.run(id, "SCAN 0 COUNT 1000").hasSuffix("*0\r\n"))
-        }
-        for number in 0..<200 {
-            #expect(cluster.run(NodeID(3), "GET key:\(number) R ALL") == "$-1\r\n")
-        }
-    }
-
     @Test(
-        "the same of values of every kind", arguments: ["conflict=siblings", "conflict=crdt"])
-    func collectedOfKind(_ keyspace: String) throws {
+        "all is deleted and collected: no node counts a ghost, and nothing comes back",
+        arguments: ["conflict=lww", "conflict=siblings", "conflict=crdt"])
+    func collected(_ keyspace: String) throws {
         let cluster = try grown(keyspace: keyspace)
         for number in 0..<200 {
             #expect(cluster.run(NodeID(2), "DEL s:key:\(number)") == ":1\r\n")
