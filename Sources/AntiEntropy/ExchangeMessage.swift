@@ -67,11 +67,7 @@ public enum ExchangeMessage: Equatable, Sendable {
             self = .keys(range, leaf: leaf, try ExchangeMessage.keys(&reader, leaf))
         case 4:
             let leaf = try ExchangeMessage.leaf(&reader)
-            let hashes = try ExchangeMessage.words(&reader)
-            guard zip(hashes, hashes.dropFirst()).allSatisfy(<) else {
-                throw .invalid("hashes ascend")
-            }
-            self = .wanted(range, leaf: leaf, hashes)
+            self = .wanted(range, leaf: leaf, try ExchangeMessage.hashes(&reader))
         default: throw .invalid("exchange has an unknown kind")
         }
     }
@@ -96,6 +92,14 @@ public enum ExchangeMessage: Equatable, Sendable {
         let sums = try words(&reader)
         guard sums.count == HashTree.fanOut else { throw .invalid("a node has 32 children") }
         return sums
+    }
+
+    static func hashes(_ reader: inout ByteReader) throws(DecodeError) -> [UInt64] {
+        let hashes = try words(&reader)
+        guard zip(hashes, hashes.dropFirst()).allSatisfy(<) else {
+            throw .invalid("hashes ascend")
+        }
+        return hashes
     }
 
     private static func words(_ reader: inout ByteReader) throws(DecodeError) -> [UInt64] {

@@ -28,17 +28,15 @@ public struct LeafComparison: Equatable, Sendable {
         }
     }
 
-    /// What of another side's list, up to a stamp, this side does not hold like that.
+    /// Hashes of what another side has and this one does not hold like that.
     ///
     /// - Parameter here: ascending by hash; `there` as well.
-    public static func refuted(
-        here: [KeyState], there: [KeyState], upTo stamp: UInt64
-    ) -> [KeyState] {
+    public static func refuted(here: [KeyState], there: [KeyState]) -> [UInt64] {
         var left = here[...]
-        return there.filter { state in
-            guard state.stamp <= stamp else { return false }
+        return there.compactMap { state in
             while let first = left.first, first.hash < state.hash { left.removeFirst() }
-            return left.first?.hash != state.hash || left.first?.digest != state.digest
+            let isHeld = left.first?.hash == state.hash && left.first?.digest == state.digest
+            return isHeld ? nil : state.hash
         }
     }
 }

@@ -11,9 +11,9 @@ import Coding
 ///     a → b  states     of a leaf that differs, without values
 ///     b → a  lacked     the records of that leaf that a has in no state as late
 ///
-/// A replica that may hold what was deleted meanwhile says up to which stamp it is in doubt of what
-/// it has. One that is whole then names what of that it does not hold so (`Lacked.refuted`), and
-/// sends what it holds in its place.
+/// A replica that may hold what was deleted meanwhile says that it is in doubt of what it has. One
+/// that is whole then names what it does not hold so (`Lacked.refuted`), and sends what it holds
+/// instead.
 ///
 /// `same` answers the roots of any exchange too (`EqualityLedger`).
 public enum RefillMessage: Equatable, Sendable {
@@ -25,8 +25,8 @@ public enum RefillMessage: Equatable, Sendable {
     case sums(KeyRangeNumber, node: UInt8, [UInt64])
     /// A bit for each child; `isWhole`: so is the sender's range.
     case differing(KeyRangeNumber, node: UInt8, isWhole: Bool, UInt32)
-    /// `doubtedUpTo`: the stamp up to which the sender is in doubt of what it has, 0 for nothing.
-    case states(KeyRangeNumber, leaf: UInt16, doubtedUpTo: UInt64, [KeyState])
+    /// `isInDoubt`: the sender is of what it has.
+    case states(KeyRangeNumber, leaf: UInt16, isInDoubt: Bool, [KeyState])
     case lacked(KeyRangeNumber, leaf: UInt16, Lacked)
 
     /// What a replica has, of one leaf, that another one lacks.
@@ -35,13 +35,13 @@ public enum RefillMessage: Equatable, Sendable {
         public var isWhole: Bool
         /// No further record is lacked.
         public var isAll: Bool
-        /// Of what the receiver is in doubt of: what the sender does not hold like that, ascending
-        /// by hash. What it holds instead is among the records.
-        public var refuted: [KeyState]
+        /// Of what the receiver is in doubt of: hashes of what the sender does not hold like that,
+        /// ascending. What it holds instead is among the records.
+        public var refuted: [UInt64]
         /// Each behind its length (4).
         public var records: [UInt8]
 
-        public init(isWhole: Bool, isAll: Bool, refuted: [KeyState] = [], records: [UInt8]) {
+        public init(isWhole: Bool, isAll: Bool, refuted: [UInt64] = [], records: [UInt8]) {
             (self.isWhole, self.isAll) = (isWhole, isAll)
             (self.refuted, self.records) = (refuted, records)
         }
@@ -74,13 +74,13 @@ public enum RefillMessage: Equatable, Sendable {
         case 4:
             let range: UInt8 = try reader.integer()
             let leaf = try ExchangeMessage.leaf(&reader)
-            let doubted: UInt64 = try reader.integer()
+            let isInDoubt = try RefillMessage.flag(&reader)
             let states = try ExchangeMessage.keys(&reader, leaf)
-            self = .states(range, leaf: leaf, doubtedUpTo: doubted, states)
+            self = .states(range, leaf: leaf, isInDoubt: isInDoubt, states)
         case 5:
             let range: UInt8 = try reader.integer()
             let leaf = try ExchangeMessage.leaf(&reader)
-            self = .lacked(range, leaf: leaf, try RefillMessage.lacked(&reader, leaf))
+            self = .lacked(range, leaf: leaf, try RefillMessage.lacked(&reader))
         default: throw .invalid("a refill's message has an unknown kind")
         }
     }
@@ -95,14 +95,14 @@ public enum RefillMessage: Equatable, Sendable {
     }
 
     private static func lacked(
-        _ reader: inout ByteReader, _ leaf: UInt16
+        _ reader: inout ByteReader
     ) throws(DecodeError) -> Lacked {
         let isWhole = try flag(&reader)
         let isAll = try flag(&reader)
         let count = Int(try reader.integer(UInt32.self))
-        guard count <= reader.remaining / KeyState.encodedBytes else { throw .truncated }
-        var states = ByteReader(try reader.slice(count * KeyState.encodedBytes))
-        let refuted = try ExchangeMessage.keys(&states, leaf)
+        guard count <= reader.remaining / 8 else { throw .truncated }
+        var hashes = ByteReader(try reader.slice(count * 8))
+        let refuted = try ExchangeMessage.hashes(&hashes)
         return Lacked(
             isWhole: isWhole, isAll: isAll, refuted: refuted, records: Array(reader.rest()))
     }
@@ -134,17 +134,17 @@ public enum RefillMessage: Equatable, Sendable {
         case .differing(let range, let node, let isWhole, let children):
             buffer.append([3, range, node, isWhole ? 1 : 0])
             buffer.append(integer: children)
-        case .states(let range, let leaf, let doubted, let states):
+        case .states(let range, let leaf, let isInDoubt, let states):
             buffer.append([4, range])
             buffer.append(integer: leaf)
-            buffer.append(integer: doubted)
+            buffer.append(isInDoubt ? 1 : 0)
             for state in states { state.encode(into: &buffer) }
         case .lacked(let range, let leaf, let lacked):
             buffer.append([5, range])
             buffer.append(integer: leaf)
             buffer.append([lacked.isWhole ? 1 : 0, lacked.isAll ? 1 : 0])
             buffer.append(integer: UInt32(lacked.refuted.count))
-            for state in lacked.refuted { state.encode(into: &buffer) }
+            for hash in lacked.refuted { buffer.append(integer: hash) }
             buffer.append(lacked.records)
         }
     }

@@ -126,6 +126,15 @@ struct Accounts: Equatable, Sendable {
         accounts = kept
     }
 
+    /// Drops the accounts that nothing was added to after a stamp and that others do not have.
+    mutating func removeRefuted(_ stamp: Stamp, _ known: Accounts) -> Bool {
+        let refuted = accounts.filter {
+            $0.1.current.stamp <= stamp && known.accounts[$0.0] == nil
+        }
+        for (identity, _) in refuted { accounts[identity] = nil }
+        return !refuted.isEmpty
+    }
+
     /// Drops the account of an identity of which nothing is live.
     mutating func forget(_ identity: ReplicaIdentity) {
         if accounts[identity]?.isLive == false { accounts[identity] = nil }

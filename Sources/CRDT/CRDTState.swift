@@ -72,7 +72,7 @@ import Coding
 ///
 /// Reading order: `DotMap`, this, `Delta`, `Contents`, then a file a type: `CRDTState+String`,
 /// `+Flag`, `+Set`, `+Hash`, `+SortedSet`, `+List`, `+BoundedCounter`; `Lifetime`, `Lifetimes`,
-/// `+Expiry`; `+Retirement`, `+Compaction`, `+Restamp`, `+Encoding`.
+/// `+Expiry`; `+Retirement`, `+Compaction`, `+Refutation`, `+Restamp`, `+Encoding`.
 ///
 /// Invariants: every live dot is in `context`; those of the stores.
 ///

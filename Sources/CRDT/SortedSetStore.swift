@@ -120,6 +120,12 @@ struct SortedSetStore: Equatable, Sendable {
         sort()
     }
 
+    mutating func removeRefuted(_ stamp: Stamp, _ known: SortedSetStore) -> Bool {
+        guard members.removeRefuted(stamp, known.members) else { return false }
+        sort()
+        return true
+    }
+
     /// Changes what no score depends on.
     mutating func tidy(_ body: (inout Members) -> Void) { body(&members) }
 

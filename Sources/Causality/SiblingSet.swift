@@ -203,6 +203,19 @@ public struct SiblingSet: Equatable, Sendable {
         return isChanged
     }
 
+    /// Takes out the values that were written up to a stamp and are not in the set of somebody who
+    /// has seen everything up to there: they were removed, and nobody remembers that. What was
+    /// written later stays, and so does the context.
+    ///
+    /// - Returns: whether there were any.
+    public mutating func removeRefuted(through stamp: Stamp, by truth: SiblingSet) -> Bool {
+        let before = siblings.count
+        siblings.removeAll { value in
+            value.dot.stamp <= stamp && !truth.siblings.contains { $0.dot == value.dot }
+        }
+        return siblings.count < before
+    }
+
     /// Keeps one form for one state: what `context` covers says nothing in `expiries`.
     mutating func dropCoveredExpiries() {
         if expiries.isEmpty { return }

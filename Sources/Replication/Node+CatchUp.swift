@@ -17,11 +17,11 @@ import Ring
 // the link as it is now, no less than is known to be collected. Whatever that one does not hold of
 // what is older than the limit was deleted, for it has promised to hold all of it. This goes leaf
 // by leaf, as a refill does and by its messages: where two leaves differ, the one that vouches
-// names what of the other's it does not hold like that, and sends what it holds instead. So at each
-// moment the replica that is behind has what it had or what the other one has, and a voucher that
-// is lost half-way has cost nothing. What is later than the limit stays, and merges. When all
-// leaves are covered the replica promises what was collected: it is no longer behind, and is
-// refilled like any other.
+// names what of the other's it does not hold like that, and sends what it holds instead
+// (`Node+Refutation`). So at each moment the replica that is behind has what it had or what the
+// other one has, and a voucher that is lost half-way has cost nothing. What is later than the limit
+// stays, and merges. When all leaves are covered the replica promises what was collected: it is no
+// longer behind, and is refilled like any other.
 //
 // **Nobody vouches** where every replica has lost its memory or is behind: a damage in all of them,
 // disks of a backup for all. When each replica of the range was heard, over the link as it is now,
@@ -222,7 +222,12 @@ extension Node {
             }
             return 0
         }
-        for key in gone { key.withUnsafeBytes { drop($0, &effects) } }
+        for key in gone {
+            key.withUnsafeBytes { key in
+                removeStored(key)
+                forget(key, catalog.index(of: key), &effects)
+            }
+        }
     }
 
     /// Promises what was collected in the ranges in which this node is no longer behind.
@@ -264,116 +269,5 @@ extension Node {
     func persistDistrust(_ effects: inout Effects) {
         effects.persist { $0.append(JournalKind.distrust.rawValue) }
         effects.append { appendOwnLives(into: &$0) }
-    }
-}
-
-// What a replica that vouches says.
-extension Node {
-    /// What became of the records of one answer.
-    struct Taken {
-        var news = 0
-        var isRefused = false
-        /// Of the records.
-        var hashes: [UInt64] = []
-    }
-
-    /// Takes the records of an answer, each in place of what it refutes, and drops what else is
-    /// refuted.
-    mutating func takeAll(
-        _ lacked: RefillMessage.Lacked, _ place: LeafPlace, _ effects: inout Effects
-    ) throws(DecodeError) -> Taken {
-        let limit = doubtedUpTo(place.range, place.n)
-        let refuted = limit > 0 ? lacked.refuted : []
-        let outcome: Result<Taken, DecodeError> = lacked.records.withUnsafeBytes { records in
-            Result { () throws(DecodeError) in
-                try takeAll(records, inPlaceOf: refuted, place, &effects)
-            }
-        }
-        let taken = try outcome.get()
-        for state in refuted where !taken.hashes.contains(state.hash) {
-            dropRefuted(state, place, &effects)
-        }
-        return taken
-    }
-
-    private mutating func takeAll(
-        _ records: UnsafeRawBufferPointer, inPlaceOf refuted: [KeyState], _ place: LeafPlace,
-        _ effects: inout Effects
-    ) throws(DecodeError) -> Taken {
-        var taken = Taken()
-        var reader = ByteReader(records)
-        while reader.remaining > 0 {
-            let length: UInt32 = try reader.integer()
-            let record = try Message.record(try reader.slice(Int(length)))
-            let hash = store.address(of: record.key).hash
-            let state = refuted.first { $0.hash == hash }
-            let old = state.flatMap { held(record.key, as: $0, place) }
-            take(record, inPlaceOf: old, &taken, &effects)
-            taken.hashes.append(hash)
-        }
-        return taken
-    }
-
-    /// What is stored of a key if it is what was refuted.
-    private mutating func held(
-        _ key: UnsafeRawBufferPointer, as state: KeyState, _ place: LeafPlace
-    ) -> [UInt8]? {
-        guard let stored = store.find(store.address(of: key), key),
-            isHeld(stored, as: state, place)
-        else { return nil }
-        return Array(whole(stored).bytes)
-    }
-
-    private func isHeld(_ stored: Record, as state: KeyState, _ place: LeafPlace) -> Bool {
-        let keyspace = catalog.index(of: stored.key)
-        return catalog.active[keyspace].n == place.n
-            && stored.dot.stamp.rawValue <= doubtedUpTo(place.range, place.n)
-            && treeDigest(stored, keyspace) == state.digest
-    }
-
-    private mutating func dropRefuted(
-        _ state: KeyState, _ place: LeafPlace, _ effects: inout Effects
-    ) {
-        var gone: [[UInt8]] = []
-        store.visit(place.range, state.hash...state.hash) { _, record in
-            if isHeld(record, as: state, place) { gone.append(Array(record.key)) }
-        }
-        for key in gone { key.withUnsafeBytes { drop($0, &effects) } }
-    }
-
-    private mutating func drop(_ key: UnsafeRawBufferPointer, _ effects: inout Effects) {
-        removeStored(key)
-        forget(key, catalog.index(of: key), &effects)
-        counters.droppedBehind += 1
-    }
-
-    /// - Parameter old: what is stored and was refuted, which must not be merged with what is true.
-    private mutating func take(
-        _ record: Record, inPlaceOf old: [UInt8]?, _ taken: inout Taken, _ effects: inout Effects
-    ) {
-        turn.spend(bytesTaken: record.length)
-        let keyspace = catalog.index(of: record.key)
-        if old != nil { removeStored(record.key) }
-        let status = mergeIn(record, keyspace, &effects)
-        let stored = store.find(store.address(of: record.key), record.key)
-        guard status == .acknowledged else {
-            taken.isRefused = taken.isRefused || status != .superseded
-            old?.withUnsafeBytes { if let base = $0.baseAddress { restore(Record(at: base)) } }
-            return
-        }
-        counters.refilledKeys += 1
-        taken.news += 1
-        let durability = catalog.active[keyspace].durability
-        guard old != nil else {
-            if let stored { keep(whole(stored), durability, synced: false, token: nil, &effects) }
-            return
-        }
-        counters.droppedBehind += 1
-        guard let stored else { return forget(record.key, keyspace, &effects) }
-        guard durability != .memory else { return }
-        effects.append {
-            $0.append(JournalKind.corrected.rawValue)
-            appendWhole(stored, into: &$0)
-        }
     }
 }

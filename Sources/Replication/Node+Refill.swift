@@ -216,9 +216,9 @@ extension Node {
             guard counts(KeyRange(range), n, index, isWhole) else { return }
             let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))
             heardDiffering(children, place, index, &effects)
-        case .states(let range, let leaf, let doubted, let states):
+        case .states(let range, let leaf, let isInDoubt, let states):
             let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
-            tellLacked(states, place, doubtedUpTo: doubted, node, &effects)
+            tellLacked(states, place, isInDoubt: isInDoubt, node, &effects)
         case .lacked(let range, let leaf, let lacked):
             guard counts(KeyRange(range), n, index, lacked.isWhole) else { return }
             let place = LeafPlace(n: n, range: KeyRange(range), leaf: leaf)
@@ -337,7 +337,7 @@ extension Node {
         sendRefill(
             .states(
                 place.range.rawValue, leaf: place.leaf,
-                doubtedUpTo: doubtedUpTo(place.range, place.n), states(place)),
+                isInDoubt: doubtedUpTo(place.range, place.n) > 0, states(place)),
             place.n, to: links[index].node, &effects)
     }
 }

@@ -30,7 +30,7 @@ extension Node {
         }
         let isUnasked = number == 0 && isTyped(keyspace)
         let before = isUnasked ? contextDigest(of: record.key) : nil
-        let status = mergeIn(record, keyspace, &effects)
+        let status = mergeIn(record, keyspace, from: node, &effects)
         if number == 0, status == .diskFull { disk.pause.refused(at: now.monotonic) }
         // The journal has it, and to keep it again takes the whole of it.
         if let before, before == contextDigest(of: record.key) { return }
@@ -71,6 +71,15 @@ extension Node {
         }
     }
 
+    /// Merges a record that another node has sent. A mergeable state comes whole.
+    private mutating func mergeIn(
+        _ record: Record, _ keyspace: Int, from node: NodeID, _ effects: inout Effects
+    ) -> ReplicaStatus {
+        guard isRefilling, isTyped(keyspace) else { return mergeIn(record, keyspace, &effects) }
+        let limit = refutedUpTo(place(of: record.key), by: node)
+        return mergeIn(record, refutingUpTo: limit, &effects).0
+    }
+
     /// Merges a record from elsewhere into this node's state.
     mutating func mergeIn(
         _ incoming: Record, _ keyspace: Int, _ effects: inout Effects
@@ -99,17 +108,26 @@ extension Node {
         if active.settings.conflict == .crdt || incoming.isMergeable {
             return mergeState(incoming, keyspace, &effects)
         }
+        return mergeValues(incoming, .init(keyspace: keyspace, address: address), &effects)
+    }
+
+    private mutating func mergeValues(
+        _ incoming: Record, _ location: KeyLocation, _ effects: inout Effects
+    ) -> ReplicaStatus {
+        let (keyspace, address) = (location.keyspace, location.address)
         let stored = believableState(address, incoming.key, keyspace, &effects)
         if let stored, isAhead(stored.dot.stamp) { return .clockAhead }
+        let policy = catalog.active[keyspace].settings.conflict
+        let news = policy == .siblings ? withoutRefuted(incoming, stored, location) : incoming
         merged.removeAll()
         let merge = RecordMerge.merge(
-            stored: stored, incoming: incoming, policy: active.settings.conflict, into: &merged)
+            stored: stored, incoming: news, policy: policy, into: &merged)
         counters.droppedValues += merge.droppedValues
         switch merge.outcome {
         case .keepStored:
             let isOlder = stored.map { incoming.written < $0.written } ?? false
-            return active.settings.conflict == .lww && isOlder ? .superseded : .acknowledged
-        case .takeIncoming: replaceStored(incoming.bytes, keyspace, address)
+            return policy == .lww && isOlder ? .superseded : .acknowledged
+        case .takeIncoming: replaceStored(news.bytes, keyspace, address)
         case .merged where configuration.plantedBug == .mergeKeepsStored: break
         case .merged(let range):
             guard range.count <= configuration.recordBytesMax else { return .tooManySiblings }

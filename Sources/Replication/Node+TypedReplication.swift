@@ -69,7 +69,13 @@ extension Node {
         let isKept = configuration.plantedBug != .deltasNotKept
         let needsSync = isKept && (kept == .fsync || durability == .synced)
         let isTaken = isTyped(keyspace) && !isUnheard(keyspace, by: node)
-        var status = isTaken ? apply(record, keyspace, &effects) : refuseDropped()
+        let isInDoubt = isTaken && isAllInDoubt(record.key, by: node)
+        var status =
+            if isInDoubt {
+                ungrounded()
+            } else {
+                isTaken ? apply(record, keyspace, &effects) : refuseDropped()
+            }
         if status == .acknowledged || status == .durable {
             noteReceived(number, from: node)
             // What is vouched for must be durable, also when it was here already.

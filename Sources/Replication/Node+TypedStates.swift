@@ -268,23 +268,26 @@ extension Node {
             return .acknowledged
         }
         turn.spend(bytesCoded: incoming.length)
-        return join(incoming, held, location)
+        let isJudged = configuration.plantedBug != .behindJudgesWhole
+        let settled = isJudged ? settled(location.address.range, keyspace) : Stamp(rawValue: 0)
+        return join(incoming, held, location, settled)
     }
 
     /// Merges without asking the clock.
     mutating func restoreState(_ record: Record, _ keyspace: Int) {
         let location = KeyLocation(keyspace: keyspace, address: store.address(of: record.key))
-        _ = join(record, restoredState(location, record.key), location)
+        _ = join(record, restoredState(location, record.key), location, Stamp(rawValue: 0))
     }
 
     private mutating func join(
-        _ incoming: Record, _ held: HeldState, _ location: KeyLocation
+        _ incoming: Record, _ held: HeldState, _ location: KeyLocation, _ settled: Stamp
     ) -> ReplicaStatus {
         var added = CRDTState(valid: incoming)
         let truncatedAt = catalog.active[location.keyspace].truncatedAt
         if truncatedAt.rawValue > 0, configuration.plantedBug != .statesNotTruncated {
             added.truncate(through: truncatedAt)
         }
+        if settled.rawValue > 0 { _ = added.removeRefuted(through: settled, by: held.state) }
         var joined = held
         if held.bytes > 0 { joined.state.join(added) } else { joined.state = added }
         let isNews = joined.state.context != held.state.context

@@ -198,14 +198,14 @@ extension Node {
     }
 
     mutating func tellLacked(
-        _ theirs: [KeyState], _ place: LeafPlace, doubtedUpTo limit: UInt64, _ node: NodeID,
+        _ theirs: [KeyState], _ place: LeafPlace, isInDoubt: Bool, _ node: NodeID,
         _ effects: inout Effects
     ) {
         guard tells(place.range, place.n, node), mayAsk(node) else { return }
         let isWhole = isVouched(place.range, place.n)
         let here = states(place)
         let refuted =
-            isWhole ? LeafComparison.refuted(here: here, there: theirs, upTo: limit) : []
+            isWhole && isInDoubt ? LeafComparison.refuted(here: here, there: theirs) : []
         let lacked = lacked(theirs, refuted, here)
         settleDoubts(lacked, place, &effects)
         var records = ByteBuffer(capacity: 256)
@@ -223,7 +223,7 @@ extension Node {
             sent.append(hash)
         }
         // What is held instead goes along: until that is there the old state stays.
-        let told = refuted.filter { sent.contains($0.hash) || !lacked.holds($0.hash) }
+        let told = refuted.filter { sent.contains($0) || !lacked.holds($0) }
         turn.spend(exchanged: lacked.count)
         turn.spend(bytesTaken: records.count)
         sendRefill(
@@ -237,12 +237,12 @@ extension Node {
     /// Hashes of what is to be sent, ascending: what the other side lacks, and what is here instead
     /// of what it has.
     private func lacked(
-        _ theirs: [KeyState], _ refuted: [KeyState], _ here: [KeyState]
+        _ theirs: [KeyState], _ refuted: [UInt64], _ here: [KeyState]
     ) -> [UInt64] {
         let lacked = LeafComparison(here: here, there: theirs, fresh: .max ... .max).lackedThere
         guard !refuted.isEmpty else { return lacked }
         let held = here.map(\.hash)
-        let instead = refuted.map(\.hash).filter { held.holds($0) && !lacked.holds($0) }
+        let instead = refuted.filter { held.holds($0) && !lacked.holds($0) }
         return (lacked + instead).sorted()
     }
 

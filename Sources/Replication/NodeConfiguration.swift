@@ -108,6 +108,8 @@ public struct NodeConfiguration: Sendable {
         case behindKeepsAll
         /// Where no replica knows what was deleted meanwhile, all drop whatever is that old.
         case behindDropsUnvouched
+        /// What was written to after a deletion had been forgotten keeps what it had before.
+        case behindJudgesWhole
         /// A list of members is closed without waiting for any of them.
         case closedUnheard
         /// Names of dropped keyspaces are forgotten without waiting for nodes that are away, and

@@ -70,6 +70,8 @@ public enum PlantedBug: String, CaseIterable, Sendable {
     case behindKeepsAll = "old-disk-keeps-all"
     /// Where every replica was damaged, all drop what is no later than what was collected.
     case behindDropsUnvouched = "behind-drops-unvouched"
+    /// What was written to after a deletion had been forgotten keeps what it had before.
+    case behindJudgesWhole = "behind-judges-whole"
     /// A list of members counts although former ones have not handed over what they held.
     case closedUnheard = "closed-unheard"
     /// A dropped keyspace is forgotten although a node that is away has not emptied it.

@@ -299,6 +299,7 @@ extension World {
         case .collectionForgotten: .collectionForgotten
         case .behindKeepsAll: .behindKeepsAll
         case .behindDropsUnvouched: .behindDropsUnvouched
+        case .behindJudgesWhole: .behindJudgesWhole
         case .closedUnheard: .closedUnheard
         case .namesForgottenUnheard: .namesForgottenUnheard
         case .dropSparesUnheard: .dropSparesUnheard

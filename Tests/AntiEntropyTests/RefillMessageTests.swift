@@ -20,11 +20,11 @@ import Testing
         .sums(7, node: 32, Array(repeating: .max, count: 32)),
         .differing(255, node: 32, isWhole: true, .max),
         .differing(0, node: 0, isWhole: false, 0),
-        .states(1, leaf: 0, doubtedUpTo: 0, []),
-        .states(1, leaf: 1_023, doubtedUpTo: 9, [state]),
+        .states(1, leaf: 0, isInDoubt: false, []),
+        .states(1, leaf: 1_023, isInDoubt: true, [state]),
         .lacked(1, leaf: 1_023, .init(isWhole: true, isAll: false, records: [1, 2, 3])),
         .lacked(
-            1, leaf: 1_023, .init(isWhole: true, isAll: true, refuted: [state], records: [1, 2])),
+            1, leaf: 1_023, .init(isWhole: true, isAll: true, refuted: [3, 9], records: [1, 2])),
         .lacked(1, leaf: 0, .init(isWhole: false, isAll: true, records: [])),
     ]
 

@@ -29,7 +29,8 @@ struct ScheduleTests {
             reached.formUnion(world.reached)
         }
         if seeds.count < 200 { return }
-        let missed = Set(World.Reach.allCases).subtracting(reached).subtracting([.compacted])
+        let missed = Set(World.Reach.allCases)
+            .subtracting(reached).subtracting([.compacted, .refuted])
         #expect(missed.subtracting(profile == .mixed ? [] : [.conflict]) == [])
     }
 
@@ -51,5 +52,24 @@ struct ScheduleTests {
             reached.formUnion(world.reached)
         }
         #expect(reached.contains(.compacted))
+    }
+
+    @Test(
+        "a replica on an old copy, written to since, comes to show what all the others know",
+        arguments: Profile.allCases)
+    func oldCopies(_ profile: Profile) {
+        let seeds = Self.number("QUORATE_SEED").map { $0..<($0 + 1) } ?? 0..<Self.count
+        var reached: Set<World.Reach> = []
+        for seed in seeds {
+            var world = World(seed: seed)
+            (world.compacts, world.returnsOld) = (true, true)
+            world.run(profile)
+            if let failure = world.failure {
+                Issue.record("\(profile) seed \(seed): \(failure)")
+                return
+            }
+            reached.formUnion(world.reached)
+        }
+        #expect(reached.contains(.refuted))
     }
 }

@@ -6,7 +6,7 @@ import Causality
 extension World {
     /// Finds out what every replica has seen by now. What is on its way with such a stamp is not
     /// taken any more.
-    private mutating func settle() {
+    mutating func settle() {
         let everywhere = replicas.reduce(UInt64.max) { $0 & $1.seen }
         let left = replicas.reduce(messages.reduce(0) { $0 | $1.ops }) { $0 | $1.seen }
         // What nobody has any more was lost.
@@ -44,7 +44,7 @@ extension World {
     }
 
     /// The operations of a kind, as bits.
-    private func numbered(_ isMeant: (Op) -> Bool) -> UInt64 {
+    func numbered(_ isMeant: (Op) -> Bool) -> UInt64 {
         var bits: UInt64 = 0
         for (index, op) in oracle.ops.enumerated() where isMeant(op) { bits |= 1 << UInt64(index) }
         return bits

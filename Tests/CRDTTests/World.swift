@@ -25,7 +25,7 @@ struct World {
     }
 
     enum Reach: CaseIterable {
-        case applied, alreadyKnown, needsState, grouped, refused, conflict, lost, compacted
+        case applied, alreadyKnown, needsState, grouped, refused, conflict, lost, compacted, refuted
     }
 
     static let opsMax = 40
@@ -49,6 +49,10 @@ struct World {
     /// Everything stamped up to here every replica has seen, and nothing more is.
     var settled = Stamp(rawValue: 0)
     private var epoch: UInt64 = 1
+    /// By replica what a backup holds, while nothing was lost since.
+    var copies: [Int: Replica] = [:]
+    /// Whether replicas return on what a backup holds.
+    var returnsOld = false
 
     init(seed: UInt64) {
         random = PRNG(seed: seed)
@@ -87,6 +91,7 @@ struct World {
     private mutating func step(_ profile: Profile) {
         now += UInt64(random.below(20))
         if compacts && random.chance(perMille: 400) { compact(random.below(replicas.count)) }
+        if returnsOld { copyOrReturn(profile) }
         switch random.below(100) {
         case ..<35:
             if oracle.ops.count < World.opsMax && oracle.items.count < 110 {
@@ -167,9 +172,15 @@ struct World {
     /// The replica's memory of the key is gone, and it comes back as somebody else.
     private mutating func lose(_ index: Int) {
         reached.insert(.lost)
+        replace(index, by: CRDTState(), seen: 0)
+    }
+
+    /// The replica's memory of the key is another one, and it comes back as somebody else.
+    mutating func replace(_ index: Int, by state: CRDTState, seen: UInt64) {
         epoch += 1
+        copies = [:]
         replicas[index] = Replica(
-            identity: CRDTTests.identity(UInt16(index + 1), epoch),
+            identity: CRDTTests.identity(UInt16(index + 1), epoch), state: state, seen: seen,
             lastStamp: replicas[index].lastStamp)
     }
 

@@ -186,14 +186,14 @@ extension Hostility {
         case 2: message = .differing(range, node: node, isWhole: true, .max)
         case 3:
             message = .states(
-                range, leaf: leaf, doubtedUpTo: random.below(2) == 0 ? 0 : number(), states(leaf))
+                range, leaf: leaf, isInDoubt: random.below(2) == 0, states(leaf))
         case 4: message = .inquiry(moment: number(), roots())
         default:
             let record = record()
             message = .lacked(
                 range, leaf: leaf,
                 .init(
-                    isWhole: true, isAll: true, refuted: random.below(2) == 0 ? [] : states(leaf),
+                    isWhole: true, isAll: true, refuted: random.below(2) == 0 ? [] : hashes(leaf),
                     records: little(UInt32(record.count)) + record))
         }
         return HostileMessage.bytes(

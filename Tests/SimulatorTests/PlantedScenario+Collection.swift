@@ -22,6 +22,9 @@ extension PlantedScenario {
             oldDisk(bug).contains("deleted")
         },
         PlantedScenario(
+            .behindJudgesWhole, "what is written to an old disk brings back nothing else",
+            isBroken: writtenToOldDisk),
+        PlantedScenario(
             .behindDropsUnvouched, "what replicas that were all damaged still have is not dropped",
             isBroken: allDamaged),
         PlantedScenario(
@@ -139,6 +142,30 @@ extension PlantedScenario {
         }
         scenario.pass(6_000)
         return scenario.copies() != ["kept", "kept", "kept"]
+    }
+
+    /// Node 3 returns on a copy of its disk from before a deletion that all had forgotten, and
+    /// takes an increment before it meets anybody.
+    private static func writtenToOldDisk(_ bug: PlantedBug?) -> Bool {
+        let counter = PlannedKeyspace.scripted(.crdt, keys: 2)
+        let scenario = Scenario(forgetful: [counter], plant: bug)
+        scenario.make(0, "INCRBY", "k:0", "1000", "W", "3")
+        scenario.pass(1_000)
+        let backup = scenario.world.machines[2].disk.copy(prng: PRNG(seed: 2))
+        scenario.make(0, "DEL", "k:0")
+        for _ in 0..<30 where !scenario.world.machines.allSatisfy(hasCollected) {
+            scenario.pass(1_000)
+        }
+        // So that all that came before is on the disks.
+        scenario.make(0, "SET", "k:1", "later", "W", "3")
+        scenario.kill(2)
+        scenario.isolate(2)
+        scenario.world.machines[2].disk = backup
+        scenario.pass(2_000)
+        scenario.make(2, "INCRBY", "k:0", "1", "R", "1", "W", "1")
+        scenario.mend()
+        scenario.pass(8_000)
+        return scenario.text(0, "GET", "k:0", "R", "3") != "1"
     }
 
     private static func hasCollected(_ machine: Machine) -> Bool {
