@@ -7,17 +7,23 @@ extension SessionHistory {
         func corrected(_ stamp: Stamp) -> Stamp {
             stamp.milliseconds > correction.bound ? correction.limit : stamp
         }
+        func corrected(all seen: VersionVector) -> VersionVector {
+            var vector = VersionVector()
+            for dot in seen.entries {
+                let isConcerned = dot.stamp.milliseconds > correction.bound
+                vector.insert(
+                    isConcerned
+                        ? Dot(identity: correction.successor, stamp: correction.limit) : dot)
+            }
+            return vector
+        }
         guard corrected(newest) < newest else { return }
         (floor, order) = (corrected(floor), corrected(order))
         for (key, old) in entries where corrected(old.newest) < old.newest {
             var entry = old
-            entry.seen = VersionVector()
-            for dot in old.seen.entries {
-                let isConcerned = dot.stamp.milliseconds > correction.bound
-                entry.seen.insert(
-                    isConcerned
-                        ? Dot(identity: correction.successor, stamp: correction.limit) : dot)
-            }
+            entry.seen = corrected(all: old.seen)
+            entry.replaceable = corrected(all: old.replaceable)
+            entry.changes = corrected(all: old.changes)
             (entry.floor, entry.expiry) = (corrected(old.floor), corrected(old.expiry))
             put(key, entry, evicting: false)
         }

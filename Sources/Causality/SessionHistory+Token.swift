@@ -5,14 +5,15 @@ import Secrets
 // The history as bytes, between nodes, and as the opaque token that one client hands to another.
 //
 // Layout, little-endian: `format (1) | order (8) | floor (8) | keys (2)`, then for each key,
-// ascending, `hash (8) | floor (8) | expiry (8) | whole (1) | dots (2) | (identity (8), stamp (8))
-// …`. Clients see it sealed with the cluster's secret (see `Seal`), as base64url without padding:
-// they can neither make nor change one, nor learn the hashes of keys, by which tables place them. A
-// token that was given out by another cluster, or changed on its way, is refused.
+// ascending, `hash (8) | floor (8) | expiry (8) | whole (1) | seen | changes`, and where it is not
+// whole what is replaceable, each as `dots (2) | (identity (8), stamp (8)) …`. Clients see it
+// sealed with the cluster's secret (see `Seal`), as base64url without padding: they can neither
+// make nor change one, nor learn the hashes of keys, by which tables place them. A token that was
+// given out by another cluster, or changed on its way, is refused.
 extension SessionHistory {
-    private static let format: UInt8 = 2
+    private static let format: UInt8 = 3
     private static let headBytes = 19
-    private static let keyBytes = 27
+    private static let keyBytes = 31
 
     /// How many characters a token may have.
     public static var tokenBytesMax: Int {
@@ -29,8 +30,10 @@ extension SessionHistory {
             buffer.append(integer: entry.floor.rawValue)
             buffer.append(integer: entry.expiry.rawValue)
             buffer.append(entry.isWhole ? 1 : 0)
-            buffer.append(integer: UInt16(entry.seen.entries.count))
-            entry.seen.encodeEntries(into: &buffer)
+            for dots in [entry.seen, entry.changes] + (entry.isWhole ? [] : [entry.replaceable]) {
+                buffer.append(integer: UInt16(dots.entries.count))
+                dots.encodeEntries(into: &buffer)
+            }
         }
     }
 
@@ -69,7 +72,7 @@ extension SessionHistory {
                 throw .invalid("session token is out of order")
             }
             let entry = try Entry(decoding: &reader)
-            guard whole.dots + entry.seen.entries.count <= SessionHistory.dotsMax else {
+            guard whole.dots + entry.dots <= SessionHistory.dotsMax else {
                 throw .invalid("session token is too large")
             }
             whole.put(key, entry)
@@ -111,9 +114,19 @@ extension SessionHistory.Entry {
         expiry = Stamp(rawValue: try reader.integer())
         let flag: UInt8 = try reader.integer()
         guard flag < 2 else { throw .invalid("session token has unknown flags") }
-        isWhole = flag == 1
+        seen = try Self.dots(&reader)
+        changes = try Self.dots(&reader)
+        guard !seen.isEmpty || !changes.isEmpty else {
+            throw .invalid("session token names a key without a dot")
+        }
+        replaceable = flag == 1 ? seen : try Self.dots(&reader)
+        guard isWhole == (flag == 1) else {
+            throw .invalid("session token names what is replaceable twice")
+        }
+    }
+
+    private static func dots(_ reader: inout ByteReader) throws(DecodeError) -> VersionVector {
         let count = Int(try reader.integer(UInt16.self))
-        guard count > 0 else { throw .invalid("session token names a key without a dot") }
-        seen = try VersionVector(decoding: &reader, count: count)
+        return try VersionVector(decoding: &reader, count: count)
     }
 }

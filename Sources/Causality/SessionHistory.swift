@@ -15,6 +15,16 @@ import Base
 /// do when it does not, is the reader's (`Replication`); whether a stamp may be believed is decided
 /// by `HybridLogicalClock.observe`.
 ///
+/// **What a write may replace** is less than what a read has to cover. A dot in a version vector
+/// stands for the earlier ones of its identity too, so a dot may be replaced only by a session that
+/// has seen, or replaced, all that its node had then. Example: node A holds v and a value w that
+/// the session does not know. The session's QSET at A takes dot 9 and replaces neither; its EXPIRE
+/// of v takes dot 10. Reads have to cover both dots, but a SET at B that replaced "all of A up to
+/// 10" would delete w. What was replaceable before stays so: the SET does replace v.
+///
+/// A change that leaves no value of its own, an EXPIRE or a deletion of what was read, is required
+/// for as long as what it read may be seen: until a write of the session replaced that.
+///
 /// Invariants: at most `keysMax` keys with `dotsMax` dots together; the newest dot of a key that
 /// was pushed out is not later than `floor`.
 ///
@@ -28,16 +38,34 @@ public struct SessionHistory: Equatable, Sendable {
 
     /// What was seen of one key.
     struct Entry: Equatable {
-        var seen: VersionVector
+        var seen = VersionVector()
         /// What was seen before is covered by every state that has seen something later.
-        var floor: Stamp
-        /// All that `seen` covers was read or replaced, so a write may replace it.
-        var isWhole: Bool
+        var floor = Stamp(rawValue: 0)
+        /// What of `seen` was read or replaced, so that a write may replace it.
+        var replaceable = VersionVector()
+        /// Changes without a value of their own, of what `replaceable` has.
+        var changes = VersionVector()
         /// Under last-writer-wins, the newest change of an expiry that was seen beside `seen`.
         var expiry = Stamp(rawValue: 0)
 
+        /// A write may replace all that was seen.
+        var isWhole: Bool { replaceable == seen }
+
+        /// The latest stamp of a dot in it.
+        var newestDot: Stamp {
+            [seen, replaceable, changes].reduce(Stamp(rawValue: 0)) {
+                max($0, $1.newest?.stamp ?? $0)
+            }
+        }
+
         /// The latest stamp in it.
-        var newest: Stamp { max(floor, expiry, seen.newest?.stamp ?? floor) }
+        var newest: Stamp { max(floor, expiry, newestDot) }
+
+        /// How many dots it takes to note it.
+        var dots: Int {
+            seen.entries.count + changes.entries.count
+                + (isWhole ? 0 : replaceable.entries.count)
+        }
     }
 
     /// A key that is not in the table may have been touched up to this stamp.
@@ -78,14 +106,19 @@ public struct SessionHistory: Equatable, Sendable {
         guard let entry = entries[key] else {
             return SessionRequirement(seen: VersionVector(), floor: floor)
         }
-        return SessionRequirement(seen: entry.seen, floor: entry.floor, expiry: entry.expiry)
+        var seen = entry.seen
+        seen.join(entry.changes)
+        return SessionRequirement(seen: seen, floor: entry.floor, expiry: entry.expiry)
     }
 
-    /// What a write of the session may replace because the session has seen all of it; nil when it
-    /// saw nothing, or parts.
-    public func replaceable(of key: UInt64) -> VersionVector? {
-        entries[key].flatMap { $0.isWhole ? $0.seen : nil }
+    /// What a write of the session may replace because the session has seen all of it.
+    public func replaceable(of key: UInt64) -> VersionVector {
+        entries[key]?.replaceable ?? VersionVector()
     }
+
+    /// The latest that the session has seen of a key, or requires of whatever key: a write of that
+    /// key comes after it.
+    public func latest(of key: UInt64) -> Stamp { max(order, entries[key]?.newestDot ?? order) }
 
     /// The next write comes after this one.
     public mutating func follow(_ stamp: Stamp) { order = max(order, stamp) }
@@ -95,7 +128,7 @@ public struct SessionHistory: Equatable, Sendable {
     /// - Parameter context: all that the state has seen.
     public mutating func read(_ key: UInt64, _ context: VersionVector) {
         if context.isEmpty { return }
-        put(key, Entry(seen: context, floor: Stamp(rawValue: 0), isWhole: true))
+        put(key, Entry(seen: context, replaceable: context))
     }
 
     /// The same under last-writer-wins, where a later write covers all earlier ones.
@@ -106,21 +139,34 @@ public struct SessionHistory: Equatable, Sendable {
     ///     not order values: a state covers it that has this write or a later one and has seen a
     ///     change as late.
     public mutating func read(_ key: UInt64, _ written: Dot, expiry: Dot) {
-        var entry = Entry(
-            seen: VersionVector(written), floor: Stamp(rawValue: 0), isWhole: true)
+        let seen = VersionVector(written)
+        var entry = Entry(seen: seen, replaceable: seen)
         if written < expiry { entry.expiry = expiry.stamp }
         put(key, entry)
     }
 
     /// A write of the key was acknowledged.
     ///
-    /// - Parameter replaces: the write replaced all that its replica held.
+    /// - Parameter replaces: the write replaced all that its replica held, and what is
+    ///   `replaceable`.
     public mutating func wrote(_ key: UInt64, _ dot: Dot, replaces: Bool) {
-        var entry =
-            entries[key]
-            ?? Entry(seen: VersionVector(), floor: floor, isWhole: true)
+        var entry = entries[key] ?? Entry(floor: floor)
         entry.seen.insert(dot)
-        entry.isWhole = entry.isWhole && replaces
+        if replaces {
+            entry.replaceable.insert(dot)
+            entry.changes = VersionVector()
+        }
+        put(key, entry)
+    }
+
+    /// A change was acknowledged that leaves no value of its own: of an expiry, or a deletion.
+    ///
+    /// - Parameter context: all that had been read for it, which is what it changed.
+    public mutating func changed(_ key: UInt64, _ dot: Dot, read context: VersionVector) {
+        var entry = entries[key] ?? Entry(floor: floor)
+        entry.seen.join(context)
+        entry.replaceable.join(context)
+        entry.changes.insert(dot)
         put(key, entry)
     }
 
@@ -130,10 +176,9 @@ public struct SessionHistory: Equatable, Sendable {
     ///   - written: the write, or the one whose expiry was changed.
     ///   - expiry: the write, or the change.
     public mutating func wrote(_ key: UInt64, _ written: Dot, expiry: Dot) {
-        var entry =
-            entries[key]
-            ?? Entry(seen: VersionVector(), floor: floor, isWhole: true)
+        var entry = entries[key] ?? Entry(floor: floor)
         entry.seen = VersionVector(max(entry.seen.newest ?? written, written))
+        entry.replaceable = entry.seen
         if written < expiry { entry.expiry = max(entry.expiry, expiry.stamp) }
         put(key, entry)
     }
@@ -144,9 +189,10 @@ public struct SessionHistory: Equatable, Sendable {
             var entry = theirs
             if let ours = entries[key] {
                 entry.seen.join(ours.seen)
+                entry.replaceable.join(ours.replaceable)
+                entry.changes.join(ours.changes)
                 entry.floor = max(ours.floor, theirs.floor)
                 entry.expiry = max(ours.expiry, theirs.expiry)
-                entry.isWhole = ours.isWhole && theirs.isWhole
             } else {
                 entry.floor = max(floor, theirs.floor)
             }
@@ -170,7 +216,7 @@ public struct SessionHistory: Equatable, Sendable {
     }
 
     mutating func put(_ key: UInt64, _ entry: Entry, evicting: Bool = true) {
-        dots += entry.seen.entries.count - (entries[key]?.seen.entries.count ?? 0)
+        dots += entry.dots - (entries[key]?.dots ?? 0)
         entries[key] = entry
         if evicting { evict() }
     }
@@ -188,7 +234,7 @@ public struct SessionHistory: Equatable, Sendable {
         }
         for (key, stamp) in oldest
         where entries.count > keysMax || dots > SessionHistory.dotsMax {
-            dots -= entries[key]?.seen.entries.count ?? 0
+            dots -= entries[key]?.dots ?? 0
             entries[key] = nil
             floor = max(floor, stamp)
         }

@@ -17,6 +17,14 @@ public enum Expiry: Equatable, Sendable {
     /// One of the options that give a time: `EX`, `PX`, `EXAT`, `PXAT`.
     enum Unit { case seconds, milliseconds, secondsAt, millisecondsAt }
 
+    /// What the options of a command say so far. As in Redis one may be repeated, and the last one
+    /// counts; two different ones contradict each other; times are looked at behind all options.
+    struct Words {
+        /// `PERSIST` or `KEEPTTL`.
+        fileprivate var hasWord = false
+        fileprivate var time: (unit: Unit, index: Int)?
+    }
+
     /// When a value that is written now expires: milliseconds since 1970; nil for `unset` and
     /// `keep`.
     ///
@@ -34,6 +42,15 @@ public enum Expiry: Equatable, Sendable {
         }
     }
 
+    /// - Parameter word: what `PERSIST` or `KEEPTTL` means; nil where nothing was said.
+    /// - Throws: as the initializer for one time.
+    static func said(
+        _ words: Words, _ arguments: borrowing Arguments, of name: CommandName, word: Expiry
+    ) throws(CommandError) -> Expiry? {
+        guard let time = words.time else { return words.hasWord ? word : nil }
+        return try Expiry(arguments, time.index, time.unit, of: name)
+    }
+
     /// - Throws: `notAnInteger`, or `invalidExpireTime` for zero, less, or more than
     ///   `millisecondsMax`.
     init(_ arguments: borrowing Arguments, _ index: Int, _ unit: Unit, of name: CommandName)
@@ -48,6 +65,32 @@ public enum Expiry: Equatable, Sendable {
         self =
             unit == .seconds || unit == .milliseconds
             ? .after(milliseconds: milliseconds) : .at(milliseconds: milliseconds)
+    }
+}
+
+extension Expiry.Words {
+    /// Takes one option if there is one at `index`, and moves behind it.
+    ///
+    /// - Parameter word: `PERSIST` or `KEEPTTL`.
+    /// - Returns: whether there was one.
+    /// - Throws: `syntax` for one that contradicts another, or a missing time.
+    mutating func take(
+        _ arguments: borrowing Arguments, _ index: inout Int, word: StaticString?
+    ) throws(CommandError) -> Bool {
+        if let unit = Expiry.Unit(arguments, index) {
+            guard !hasWord, time == nil || time?.unit == unit, index + 1 < arguments.count else {
+                throw .syntax
+            }
+            time = (unit, index + 1)
+            index += 2
+        } else if let word, arguments.matches(index, word) {
+            guard time == nil else { throw .syntax }
+            hasWord = true
+            index += 1
+        } else {
+            return false
+        }
+        return true
     }
 }
 

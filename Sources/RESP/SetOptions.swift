@@ -20,7 +20,7 @@ public struct SetOptions: Equatable, Sendable {
     /// - Parameters:
     ///   - arguments: a request whose arity was checked.
     ///   - name: `set`, `qset`, `setex`, `psetex`, `setnx` or `getset`.
-    /// - Throws: `syntax` for unknown, repeated and contradicting options, `notAnInteger`,
+    /// - Throws: `syntax` for unknown and contradicting options, `notAnInteger`,
     ///   `invalidExpireTime`, and what `ConsistencyOptions` throws.
     @inlinable public init(
         _ arguments: borrowing Arguments, _ name: CommandName
@@ -42,20 +42,20 @@ public struct SetOptions: Equatable, Sendable {
             value = 3
         } else {
             precondition(name == .set || name == .qset, "only these commands have options of SET")
-            var index = 3
-            while index < arguments.count { try take(arguments, &index, name) }
+            var (index, times) = (3, Expiry.Words())
+            while index < arguments.count { try take(arguments, &index, &times, name) }
+            expiry = try Expiry.said(times, arguments, of: name, word: .keep) ?? .unset
         }
     }
 
     private mutating func take(
-        _ arguments: borrowing Arguments, _ index: inout Int, _ name: CommandName
+        _ arguments: borrowing Arguments, _ index: inout Int, _ times: inout Expiry.Words,
+        _ name: CommandName
     ) throws(CommandError) {
         if try consistency.take(arguments, &index, .write) { return }
-        if let unit = Expiry.Unit(arguments, index) {
-            guard expiry == .unset, index + 1 < arguments.count else { throw .syntax }
-            expiry = try Expiry(arguments, index + 1, unit, of: name)
-            index += 2
-        } else if name == .qset {
+        let word: StaticString? = name == .set ? "KEEPTTL" : nil
+        if try times.take(arguments, &index, word: word) { return }
+        if name == .qset {
             try arguments.takeContext(&index, into: &context)
         } else {
             try takeWord(arguments, index)
@@ -72,8 +72,6 @@ public struct SetOptions: Equatable, Sendable {
             condition = .ifPresent
         } else if arguments.matches(index, "GET") {
             returnsPrevious = true
-        } else if arguments.matches(index, "KEEPTTL"), expiry == .unset || expiry == .keep {
-            expiry = .keep
         } else {
             throw .syntax
         }

@@ -12,7 +12,8 @@ import Ring
 ///
 /// Invariants (`checkHoldings`):
 /// I1. a keyspace's `contents` are the sums over the records with its tally;
-/// I2. its `counted` and `keys` are those of them that count and are later than `emptiedAt`;
+/// I2. its `counted`, `keys` and `expiring` are those of them that count and are later than
+///     `emptiedAt`;
 /// I3. no stamp of these is later than `latest`;
 /// I4. a tree is the sum of the digests of the records whose tally names its n.
 struct Holdings {
@@ -20,6 +21,8 @@ struct Holdings {
     struct Sums {
         /// Live keys, expired ones included.
         fileprivate(set) var keys = 0
+        /// Those of them that expire.
+        fileprivate(set) var expiring = 0
         /// Records that count, tombstones included.
         fileprivate(set) var counted = 0
         /// No record that counts has a later stamp.
@@ -37,6 +40,9 @@ struct Holdings {
 
     /// Live keys of all keyspaces.
     var keys: Int { keyspaces.reduce(0) { $0 + $1.keys } }
+
+    /// Those of them that expire.
+    var expiring: Int { keyspaces.reduce(0) { $0 + $1.expiring } }
 
     /// No record that counts has a later stamp.
     var latest: Stamp { keyspaces.reduce(Stamp(rawValue: 0)) { max($0, $1.latest) } }
@@ -63,14 +69,17 @@ struct Holdings {
         }
         guard let before else { return putIn(after, tally, stamp) }
         let place = tally.keyspace
-        keyspaces[place].contents.replace(.init(before), by: after)
+        let share = KeyspaceContents.Share(before)
+        keyspaces[place].contents.replace(share, by: after)
         guard tally.counts else { return }
         if before.written.stamp > keyspaces[place].emptiedAt {
+            keyspaces[place].expiring &+= after.expiring &- share.expiring
             if before.isTombstone { keyspaces[place].keys += 1 - after.tombstones }
             if !before.isTombstone { keyspaces[place].keys -= after.tombstones }
         } else {
             keyspaces[place].counted += 1
             keyspaces[place].keys += 1 - after.tombstones
+            keyspaces[place].expiring += after.expiring
         }
         if stamp > keyspaces[place].latest { keyspaces[place].latest = stamp }
     }
@@ -83,16 +92,19 @@ struct Holdings {
         guard tally.counts else { return }
         keyspaces[place].counted += 1
         keyspaces[place].keys += 1 - share.tombstones
+        keyspaces[place].expiring += share.expiring
         if stamp > keyspaces[place].latest { keyspaces[place].latest = stamp }
     }
 
     /// A record goes from the sums.
     mutating func takeOut(_ record: Record, _ tally: RecordTally) {
         let place = tally.keyspace
-        keyspaces[place].contents.replace(.init(record), by: .none)
+        let share = KeyspaceContents.Share(record)
+        keyspaces[place].contents.replace(share, by: .none)
         guard tally.counts, record.written.stamp > keyspaces[place].emptiedAt else { return }
         keyspaces[place].counted -= 1
-        keyspaces[place].keys -= record.isTombstone ? 0 : 1
+        keyspaces[place].keys -= 1 - share.tombstones
+        keyspaces[place].expiring -= share.expiring
     }
 
     /// Everything of a keyspace up to a stamp, which is everything, counts no more.
@@ -101,6 +113,7 @@ struct Holdings {
     mutating func empty(_ keyspace: Int, upTo stamp: Stamp) {
         precondition(keyspaces[keyspace].latest <= stamp, "nothing later is emptied")
         keyspaces[keyspace].keys = 0
+        keyspaces[keyspace].expiring = 0
         keyspaces[keyspace].counted = 0
         keyspaces[keyspace].emptiedAt = stamp
     }
@@ -198,10 +211,12 @@ extension Node {
             next = store.visit(from: place, &budget) { entry, range in
                 let (record, tally) = (entry.record, entry.tally)
                 check(entry)
-                sums[tally.keyspace].contents.replace(.init(record), by: .none)
+                let part = KeyspaceContents.Share(record)
+                sums[tally.keyspace].contents.replace(part, by: .none)
                 if tally.counts, record.written.stamp > sums[tally.keyspace].emptiedAt {
                     sums[tally.keyspace].counted -= 1
                     sums[tally.keyspace].keys -= record.isTombstone ? 0 : 1
+                    sums[tally.keyspace].expiring -= part.expiring
                     precondition(
                         record.dot.stamp <= sums[tally.keyspace].latest
                             || !background.audit.isIdle, "no record is later than the latest")
@@ -213,6 +228,7 @@ extension Node {
         }
         for keyspace in sums {
             precondition(keyspace.keys == 0 && keyspace.counted == 0, "live keys are counted")
+            precondition(keyspace.expiring == 0, "keys that expire are counted")
             precondition(keyspace.contents == KeyspaceContents(), "records are summed up")
         }
         precondition(

@@ -30,26 +30,35 @@ public struct KeyspaceContents: Equatable, Sendable {
         var tombstones = 0
         var siblings = 0
         var bytes = 0
+        /// 1 where a value expires; 0 for one that a part of does not.
+        var expiring = 0
 
         static var none: Share { Share() }
 
         /// A record that holds one value or none.
         @inline(__always)
-        static func plain(length: Int, isTombstone: Bool) -> Share {
-            Share(records: 1, tombstones: isTombstone ? 1 : 0, siblings: 0, bytes: length)
+        static func plain(length: Int, isTombstone: Bool, expires: Bool) -> Share {
+            Share(
+                records: 1, tombstones: isTombstone ? 1 : 0, siblings: 0, bytes: length,
+                expiring: expires && !isTombstone ? 1 : 0)
         }
 
         @inline(__always)
-        init(records: Int = 0, tombstones: Int = 0, siblings: Int = 0, bytes: Int = 0) {
+        init(
+            records: Int = 0, tombstones: Int = 0, siblings: Int = 0, bytes: Int = 0,
+            expiring: Int = 0
+        ) {
             self.records = records
             self.tombstones = tombstones
             self.siblings = siblings
             self.bytes = bytes
+            self.expiring = expiring
         }
 
         @inline(__always)
         init(_ record: Record) {
-            self = .plain(length: record.length, isTombstone: record.isTombstone)
+            self = .plain(
+                length: record.length, isTombstone: record.isTombstone, expires: record.expiry > 0)
             if record.isExpanded { bytes = record.length + record.expandedBytes }
             if record.isSiblingSet { siblings = max(0, record.siblingCount - 1) }
         }

@@ -12,14 +12,12 @@ import Ring
 extension Node {
     /// Refuses unless this node alone decides about the key; forwards to the node that does.
     private mutating func decidesAlone(
-        _ spot: KeyLocation, _ what: StaticString,
+        _ spot: KeyLocation, _ name: CommandName,
         _ timeoutMilliseconds: UInt32, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         guard catalog.active[spot.keyspace].n == 1 else {
-            fail(
-                target,
-                text: "MODE \(what) reads and writes in one step; that needs a keyspace with n=1, "
-                    + "this one has n=\(catalog.active[spot.keyspace].n)", &effects)
+            let n = catalog.active[spot.keyspace].n
+            fail(target, text: Node.inOneStep(name, n), &effects)
             return false
         }
         guard isReplica(of: spot) else {
@@ -79,9 +77,10 @@ extension Node {
         _ levels: WriteLevels, _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let timeout = levels.timeoutMilliseconds
-        guard decidesAlone(spot, "SET with NX, XX, GET or KEEPTTL", timeout, target, &effects)
+        guard let name = CommandName(request[0]),
+            decidesAlone(spot, name, timeout, target, &effects)
         else { return }
-        let isSetnx = CommandName(request[0]) == .setnx
+        let isSetnx = name == .setnx
         let values = current(spot, request[1])
         let takesOne = options.returnsPrevious || options.expiry == .keep
         guard !takesOne || isOne(values, target, &effects) else { return }
@@ -115,7 +114,7 @@ extension Node {
     ) throws(CommandError) {
         let spot = place(of: request[1])
         guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
-            decidesAlone(spot, "APPEND", levels.timeoutMilliseconds, target, &effects)
+            decidesAlone(spot, .append, levels.timeoutMilliseconds, target, &effects)
         else { return }
         let values = current(spot, request[1])
         guard isOne(values, target, &effects) else { return }
@@ -136,7 +135,7 @@ extension Node {
     ) throws(CommandError) {
         let spot = place(of: request[1])
         guard let levels = writeLevels(.none, spot.keyspace, target, &effects),
-            decidesAlone(spot, "GETDEL", levels.timeoutMilliseconds, target, &effects)
+            decidesAlone(spot, .getdel, levels.timeoutMilliseconds, target, &effects)
         else { return }
         let values = current(spot, request[1])
         guard isOne(values, target, &effects) else { return }

@@ -174,7 +174,9 @@ extension Node {
     private var infoSections: [(String, [(String, String)])] {
         let total = holdings.keys
         var keys = [("records", "\(store.count)")]
-        if total > 0 { keys.append(("db0", "keys=\(total),expires=0,avg_ttl=0")) }
+        if total > 0 {
+            keys.append(("db0", "keys=\(total),expires=\(holdings.expiring),avg_ttl=0"))
+        }
         return [
             ("Server", serverFields),
             ("Clients", [("connected_clients", "\(openSessions)"), ("blocked_clients", "0")]),

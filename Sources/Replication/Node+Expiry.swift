@@ -10,7 +10,7 @@ struct ExpiryChange {
     let read: SiblingSet
     /// The values that get the expiry.
     let dots: [Dot]
-    /// Wall-clock milliseconds since 1970, 0 for never; what is past ends the values.
+    /// Wall-clock milliseconds since 1970, 0 for never.
     let milliseconds: UInt64
     let levels: WriteLevels
     let success: WriteReply
@@ -20,6 +20,9 @@ struct ExpiryChange {
 // the value that they have read, under a dot of their own (`SiblingSet.expire`). The value goes
 // along under the dot it has, for replicas that lack it; so nothing is written that a replica has
 // already replaced, and what was written beside the command keeps the expiry that it has.
+//
+// A time that is over when the command is executed makes it a DEL of what it has read: otherwise an
+// EXPIRE on the other side of a cut, given later, would undo it.
 extension Node {
     mutating func expire(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
@@ -27,11 +30,8 @@ extension Node {
         let options = try ExpireOptions(request, name, now: now.wallMilliseconds)
         let keyspace = catalog.index(of: request[1])
         guard options.conditions.isEmpty || catalog.active[keyspace].n == 1 else {
-            return fail(
-                target,
-                text: "MODE \(name.text) with NX, XX, GT or LT reads and writes in one step; that "
-                    + "needs a keyspace with n=1, this one has n=\(catalog.active[keyspace].n)",
-                &effects)
+            let n = catalog.active[keyspace].n
+            return fail(target, text: Node.inOneStep(name, n), &effects)
         }
         try changeExpiry(target, &effects) { .expire(options, $0) }
     }
@@ -103,6 +103,8 @@ extension Node {
         let change = ExpiryChange(
             read: read, dots: live.map(\.dot), milliseconds: milliseconds, levels: levels,
             success: purpose.isGet ? .bulk(first.value) : .integer(1))
+        // The write tells what was read, once it is acknowledged.
+        learned = nil
         effects.inScope { give(change, to: key, at: place, target, &$0) }
     }
 
@@ -119,15 +121,15 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
-        let n = catalog.active[keyspace].n
-        let isPast = change.milliseconds != 0 && change.milliseconds <= now.wallMilliseconds
+        if change.milliseconds != 0, change.milliseconds <= now.wallMilliseconds {
+            return end(change, of: key, at: location, target, &effects)
+        }
         let empty = UnsafeRawBufferPointer(start: nil, count: 0)
         var intent = WriteIntent(
-            key: key, change: isPast ? .delete : .value(empty), levels: change.levels,
-            success: change.success)
-        if n == 1, isPast { return write(intent, at: location, target, &effects) }
+            key: key, change: .value(empty), levels: change.levels, success: change.success)
         // Not nil: the command saw this, and does not replace it.
         intent.context = change.read.seen
+        intent.isOfExpiry = true
         intent.bytesBeside = change.read.encodedBytes
         counters.writes += 1
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
@@ -136,12 +138,7 @@ extension Node {
         guard let dot = mint(intent, keyspace, stored, target, &effects) else {
             return ledger.failed(keyspace, .write, .refused)
         }
-        let set = changed(change, isPast, dot, stored, keyspace)
-        if disk.isLimited, isPast, !set.siblings.isEmpty,
-            isRefusedByDisk(intent, isDelete: false, keyspace, target, &effects)
-        {
-            return
-        }
+        let set = changed(change, dot, stored, keyspace)
         merged.removeAll()
         guard set.isWithinLimits,
             set.encodedBytes + Record.headerBytes + key.count <= configuration.recordBytesMax
@@ -154,9 +151,21 @@ extension Node {
         send(intent, (dot, change.dots.max()), location, target, &effects)
     }
 
+    /// Deletes what a command has read that gives it a time which is over.
+    private mutating func end(
+        _ change: ExpiryChange, of key: UnsafeRawBufferPointer, at location: KeyLocation,
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) {
+        let isAlone = catalog.active[location.keyspace].n == 1
+        let intent = WriteIntent(
+            key: key, change: .delete, context: isAlone ? nil : change.read.seen,
+            levels: change.levels, success: change.success)
+        write(intent, at: location, target, &effects)
+    }
+
     /// What a change makes of what is stored here and of what it has read.
     private func changed(
-        _ change: ExpiryChange, _ isPast: Bool, _ dot: Dot, _ stored: Record?, _ keyspace: Int
+        _ change: ExpiryChange, _ dot: Dot, _ stored: Record?, _ keyspace: Int
     ) -> SiblingSet {
         let settings = catalog.active[keyspace].settings
         var set = change.read
@@ -169,7 +178,6 @@ extension Node {
             return set
         }
         set.expire(at: change.milliseconds, change.dots, dot: dot)
-        if isPast { _ = set.spend(before: now.wallMilliseconds) }
         // Nobody else has the value: it may as well be written under this dot, which takes less.
         if catalog.active[keyspace].n == 1, set.siblings.count == 1, set.context.entries.count == 1,
             let only = set.siblings.first, only.expiryDot == dot

@@ -67,7 +67,8 @@ extension Node {
         let dot = Dot(identity: identity, stamp: clock.tick())
         let length = Record.length(keyBytes: key.count, bodyBytes: value.count)
         holdings.replace(
-            place.record, tally, by: .plain(length: length, isTombstone: false), tally, dot.stamp)
+            place.record, tally, by: .plain(length: length, isTombstone: false, expires: false),
+            tally, dot.stamp)
         store.release(place.record)
         let target = store.prepare(place, address, key, length: length, tally)
         Record.write(to: target, kind: .value, dot: dot, expiry: 0, key: key, body: value)

@@ -56,6 +56,18 @@ extension Node {
     static let typedOnly: StaticString =
         "MODE this command is not for a keyspace with conflict=crdt"
 
+    /// A command that reads and writes in one step, on a key of several replicas.
+    static func inOneStep(_ name: CommandName, _ n: Int) -> String {
+        let conditions =
+            switch name {
+            case .set: " with NX, XX, GET or KEEPTTL"
+            case .zadd, .expire, .pexpire, .expireat, .pexpireat: " with NX, XX, GT or LT"
+            default: ""
+            }
+        return "MODE \(name.text.description.uppercased())\(conditions) reads and writes in one "
+            + "step; that needs a keyspace with n=1, this one has n=\(n)"
+    }
+
     /// A typed command on a key that is in no crdt keyspace: says how to get one.
     static func untyped(_ name: CommandName) -> String {
         "MODE \(name.text.description.uppercased()) needs a keyspace with conflict=crdt: "

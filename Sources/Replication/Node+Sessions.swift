@@ -72,19 +72,30 @@ extension Node {
     mutating func noteRead(
         _ key: UnsafeRawBufferPointer, _ keyspace: Int, _ record: Record?, _ target: ReplyTarget
     ) {
-        guard let record, let index = sessionIndex(of: target) else { return }
+        guard let record else { return }
+        let isNewestOnly = catalog.active[keyspace].settings.conflict == .lww
+        let news = SessionNews(record, isNewestOnly: isNewestOnly)
+        if isForNode(target) {
+            learned = news
+        } else {
+            noteRead(store.address(of: key).hash, news, target)
+        }
+    }
+
+    /// The same, of a state that another node may have read.
+    private mutating func noteRead(_ hash: UInt64, _ news: SessionNews, _ target: ReplyTarget) {
+        guard let newest = news.expirySeen ?? news.seen.newest,
+            let index = sessionIndex(of: target)
+        else { return }
         let guarantees = sessions[index].guarantees
         if guarantees.contains(.writesFollowReads) {
-            sessions[index].history.follow(record.dot.stamp)
+            sessions[index].history.follow(newest.stamp)
         }
         guard guarantees.contains(.monotonicReads) else { return }
-        let hash = store.address(of: key).hash
-        if catalog.active[keyspace].settings.conflict == .lww {
-            return sessions[index].history.read(hash, record.written, expiry: record.dot)
+        guard let expiry = news.expirySeen, let written = news.seen.newest else {
+            return sessions[index].history.read(hash, news.seen)
         }
-        let isPlain = !record.isSiblingSet && !record.isLayered
-        let context = isPlain ? CausalContext(record.dot) : SiblingSet(valid: record).seen
-        sessions[index].history.read(hash, context)
+        sessions[index].history.read(hash, written, expiry: expiry)
     }
 
     /// A session's write was acknowledged.
@@ -92,7 +103,7 @@ extension Node {
         if isForNode(target) {
             learned = SessionNews(
                 written: written.dot, expiryOf: written.expiryOf,
-                seen: learned?.seen ?? VersionVector())
+                seen: written.read ?? learned?.seen ?? VersionVector())
             return
         }
         guard let index = sessionIndex(of: target) else { return }
@@ -102,6 +113,9 @@ extension Node {
         }
         guard guarantees.contains(.readYourWrites) else { return }
         guard catalog.active[written.keyspace].settings.conflict == .lww else {
+            if let read = written.read {
+                return sessions[index].history.changed(written.hash, written.dot, read: read)
+            }
             return sessions[index].history.wrote(
                 written.hash, written.dot, replaces: written.replaces)
         }
@@ -127,9 +141,7 @@ extension Node {
         _ key: UnsafeRawBufferPointer, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         guard !client.guarantees.isEmpty, let history = history(of: target) else { return true }
-        let seen = history.requirement(of: store.address(of: key).hash).seen.newest?.stamp
-        let latest = max(history.order, seen ?? history.order)
-        if clock.observe(latest) { return true }
+        if clock.observe(history.latest(of: store.address(of: key).hash)) { return true }
         fail(
             target,
             "CLOCK the session has seen a write far ahead of this node's clock; nothing is written",
@@ -138,9 +150,9 @@ extension Node {
     }
 
     /// What a plain write of siblings replaces besides what this replica holds.
-    func seenBySession(_ hash: UInt64, _ target: ReplyTarget) -> CausalContext? {
-        guard !client.guarantees.isEmpty else { return nil }
-        return history(of: target)?.replaceable(of: hash)
+    func seenBySession(_ hash: UInt64, _ target: ReplyTarget) -> CausalContext {
+        guard !client.guarantees.isEmpty else { return CausalContext() }
+        return history(of: target)?.replaceable(of: hash) ?? CausalContext()
     }
 }
 
@@ -153,13 +165,15 @@ struct SessionWrite {
     var expiryOf: Dot?
     /// Of siblings: it replaced all that its replica held.
     let replaces: Bool
+    /// Of siblings, where it leaves no value of its own: what it changed, as it had been read.
+    var read: CausalContext?
 }
 
 extension SessionWrite {
     init(_ write: WriteOperation) {
         self.init(
             hash: write.hash, keyspace: write.keyspace, dot: write.dot, expiryOf: write.written,
-            replaces: write.replaces)
+            replaces: write.replaces, read: write.context.isEmpty ? nil : write.context)
     }
 }
 
@@ -317,13 +331,18 @@ extension Node {
         from node: NodeID, _ effects: inout Effects
     ) throws(DecodeError) {
         if let forward = forwards[id], forward.node == node {
-            noteSeen(forward.hash, news.seen, forward.head.target)
+            let isTyped = isTyped(forward.keyspace)
+            if isTyped {
+                noteSeen(forward.hash, news.seen, forward.head.target)
+            } else if news.written == nil {
+                noteRead(forward.hash, news, forward.head.target)
+            }
             if let dot = news.written {
                 noteWritten(
                     SessionWrite(
                         hash: forward.hash, keyspace: forward.keyspace, dot: dot,
-                        expiryOf: news.expiryOf,
-                        replaces: forward.replaces && news.expiryOf == nil),
+                        expiryOf: news.expiryOf, replaces: forward.replaces,
+                        read: isTyped || news.seen.isEmpty ? nil : news.seen),
                     forward.head.target)
             }
         }

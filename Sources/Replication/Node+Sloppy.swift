@@ -164,9 +164,10 @@ extension Node {
     }
 
     mutating func standIn(
-        _ intent: WriteIntent, at location: KeyLocation, _ target: ReplyTarget,
+        _ wanted: WriteIntent, at location: KeyLocation, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        let intent = wanted.executed(at: now.wallMilliseconds)
         let (keyspace, address) = (location.keyspace, location.address)
         counters.writes += 1
         guard mayWrite(intent, keyspace, address, target, &effects) else { return }
@@ -209,10 +210,8 @@ extension Node {
         if configuration.plantedBug == .standInWithoutHistory { set = SiblingSet() }
         let before = set.siblings.count
         var context = intent.context ?? set.seen
-        if intent.context == nil,
-            let seen = seenBySession(store.address(of: intent.key).hash, target)
-        {
-            context.join(seen)
+        if intent.context == nil {
+            context.join(seenBySession(store.address(of: intent.key).hash, target))
         }
         switch intent.change {
         case .value(let value):

@@ -5,43 +5,14 @@ import Quorum
 import RESP
 import Ring
 
-/// One key's change as a client asked for it.
-struct WriteIntent {
-    enum Change {
-        case value(UnsafeRawBufferPointer)
-        case delete
-    }
-
-    let key: UnsafeRawBufferPointer
-    let change: Change
-    /// Wall-clock milliseconds since 1970, 0 for never.
-    var expiry: UInt64 = 0
-    /// What the writer had read; nil for what this replica has.
-    var context: CausalContext?
-    let levels: WriteLevels
-    let success: WriteReply
-    /// What its record takes beside the key and the value, where that is much.
-    var bytesBeside = 0
-
-    var isDelete: Bool {
-        if case .delete = change { return true }
-        return false
-    }
-
-    /// What its record takes at most, without what is stored.
-    var byteCount: Int {
-        guard case .value(let value) = change else { return key.count + bytesBeside }
-        return key.count + value.count + bytesBeside
-    }
-}
-
 // Writes that this node coordinates: mint a dot, merge here, send to the other replicas, count.
 extension Node {
     /// Starts a write on a replica of its key.
     mutating func write(
-        _ intent: WriteIntent, at location: KeyLocation, _ target: ReplyTarget,
+        _ wanted: WriteIntent, at location: KeyLocation, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
+        let intent = wanted.executed(at: now.wallMilliseconds)
         let (keyspace, address) = (location.keyspace, location.address)
         counters.writes += 1
         let n = catalog.active[keyspace].n
@@ -246,9 +217,7 @@ extension Node {
         var set = stored.map { SiblingSet(valid: $0) } ?? SiblingSet()
         let before = set.siblings.count
         var context = intent.context ?? set.seen
-        if intent.context == nil, let seen = seenBySession(address.hash, target) {
-            context.join(seen)
-        }
+        if intent.context == nil { context.join(seenBySession(address.hash, target)) }
         switch intent.change {
         case .value(let value):
             set.update(dot: dot, value: Array(value), expiry: intent.expiry, context: context)
@@ -281,7 +250,9 @@ extension Node {
         let length = Record.length(keyBytes: intent.key.count, bodyBytes: body.count)
         holdings.replace(
             place.record, place.tally,
-            by: .plain(length: length, isTombstone: kind == .tombstone), tally, dot.stamp)
+            by: .plain(
+                length: length, isTombstone: kind == .tombstone, expires: intent.expiry > 0),
+            tally, dot.stamp)
         let before = Holdings.TreeShare(place.record, place.tally)
         store.release(place.record)
         noteCandidate(isTombstone: kind == .tombstone, expiry: intent.expiry, address)
@@ -315,7 +286,7 @@ extension Node {
                     primaryWriteQuorum: intent.levels.primaryWriteQuorum,
                     durableWriteQuorum: intent.levels.durableWriteQuorum),
                 primaries: n, hash: address.hash, replaces: intent.context == nil,
-                overflow: takeOverflow()))
+                overflow: takeOverflow(), context: intent.changed ?? CausalContext()))
         watch(id, at: deadline)
         return id
     }
@@ -328,7 +299,7 @@ extension Node {
         noteWritten(
             SessionWrite(
                 hash: location.address.hash, keyspace: location.keyspace, dot: dot,
-                replaces: intent.context == nil), target)
+                replaces: intent.context == nil, read: intent.changed), target)
     }
 
     /// Sends the record, encoded once, to every other replica that can be reached, and to who

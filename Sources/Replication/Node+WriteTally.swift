@@ -188,7 +188,9 @@ extension Node {
             }
             answered(.write, write.keyspace, write.head)
             if !client.guarantees.isEmpty {
-                noteSeen(write.hash, write.context, write.head.target)
+                if isTyped(write.keyspace) {
+                    noteSeen(write.hash, write.context, write.head.target)
+                }
                 noteWritten(SessionWrite(write), write.head.target)
             }
             let start = effects.bytes.count

@@ -38,7 +38,8 @@ struct WriteOperation {
     var written: Dot?
     /// What it made of concurrent values beyond the keyspace's limits.
     var overflow = SiblingOverflow.none
-    /// What the answer to a session reflects, in a crdt keyspace; empty otherwise.
+    /// What the answer to a session reflects, in a crdt keyspace; elsewhere what a change was of
+    /// that leaves no value of its own. Empty for others.
     var context = VersionVector()
 }
 

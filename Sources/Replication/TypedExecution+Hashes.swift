@@ -169,10 +169,7 @@ extension TypedExecution {
 
     /// - Throws: a refusal by mode unless nobody else has the key.
     func checkAlone() throws(TypedRefusal) {
-        guard isAlone else {
-            throw .text(
-                "MODE a condition reads and writes in one step; that needs a keyspace with n=1")
-        }
+        guard isAlone else { throw .inOneStep }
     }
 }
 

@@ -45,7 +45,9 @@ extension TypedExecution {
             case .ifAbsent: type == nil
             case .ifPresent: type != nil
             }
-        if isMet {
+        if isMet, let expiry, expiry != 0, expiry <= now {
+            delta = held.state.delete(dot: dot)
+        } else if isMet {
             let value = Bytes(Array(request[options.value]))
             delta = try change { (execution) throws(CRDTRefusal) in
                 try execution.held.state.set(value, expiry: expiry, dot: execution.dot)

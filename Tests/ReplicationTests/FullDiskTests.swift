@@ -29,7 +29,7 @@ import Testing
     private static let plainWrites = [
         "SET K:0 w", "SET K:0 w PX 900000", "EXPIRE K:0 100", "PEXPIRE K:1 100000",
         "EXPIREAT K:1 99999999999", "PERSIST K:0", "GETEX K:1 EX 100", "GETEX K:2 PERSIST",
-        "MSET K:0 a K:1 b", "EXPIRE K:2 -1",
+        "MSET K:0 a K:1 b",
     ]
     private static let conditionalWrites = [
         "SET K:0 w XX", "SET K:9 w NX", "SET K:0 w KEEPTTL", "SET K:0 w GET", "SETNX K:9 w",
@@ -46,6 +46,7 @@ import Testing
         "SREM crdt:s x", "SPOP crdt:s", "HDEL crdt:h f", "LPOP crdt:l", "RPOP crdt:l",
         "LREM crdt:l 0 2", "LTRIM crdt:l 0 0", "ZREM crdt:z a", "ZPOPMIN crdt:z", "ZPOPMAX crdt:z",
         "DEL crdt:0", "DEL crdt:i", "DEL lww:0 siblings:0", "UNLINK lww:1", "EXPIRE crdt:e -1",
+        "EXPIRE lww:2 -1", "EXPIREAT siblings:2 1",
     ]
 
     private func isRefused(_ reply: String) -> Bool {

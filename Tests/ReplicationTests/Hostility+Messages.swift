@@ -127,7 +127,11 @@ extension Hostility {
             if seen.isEmpty { seen.insert(dot()) }
             guard seen.entries.count < 100 else { continue }
             history.put(
-                hash, .init(seen: seen, floor: stamp(), isWhole: random.below(2) == 0))
+                hash,
+                .init(
+                    seen: seen, floor: stamp(),
+                    replaceable: random.below(2) == 0 ? seen : context(),
+                    changes: random.below(2) == 0 ? context() : VersionVector()))
         }
         return history
     }
@@ -156,6 +160,7 @@ extension Hostility {
                 news.written = dot()
                 if random.below(2) == 0 { news.expiryOf = dot() }
             }
+            if !news.seen.isEmpty, random.below(2) == 0 { news.expirySeen = dot() }
             return HostileMessage.bytes(
                 kind, flag: flag, number: number, encoded { news.encode(into: &$0) } + reply())
         default: return []

@@ -15,7 +15,7 @@ struct SessionTests {
     let client = ConnectionID(5)
 
     /// Everything is read from and written to one replica, and nothing is exchanged by itself.
-    private func cluster(
+    func cluster(
         _ settings: String = "r=1 w=1 conflict=lww", nodes: Int = 3, keysMax: Int = 256,
         bug: NodeConfiguration.PlantedBug? = nil
     ) -> Cluster {
@@ -33,7 +33,7 @@ struct SessionTests {
         return cluster
     }
 
-    private func ask(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
+    func ask(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
         cluster.replies[node]?[client] = []
         cluster.send(node, client, Array((line + "\r\n").utf8))
         cluster.settle()
@@ -41,7 +41,7 @@ struct SessionTests {
     }
 
     /// As `ask`, and waits for the answer.
-    private func wait(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
+    func wait(_ cluster: Cluster, _ node: NodeID, _ line: String) -> String {
         var answer = ask(cluster, node, line)
         var waited: UInt64 = 0
         while answer.isEmpty, waited < 2_000 {
@@ -56,7 +56,7 @@ struct SessionTests {
         String(reply.split(separator: "\r\n").last ?? "")
     }
 
-    private func handOver(_ cluster: Cluster, from: NodeID, to: NodeID) {
+    func handOver(_ cluster: Cluster, from: NodeID, to: NodeID) {
         let token = bulk(ask(cluster, from, "SESSION TOKEN"))
         #expect(ask(cluster, to, "SESSION USE \(token)") == "+OK\r\n")
     }
