@@ -2,6 +2,7 @@ import AntiEntropy
 import Base
 import Causality
 import Coding
+import Ring
 
 /// How far a list of members has come since it took the place of another one.
 ///
@@ -72,6 +73,8 @@ struct Generation {
     private(set) var handedOverAt = Stamp(rawValue: 0)
     /// Members that were given up, and that all replicas of some records here are among.
     private(set) var keptFor: [NodeID] = []
+    /// The list whose replicas have everything: the last that closed here; empty before the first.
+    private(set) var settled: [Member] = []
     /// The journal does not know of it yet.
     private(set) var isUnsaved = false
     /// What is on its way to the disk.
@@ -100,6 +103,8 @@ struct Generation {
     /// What the journal says.
     private var journaled: GenerationMarker?
 
+    /// The last list that closed here before this start.
+    var settledBefore: [Member] { journaled?.settled ?? [] }
     var hasHandedOver: Bool { handedOverAt.rawValue > 0 }
     var hasBegun: Bool { number > 0 }
 
@@ -116,11 +121,12 @@ struct Generation {
 
     /// The journal was read.
     ///
-    /// - Parameters:
-    ///   - isAlone: there are no other members.
-    ///   - isDoubted: the list has changed, and this node may have missed one in between.
-    mutating func begin(_ ringDigest: UInt64, isAlone: Bool, isDoubted: Bool) {
-        if let journaled, journaled.ringDigest == ringDigest {
+    /// - Parameter isDoubted: the list has changed, and this node may have missed one in between.
+    mutating func begin(_ ring: Ring, isDoubted: Bool) {
+        let isAlone = ring.members.count == 1
+        settled = settledBefore
+        defer { if isClosed { settled = ring.members } }
+        if let journaled, journaled.ringDigest == ring.digest {
             number = journaled.number
             isClosed = journaled.isClosed
             handedOverAt = journaled.handedOverAt
@@ -138,8 +144,9 @@ struct Generation {
     ///
     /// - Parameter former: where this node vouched until now.
     mutating func reopen(as number: UInt64, _ former: FormerWholeness) {
-        let (givenUp, formerHints) = (givenUp, formerHints)
+        let (givenUp, formerHints, settled) = (givenUp, formerHints, settled)
         self = Generation()
+        self.settled = settled
         (self.number, self.former) = (number, former)
         (self.givenUp, self.formerHints) = (givenUp, formerHints)
         isUnsaved = true
@@ -152,7 +159,9 @@ struct Generation {
         (handedOverAt, keptFor) = (stamp, members)
     }
 
-    mutating func close() { (isClosed, former) = (true, FormerWholeness()) }
+    mutating func close(_ members: [Member]) {
+        (isClosed, former, settled) = (true, FormerWholeness(), members)
+    }
 
     /// Another node says where it stands in this generation. What it has reached it does not leave.
     mutating func note(_ message: GenerationMessage, from index: Int) {
@@ -173,19 +182,20 @@ struct Generation {
 }
 
 /// Where a node stands in a generation, as its journal has it. The last one counts: `digest of the
-/// ring (8) | number (8) | flags (1) | handed over at (8)`, then each member (2) that records are
-/// kept for.
+/// ring (8) | number (8) | flags (1) | handed over at (8) | settled (2)`, for each member of the
+/// settled list `node (2) | weight (2) | zone (2)`, then each member (2) that records are kept for.
 struct GenerationMarker: Equatable {
     let ringDigest: UInt64
     let number: UInt64
     var isClosed: Bool
     var handedOverAt: Stamp
     var keptFor: [NodeID]
+    var settled: [Member]
 
     init(_ generation: Generation, _ ringDigest: UInt64) {
         (self.ringDigest, number) = (ringDigest, generation.number)
         (isClosed, handedOverAt) = (generation.isClosed, generation.handedOverAt)
-        keptFor = generation.keptFor
+        (keptFor, settled) = (generation.keptFor, generation.settled)
     }
 
     init(_ reader: inout ByteReader) throws(DecodeError) {
@@ -193,7 +203,15 @@ struct GenerationMarker: Equatable {
         number = try reader.integer()
         let flag: UInt8 = try reader.integer()
         handedOverAt = Stamp(rawValue: try reader.integer())
-        keptFor = []
+        (keptFor, settled) = ([], [])
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            let (node, weight) = (NodeID(try reader.integer()), try reader.integer(UInt16.self))
+            let isNext = settled.last.map { $0.node < node } ?? true
+            guard weight > 0, isNext else {
+                throw .invalid("a generation's members are out of order or have no weight")
+            }
+            settled.append(Member(node, weight: weight, zone: try reader.integer()))
+        }
         while reader.remaining > 0 { keptFor.append(NodeID(try reader.integer())) }
         guard flag < 2, 1...Generation.numberMax ~= number else {
             throw .invalid("a generation of members has no such number or flag")
@@ -208,6 +226,12 @@ struct GenerationMarker: Equatable {
         buffer.append(integer: number)
         buffer.append(UInt8(isClosed ? 1 : 0))
         buffer.append(integer: handedOverAt.rawValue)
+        buffer.append(integer: UInt16(settled.count))
+        for member in settled {
+            buffer.append(integer: member.node.rawValue)
+            buffer.append(integer: member.weight)
+            buffer.append(integer: member.zone)
+        }
         for node in keptFor { buffer.append(integer: node.rawValue) }
     }
 }

@@ -13,8 +13,7 @@ extension Node {
     /// was read.
     mutating func beginGeneration() {
         guard !generation.hasBegun else { return }
-        generation.begin(
-            ring.digest, isAlone: links.count == 1, isDoubted: configuration.takesOtherMembers)
+        generation.begin(ring, isDoubted: configuration.takesOtherMembers)
         takeUpFormerHints()
         guard !generation.isClosed else { return }
         open()
@@ -179,6 +178,7 @@ extension Node {
     private mutating func saveClosed(_ effects: inout Effects) {
         var marker = generationMarker
         marker.isClosed = true
+        marker.settled = ring.members
         save(marker, &effects)
     }
 
@@ -207,7 +207,7 @@ extension Node {
             generation.noteHandedOver(at: marker.handedOverAt, butFor: marker.keptFor)
         }
         if marker.isClosed {
-            generation.close()
+            generation.close(ring.members)
             surplus.beginAnew()
             refill.beginAnew()
         }

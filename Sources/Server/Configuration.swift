@@ -27,6 +27,8 @@ extension Server {
         public var recovery = RecoveryPolicy.refuse
         /// Whether the member list may be another than at the last start; else that is an error.
         public var takesOtherMembers = false
+        /// Whether the member list may leave out all replicas that a key range had.
+        public var losesMembers = false
         public var limits = Limits()
         /// The life's epoch is above this one; see `Ending.reborn`.
         public var epochAbove: UInt64 = 0

@@ -70,6 +70,9 @@ extension Server {
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
         let obstacles = node.takeUpConfiguration()
+        if !configuration.losesMembers, let leftOut = node.leftOutRanges() {
+            throw .configuration("\(leftOut)")
+        }
         guard obstacles.isEmpty else {
             throw .configuration(obstacles.map { "\($0)" }.joined(separator: "; "))
         }

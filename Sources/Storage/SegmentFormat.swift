@@ -21,7 +21,7 @@ enum SegmentKind: UInt32 {
 struct SegmentFormat: Equatable {
     static let headerBytes = 4096
     static let magic: UInt64 = 0x0A45_5441_524F_5551
-    static let format: UInt32 = 4
+    static let format: UInt32 = 5
     private static let coveredBytes = 40
     static let prepared = "prepared.segment"
     /// Zeros that give their room to a checkpoint when the disk is full.

@@ -26,6 +26,22 @@ extension Command {
         }
     }
 
+    private static var serveOptions: [CommandLineOption] {
+        [
+            CommandLineOption(
+                "config", value: "FILE", "the node's configuration, JSON5; required"),
+            CommandLineOption("while-stdin-open", "end when standard input is closed"),
+            CommandLineOption(
+                "members-changed",
+                "take another list of members than at the last start; stop all nodes and "
+                    + "give each the same list first"),
+            CommandLineOption(
+                "members-lost",
+                "take a list that leaves out every node that had some key range: what only "
+                    + "those hold is lost"),
+        ]
+    }
+
     var options: [CommandLineOption] {
         let directory = CommandLineOption(
             "directory", value: "DIR",
@@ -34,15 +50,7 @@ extension Command {
             "address", value: "HOST:PORT", "the node to ask (default: one of the local cluster)")
         switch self {
         case .serve:
-            return [
-                CommandLineOption(
-                    "config", value: "FILE", "the node's configuration, JSON5; required"),
-                CommandLineOption("while-stdin-open", "end when standard input is closed"),
-                CommandLineOption(
-                    "members-changed",
-                    "take another list of members than at the last start; stop all nodes and "
-                        + "give each the same list first"),
-            ]
+            return Command.serveOptions
         case .clusterUp:
             return [
                 directory,

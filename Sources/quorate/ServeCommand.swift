@@ -30,6 +30,7 @@ enum ServeCommand {
     ) throws(Failure) {
         var configuration = try Server.Configuration(settings)
         configuration.takesOtherMembers = arguments.has("members-changed")
+        configuration.losesMembers = arguments.has("members-lost")
         let signals: Signals
         // Before any other thread: these signals are to reach nobody else.
         do { signals = try Signals() } catch {
