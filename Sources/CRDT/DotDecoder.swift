@@ -22,10 +22,8 @@ struct DotDecoder {
     mutating func signed() throws(DecodeError) -> Int128 { try reader.signed() }
 
     mutating func int64() throws(DecodeError) -> Int64 {
-        guard let value = Int64(exactly: try signed()) else {
-            throw .invalid("number is too large")
-        }
-        return value
+        let folded = try varint(UInt64.self)
+        return Int64(bitPattern: folded >> 1) ^ -Int64(bitPattern: folded & 1)
     }
 
     /// - Throws: `truncated` when so many things of `bytesMin` bytes cannot follow.

@@ -94,6 +94,7 @@ struct Position: Equatable, Sendable {
 extension Position: Comparable {
     static func < (a: Position, b: Position) -> Bool {
         guard a.rank == b.rank else { return a.rank < b.rank }
+        if a.path === b.path { return a.index < b.index }
         let parting = a.path.parting(from: b.path)
         let from = (parting.mine?.from ?? a.index, parting.other?.from ?? b.index)
         if parting.depth > 0, from.0 != from.1 { return from.0 < from.1 }

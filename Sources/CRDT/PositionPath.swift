@@ -78,7 +78,8 @@ extension PositionPath: Equatable {
 extension Position: DotKey {
     func encode(into encoder: inout DotEncoder) {
         encoder.append(signed: Int128(rank))
-        let shared = encoder.paths.last?.parting(from: path).depth ?? 0
+        let isLast = encoder.paths.last === path
+        let shared = isLast ? path.depth : encoder.paths.last?.parting(from: path).depth ?? 0
         encoder.append(count: shared)
         encoder.append(count: path.depth - shared)
         var steps: [Step] = []
@@ -104,6 +105,11 @@ extension Position: DotKey {
         let count = try decoder.count(bytesMin: 3)
         guard Int(shared) + count <= Position.depthMax else {
             throw .invalid("position is too deep")
+        }
+        if count == 0, let last, Int(shared) == last.depth {
+            // Most stand in the run of the one before.
+            self.init(rank: rank, path: last, index: try Index(decoding: &decoder))
+            return
         }
         var path = last?.prefix(Int(shared))
         for _ in 0..<count {

@@ -7,15 +7,15 @@ import Coding
 /// A recovery finds more deltas than keys: to build a state, apply one change and encode it again
 /// costs many times what it takes to copy the bytes before and behind the change. What is known
 /// here is what most deltas are: of an identity that the state names, without anything emptied or
-/// rested upon, to a string, a counter, a flag, a set, a hash or a sorted set that does not expire
-/// and remembers nothing that ended. For all else, and for malformed bytes, nothing is done: then
-/// both are built.
+/// rested upon, to a string, a counter, a flag, a set, a hash, a sorted set or a list that does not
+/// expire and remembers nothing that ended. For all else, and for malformed bytes, nothing is done:
+/// then both are built.
 ///
 /// The state is one that was validated; of the delta everything is checked that decoding it would
 /// check.
 struct StateGraft {
     /// The stores that are known here: the lowest bits of the mask.
-    private static let knownStores: UInt16 = 63
+    private static let knownStores: UInt16 = 127
     /// What is more is built: identities of a state or a delta, and dots that go from one key.
     private static let identitiesMax = 16
     static let removedMax = 4
@@ -142,7 +142,7 @@ struct StateGraft {
         let maskAt = buffer.count
         buffer.append(0)
         var mask: UInt8 = 0
-        for bit in UInt8(0)..<6 where (here | there) >> UInt16(bit) & 1 != 0 {
+        for bit in UInt8(0)..<7 where (here | there) >> UInt16(bit) & 1 != 0 {
             let sides = (here >> UInt16(bit) & 1 != 0, there >> UInt16(bit) & 1 != 0)
             let isLeft: Bool?
             switch bit {
@@ -150,7 +150,8 @@ struct StateGraft {
             case 1: isLeft = try joinAccounts(sides, &buffer)
             case 2, 3: isLeft = try join(Presence.self, sides, &buffer)
             case 4: isLeft = try join(FieldPart.self, sides, &buffer)
-            default: isLeft = try join(ScorePart.self, sides, &buffer)
+            case 5: isLeft = try join(ScorePart.self, sides, &buffer)
+            default: isLeft = try joinList(sides, &buffer)
             }
             guard let isLeft else { return false }
             if isLeft { mask |= 1 << bit }

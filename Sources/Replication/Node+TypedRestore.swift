@@ -1,3 +1,4 @@
+import Base
 import CRDT
 import Causality
 import Coding
@@ -46,14 +47,10 @@ extension Node {
         let truncatedAt = catalog.active[keyspace].truncatedAt
         exported.removeAll()
         let newest: Dot
-        var bytesMax = ExpandedStates.restoredBytesMax
         if let stored = place.record, stored.written.stamp > truncatedAt {
-            // From here on a change costs less in a value.
-            bytesMax = ExpandedStates.encodedBytesMin
-            guard stored.length <= bytesMax, stored.isMergeable, !stored.isTombstone,
-                !stored.isExpanded, stored.expiry == 0,
-                let dot = Delta.dot(encoded: delta),
-                dot.stamp > truncatedAt
+            guard stored.isMergeable, !stored.isTombstone, !stored.isExpanded, stored.expiry == 0,
+                let dot = Delta.dot(encoded: delta), dot.stamp > truncatedAt,
+                !isToBuild(stored, dot)
             else { return false }
             switch CRDTState.graft(delta: delta, onto: stored.body, into: &exported) {
             case .state(let dot): newest = dot
@@ -68,7 +65,7 @@ extension Node {
             newest = dot
         }
         let length = Record.length(keyBytes: key.count, bodyBytes: exported.count)
-        guard length <= bytesMax else { return false }
+        guard length <= ExpandedStates.restoredBytesMax else { return false }
         merged.removeAll()
         Record.write(
             to: merged.reserve(length), kind: .mergeable, dot: newest, expiry: 0, key: key,
@@ -77,6 +74,14 @@ extension Node {
         noteRestored(Delta.dot(encoded: delta) ?? newest)
         replaceStored(merged.bytes, KeyLocation(keyspace: keyspace, address: address), at: place)
         return true
+    }
+
+    /// Whether a state is to become a value now. In a large one a change costs less, but to build
+    /// one costs as much as several changes without; nobody knows how many are to come. So it comes
+    /// to be built by chance, and takes no more than about twice the time of what would have been
+    /// right.
+    private func isToBuild(_ stored: Record, _ change: Dot) -> Bool {
+        stored.length > ExpandedStates.encodedBytesMin && finalMix(change.stamp.rawValue) % 8 == 0
     }
 
     /// Where a key of a crdt keyspace will be of which nothing is stored that counts; nil when
