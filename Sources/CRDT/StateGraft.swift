@@ -121,7 +121,7 @@ struct StateGraft {
         buffer.store(own.stamp.rawValue, at: start + contextAt + index * 16 + 8)
         guard try graft.joinStores(&buffer) else { return .unknown }
         let others = (0..<count).lazy.filter { $0 != index }.map { dot(context, $0) }
-        return .state(newest: max(own, others.max() ?? own))
+        return .state(newest: max(own, others.max() ?? own), isLive: graft.isLive)
     }
 
     static func dot(_ context: UnsafeRawBufferPointer, _ index: Int) -> Dot {
@@ -157,7 +157,7 @@ struct StateGraft {
             if isLeft { mask |= 1 << bit }
         }
         buffer.store(mask, at: maskAt)
-        return isLive && state.remaining == 0 && delta.remaining == 0
+        return state.remaining == 0 && delta.remaining == 0
             && used == 1 << UInt32(identities.count / 8) - 1
     }
 
@@ -233,8 +233,8 @@ struct StateGraft {
 extension CRDTState {
     /// What `graft` made of a state and a delta.
     public enum Grafted: Equatable, Sendable {
-        /// The new state was appended, live and without an expiry; this is its newest dot.
-        case state(newest: Dot)
+        /// The new state was appended, without an expiry; this is its newest dot.
+        case state(newest: Dot, isLive: Bool)
         /// The state had all of the delta.
         case alreadyKnown
         /// Both have to be built; what was appended means nothing.
@@ -244,7 +244,7 @@ extension CRDTState {
     /// Appends the state that an encoded delta makes of an encoded one, where that is known without
     /// building either.
     ///
-    /// - Parameter state: valid, live and without an expiry.
+    /// - Parameter state: valid and without an expiry.
     /// - Complexity: O(bytes).
     public static func graft(
         delta: UnsafeRawBufferPointer, onto state: UnsafeRawBufferPointer,

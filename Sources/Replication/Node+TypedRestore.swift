@@ -47,13 +47,16 @@ extension Node {
         let truncatedAt = catalog.active[keyspace].truncatedAt
         exported.removeAll()
         let newest: Dot
+        var kind = RecordKind.mergeable
         if let stored = place.record, stored.written.stamp > truncatedAt {
-            guard stored.isMergeable, !stored.isTombstone, !stored.isExpanded, stored.expiry == 0,
+            guard stored.isMergeable, !stored.isExpanded, stored.expiry == 0,
                 let dot = Delta.dot(encoded: delta), dot.stamp > truncatedAt,
                 !isToBuild(stored, dot)
             else { return false }
             switch CRDTState.graft(delta: delta, onto: stored.body, into: &exported) {
-            case .state(let dot): newest = dot
+            case .state(let dot, let isLive):
+                newest = dot
+                if !isLive { kind = .mergeableTombstone }
             case .alreadyKnown:
                 noteRestored(dot)
                 return true
@@ -68,7 +71,7 @@ extension Node {
         guard length <= ExpandedStates.restoredBytesMax else { return false }
         merged.removeAll()
         Record.write(
-            to: merged.reserve(length), kind: .mergeable, dot: newest, expiry: 0, key: key,
+            to: merged.reserve(length), kind: kind, dot: newest, expiry: 0, key: key,
             body: exported.bytes)
         merged.advance(length)
         noteRestored(Delta.dot(encoded: delta) ?? newest)

@@ -72,7 +72,7 @@ struct StateScanTests {
         let grafted = encoded.withUnsafeBytes { delta in
             before.withUnsafeBytes { CRDTState.graft(delta: delta, onto: $0, into: &buffer) }
         }
-        let isPlain = !state.isTombstone && state.effectiveExpiry == 0
+        let isPlain = state.effectiveExpiry == 0
         guard let delta = try? decodedDelta(encoded) else {
             #expect(grafted == .unknown || grafted == .alreadyKnown, "what is done is a delta")
             return false
@@ -83,11 +83,11 @@ struct StateScanTests {
         switch grafted {
         case .unknown: return false
         case .alreadyKnown: #expect(result == .alreadyKnown)
-        case .state(let newest):
+        case .state(let newest, let isLive):
             #expect(result == .applied)
             #expect(bytes(of: state) == Array(buffer.bytes.dropFirst()))
             #expect(state.context.newest == newest)
-            #expect(!state.isTombstone && state.effectiveExpiry == 0)
+            #expect(state.isTombstone == !isLive && state.effectiveExpiry == 0)
             return true
         }
         return false
