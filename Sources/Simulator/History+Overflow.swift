@@ -80,8 +80,11 @@ extension History {
 
     /// Whether a write that may have happened replaced a value.
     func isReplaced(_ write: Int, in key: Key) -> Bool {
-        key.writes.contains { other in
-            operations[other].outcome != .failed && operations[other].replaces.contains(write)
+        // A plain write replaces what its node holds, whatever that was.
+        let isPlain = plan.keyspaces[key.keyspace].isPlain
+        return key.writes.contains { other in
+            operations[other].outcome != .failed
+                && (isPlain && other != write || operations[other].replaces.contains(write))
         }
     }
 

@@ -174,6 +174,9 @@ struct Plan {
                     durability: .fsync, isSiblings: isSiblings, keys: 1 + random.below(4),
                     readRepairPerMille: [0, 100][random.below(2)], timeoutMilliseconds: 400))
         }
+        guard seed % 3 == 0 else { return }
+        keyspaces[keyspaces.count - 1].isPlain = true
+        if sessionClients > 0 { (sessionClients, sessionKeysMax) = (clients, 256) }
     }
 
     /// Keyspaces of values that merge, in two of three runs.

@@ -37,6 +37,8 @@ struct PlannedKeyspace {
     var hasStrongFloor = false
     var isSloppy = false
     var hedge = "p99"
+    /// Of siblings: clients write with SET and DEL, which replace what the node holds.
+    var isPlain = false
     /// Values that merge; each key has a role (`TypedRole`).
     var isTyped = false
     /// The number of the key of a typed keyspace to which much happens.

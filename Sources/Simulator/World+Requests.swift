@@ -19,7 +19,9 @@ extension World {
             makeSeveral(index)
         } else if keyspace.isTyped {
             makeTypedRequest(index, key)
-        } else if plan.changesExpiries, clients[index].random.chance(perMille: 200) {
+        } else if plan.changesExpiries || keyspace.isPlain,
+            clients[index].random.chance(perMille: keyspace.isPlain ? 400 : 200)
+        {
             prolong(index, key)
         } else if keyspace.isSiblings {
             draw < 480 ? readSiblings(index, key, level: nil) : writeSiblings(index, key)
@@ -147,6 +149,9 @@ extension World {
     }
 
     private func writeSiblings(_ index: Int, _ key: Int) {
+        if plan.keyspaces[history.keys[key].keyspace].isPlain {
+            return writePlainSiblings(index, key)
+        }
         while clients[index].contexts.count <= key { clients[index].contexts.append(nil) }
         let mayCover = clients[index].random.below(3) > 0 || isLive
         let context = mayCover ? clients[index].contexts[key] : nil

@@ -33,6 +33,22 @@ extension World {
         return true
     }
 
+    /// SET or DEL: in a session it replaces, on whatever node, what that has seen of the key.
+    func writePlainSiblings(_ index: Int, _ key: Int) {
+        // What a table has no room for it does not replace.
+        let isRemembered = plan.sessionKeysMax >= history.keys.count
+        let seen = isRemembered ? clients[index].session?.values[key] ?? [] : []
+        let level = plan.keyspaces[history.keys[key].keyspace].w
+        let deletes = !isLive && clients[index].random.chance(perMille: 150)
+        let write = operation(deletes ? .delete : .write, key, level: level, replaces: seen)
+        var command = words(deletes ? "DEL" : "SET") + [history.keys[key].name]
+        if !deletes {
+            let filling = clients[index].random.below(60)
+            command.append(history.siblingValue(write, filling: filling))
+        }
+        ask(index, .write, [write], command)
+    }
+
     /// Leaves the session before requests that must all succeed.
     func endSession(_ index: Int) -> Bool {
         guard clients[index].isInSession else { return false }
