@@ -219,29 +219,40 @@ extension Node {
 
     /// Whether nothing is here that could have been deleted up to a stamp. Where nothing was when
     /// the generation opened, others may have brought it since, before all were heard.
-    private func isBare(_ range: KeyRange, _ n: Int, upTo stamp: UInt64) -> Bool {
-        guard generation.bare[n].contains(range.rawValue) else { return false }
+    ///
+    /// - Parameter looks: records that are looked at yet; where none are left the answer is no, and
+    ///   asked for again.
+    private mutating func isBare(
+        _ range: KeyRange, _ n: Int, upTo stamp: UInt64, _ looks: inout Int
+    ) -> Bool {
+        guard looks > 0, generation.bare[n].contains(range.rawValue) else { return false }
         var isBare = true
         var budget = WorkBudget.unlimited
         _ = store.visit(range, from: 0, &budget) { entry in
+            looks -= 1
             let isOfN = catalog.active[catalog.index(of: entry.record.key)].n == n
             if isOfN, entry.record.dot.stamp.rawValue <= stamp { isBare = false }
             return 0
         }
+        if !isBare { generation.bare[n].remove(range.rawValue) }
         return isBare
     }
+
+    /// How many records of ranges that were bare one heartbeat looks at.
+    private static let bareLooksMax = 32_768
 
     /// Promises, where nothing is that could have been deleted, what others have collected: what is
     /// handed over from now on is not among what they deleted.
     mutating func promiseBareRanges(_ effects: inout Effects) {
         guard !generation.isClosed, generation.hasBegun else { return }
         var marker = CollectionMarker()
+        var looks = Node.bareLooksMax
         for n in collection.replicationFactors {
             guard let part = collection.parts[n] else { continue }
             var promised = RangeStamps()
             for range in KeyRange.all.map(\.rawValue)
             where Int(ranks[Int(range)]) < n && part.missed(range) > 0
-                && isBare(KeyRange(range), n, upTo: part.known[range])
+                && isBare(KeyRange(range), n, upTo: part.known[range], &looks)
             {
                 promised[range] = part.known[range]
                 collection.promise(part.known[range], n, range)
