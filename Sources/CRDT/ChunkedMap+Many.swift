@@ -206,6 +206,7 @@ extension ChunkedMap {
     ///   - body: gets each of them, in order.
     /// - Complexity: O(entries removed + n / chunkMax).
     mutating func remove(at ranges: [Range<Int>], _ body: (Key, Value) -> Void) {
+        if ranges.count == 1, removeInChunk(ranges[0], body) { return }
         var former: [Chunk] = []
         swap(&former, &chunks)
         chunks.reserveCapacity(former.count)
@@ -231,6 +232,35 @@ extension ChunkedMap {
             Self.remove(inside, from: &chunk)
             appendChunk(chunk)
         }
+    }
+
+    /// Removes entries that stand in one chunk, which is found from the nearer end.
+    ///
+    /// - Returns: false, and nothing has happened, when they stand in several.
+    private mutating func removeInChunk(
+        _ range: Range<Int>, _ body: (Key, Value) -> Void
+    ) -> Bool {
+        guard !range.isEmpty else { return true }
+        var (number, start) = (0, 0)
+        if range.lowerBound < count / 2 {
+            while start + chunks[number].keys.count <= range.lowerBound {
+                start += chunks[number].keys.count
+                number += 1
+            }
+        } else {
+            (number, start) = (chunks.count, count)
+            repeat {
+                number -= 1
+                start -= chunks[number].keys.count
+            } while range.lowerBound < start
+        }
+        let inside = range.lowerBound - start..<range.upperBound - start
+        guard inside.upperBound <= chunks[number].keys.count else { return false }
+        for place in inside { body(chunks[number].keys[place], chunks[number].values[place]) }
+        Self.remove([inside], from: &chunks[number])
+        if chunks[number].keys.isEmpty { chunks.remove(at: number) }
+        count -= inside.count
+        return true
     }
 
     private static func remove(_ ranges: [Range<Int>], from chunk: inout Chunk) {

@@ -141,6 +141,6 @@ extension DotMap {
     /// The keys, and what each has.
     private var listed: (keys: [Key], entries: [Entries]) {
         if isEmpty { return ([], []) }
-        return (map.chunks.flatMap(\.keys), map.chunks.flatMap(\.values))
+        return (map.chunks.flatMap { $0.keys }, map.chunks.flatMap { $0.values })
     }
 }

@@ -47,14 +47,14 @@ public struct Elements: Sendable {
     public var count: Int { walk.count }
 
     /// - Returns: nil behind the last.
-    /// - Complexity: O(elements handed out), and at first O(chunks of the value).
+    /// - Complexity: O(elements handed out), and at first O(chunks before them).
     public mutating func next() -> Piece? {
         guard walk.count > 0 else { return nil }
         switch source {
         case .array(let elements):
             return .elements(walk.next(in: elements))
         case .set(let map):
-            return .elements(walk.next(in: map.chunks, whole: \.keys) { $0.keys[$1] })
+            return .elements(walk.next(in: map.chunks, whole: { $0.keys }) { $0.keys[$1] })
         case .list(let map):
             return .elements(
                 walk.next(in: map.chunks) { $0.values[$1].last?.payload.value ?? .unit })
@@ -178,7 +178,7 @@ private struct ChunkWalk: Sendable {
     private let order: Order
     /// What is left: of the map's entries, or of the chosen places.
     private var range: Range<Int>
-    /// The number of the first entry of each chunk; empty before it is known.
+    /// The number of the first entry of each chunk, as far as they are known.
     private var starts: [Int] = []
     /// The chunk that was handed out from last.
     private var chunk = 0
@@ -221,7 +221,7 @@ private struct ChunkWalk: Sendable {
         whole: ((ChunkedMap<Key, Value>.Chunk) -> [Element])? = nil,
         _ element: (ChunkedMap<Key, Value>.Chunk, Int) -> Element
     ) -> [Element] {
-        if starts.isEmpty { number(chunks.map(\.keys.count)) }
+        number(chunks, through: numberMax)
         if let whole, case .ascending = order {
             seek(range.lowerBound)
             let end = starts[chunk + 1]
@@ -252,10 +252,23 @@ private struct ChunkWalk: Sendable {
         }
     }
 
-    private mutating func number(_ counts: [Int]) {
-        starts = [0]
-        starts.reserveCapacity(counts.count + 1)
-        for count in counts { starts.append((starts.last ?? 0) + count) }
+    /// The greatest number of an entry that is left.
+    private var numberMax: Int {
+        guard case .chosen(let places) = order else { return range.upperBound - 1 }
+        return places[range].max() ?? 0
+    }
+
+    /// Numbers the chunks up to that of an entry.
+    private mutating func number<Key, Value>(
+        _ chunks: [ChunkedMap<Key, Value>.Chunk], through last: Int
+    ) {
+        var start = starts.last ?? 0
+        if starts.isEmpty { starts.append(0) }
+        // By index: a loop over the chunks would take each with a reference to it.
+        while start <= last, starts.count <= chunks.count {
+            start += chunks[starts.count - 1].keys.count
+            starts.append(start)
+        }
     }
 
     /// Finds the chunk of an entry: mostly that of the one before it.

@@ -137,10 +137,10 @@ struct SortedSetStore: Equatable, Sendable {
 
     mutating func apply(_ changes: Members.Changes, seen: VersionVector) {
         let touched = [
-            changes.live.removed.map.chunks.flatMap(\.keys),
-            changes.live.added.map.chunks.flatMap(\.keys),
-            changes.ended.removed.map.chunks.flatMap(\.keys),
-            changes.ended.added.map.chunks.flatMap(\.keys),
+            changes.live.removed.map.chunks.flatMap { $0.keys },
+            changes.live.added.map.chunks.flatMap { $0.keys },
+            changes.ended.removed.map.chunks.flatMap { $0.keys },
+            changes.ended.added.map.chunks.flatMap { $0.keys },
         ].filter { !$0.isEmpty }
         let keys = touched.count == 1 ? touched[0] : AscendingKeys(touched.flatMap { $0 }).keys
         let before = scores(of: keys)

@@ -26,4 +26,10 @@ extension KeyspaceCatalog {
             definitions[$0].truncatedAt.rawValue > 0 && isSpokenOf($0)
         }
     }
+
+    /// The keyspace that a key of a keyspace belongs to for who has forgotten all that may be.
+    func spoken(_ index: Int) -> Int {
+        active[index].isDropped && definitions[index].isForgettable(known: forgotten.known)
+            ? 0 : index
+    }
 }

@@ -84,9 +84,10 @@ extension Node {
         for index in catalog.endDiscarding() { holdings.revive(index) }
     }
 
-    /// Up to which stamp a key of which nothing is here has no value anywhere.
+    /// Up to which stamp a key of which nothing is here has no value anywhere. Of a drop that
+    /// others have forgotten by now nothing is said: all of them have emptied what it dropped.
     func absentUpTo(_ range: KeyRange, _ keyspace: Int) -> Stamp {
-        let truncatedAt = catalog.active[keyspace].drop.emptiedAt
+        let truncatedAt = catalog.active[catalog.spoken(keyspace)].drop.emptiedAt
         return isTyped(keyspace) ? truncatedAt : max(truncatedAt, settled(range, keyspace))
     }
 

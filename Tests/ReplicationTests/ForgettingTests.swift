@@ -1,5 +1,6 @@
 import Base
 import Causality
+import Ring
 import Testing
 
 @testable import Replication
@@ -33,6 +34,27 @@ struct ForgettingTests {
         #expect(cluster.run(b, "GET other:1 R ALL") == "$1\r\nv\r\n")
         cluster.pass(milliseconds: 1_000)
         cluster.checkNames()
+    }
+
+    @Test("who remembers it says nothing of it to a reader that may have forgotten it")
+    func unspoken() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE ALTER default conflict=crdt") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE CREATE k conflict=crdt") == "+OK\r\n")
+        #expect(cluster.run(a, "KEYSPACE DROP k") == "+OK\r\n")
+        func absentUpTo() -> UInt64 {
+            cluster.with(b) { $0.absentUpTo(KeyRange(0), 1).rawValue }
+        }
+        #expect(absentUpTo() > 0)
+        cluster.with(b) { node in
+            var forgotten = node.catalog.forgotten
+            forgotten.known = node.catalog.definitions[1].newest
+            node.catalog.learn(forgotten)
+        }
+        #expect(absentUpTo() == 0)
+        // Another one has forgotten it: the command goes on.
+        cluster.with(a) { $0.catalog.vacate([1]) }
+        #expect(cluster.run(a, "INCR k:1") == ":1\r\n")
     }
 
     @Test("a node that is away holds it up, and is named, until it has emptied it too")
