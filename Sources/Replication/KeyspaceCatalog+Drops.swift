@@ -27,9 +27,7 @@ extension KeyspaceCatalog {
         }
     }
 
-    /// The keyspace that a key of a keyspace belongs to for who has forgotten all that may be.
-    func spoken(_ index: Int) -> Int {
-        active[index].isDropped && definitions[index].isForgettable(known: forgotten.known)
-            ? 0 : index
-    }
+    /// Up to which stamp all that a keyspace held is known to be gone: by its definition, or by a
+    /// drop of its name that is forgotten, of which another node may still speak.
+    func goneUpTo(_ index: Int) -> Stamp { max(active[index].drop.emptiedAt, forgotten.emptiedAt) }
 }

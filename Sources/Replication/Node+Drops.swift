@@ -84,10 +84,9 @@ extension Node {
         for index in catalog.endDiscarding() { holdings.revive(index) }
     }
 
-    /// Up to which stamp a key of which nothing is here has no value anywhere. Of a drop that
-    /// others have forgotten by now nothing is said: all of them have emptied what it dropped.
+    /// Up to which stamp a key of which nothing is here has no value anywhere.
     func absentUpTo(_ range: KeyRange, _ keyspace: Int) -> Stamp {
-        let truncatedAt = catalog.active[catalog.spoken(keyspace)].drop.emptiedAt
+        let truncatedAt = catalog.active[keyspace].drop.emptiedAt
         return isTyped(keyspace) ? truncatedAt : max(truncatedAt, settled(range, keyspace))
     }
 

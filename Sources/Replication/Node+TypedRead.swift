@@ -264,8 +264,7 @@ extension Node {
         guard case .typed(let command) = read.purpose else { return }
         let told = read.key.withUnsafeBytes { ownContext($0, read.keyspace) }
         reads[id]?.typed?.told = told
-        guard read.emptiedAt <= catalog.active[read.keyspace].drop.emptiedAt,
-            isTyped(read.keyspace)
+        guard read.emptiedAt <= catalog.goneUpTo(read.keyspace), isTyped(read.keyspace)
         else {
             count(read, .unavailable)
             return fail(

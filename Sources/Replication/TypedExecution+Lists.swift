@@ -108,12 +108,17 @@ extension TypedExecution {
         let popped = min(options.count ?? 1, count)
         try take(popped, orElse: .counted(options.count ?? 1))
         let range = name == .lpop ? 0..<popped : count - popped..<count
-        var taken = held.state.listRange(range, isReversed: name == .rpop, now: now)
-        let elements = taken.all()
+        let elements = elements(in: range, isReversed: name == .rpop)
         try remove(at: [range])
         guard options.count != nil else { return writeOne(elements.first) }
         reply.writeArrayHeader(count: elements.count)
         write(Elements(elements), as: .elements, of: elements.count + count)
+    }
+
+    /// The walk is gone on return: while it shares the list's memory, a change would copy that.
+    private func elements(in range: Range<Int>, isReversed: Bool) -> [Bytes] {
+        var walk = held.state.listRange(range, isReversed: isReversed, now: now)
+        return walk.all()
     }
 
     private mutating func setElement(_ request: borrowing Arguments) throws(TypedRefusal) {
