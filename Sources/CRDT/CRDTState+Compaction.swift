@@ -22,16 +22,25 @@ extension CRDTState {
         let before = contents
         contents.hash.forgetUnneeded()
         contents.sortedSet.tidy { $0.forgetUnneeded() }
-        var kept = VersionVector(newest)
+        guard forgetIdentities(allBut: VersionVector(newest)) else {
+            contents = before
+            return false
+        }
+        return true
+    }
+
+    /// Forgets the identities that nothing live names.
+    ///
+    /// - Parameter kept: a part of the context that stays all the same.
+    /// - Returns: whether there was anything to forget.
+    mutating func forgetIdentities(allBut kept: VersionVector) -> Bool {
+        var kept = kept
         contents.visitIdentities { identity in
             // Who was granted rights may never have written.
             let stamp = context.stamp(of: identity)
             if stamp.rawValue > 0 { kept.insert(Dot(identity: identity, stamp: stamp)) }
         }
-        guard kept.entries.count < context.entries.count else {
-            contents = before
-            return false
-        }
+        guard kept.entries.count < context.entries.count else { return false }
         for entry in context.entries where !kept.contains(entry) {
             contents.counter.forget(entry.identity)
         }

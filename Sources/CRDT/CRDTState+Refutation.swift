@@ -5,7 +5,8 @@ import Causality
 extension CRDTState {
     /// Takes out what was written up to a stamp and is not live in the state of somebody who has
     /// seen everything up to there: it was removed, and nobody remembers that. What was written
-    /// later stays, and so does the context.
+    /// later stays. With what is taken out the context forgets the identities that nothing names
+    /// any more: another state with the same old writes would else seem to be equal.
     ///
     /// A running total that its identity went on with after the stamp stays in full.
     ///
@@ -24,7 +25,24 @@ extension CRDTState {
             contents.bounded.removeRefuted(stamp, known.bounded),
             contents.expiry.removeRefuted(stamp, known.expiry),
         ]
-        return areChanged.contains(true)
+        guard areChanged.contains(true) else { return false }
+        forgetNames(through: stamp, knownTo: truth.context)
+        return true
+    }
+
+    /// Forgets the identities of which nothing was written after a stamp, nothing is live and
+    /// others know nothing.
+    private mutating func forgetNames(through stamp: Stamp, knownTo others: VersionVector) {
+        let before = context
+        func isForgotten(_ dot: Dot) -> Bool {
+            let last = Dot(identity: dot.identity, stamp: before.stamp(of: dot.identity))
+            return last.stamp <= stamp && !others.contains(last)
+        }
+        contents.hash.forgetUnneeded(where: isForgotten)
+        contents.sortedSet.tidy { $0.forgetUnneeded(where: isForgotten) }
+        var kept = VersionVector()
+        for dot in context.entries where !isForgotten(dot) { kept.insert(dot) }
+        _ = forgetIdentities(allBut: kept)
     }
 }
 

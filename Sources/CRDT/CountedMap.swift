@@ -325,12 +325,12 @@ struct CountedMap<Part: CountedPart>: Equatable, Sendable {
         for (key, dot) in gone { ended.take(key, into: &changes.ended) { $0.dot == dot } }
     }
 
-    /// Forgets everything that has ended, but for what a live total counts from.
-    mutating func forgetUnneeded() {
+    /// Forgets what certain writes have ended, but for what a live total counts from.
+    mutating func forgetUnneeded(where isForgotten: (Dot) -> Bool = { _ in true }) {
         if ended.isEmpty { return }
         var kept = DotMap<Bytes, EndedTotals<Part>>()
         for (key, graves) in ended.map {
-            let needed = graves.filter { isNeeded($0, key) }
+            let needed = graves.filter { !isForgotten($0.dot) || isNeeded($0, key) }
             if !needed.isEmpty { kept.append(key, needed) }
         }
         ended = kept

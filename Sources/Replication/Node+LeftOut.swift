@@ -23,7 +23,8 @@ public struct LeftOutRanges: Equatable, Sendable, CustomStringConvertible {
 
 extension Node {
     /// What the list of members leaves out of the one whose replicas have everything, which is the
-    /// last that closed; after the journal was read.
+    /// last that closed; after the journal was read, and before `takeUpConfiguration`: what counts
+    /// is how many replicas keyspaces had.
     ///
     /// - Returns: the worst keyspace's; nil when each range has a former replica left.
     /// - Complexity: O(ranges · members · log members).

@@ -69,10 +69,10 @@ extension Server {
         if let before { node.resumes(after: before.starts) }
         let begin = SystemClock.monotonic()
         let report = try replay(disk, configuration.recovery, into: &node)
-        let obstacles = node.takeUpConfiguration()
         if !configuration.losesMembers, let leftOut = node.leftOutRanges() {
             throw .configuration("\(leftOut)")
         }
+        let obstacles = node.takeUpConfiguration()
         guard obstacles.isEmpty else {
             throw .configuration(obstacles.map { "\($0)" }.joined(separator: "; "))
         }

@@ -41,6 +41,19 @@ extension GenerationTests {
         }
     }
 
+    @Test("what counts is how many replicas a keyspace had, not how many the shorter list gives it")
+    func leavesOutAsItWas() throws {
+        let four = cluster(4)
+        four.pass(milliseconds: 8_000, by: 20)
+        #expect(isClosed(four))
+        let next = try change(four, to: 2, starting: [a, b])
+        #expect(leftOut(next, a) == nil && leftOut(next, b) == nil)
+        #expect(next.with(a) { $0.takeUpConfiguration() }.isEmpty)
+        next.pass(milliseconds: 8_000, by: 20)
+        let wider = try change(next, to: 4, starting: [a, b], epoch: 3)
+        #expect(leftOut(wider, a) == nil)
+    }
+
     @Test("until a list has closed, the one before it counts, whatever restarts in between")
     func leavesOutOfAnOpenList() throws {
         let two = two()

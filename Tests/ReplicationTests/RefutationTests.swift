@@ -135,9 +135,33 @@ struct RefutationTests {
         for node in [a, b] { cluster.unlink(c, node) }
         #expect(cluster.run(c, "CONSISTENCY R 1 W 1") == "+OK\r\n")
         #expect(!cluster.run(c, kind.write(kind.later)).hasPrefix("-"))
-        cluster.cut = []
-        cluster.meet(c)
+        cluster.link(a, c)
+        cluster.link(c, a)
         return cluster
+    }
+
+    @Test("two of three nodes return on old disks and take a write", arguments: kinds)
+    func twoOld(_ kind: Kind) throws {
+        let cluster = cluster()
+        fill(cluster, kind)
+        let old = (b: cluster.journals[b] ?? [], c: cluster.journals[c] ?? [])
+        remove(cluster, kind)
+        (cluster.journals[b], cluster.journals[c]) = old
+        for node in cluster.ids {
+            try cluster.restartAlone(node, epoch: 2_000)
+            cluster.with(node) { $0.resumes(after: [1]) }
+        }
+        cluster.link(b, c)
+        cluster.link(c, b)
+        #expect(cluster.run(b, "CONSISTENCY R 1 W 1") == "+OK\r\n")
+        #expect(!cluster.run(b, kind.write(kind.later)).hasPrefix("-"))
+        cluster.pass(milliseconds: 1_000, by: 20)
+        cluster.link(a, b)
+        cluster.link(b, a)
+        cluster.pass(milliseconds: 3_000, by: 20)
+        cluster.link(a, c)
+        cluster.link(c, a)
+        expect(cluster, kind)
     }
 
     @Test("a disk loses a deletion and keeps what was written later", arguments: kinds)
