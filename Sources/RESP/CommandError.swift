@@ -46,6 +46,10 @@ extension ByteBuffer {
     public mutating func writeError(_ error: CommandError, for arguments: borrowing Arguments) {
         switch error {
         case .unknownCommand: writeUnknownCommand(arguments)
+        case .wrongArgumentCount(.exec):
+            writeError(
+                "EXECABORT Transaction discarded because of: wrong number of arguments for '",
+                .exec, "' command")
         case .wrongArgumentCount(let name):
             writeError("ERR wrong number of arguments for '", name, "' command")
         case .unknownSubcommand(let name): writeUnknownSubcommand(name, arguments)

@@ -24,14 +24,16 @@ struct Subcommand {
         else { return [] }
         // Without the brackets around all of it.
         let words = line.1.description.split(separator: " ").dropFirst().dropLast()
-        return alternatives(words).map(Subcommand.init)
+        let takesOptions = CommandTable.description(of: name).consistency != nil
+        return alternatives(words).map { Subcommand($0, takesOptions: takesOptions) }
     }
 
-    private init(_ words: ArraySlice<Substring>) {
+    private init(_ words: ArraySlice<Substring>, takesOptions: Bool) {
         name = words.first.map(String.init) ?? ""
         usage = words.joined(separator: " ")
         let counted = Subcommand.counts(words)
-        counts = counted.least + 1...(counted.most.map { $0 + 1 } ?? .max)
+        let most = takesOptions ? nil : counted.most
+        counts = counted.least + 1...(most.map { $0 + 1 } ?? .max)
     }
 
     /// What `|` separates, outside brackets.
@@ -87,8 +89,9 @@ extension Arguments {
     ///
     /// - Throws: `unknownSubcommand`, or `wrongSubcommandCount`.
     public func checkSubcommand(of name: CommandName) throws(CommandError) {
-        guard count > 1 else { return }
-        for subcommand in Subcommand.all(of: name) where spells(1, subcommand.name) {
+        let subcommands = Subcommand.all(of: name)
+        guard count > 1, !subcommands.isEmpty else { return }
+        for subcommand in subcommands where spells(1, subcommand.name) {
             guard subcommand.counts.contains(count) else { throw .wrongSubcommandCount(name) }
             return
         }

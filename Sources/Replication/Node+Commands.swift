@@ -20,7 +20,7 @@ extension Node {
             if !client.isPlain, isQueued(name, target, &effects) { return }
             try dispatch(name, target, &effects)
         } catch {
-            if !client.isPlain { refuseTransaction(of: target) }
+            endOrRefuseTransaction(of: target, after: error)
             let start = effects.bytes.count
             if case .unknownSubcommand(let name) = error, request.matches(1, "HELP") {
                 effects.bytes.writeHelp(name)
@@ -41,9 +41,10 @@ extension Node {
         }
     }
 
-    /// What stands behind a command's fixed number of arguments has to be options: known before the
-    /// command is queued.
+    /// A subcommand has to be one, and what stands behind a command's fixed number of arguments has
+    /// to be options: known before the command is queued.
     private func checkOptions(of name: CommandName) throws(CommandError) {
+        if !request.matches(1, "HELP") { try request.checkSubcommand(of: name) }
         guard CommandTable.description(of: name).arity > 0 else { return }
         _ = try ConsistencyOptions(following: request, of: name)
     }

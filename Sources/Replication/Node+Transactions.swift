@@ -57,11 +57,15 @@ extension Node {
         count(transactionOf: index)
     }
 
-    /// The request that is being executed could not be queued: EXEC will run nothing.
-    mutating func refuseTransaction(of target: ReplyTarget) {
+    /// The request that is being executed could not be queued: EXEC will run nothing. If it is an
+    /// EXEC, the transaction ends, as with Redis.
+    mutating func endOrRefuseTransaction(of target: ReplyTarget, after error: CommandError) {
         guard case .direct(let connection) = target else { return }
-        sessions[Int(connection.rawValue)].transaction.refuse()
-        count(transactionOf: Int(connection.rawValue))
+        let index = Int(connection.rawValue)
+        if error == .wrongArgumentCount(.exec) { return forgetTransaction(index) }
+        guard sessions[index].transaction.isOpen else { return }
+        sessions[index].transaction.refuse()
+        count(transactionOf: index)
     }
 
     /// Why a command cannot be part of the transaction; nil when it can.

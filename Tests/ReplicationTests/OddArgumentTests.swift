@@ -67,6 +67,36 @@ struct OddArgumentTests {
         ] { #expect(cluster.run(a, line) == reply, "\(line)") }
     }
 
+    @Test("EXEC with an argument ends the transaction and its watches, and nothing runs")
+    func execute() {
+        let cluster = Cluster(1)
+        let aborted =
+            "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' "
+            + "command\r\n"
+        for (line, reply) in [
+            ("EXEC x", aborted), ("WATCH k", "+OK\r\n"), ("EXEC x", aborted),
+            ("SET k 1", "+OK\r\n"), ("MULTI", "+OK\r\n"), ("SET k 2", "+QUEUED\r\n"),
+            ("EXEC x", aborted), ("GET k", "$1\r\n1\r\n"),
+            ("EXEC", "-ERR EXEC without MULTI\r\n"),
+        ] { #expect(cluster.run(a, line) == reply, "\(line)") }
+    }
+
+    @Test(
+        "what Redis refuses to queue makes EXEC run nothing",
+        arguments: [
+            "DISCARD x", "MULTI x", "WATCH", "UNWATCH x", "COMMAND FOO", "COMMAND COUNT x",
+            "CLIENT FOO", "QBOUND FOO k",
+        ])
+    func unqueued(_ line: String) {
+        let cluster = Cluster(1)
+        #expect(cluster.run(a, "MULTI") == "+OK\r\n")
+        #expect(cluster.run(a, "SET k 1") == "+QUEUED\r\n")
+        #expect(cluster.run(a, line).hasPrefix("-ERR"))
+        #expect(cluster.run(a, "EXEC").hasPrefix("-EXECABORT"))
+        #expect(cluster.run(a, "EXEC") == "-ERR EXEC without MULTI\r\n")
+        #expect(cluster.run(a, "GET k") == "$-1\r\n")
+    }
+
     @Test("a refusal names the command that was sent, as clients write it")
     func names() {
         let cluster = Cluster(3)
