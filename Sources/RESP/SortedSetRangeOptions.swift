@@ -32,7 +32,11 @@ public struct SortedSetRangeOptions: Equatable, Sendable {
                 index += 1
             }
         }
-        guard order != .ranks || !hasLimit else { throw .option(.limitOfRanks) }
+        if order == .ranks {
+            guard !hasLimit else { throw .option(.limitOfRanks) }
+            // Without a number of members Redis does not look at the offset either.
+            (offset, limit) = (0, .max)
+        }
         guard order != .words || !hasScores else { throw .option(.scoresOfWords) }
     }
 

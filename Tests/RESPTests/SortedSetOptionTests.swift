@@ -98,6 +98,10 @@ struct SortedSetOptionTests {
         #expect(try limit("2 -1") == [2, .max])
         #expect(try limit("-1 3") == [0, 0])
         #expect(try range("ZRANGE z 0 1").get().options.limit == .max)
+        for line in ["ZRANGE z 0 1 LIMIT 1 -1", "ZRANGE z 0 1 LIMIT -1 -1 REV"] {
+            let ranks = try range(line).get().options
+            #expect(ranks.offset == 0 && ranks.limit == .max, "of ranks it means nothing")
+        }
     }
 
     @Test(
