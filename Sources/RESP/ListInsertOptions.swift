@@ -12,8 +12,8 @@ public struct ListInsertOptions: Equatable, Sendable {
 
     /// - Throws: `syntax`, and what `ConsistencyOptions` throws.
     public init(_ arguments: borrowing Arguments) throws(CommandError) {
+        consistency = try ConsistencyOptions(following: arguments, of: .linsert)
         isBefore = arguments.matches(2, "BEFORE")
         guard isBefore || arguments.matches(2, "AFTER") else { throw .syntax }
-        consistency = try ConsistencyOptions(following: arguments, of: .linsert)
     }
 }

@@ -11,9 +11,9 @@ public struct ListRemoveOptions: Equatable, Sendable {
 
     /// - Throws: `notAnInteger`, and what `ConsistencyOptions` throws.
     public init(_ arguments: borrowing Arguments) throws(CommandError) {
+        consistency = try ConsistencyOptions(following: arguments, of: .lrem)
         let count = try arguments.integer(2)
         limit = count == 0 ? .max : Int(clamping: count.magnitude)
         isFromEnd = count < 0
-        consistency = try ConsistencyOptions(following: arguments, of: .lrem)
     }
 }

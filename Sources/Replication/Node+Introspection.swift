@@ -151,13 +151,11 @@ extension Node {
         } else if request.matches(1, "SETINFO") {
             try noteLibrary(index)
             effects.bytes.writeOK()
-        } else if request.matches(1, "REPLY") {
-            guard request.matches(2, "ON") else {
-                return effects.bytes.writeError("ERR every command is answered; CLIENT REPLY is ON")
-            }
-            effects.bytes.writeOK()
+        } else if request.matches(1, "REPLY"), isOne(of: ["OFF", "SKIP"], 2) {
+            effects.bytes.writeError("ERR every command is answered; CLIENT REPLY is ON")
         } else {
-            // What NO-EVICT and NO-TOUCH ask for is always so.
+            // What REPLY ON, NO-EVICT and NO-TOUCH ask for is always so.
+            guard isOne(of: ["ON", "OFF"], 2) else { throw .syntax }
             effects.bytes.writeOK()
         }
     }

@@ -23,6 +23,7 @@ extension TypedExecution {
             throw .command(.notAnInteger)
         }
         do throws(CRDTRefusal) {
+            guard let amount else { throw .overflow }
             delta = try held.state.increment(by: amount, dot: dot, now: now)
         } catch {
             guard error == .notANumber else { throw TypedRefusal(error) }

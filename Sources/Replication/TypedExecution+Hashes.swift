@@ -93,10 +93,15 @@ extension TypedExecution {
         let amount = try amount(request, name)
         try check(.hash)
         let name = Bytes(Array(request[2]))
-        if isInteger, let value = held.state.hashField(name, now: now), value.integer == nil {
+        let value = held.state.hashField(name, now: now)
+        if isInteger, let value, value.integer == nil {
             throw .command(.value(.hashValueNotAnInteger))
         }
+        if !isInteger, let value, Quantity(decimal: value.text) == nil {
+            throw .command(.value(.hashValueNotAFloat))
+        }
         do throws(CRDTRefusal) {
+            guard let amount else { throw .overflow }
             delta = try held.state.hashIncrement(name, by: amount, dot: dot, now: now)
         } catch {
             guard error == .notANumber else { throw TypedRefusal(error) }
@@ -139,10 +144,11 @@ extension TypedExecution {
 
 // Numbers, of strings and fields
 extension TypedExecution {
-    /// What a counter command adds.
+    /// What a counter command adds; nil for a number that no counter holds, which is told behind
+    /// what the key holds: it is one for Redis.
     func amount(
         _ request: borrowing Arguments, _ name: CommandName
-    ) throws(TypedRefusal) -> Quantity {
+    ) throws(TypedRefusal) -> Quantity? {
         let options = try parsed { () throws(CommandError) in try CounterOptions(request, name) }
         switch options.amount {
         case .integer(let amount): return Quantity(amount)
@@ -153,7 +159,7 @@ extension TypedExecution {
             }
             // Redis reads hexadecimal numbers as well.
             if abs(tooLarge) < 0x1p63 { throw .command(.value(.notAFloat)) }
-            if tooLarge.isFinite { throw .command(.value(.overflow)) }
+            if tooLarge.isFinite { return nil }
             throw .command(
                 .value(name == .hincrbyfloat ? .notFinite : .incrementNotFinite))
         }

@@ -46,6 +46,30 @@ struct RefusalOrderTests {
         #expect(cluster.run(a, line.replacing("*", with: "c:text")).hasPrefix("-WRONGTYPE"))
     }
 
+    @Test("one argument too many is told before all others")
+    func countFirst() {
+        let cluster = cluster()
+        for key in ["c:text", "c:list", "c:none"] {
+            for line in ["LREM * x v y", "LINSERT * FOO p v y", "LSET * x v y", "HINCRBY * f x y"] {
+                let name = line.prefix { $0 != " " }.lowercased()
+                #expect(
+                    cluster.run(a, line.replacing("*", with: key))
+                        == "-ERR wrong number of arguments for '\(name)' command\r\n")
+            }
+        }
+    }
+
+    @Test("a number that no counter holds is told behind what the key and the field hold")
+    func tooLarge() {
+        let cluster = cluster()
+        #expect(cluster.run(a, "HSET c:hash f v n 1") == ":2\r\n")
+        let number = "9223372036854775808"
+        for (line, reply) in [
+            ("c:text f", "-WRONGTYPE Operation"), ("c:hash f", "-ERR hash value is not a float"),
+            ("c:hash n", "-ERR increment or decrement would overflow"),
+        ] { #expect(cluster.run(a, "HINCRBYFLOAT \(line) \(number)").hasPrefix(reply), "\(line)") }
+    }
+
     @Test("what is not there is told before an argument, where Redis does so")
     func absent() {
         let cluster = cluster()
