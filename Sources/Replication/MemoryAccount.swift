@@ -70,6 +70,11 @@ public struct MemoryAccount: Equatable, Sendable {
     /// - Parameter bytes: what it takes itself.
     func isCrowded(by bytes: Int) -> Bool { mustGiveWay(bytes, of: served) }
 
+    /// Whether a request that is to give way would have to if there were no other.
+    ///
+    /// - Parameter bytes: what it takes itself.
+    func isTooMuchAlone(_ bytes: Int) -> Bool { bytes > outputMax && served - bytes <= outputMax }
+
     /// Whether the one that takes most of a quarter must give way: when all together take more,
     /// unless it is one that alone is longer than that. There may be one of these, as long as there
     /// is memory.

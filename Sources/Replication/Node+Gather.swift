@@ -316,10 +316,18 @@ extension Node {
             !gather.kind.isWrite, gather.kind != .command
         else { return false }
         countMemory()
-        guard memory.isCrowded(by: gather.byteCount) else { return false }
+        guard memory.isCrowded(by: gather.heldBytes) else { return false }
+        let isTooMuchAlone = memory.isTooMuchAlone(gather.heldBytes)
         letGo(id)
         gathers.remove(id)
-        overload(gather.head.target, &effects)
+        guard isTooMuchAlone else {
+            overload(gather.head.target, &effects)
+            return true
+        }
+        fail(
+            gather.head.target,
+            text: "OOM the reply would take more than \(memory.outputMax) bytes, a quarter of this "
+                + "node's memory limit, and no more is left; ask for fewer keys at once", &effects)
         return true
     }
 

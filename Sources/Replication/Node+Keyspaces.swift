@@ -151,8 +151,10 @@ extension Node {
     ) -> Dot? {
         guard !forgetting.isBehind, !catalog.isHaunted else {
             counters.unavailable += 1
+            let what = linksUp > 0 ? "try again" : "it needs another node, and hears none"
             fail(
-                target, "UNAVAILABLE this node is learning which keyspaces there are; try again",
+                target,
+                text: "UNAVAILABLE this node is learning which keyspaces there are; \(what)",
                 &effects)
             return nil
         }

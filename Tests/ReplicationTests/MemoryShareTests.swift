@@ -153,6 +153,20 @@ struct MemoryShareTests {
         #expect(account(cluster).operations == 0 && account(cluster).replies == 0)
     }
 
+    @Test("a reply that finds no room although nobody else wants any is told what to do instead")
+    func tooLargeAlone() {
+        let cluster = node(16 << 20)
+        let value = String(repeating: "v", count: 1 << 20)
+        let keys = (0..<12).map { "k\($0)" }
+        for key in keys { #expect(cluster.ask(a, one, ["SET", key, value]) == "+OK\r\n") }
+        #expect(
+            cluster.ask(a, one, ["MGET"] + keys)
+                == "-OOM the reply would take more than 4194304 bytes, a quarter of this node's "
+                + "memory limit, and no more is left; ask for fewer keys at once\r\n")
+        #expect(cluster.ask(a, one, ["MGET"] + keys.prefix(2)).hasPrefix("*2\r\n"))
+        #expect(account(cluster).operations == 0 && account(cluster).replies == 0)
+    }
+
     @Test("what has left of a long reply is no longer counted")
     func pieces() {
         let cluster = node(64 << 20)
