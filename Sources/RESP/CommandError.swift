@@ -19,6 +19,10 @@ public enum CommandError: Error, Equatable, Sendable {
     case invalidLevel
     /// What follows TIMEOUT is not a number of milliseconds from 1 to 2³²−1.
     case invalidTimeout
+    /// A command that reads is given W, PW or DW.
+    case optionOfWrites
+    /// A command that writes is given STALENESS.
+    case optionOfReads
     /// What follows STALENESS is no time from 1 to 2³²−1 ms.
     case invalidStaleness
     /// `HELLO` asks for neither 2 nor 3.
@@ -63,7 +67,8 @@ extension ByteBuffer {
         case .value(let refusal): writeError(refusal.text)
         case .option(let refusal): writeError(refusal.text)
         case .syntax, .notAnInteger, .invalidCursor, .invalidSlot, .invalidLevel, .invalidTimeout,
-            .invalidStaleness, .unsupportedProtocol, .protocolNotAnInteger, .invalidClientName,
+            .invalidStaleness, .optionOfWrites, .optionOfReads, .unsupportedProtocol,
+            .protocolNotAnInteger, .invalidClientName,
             .longClientName, .absentBesideOthers, .greaterBesideLess, .patternTooLong,
             .invalidKey:
             writeError(error.text)
@@ -100,7 +105,12 @@ extension ByteBuffer {
         if arguments.count > 1 { appendPrintable(arguments[1], max: 128) }
         append("'. Try ")
         appendUpperCase(name)
-        append(" HELP.\r\n")
+        append(" HELP.")
+        if CommandTable.description(of: name).group == .quorate {
+            let names = Subcommand.all(of: name).map(\.name).joined(separator: ", ")
+            append(text: " There are \(names).")
+        }
+        append("\r\n")
     }
 
     private mutating func writeWrongSubcommandCount(
@@ -134,6 +144,10 @@ extension CommandError {
         case .invalidLevel: "ERR consistency level is not ONE, QUORUM, ALL or 1 to 32 replicas"
         case .invalidTimeout: "ERR timeout must be 1 to 600000 ms"
         case .invalidStaleness: "ERR staleness is not a time such as 500ms or 2s"
+        case .optionOfWrites:
+            "ERR W, PW and DW are options of writes; reads take R, PR, TIMEOUT and STALENESS"
+        case .optionOfReads:
+            "ERR STALENESS is an option of reads; writes take R, PR, W, PW, DW and TIMEOUT"
         case .unsupportedProtocol: "NOPROTO unsupported protocol version"
         case .protocolNotAnInteger: "ERR Protocol version is not an integer or out of range"
         case .invalidClientName:

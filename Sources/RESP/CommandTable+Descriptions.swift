@@ -254,10 +254,7 @@ extension CommandTable {
         .init(
             name: .qbound, text: "qbound", arity: -2,
             flags: [.write, .denyOOM], keys: .second, consistency: .write, group: .quorate,
-            summary: """
-                A counter that never falls below its bound: CREATE key value [MIN bound] | GET key \
-                | INCR key n | DECR key n | RIGHTS key | GRANT key n NODE id
-                """),
+            summary: "A counter that never falls below its bound."),
         .init(
             name: .idempotency, text: "idempotency", arity: -4,
             flags: [.write, .denyOOM], keys: .none, group: .quorate,

@@ -49,7 +49,7 @@ public struct ConsistencyOptions: Equatable, Sendable {
     /// Parses the options of a command that has no others, such as `GET`.
     ///
     /// - Parameter start: index of the first option; at most the arguments' count.
-    /// - Throws: `syntax`, `invalidLevel`, `invalidTimeout` or `invalidStaleness`.
+    /// - Throws: what `take` throws, and `syntax` for anything else.
     @inlinable public init(
         _ arguments: borrowing Arguments, from start: Int, _ scope: ConsistencyScope
     ) throws(CommandError) {
@@ -101,7 +101,7 @@ extension ConsistencyOptions {
     ///
     /// - Returns: whether there was one.
     /// - Throws: `syntax` for a second or a missing value, `invalidLevel`, `invalidTimeout`,
-    ///   `invalidStaleness`.
+    ///   `invalidStaleness`, `optionOfWrites`, `optionOfReads`.
     mutating func take(
         _ arguments: borrowing Arguments, _ index: inout Int, _ scope: ConsistencyScope
     ) throws(CommandError) -> Bool {
@@ -111,21 +111,28 @@ extension ConsistencyOptions {
             try Self.takeLevel(arguments, &index, into: &pr)
         } else if arguments.matches(index, "TIMEOUT") {
             try takeTimeout(arguments, &index)
-        } else if scope != .write, arguments.matches(index, "STALENESS") {
+        } else if arguments.matches(index, "STALENESS") {
+            guard scope != .write else { throw .optionOfReads }
             try takeStaleness(arguments, &index)
-        } else if scope == .read {
-            return false
         } else if arguments.matches(index, "W") {
-            try Self.takeLevel(arguments, &index, into: &w)
+            try Self.takeWriteLevel(arguments, &index, scope, into: &w)
         } else if arguments.matches(index, "PW") {
-            try Self.takeLevel(arguments, &index, into: &pw)
+            try Self.takeWriteLevel(arguments, &index, scope, into: &pw)
         } else if arguments.matches(index, "DW") {
-            try Self.takeLevel(arguments, &index, into: &dw)
+            try Self.takeWriteLevel(arguments, &index, scope, into: &dw)
         } else {
             return false
         }
         isNone = false
         return true
+    }
+
+    private static func takeWriteLevel(
+        _ arguments: borrowing Arguments, _ index: inout Int, _ scope: ConsistencyScope,
+        into level: inout Level?
+    ) throws(CommandError) {
+        guard scope != .read else { throw .optionOfWrites }
+        try takeLevel(arguments, &index, into: &level)
     }
 
     private static func takeLevel(

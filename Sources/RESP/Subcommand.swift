@@ -16,7 +16,8 @@ struct Subcommand {
     static func all(of name: CommandName) -> [Subcommand] { table[Int(name.rawValue)] }
 
     private static let parents: [CommandName] = [
-        .client, .cluster, .command, .config, .debug, .keyspace, .receipt, .session,
+        .client, .cluster, .command, .config, .debug, .keyspace, .qbound, .receipt,
+        .session,
     ]
 
     private static let table: [[Subcommand]] = CommandName.allCases.map { name in

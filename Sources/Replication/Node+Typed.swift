@@ -332,6 +332,7 @@ extension Node {
             effects.bytes.writeError(error, for: request)
             deliver(target, from: start, &effects)
         case .text(let text): fail(target, text, &effects)
+        case .sentence(let text): fail(target, text: text, &effects)
         case .inOneStep:
             let n = catalog.active[command.location.keyspace].n
             fail(target, text: Node.inOneStep(command.name, n), &effects)

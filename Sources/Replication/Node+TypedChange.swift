@@ -61,7 +61,7 @@ extension Node {
             && isWhole(location.address.range, location.keyspace)
             && (catalog.active[location.keyspace].n == 1 || knowsItsPast)
         return BoundedCounterContext(
-            identities: identities,
+            identities: identities, members: links.map(\.node).sorted(),
             spareDot: Dot(identity: identity, stamp: clock.tick()),
             provenEpoch: isProven ? catalog.standings[location.keyspace].provenEpoch : .max)
     }

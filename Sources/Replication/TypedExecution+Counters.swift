@@ -52,6 +52,8 @@ extension TypedExecution {
 struct BoundedCounterContext {
     /// Every living node that this one can reach, and itself.
     let identities: [ReplicaIdentity]
+    /// Ascending.
+    let members: [NodeID]
     /// A dot behind the command's own.
     let spareDot: Dot
     /// What this node acknowledged in earlier lives from this epoch on is here for certain, so that
@@ -90,12 +92,22 @@ extension TypedExecution {
             }
         case .grant(let amount, let node):
             let receiver = context.identities.first { $0.node.rawValue == node }
-            guard let receiver else { throw .text("UNAVAILABLE that node is not reachable") }
+            guard let receiver else { throw refusal(toGrantTo: node, context) }
             try take(amount, context) { (state, dot, now) throws(CRDTRefusal) in
                 try state.boundedTransfer(amount, to: receiver, dot: dot, now: now)
             }
         }
         writeBounded()
+    }
+
+    private func refusal(
+        toGrantTo node: UInt16, _ context: BoundedCounterContext
+    ) -> TypedRefusal {
+        guard !context.members.contains(NodeID(node)) else {
+            return .sentence("UNAVAILABLE \(NodeID(node)) is not reachable")
+        }
+        let members = context.members.map { "\($0.rawValue)" }.joined(separator: ", ")
+        return .sentence("ERR there is no node \(node); the members are \(members)")
     }
 
     /// Runs what takes rights of this node, after those of its earlier lives where its own do not

@@ -9,6 +9,7 @@ import Secrets
 enum TypedRefusal: Error {
     case command(CommandError)
     case text(StaticString)
+    case sentence(String)
     /// It reads and writes in one step, and others have the key as well.
     case inOneStep
     /// It would take away more than one step does: this is what there is to be done.

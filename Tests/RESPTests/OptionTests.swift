@@ -57,7 +57,10 @@ struct StalenessOptionTests {
     func scopes() {
         #expect(options("GET k STALENESS 1 STALENESS 1") == .failure(.syntax))
         #expect(options("GET k STALENESS") == .failure(.syntax))
-        #expect(options("SET k STALENESS 1", .write) == .failure(.syntax))
+        #expect(options("SET k STALENESS 1", .write) == .failure(.optionOfReads))
+        for name in ["W", "PW", "DW"] {
+            #expect(options("GET k \(name) ALL") == .failure(.optionOfWrites))
+        }
         #expect((try? options("CONSISTENCY x STALENESS 1 W 2", .connection).get().w) == .count(2))
     }
 }
@@ -204,7 +207,8 @@ struct OtherOptionsTests {
             ("R TWO", .invalidLevel), ("PR 01", .invalidLevel), ("TIMEOUT 0", .invalidTimeout),
             ("TIMEOUT x", .invalidTimeout), ("TIMEOUT 600001", .invalidTimeout),
             ("TIMEOUT 4294967296", .invalidTimeout),
-            ("W 1", .syntax), ("DW 1", .syntax), ("R", .syntax), ("R 1 R 2", .syntax),
+            ("W 1", .optionOfWrites), ("DW 1", .optionOfWrites), ("R", .syntax),
+            ("R 1 R 2", .syntax),
             ("FOO", .syntax), ("TIMEOUT 1 TIMEOUT 2", .syntax),
         ])
     func refused(_ tail: String, _ error: CommandError) {

@@ -58,6 +58,14 @@ struct SubcommandTests {
         return nil
     }
 
+    @Test("of a command of its own the error names all that there are")
+    func named() {
+        let text = withArguments(["QBOUND", "x"]) { refusal(.unknownSubcommand(.qbound), $0) }
+        #expect(
+            text == "-ERR unknown subcommand 'x'. Try QBOUND HELP. There are CREATE, GET, INCR, "
+                + "DECR, RIGHTS, GRANT.\r\n")
+    }
+
     @Test("HELP tells each subcommand with its arguments")
     func help() {
         var buffer = ByteBuffer(capacity: 64)

@@ -145,7 +145,7 @@ struct EveryCommandTests {
         for settings in ["", "KEYSPACE CREATE c conflict=crdt"] {
             let cluster = Cluster(1)
             if !settings.isEmpty { #expect(cluster.run(NodeID(1), settings) == "+OK\r\n") }
-            #expect(cluster.run(NodeID(1), "QBOUND HELP").hasPrefix("*2\r\n+A counter that"))
+            #expect(cluster.run(NodeID(1), "QBOUND HELP").hasPrefix("*7\r\n+A counter that"))
             #expect(
                 cluster.run(NodeID(1), "QBOUND GET")
                     == "-ERR wrong number of arguments for 'qbound' command\r\n")

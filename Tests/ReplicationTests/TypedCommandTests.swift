@@ -254,6 +254,7 @@ struct TypedCommandTests {
             QBOUND INCR c:b 1 → 6
             QBOUND RIGHTS c:b → (1 4)
             QBOUND GET c:b → 6
+            QBOUND GRANT c:b 1 NODE 9 → -ERR there is no node 9; the members are 1
             """)
     }
 
