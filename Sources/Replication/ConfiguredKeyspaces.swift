@@ -87,16 +87,19 @@ public struct KeyspaceObstacle: Equatable, Sendable, CustomStringConvertible {
     /// What the data directory has, and what the configuration says.
     public let stored: String
     public let configured: String
+    /// The configuration does not name the setting.
+    public let isDefault: Bool
     /// Records on this node, tombstones included.
     public let records: Int
 
     public var description: String {
-        "keyspace \(keyspace): the configuration says \(setting)=\(configured), and the data "
-            + "directory has \(records) records that were written under \(setting)=\(stored); n, "
-            + "and conflict to or from crdt, change only while a keyspace holds nothing. Put "
-            + "\(setting)=\(stored) back into the file. Then either give the data a new keyspace, "
-            + "or empty this one (KEYSPACE DROP, FLUSHALL) and say KEYSPACE CREATE or KEYSPACE "
-            + "ALTER \(keyspace) \(setting)=\(configured)"
+        "keyspace \(keyspace): the configuration "
+            + KeyspaceDifference.said(setting, configured, isDefault: isDefault)
+            + ", and the data directory has \(records) records that were written under "
+            + "\(setting)=\(stored); n, and conflict to or from crdt, change only while a "
+            + "keyspace holds nothing. Put \(setting)=\(stored) into the file. Then either give "
+            + "the data a new keyspace, or empty this one (KEYSPACE DROP, FLUSHALL) and say "
+            + "KEYSPACE CREATE or KEYSPACE ALTER \(keyspace) \(setting)=\(configured)"
     }
 }
 
@@ -106,9 +109,19 @@ public struct KeyspaceDifference: Equatable, Sendable {
     /// `dropped` for a keyspace that does not exist any more.
     public let setting: String
     public let configured: String
+    /// The configuration does not name the setting.
+    public let isDefault: Bool
     public let inForce: String
     /// `KEYSPACE` commands decide since the first one; otherwise what other nodes have.
     public let isCommanded: Bool
+
+    /// What the configuration does to give the setting its value.
+    public var said: String { Self.said(setting, configured, isDefault: isDefault) }
+
+    static func said(_ setting: String, _ value: String, isDefault: Bool) -> String {
+        isDefault
+            ? "names no \(setting), which leaves its default \(value)" : "says \(setting)=\(value)"
+    }
 }
 
 extension KeyspaceSettings {

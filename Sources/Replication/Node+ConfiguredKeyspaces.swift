@@ -113,11 +113,20 @@ extension Node {
         let records = holdings.keyspaces[index].counted
         guard records > 0 else { return nil }
         let (n, conflict) = ("\(settings.replicationFactor)", "\(settings.conflict)")
+        let setting = changesConflict ? "conflict" : "n"
+        let name = catalog.definitions[index].name
         return KeyspaceObstacle(
-            keyspace: String(decoding: catalog.definitions[index].name, as: UTF8.self),
-            setting: changesConflict ? "conflict" : "n",
+            keyspace: String(decoding: name, as: UTF8.self), setting: setting,
             stored: changesConflict ? "\(former.conflict)" : "\(former.replicationFactor)",
-            configured: changesConflict ? conflict : n, records: records)
+            configured: changesConflict ? conflict : n, isDefault: isDefault(setting, of: name),
+            records: records)
+    }
+
+    /// Whether the configuration gives a keyspace a setting only by not naming it.
+    private func isDefault(_ setting: String, of keyspace: [UInt8]) -> Bool {
+        guard configuration.keyspaces.contains(where: { $0.name == keyspace }) else { return true }
+        let defaulted = configuration.defaulted.first { $0.keyspace == keyspace }
+        return defaulted?.settings.contains(setting) == true
     }
 
     /// Whether n may change with the list of members: all nodes begin with the new one, and new
@@ -230,15 +239,16 @@ extension Node {
             guard let settings = catalog.definitions[index].settings else {
                 return [
                     KeyspaceDifference(
-                        keyspace: name, setting: "dropped", configured: "no", inForce: "yes",
-                        isCommanded: true)
+                        keyspace: name, setting: "dropped", configured: "no", isDefault: false,
+                        inForce: "yes", isCommanded: true)
                 ]
             }
             return zip(keyspace.settings.fields, settings.fields).filter { $0.value != $1.value }
                 .map {
                     KeyspaceDifference(
                         keyspace: name, setting: $0.name, configured: $0.value,
-                        inForce: $1.value, isCommanded: catalog.configured.isOver)
+                        isDefault: isDefault($0.name, of: keyspace.name), inForce: $1.value,
+                        isCommanded: catalog.configured.isOver)
                 }
         }
     }

@@ -28,6 +28,8 @@ public struct NodeConfiguration: Sendable {
     public let members: [ClusterMember]
     /// Keyspaces to define unless `KEYSPACE` commands have; `default` is always there.
     public var keyspaces: [(name: [UInt8], settings: KeyspaceSettings)] = []
+    /// Settings that the file leaves to their defaults, by keyspace.
+    public var defaulted: [(keyspace: [UInt8], settings: [String])] = []
     /// The list of members is not that of the last start.
     public var takesOtherMembers = false
     public var requestLimits = RequestLimits(

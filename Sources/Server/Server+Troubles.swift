@@ -118,8 +118,8 @@ extension KeyspaceDifference {
             isCommanded
             ? "KEYSPACE commands decide since the first one"
             : "other nodes were given another configuration, or have keys that need it"
-        return "keyspace \(keyspace): this node's configuration says \(setting)=\(configured), "
-            + "and \(setting)=\(inForce) counts: \(reason). KEYSPACE ALTER changes it on all "
+        return "keyspace \(keyspace): this node's configuration \(said), and "
+            + "\(setting)=\(inForce) counts: \(reason). KEYSPACE ALTER changes it on all "
             + "nodes; then give all of them the same configuration"
     }
 }

@@ -28,6 +28,7 @@ extension Server.Configuration {
         for (name, overrides) in settings.keyspaces {
             let keyspace = try KeyspaceSettings(overrides, members: members.count)
             node.keyspaces.append((Array(name.utf8), keyspace))
+            node.defaulted.append((Array(name.utf8), overrides.unnamed))
         }
         node.requestLimits = RequestLimits(
             bulkBytesMax: settings.limits.requestBytes,
@@ -73,6 +74,14 @@ extension Server.RecoveryPolicy {
         case .refuse: self = .refuse
         case .quarantine: self = .quarantine
         }
+    }
+}
+
+extension KeyspaceOverrides {
+    /// Settings that are left to the node's defaults.
+    fileprivate var unnamed: [String] {
+        let named = words.map(\.name)
+        return KeyspaceSettings.fieldNames.filter { !named.contains($0) }
     }
 }
 

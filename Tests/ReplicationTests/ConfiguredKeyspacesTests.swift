@@ -18,6 +18,14 @@ struct ConfiguredKeyspacesTests {
             for id in ids { said[NodeID(id)] = keyspaces }
         }
 
+        func defaulted(_ node: NodeID) -> [(keyspace: [UInt8], settings: [String])] {
+            (said[node] ?? [:]).sorted { $0.key < $1.key }.map { name, words in
+                let named = words.split(separator: " ").map { $0.prefix { $0 != "=" } }
+                let rest = KeyspaceSettings.fieldNames.filter { !named.contains(Substring($0)) }
+                return (Array(name.utf8), rest)
+            }
+        }
+
         func settings(_ node: NodeID, members: Int) -> [(name: [UInt8], settings: KeyspaceSettings)]
         {
             (said[node] ?? [:]).sorted { $0.key < $1.key }.map { name, words in
@@ -29,9 +37,32 @@ struct ConfiguredKeyspacesTests {
         }
     }
 
+    @Test("what a file does not name is told as a default, not as what the file says")
+    func defaulted() throws {
+        let files = Files([1, 2, 3], ["k": "r=1"])
+        let cluster = cluster(3, files)
+        #expect(cluster.run(a, "KEYSPACE ALTER k durability=memory r=2") == "+OK\r\n")
+        #expect(
+            cluster.with(a) { $0.configurationDifferences }.map(\.said)
+                == ["says r=1", "names no durability, which leaves its default fsync"])
+        for (words, told) in [
+            ("", "the configuration names no conflict, which leaves its default lww, and the data"),
+            ("conflict=lww", "the configuration says conflict=lww, and the data"),
+        ] {
+            files.said[a] = ["k": "conflict=crdt"]
+            let one = self.cluster(1, files)
+            #expect(one.run(a, "SADD k:1 x") == ":1\r\n")
+            files.said[a] = ["k": words]
+            try one.restartAlone(a, epoch: 2)
+            let obstacles = one.with(a) { $0.takeUpConfiguration() }.map { "\($0)" }
+            #expect(obstacles.count == 1 && obstacles[0].contains(told), "\(obstacles)")
+        }
+    }
+
     private func cluster(_ count: Int, _ files: Files) -> Cluster {
         Cluster(count) {
             $0.keyspaces = files.settings($0.node, members: $0.members.count)
+            $0.defaulted = files.defaulted($0.node)
             $0.collectionGraceMilliseconds = 1_000
             $0.collectionMilliseconds = 1_000
         }
@@ -141,7 +172,8 @@ struct ConfiguredKeyspacesTests {
         try rejoin(cluster, b, 2)
         #expect(field("r", "k", cluster, c) == "3")
         let told = KeyspaceDifference(
-            keyspace: "k", setting: "r", configured: "1", inForce: "3", isCommanded: false)
+            keyspace: "k", setting: "r", configured: "1", isDefault: false, inForce: "3",
+            isCommanded: false)
         #expect(cluster.with(b) { $0.configurationDifferences } == [told])
         #expect(cluster.with(a) { $0.configurationDifferences } == [])
         let info = cluster.run(b, "INFO configuration")
