@@ -27,7 +27,7 @@ extension Node {
         }
         guard isWhole(spot.address.range, spot.keyspace) else {
             countUnavailable(.write, spot.keyspace)
-            fail(target, Node.awaitsHandOver, &effects)
+            fail(target, text: awaitsHandOver, &effects)
             return false
         }
         return true
@@ -42,13 +42,15 @@ extension Node {
         let isBlind = catalog.active[keyspace].settings.conflict == .lww
         guard !isBlind, !isWhole(address.range, keyspace) else { return true }
         countUnavailable(.write, keyspace)
-        fail(target, Node.awaitsHandOver, &effects)
+        fail(target, text: awaitsHandOver, &effects)
         return false
     }
 
     /// What is told where a key has one replica, whose former one may still have to hand it over.
-    static let awaitsHandOver: StaticString =
+    var awaitsHandOver: String {
         "UNAVAILABLE the list of members has changed, and members have yet to hand over their keys"
+            + refillNote
+    }
 
     /// The live values of a key that this node alone decides about, but for repeats.
     private mutating func current(

@@ -248,7 +248,7 @@ extension Node {
             countUnavailable(.forward, forward.keyspace)
             return fail(
                 forward.head.target,
-                "UNAVAILABLE no replica in reach is done with being refilled; try again", &effects)
+                text: Node.unrefilled + refillNote, &effects)
         }
         forwards[id]?.node = next
         forwards[id]?.asked |= 1 << UInt64(index)

@@ -105,8 +105,8 @@ extension Node {
         countUnavailable(.read, location.keyspace)
         fail(
             target,
-            text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, R=\(levels.readQuorum)",
-            &effects)
+            text: "UNAVAILABLE \(reachable) of \(n) replicas reachable, R=\(levels.readQuorum)"
+                + (isMissing ? refillNote : ""), &effects)
         return false
     }
 
@@ -312,7 +312,8 @@ extension Node {
             count(read, .unavailable)
             fail(
                 read.head.target,
-                text: "UNAVAILABLE \(answered) of \(required) replicas answered in time", &effects)
+                text: "UNAVAILABLE \(answered) of \(required) replicas answered in time"
+                    + (isWhole(read.range, read.keyspace) ? "" : refillNote), &effects)
         case .satisfied where read.typed != nil: decideTyped(id, read, &effects)
         case .satisfied:
             let isToldOf = withSum(of: read) { node, sum, _, counted in

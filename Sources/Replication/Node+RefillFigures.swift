@@ -64,6 +64,19 @@ extension Node {
         return waiting
     }
 
+    /// What an error adds where a replica would do that is being refilled: for whom this node waits
+    /// before it answers, and what ends that.
+    var refillNote: String {
+        let waiting = refillFigures.waitingFor
+        guard let first = waiting.first else { return "" }
+        let nodes = waiting.map { "\($0)" }.joined(separator: ", ")
+        guard linkIndex(of: first).map({ !links[$0].isUp }) ?? false else {
+            return "; this node is being refilled, and has yet to hear \(nodes)"
+        }
+        return "; this node is being refilled, and waits for \(nodes); a node that never comes: "
+            + "CLUSTER REFILL WITHOUT \(first.rawValue), said here"
+    }
+
     /// How many lists of members there were, and whether the present one is open (`Generation`).
     public var memberListFigures: (number: Int, isOpen: Bool) {
         (Int(clamping: generation.number), links.count > 1 && !generation.isClosed)

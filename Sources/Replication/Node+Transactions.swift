@@ -330,7 +330,7 @@ extension Node {
                 return "UNAVAILABLE the nodes disagree on where a key lives"
             }
             guard isWhole(location.address.range, location.keyspace) else {
-                return "\(Node.awaitsHandOver)"
+                return awaitsHandOver
             }
             guard isChange else { continue }
             changes.append(location.keyspace)

@@ -105,7 +105,7 @@ extension Node {
             if !isWrite, case .node(let node, let number) = target {
                 return decline(number, of: node, &effects)
             }
-            return fail(target, "UNAVAILABLE this replica is being refilled; try again", &effects)
+            return fail(target, text: Node.unrefilled + refillNote, &effects)
         }
         if isWrite, !followSession(key, target, &effects) { return }
         let isUnheard = configuration.plantedBug == .removesUnheard && isWrite
@@ -122,6 +122,8 @@ extension Node {
         execute(command, keyAt: index, target, &effects)
         if writes == nil { compareInBackground(key, location, reads, &effects) }
     }
+
+    static let unrefilled = "UNAVAILABLE no replica in reach has been refilled"
 
     /// Compares a sample of the answers that this node gave alone with all replicas.
     private mutating func compareInBackground(

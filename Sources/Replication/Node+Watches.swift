@@ -65,7 +65,7 @@ extension Node {
                 + address(of: location)
         }
         guard isWhole(location.address.range, location.keyspace) else {
-            return "\(Node.awaitsHandOver)"
+            return awaitsHandOver
         }
         return refusal(toMix: key, with: &first)
     }

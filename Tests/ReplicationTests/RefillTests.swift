@@ -232,6 +232,17 @@ struct RefillTests {
         cluster.pass(milliseconds: 3_000)
         for node in [a, b] { #expect(figures(cluster, node).waitingFor == [c]) }
         #expect(cluster.run(a, "SET k v W 2") == "+OK\r\n")
+        #expect(cluster.run(a, "GET k").contains("; this node is being refilled, and has yet to"))
+        for node in [a, b] { cluster.unlink(node, c) }
+        #expect(
+            cluster.run(a, "GET k")
+                == "-UNAVAILABLE 1 of 3 replicas reachable, R=2; this node is being refilled, and "
+                + "waits for node 3; a node that never comes: CLUSTER REFILL WITHOUT 3, said "
+                + "here\r\n")
+        for node in [a, b] {
+            cluster.link(node, c)
+            cluster.link(c, node)
+        }
         cluster.cut = []
         cluster.pass(milliseconds: 500)
         for node in cluster.ids {
