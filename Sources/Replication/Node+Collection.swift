@@ -137,7 +137,8 @@ extension Node {
         return !isRemoved(node)
     }
 
-    func isRemoved(_ node: NodeID) -> Bool {
+    /// Whether a node was taken out of the cluster.
+    public func isRemoved(_ node: NodeID) -> Bool {
         membership.member(node)?.record.state == .removed
     }
 

@@ -77,11 +77,11 @@ struct Neighbour {
     let isCalled: Bool
     /// The link under way or open, an index of the slab; strangers have none.
     var link: Int?
-    /// Failed attempts since the last open link.
+    /// Failed attempts since the last open link; where the other side calls, looks for it.
     var failures = 0
     /// What was logged about them last.
     var complaint = ""
-    /// When to call again.
+    /// When to call again, or to look where it stays.
     var callAt: Deadline = 0
     /// Its address without the port, as last known; empty for a name that was never looked up.
     var hostBytes: [UInt8]

@@ -78,9 +78,12 @@ extension Server {
 
     mutating func takeLookups() {
         for answer in resolver.takeAnswers() where neighbours[answer.number].link == nil {
+            let isCalled = neighbours[answer.number].isCalled
             switch answer.result {
-            case .success(let address): connect(answer.number, to: address)
-            case .failure(let error): callFailed(answer.number, error.description)
+            case .success(let address) where isCalled: connect(answer.number, to: address)
+            case .success(let address): missCaller(answer.number, at: address)
+            case .failure(let error) where isCalled: callFailed(answer.number, error.description)
+            case .failure(let error): complain(answer.number, error.description)
             }
         }
     }

@@ -28,6 +28,7 @@ extension Server {
         guard troubleNotes.isDue(at: now.monotonic) else { return }
         tellEnd()
         tellAlone()
+        seekCallers()
         tellKeyspaces()
     }
 
@@ -52,6 +53,40 @@ extension Server {
                     + "settles it")
         }
         troubleNotes.conflicted = conflicted
+    }
+
+    /// Looks up the hosts of members that call this node and have not: one may have no address.
+    private mutating func seekCallers() {
+        guard node.seeksLinks, stopsBy == nil else { return }
+        for position in neighbours.indices
+        where !neighbours[position].isCalled && neighbours[position].link == nil
+            && neighbours[position].callAt <= now.monotonic
+            && !node.isRemoved(neighbours[position].node)
+        {
+            neighbours[position].callAt = now.monotonic + Server.aloneNanoseconds
+            let (host, port) = (neighbours[position].host, neighbours[position].port)
+            if let address = SocketAddress(literal: host, port: port) {
+                missCaller(position, at: address)
+                continue
+            }
+            do throws(SocketError) {
+                try resolver.ask(host, port: port, number: position)
+            } catch {
+                complain(position, error.description)
+            }
+        }
+    }
+
+    /// A member that calls this node has not, although its host has an address.
+    mutating func missCaller(_ position: Int, at address: SocketAddress) {
+        neighbours[position].hostBytes = address.hostBytes
+        neighbours[position].failures += 1
+        // At first it has had no time to; and of nobody at all `tellAlone` tells.
+        guard neighbours[position].failures > 1, node.linksUp > 0 else { return }
+        complain(
+            position,
+            "it has not called this node, as members with higher numbers do; if it runs, compare "
+                + "the members in its configuration with where this node listens, \(linkAddress)")
     }
 
     /// A copy of a data directory that was started as a second process answers too, and nobody
