@@ -12,7 +12,18 @@ enum ServeCommand {
             throw Failure(.usage, "serve needs --config FILE")
         }
         let configuration = try configuration(at: path)
+        if let warning = secretWarning(configuration, at: path) { Log().warning(warning) }
         try serve(configuration, arguments)
+    }
+
+    /// What the log is told where others may read the cluster's secret; nil where nobody may.
+    ///
+    /// - Parameter path: of the configuration file.
+    static func secretWarning(_ settings: NodeSettings, at path: String) -> String? {
+        let holder = settings.secretFile ?? (settings.secret == nil ? nil : path)
+        guard let holder, Files.othersMayRead(holder) else { return nil }
+        return "others than its owner may read \(holder), which holds the cluster's secret, and "
+            + "who knows that can link as a member: chmod 600 \(holder)"
     }
 
     private static func configuration(at path: String) throws(Failure) -> NodeSettings {

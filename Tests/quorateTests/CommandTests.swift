@@ -1,4 +1,5 @@
 import Base
+import Glibc
 import Lab
 import Replication
 import Secrets
@@ -246,6 +247,28 @@ struct CommandTests {
         #expect(failure?.message.hasPrefix("secretFile: cannot read /no/such/secret") == true)
         for word in ["secretFile", "\"refuse\"", "\"quarantine\""] {
             #expect(Command.serve.help.contains(word))
+        }
+    }
+
+    @Test("a file with the secret that others may read is warned of, whichever it is")
+    func readableSecret() throws {
+        let member = NodeSettings.Member(
+            id: NodeID(1), host: "127.0.0.1", clientPort: 1, linkPort: 2)
+        var settings = NodeSettings(
+            clusterName: "c", node: NodeID(1), members: [member], dataDirectory: "/d")
+        let path = "\(LocalCluster.temporaryDirectory)/quorate-test-\(MonotonicClock.now).mode"
+        try Files.write("5a", to: path)
+        defer { Files.removeTree(path) }
+        for (mode, isWarned) in [(0o600, false), (0o640, true), (0o604, true)] {
+            #expect(chmod(path, mode_t(mode)) == 0)
+            #expect(ServeCommand.secretWarning(settings, at: path) == nil)
+            settings.secretFile = path
+            let warning = ServeCommand.secretWarning(settings, at: "/no/such")
+            #expect((warning?.contains("chmod 600 \(path)") == true) == isWarned)
+            settings.secretFile = nil
+            settings.secret = try ClusterSecret(text: String(repeating: "5a", count: 32))
+            #expect((ServeCommand.secretWarning(settings, at: path) != nil) == isWarned)
+            settings.secret = nil
         }
     }
 

@@ -31,6 +31,12 @@ public enum Files {
         return text
     }
 
+    /// Whether others than its owner may read a file; false where there is none.
+    public static func othersMayRead(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & 0o044 != 0
+    }
+
     /// Replaces a file as a whole, so that nobody reads half of it; readable by its owner alone.
     public static func write(_ text: String, to path: String) throws(Failure) {
         let draft = path + ".new"
