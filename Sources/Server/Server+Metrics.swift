@@ -145,21 +145,29 @@ extension Server {
         }
         text.family(
             "quorate_keyspace_conflicted", .gauge,
-            "Keyspaces that were given different settings on several nodes at once."
-        )
-        for name in node.conflictedKeyspaces { text.sample(1, [("keyspace", name)]) }
-        text.family(
-            "quorate_keyspace_configuration_differs", .gauge,
-            "What this node's configuration says of a keyspace and does not count.")
-        for difference in node.configurationDifferences {
-            text.sample(1, [("keyspace", difference.keyspace), ("setting", difference.setting)])
+            "Whether several nodes gave a keyspace different settings at once.")
+        let conflicted = node.conflictedKeyspaces
+        for keyspace in keyspaces {
+            text.sample(conflicted.contains(keyspace.name) ? 1 : 0, [("keyspace", keyspace.name)])
         }
+        writeDifferences(&text)
         text.family(
             "quorate_memory_bytes", .gauge, "What the node takes in memory, by what it is for.")
         for (name, bytes) in node.memoryAccount.named { text.sample(bytes, [("part", name)]) }
         text.single(
             "quorate_memory_limit_bytes", .gauge, node.memoryBytesMax,
             "What all parts may take together before writes are refused.")
+    }
+
+    private func writeDifferences(_ text: inout MetricsText) {
+        text.family(
+            "quorate_keyspace_configuration_differs", .gauge,
+            "Settings that this node's configuration gives a keyspace and that do not count.")
+        let differences = node.configurationDifferences
+        for keyspace in configuration.node.keyspaces {
+            let name = String(decoding: keyspace.name, as: UTF8.self)
+            text.sample(differences.count { $0.keyspace == name }, [("keyspace", name)])
+        }
     }
 
     private func writeLinks(_ text: inout MetricsText) {
@@ -216,7 +224,7 @@ extension Server {
         text.family(
             "quorate_refill_waits", .gauge,
             "Whether a node has not said yet that it has nothing that is lacked here.")
-        for link in node.linkFigures where node.isRefilling {
+        for link in node.linkFigures {
             text.sample(figures.waitingFor.contains(link.node) ? 1 : 0, label(link))
         }
         let members = node.memberListFigures

@@ -80,6 +80,20 @@ struct ScrapeTests {
         #expect(batches >= 1 && batches == metrics["quorate_journal_sync_duration_seconds_count"])
     }
 
+    @Test("what is right of keyspaces and nodes is told as 0, and what is not as how much")
+    func zeroes() throws {
+        var settings = KeyspaceSettings()
+        settings.replicationFactor = 1
+        let server = try single { $0.node.keyspaces = [(Array("k".utf8), settings)] }
+        for (name, value) in [("conflicted", 0.0), ("configuration_differs", 0)] {
+            #expect(try scrape(server)["quorate_keyspace_\(name){keyspace=\"k\"}"] == value)
+        }
+        try TestClient.insist(
+            "+OK\r\n", "KEYSPACE ALTER k ttl=5 siblings=7\r\n", port: server.clientPort)
+        let differs = "quorate_keyspace_configuration_differs{keyspace=\"k\"}"
+        #expect(try scrape(server)[differs] == 2)
+    }
+
     @Test("every counter of the node is there, with a help of its own")
     func everyCounter() throws {
         let metrics = try scrape(try single())
