@@ -6,8 +6,8 @@ import Ring
 public struct CollectionFigures: Equatable, Sendable {
     /// How long ago the oldest tombstone was written, milliseconds; 0 without any.
     public internal(set) var oldestMilliseconds: UInt64 = 0
-    /// Replicas without which it cannot go, ascending; empty while nothing waits for longer than it
-    /// has to.
+    /// Replicas without which it cannot go, ascending: those that are not heard, and where
+    /// something waits for longer than it has to, those that hold it up.
     public internal(set) var waitsFor: [NodeID] = []
 }
 
@@ -26,12 +26,14 @@ extension Node {
                 - min(Stamp(rawValue: oldest).milliseconds, now.wallMilliseconds)
             figures.oldestMilliseconds = max(figures.oldestMilliseconds, age)
             for n in collection.replicationFactors
-            where age > patience && !holdings.forests[n].isEmpty {
+            where !holdings.forests[n].isEmpty {
                 // Until hints are given up nobody promises anything, but who has to be equal first
                 // is known.
                 let isPromised =
                     age > patience + grace(n) - configuration.collectionGraceMilliseconds
-                if let index = blocker(range, n, oldest, isPromised) {
+                if let index = blocker(range, n, oldest, isPromised),
+                    age > patience || !isHeard(index)
+                {
                     blocking |= 1 << UInt64(index)
                 }
             }

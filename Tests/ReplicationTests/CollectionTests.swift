@@ -67,6 +67,8 @@ struct CollectionTests {
         cluster.isolate(c)
         cluster.pass(milliseconds: 2_000, by: 20)
         #expect(cluster.run(a, "DEL k") == ":1\r\n")
+        cluster.pass(milliseconds: 500, by: 20)
+        #expect(figures(cluster, a).waitsFor == [c], "at once, as it is not there")
         settle(cluster)
         #expect(records(cluster, a) == 1 && records(cluster, b) == 1)
         #expect(figures(cluster, a).waitsFor == [c])
