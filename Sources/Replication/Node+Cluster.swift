@@ -175,6 +175,8 @@ extension Node {
         let total = holdings.keys
         var keys = [("records", "\(store.count)")]
         if total > 0 {
+            // As Redis before it has sampled any time to live: nobody averages them here, and
+            // clients look for all three.
             keys.append(("db0", "keys=\(total),expires=\(holdings.expiring),avg_ttl=0"))
         }
         return [
