@@ -91,8 +91,9 @@ extension ByteBuffer {
         append("', with args beginning with: ")
         let shown = count
         for index in 1..<max(arguments.count, 1) where count - shown < 128 {
+            let room = 128 - (count - shown)
             append("'")
-            appendPrintable(arguments[index], max: 128 - (count - shown))
+            appendPrintable(arguments[index], max: room)
             append("' ")
         }
         append("\r\n")

@@ -72,6 +72,10 @@ struct CommandTests {
                 == "-ERR unknown command 'foo', with args beginning with: 'a' 'b  c' \r\n")
         let long = String(repeating: "x", count: 500)
         #expect(resolve(long, long, long, long).utf8.count < 400)
+        #expect(
+            resolve("foo", "a", long)
+                == "-ERR unknown command 'foo', with args beginning with: 'a' "
+                + "'\(long.prefix(124))' \r\n")
     }
 
     @Test(
