@@ -135,8 +135,8 @@ struct RefutationTests {
         for node in [a, b] { cluster.unlink(c, node) }
         #expect(cluster.run(c, "CONSISTENCY R 1 W 1") == "+OK\r\n")
         #expect(!cluster.run(c, kind.write(kind.later)).hasPrefix("-"))
-        cluster.link(a, c)
-        cluster.link(c, a)
+        cluster.cut = []
+        cluster.meet(c)
         return cluster
     }
 
