@@ -138,7 +138,6 @@ extension Node {
             return
         }
         let start = surplus.begin(catalog.digest)
-        guard store.count > 0 else { return endBatch(&effects) }
         for key in nextSurplus(from: start, &budget) {
             key.withUnsafeBytes { handOver($0, &effects) }
         }

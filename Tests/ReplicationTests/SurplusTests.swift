@@ -114,4 +114,27 @@ struct SurplusTests {
             }
         }
     }
+
+    @Test("a walk that drops the last record a node had ends, and the node rests")
+    func lastRecord() throws {
+        let five = Ring(members: (1...5).map { Member(NodeID($0)) }, epoch: 1)
+        let key = try #require(
+            (0..<100).map { "key:\($0)" }.first {
+                // One turn comes past this range, and not to the end of the walk.
+                let range = Array($0.utf8).withUnsafeBytes { KeyRange(Slot(key: $0)) }
+                return range.rawValue < 128
+                    && !five.primaries(of: range, replicationFactor: 3).contains(NodeID(1))
+            })
+        let former = Cluster(3)
+        #expect(former.run(NodeID(1), "SET \(key) v") == "+OK\r\n")
+        let cluster = Cluster(5) { $0.workUnitsMax = 256 }
+        for id in former.ids {
+            try cluster.restart(id, epoch: 2, on: former.journals[id, default: []], after: 1)
+        }
+        cluster.pass(milliseconds: 20_000, by: 20)
+        #expect(size(cluster, NodeID(1)) == 0)
+        for id in cluster.ids {
+            #expect(cluster.with(id) { $0.nextDeadline.map { $0 > cluster.time + 1 } } == true)
+        }
+    }
 }
