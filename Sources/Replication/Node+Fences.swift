@@ -7,6 +7,8 @@ struct Fence {
     let name: [UInt8]
     /// Who asked.
     let node: NodeID
+    /// In which life; nil for this node itself.
+    let life: ReplicaIdentity?
     /// When the change can no longer come, in nanoseconds of the monotonic clock.
     let until: Deadline
     /// It is to be dropped: what was stamped before goes with it, so that other replicas' writes
@@ -34,7 +36,7 @@ extension Node {
             fences.count < Node.fencesMax, background.surveys.count < Node.fencesMax
         else { return false }
         let until = now.monotonic + .nanoseconds(milliseconds: Node.fenceMilliseconds)
-        fences.append(Fence(name: name, node: node, until: until))
+        fences.append(Fence(name: name, node: node, life: life(of: node), until: until))
         background.surveys.append(Survey(name: name, node: node, asker: asker))
         return true
     }
@@ -47,7 +49,18 @@ extension Node {
             return
         }
         let until = now.monotonic + .nanoseconds(milliseconds: Node.fenceMilliseconds)
-        fences.append(Fence(name: name, node: node, until: until, isForDrop: true))
+        fences.append(
+            Fence(name: name, node: node, life: life(of: node), until: until, isForDrop: true))
+    }
+
+    private func life(of node: NodeID) -> ReplicaIdentity? {
+        linkIndex(of: node).flatMap { links[$0].identity }
+    }
+
+    /// Another node knows the same definitions. What an earlier life of it asked for will not come:
+    /// of a change that it told anybody its disk knows.
+    mutating func endOutlivedFences(of index: Int) {
+        fences.removeAll { $0.node == links[index].node && $0.life != links[index].identity }
     }
 
     /// There will be no change: the keyspace takes writes again.

@@ -189,6 +189,7 @@ extension Node {
         links[index].agrees = digest == catalog.digest
         guard links[index].agrees else { return }
         refill.agreed |= 1 << UInt64(index)
+        endOutlivedFences(of: index)
         forgetting.words[index].unheard = []
     }
 }

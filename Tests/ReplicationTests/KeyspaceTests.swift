@@ -153,6 +153,36 @@ struct KeyspaceTests {
         #expect(cluster.run(a, "SET k:1 v W 1") == "+OK\r\n")
     }
 
+    @Test("a fence ends when a later life of the node that asked knows the same keyspaces")
+    func outlivedSurvey() throws {
+        for command in ["KEYSPACE ALTER k n=2 r=1 w=2", "KEYSPACE DROP k"] {
+            let cluster = Cluster(3)
+            #expect(cluster.run(a, "KEYSPACE CREATE k") == "+OK\r\n")
+            cluster.cut = [[c, a]]
+            #expect(cluster.run(a, command) == "")
+            cluster.cut = []
+            #expect(cluster.run(b, "SET k:1 v").hasPrefix("-UNAVAILABLE the keyspace is being"))
+            try cluster.restart(a, epoch: 2, on: cluster.journals[a, default: []], after: 1)
+            cluster.pass(milliseconds: 500)
+            #expect(cluster.run(b, "SET k:1 v") == "+OK\r\n")
+        }
+    }
+
+    @Test("a fence stays while a later life of the node that asked knows of its change alone")
+    func outlivedChange() throws {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE CREATE k") == "+OK\r\n")
+        cluster.lostKinds = [7]
+        #expect(cluster.run(a, "KEYSPACE ALTER k n=2 r=1 w=2") == "")
+        try cluster.restart(a, epoch: 2, on: cluster.journals[a, default: []], after: 1)
+        cluster.pass(milliseconds: 500)
+        #expect(cluster.run(b, "SET k:1 v").hasPrefix("-UNAVAILABLE the keyspace is being"))
+        cluster.lostKinds = []
+        cluster.pass(milliseconds: 500)
+        #expect(cluster.run(b, "SET k:1 v") == "+OK\r\n")
+        #expect(cluster.run(b, "KEYSPACE GET k").contains("\r\nn\r\n$1\r\n2\r\n"))
+    }
+
     @Test("n changes only while the keyspace is empty everywhere")
     func replicationFactorOfData() {
         let cluster = Cluster(3)
