@@ -25,4 +25,17 @@ extension Plan {
         membersAtFirst = nodes
         nodes += 1 + random.below(2)
     }
+
+    /// How many members a list may have that follows one of so many.
+    ///
+    /// One member is taken out only where every write is on two nodes, and where those that stay
+    /// are enough for every keyspace: a file that asks for more replicas than it has members is
+    /// refused.
+    ///
+    /// - Parameter isAtRest: whether every member has all that it replicates.
+    func memberCounts(after count: Int, isAtRest: Bool) -> [Int] {
+        let more = [count + 1, count + 2].filter { $0 <= nodes }
+        let mayShrink = isAtRest && count > 3 && keyspaces.allSatisfy { $0.w > 1 && $0.n < count }
+        return mayShrink ? more + [count - 1] : more
+    }
 }

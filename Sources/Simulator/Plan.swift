@@ -48,8 +48,6 @@ struct Plan {
     /// How many of the machines, the first ones, are members when the run begins; nil for all of
     /// them, always.
     var membersAtFirst: Int?
-    /// A member may be taken out of the list: every write is on two nodes.
-    var mayShrink: Bool { keyspaces.allSatisfy { $0.w > 1 } }
 
     init(seed: UInt64) {
         var random = PRNG(seed: seed)

@@ -7,8 +7,7 @@ extension World {
 
     /// One or two members more, or one fewer, which keeps its disk and may return with it.
     func changeMembers() {
-        var counts = [memberCount + 1, memberCount + 2].filter { $0 <= machines.count }
-        if plan.mayShrink, memberCount > 3, isAtRest { counts.append(memberCount - 1) }
+        let counts = plan.memberCounts(after: memberCount, isAtRest: isAtRest)
         guard !counts.isEmpty else { return }
         let count = counts[faultRandom.below(counts.count)]
         changeMembers(to: count, isPowerCut: faultRandom.below(2) == 0)

@@ -1,5 +1,6 @@
-import Simulator
 import Testing
+
+@testable import Simulator
 
 @Suite struct SimulationTests {
     /// Few seeds that together reach everything that `reached` names; each runs once for all tests.
@@ -62,5 +63,19 @@ import Testing
             "bounded_reads_elsewhere", "overflows_refused", "overflows_dropped",
             "overflows_merged", "clocks_stepped", "lives_in_the_future", "overruled_ahead",
         ] { #expect(totals[name, default: 0] > 0, "\(name) never happened") }
+    }
+
+    @Test("a list of members gets shorter, and never shorter than a keyspace has replicas")
+    func memberLists() {
+        var isShortened = false
+        for plan in (1...1_000).map({ Plan(seed: $0) }) where plan.membersAtFirst != nil {
+            let widest = plan.keyspaces.map(\.n).max() ?? 1
+            for count in max(3, widest)...plan.nodes {
+                let counts = plan.memberCounts(after: count, isAtRest: true)
+                #expect(counts.allSatisfy { max(3, widest)...plan.nodes ~= $0 })
+                isShortened = isShortened || counts.contains { $0 < count }
+            }
+        }
+        #expect(isShortened)
     }
 }
