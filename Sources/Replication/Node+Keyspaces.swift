@@ -100,7 +100,8 @@ extension Node {
             given.append(field)
             if let problem = settings.set(text) { return problem }
         }
-        if settings.replicationFactor > configuration.members.count {
+        // A list of members may have become shorter than n since.
+        if given.contains("n"), settings.replicationFactor > configuration.members.count {
             return "n=\(settings.replicationFactor) exceeds the cluster's "
                 + "\(configuration.members.count) nodes"
         }

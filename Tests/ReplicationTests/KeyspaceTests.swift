@@ -197,6 +197,23 @@ struct KeyspaceTests {
         #expect(cluster.run(b, "GET late:1") == "$1\r\nv\r\n")
     }
 
+    @Test("a keyspace with more replicas than the list has members now can be changed")
+    func shortList() throws {
+        let four = Cluster(4)
+        #expect(four.run(a, "KEYSPACE CREATE k n=4 w=all") == "+OK\r\n")
+        #expect(four.run(a, "SET k:1 v") == "+OK\r\n")
+        let three = Cluster(3) { $0.takesOtherMembers = true }
+        for id in three.ids {
+            try three.restart(id, epoch: 2, on: four.journals[id, default: []], after: 1)
+        }
+        three.pass(milliseconds: 5_000, by: 20)
+        #expect(three.run(b, "SET k:1 w").hasPrefix("-UNAVAILABLE 3 of 4 replicas reachable"))
+        #expect(three.run(b, "KEYSPACE ALTER k n=4").hasPrefix("-ERR n=4 exceeds the cluster's 3"))
+        #expect(three.run(b, "KEYSPACE ALTER k r=2 w=3") == "+OK\r\n")
+        #expect(three.run(b, "SET k:1 w") == "+OK\r\n")
+        #expect(three.run(c, "GET k:1") == "$1\r\nw\r\n")
+    }
+
     @Test("meeting at the safer of each is commutative, associative and idempotent")
     func saferIsAJoin() {
         var random = PRNG(seed: 3)
