@@ -126,10 +126,10 @@ struct Accounts: Equatable, Sendable {
         accounts = kept
     }
 
-    /// Drops the accounts that nothing was added to after a stamp and that others do not have.
+    /// Drops the live accounts that nothing was added to after a stamp and that others do not have.
     mutating func removeRefuted(_ stamp: Stamp, _ known: Accounts) -> Bool {
         let refuted = accounts.filter {
-            $0.1.current.stamp <= stamp && known.accounts[$0.0] == nil
+            $0.1.isLive && $0.1.current.stamp <= stamp && known.accounts[$0.0] == nil
         }
         for (identity, _) in refuted { accounts[identity] = nil }
         return !refuted.isEmpty

@@ -1,4 +1,5 @@
 import AntiEntropy
+import Ring
 
 /// What this node knows of which deletions everybody has heard of (`Node+Collection`).
 struct Collection {
@@ -39,6 +40,14 @@ struct Collection {
         /// The latest that was collected in a range if this node has not promised it; 0 otherwise.
         func missed(_ range: UInt8) -> UInt64 {
             promised[range] < known[range] ? known[range] : 0
+        }
+
+        /// Takes back what was said of a range by a clock that was proved wrong.
+        mutating func withdraw(_ range: UInt8, beyond stamp: UInt64) {
+            if promised[range] > stamp { promised[range] = 0 }
+            guard max(known[range], revoked[range]) > stamp else { return }
+            (known[range], collected[range], revoked[range], stable[range]) = (0, 0, 0, 0)
+            (ripening.collected[range], ripening.until[range]) = (0, 0)
         }
 
         /// Up to where what was collected in a range is settled.
@@ -132,6 +141,16 @@ struct Collection {
     /// collected. What it stamps stays later than what it promised.
     mutating func distrust() {
         for n in parts.indices { parts[n]?.promised = RangeStamps() }
+    }
+
+    /// The clock by which this was promised was proved wrong: this node stamps what it said that it
+    /// never would. What was collected by such promises would hide what the others write for as
+    /// long as that clock was ahead.
+    mutating func withdraw(beyond stamp: UInt64) {
+        latestPromise = min(latestPromise, stamp)
+        for n in replicationFactors {
+            for range in KeyRange.all.map(\.rawValue) { parts[n]?.withdraw(range, beyond: stamp) }
+        }
     }
 
     /// A link came up, or went down: what was promised over it has to be said again.

@@ -38,10 +38,10 @@ extension Node {
 
     /// Goes on where the others are, under a name of its own: stamps may repeat now, dots must not.
     private mutating func retreat(_ effects: inout Effects) {
+        let bound = clock.reach + configuration.clockDriftMax
+        collection.withdraw(beyond: Stamp(milliseconds: bound, logical: .max).rawValue)
         let limit = max(clock.correctionLimit, Stamp(rawValue: collection.latestPromise).next)
-        let correction = ClockCorrection(
-            retired: identity, limit: limit,
-            bound: clock.reach + configuration.clockDriftMax)
+        let correction = ClockCorrection(retired: identity, limit: limit, bound: bound)
         identity = correction.successor
         _ = clock.follow(limit)
         self.correction = correction
@@ -57,6 +57,8 @@ extension Node {
             correction.encode(into: &$0)
         }
         tendCorrection(&effects)
+        tellAllPromises(&effects)
+        catchUp(&effects)
         // What the others write from now on is to be later than what was brought back.
         for index in links.indices where links[index].isUp { sendHeartbeat(to: index, &effects) }
     }
@@ -230,6 +232,7 @@ extension Node {
         let correction = try ClockCorrection(decoding: &reader)
         try reader.end()
         self.correction = correction
+        collection.withdraw(beyond: correctionBound.rawValue)
         clock.disown(beyond: correction.bound)
     }
 

@@ -167,12 +167,15 @@ extension Node {
     }
 
     /// Everything that this node does not replicate is with its replicas.
-    mutating func noteHandedOver(_ effects: inout Effects) {
-        guard !generation.hasHandedOver else { return }
+    ///
+    /// - Returns: whether the disk has that or is to have it; false while it has no room.
+    mutating func noteHandedOver(_ effects: inout Effects) -> Bool {
+        guard !generation.hasHandedOver else { return true }
         var marker = generationMarker
         marker.handedOverAt = max(clock.latest, Stamp(rawValue: 1))
         marker.keptFor = links.indices.filter { surplus.keptFor.isSet($0) }.map { links[$0].node }
         save(marker, &effects)
+        return generation.saving != nil
     }
 
     private mutating func saveClosed(_ effects: inout Effects) {

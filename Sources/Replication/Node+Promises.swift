@@ -72,7 +72,7 @@ extension Node {
         links[index].hasPromised = true
         for part in message.parts {
             collection.prepare(part.n, links: links.count)
-            collection.parts[part.n]?.others[index].raise(to: part.promised)
+            collection.parts[part.n]?.others[index] = part.promised
             collection.parts[part.n]?.knownThere[index].raise(to: part.known)
             collection.parts[part.n]?.whole[index] = part.whole
             for range in KeyRange.all {

@@ -208,7 +208,9 @@ extension Node {
             tellSame(roots, Stamp(rawValue: moment), n, node, &effects)
         case .same(let moment, let equal, let whole):
             if !links[index].isBehind { noteEqual(equal, Stamp(rawValue: moment), n, index) }
-            refill.heard(index, asked: Stamp(rawValue: moment))
+            let asked = Stamp(rawValue: moment)
+            // What was asked before the clock went back came before all that counts.
+            if asked <= clock.latest { refill.heard(index, asked: asked) }
             heardSame(equal, whole, n, index, &effects)
         case .sums(let range, let parent, let sums):
             let place = ParentPlace(n: n, range: KeyRange(range), node: Int(parent))

@@ -177,11 +177,10 @@ extension Node {
             return
         }
         let isComplete = !surplus.isIncomplete && surplus.definitions == catalog.digest
-        let pause = isComplete ? Node.surplusPause : Node.surplusPatience
+        if isComplete { surplus.isUrgent = false }
+        let isOver = isComplete && (generation.isClosed || noteHandedOver(&effects))
+        let pause = isOver ? Node.surplusPause : Node.surplusPatience
         surplus.at += .nanoseconds(milliseconds: pause)
-        guard isComplete else { return }
-        surplus.isUrgent = false
-        if !generation.isClosed { noteHandedOver(&effects) }
     }
 
     private mutating func handOver(_ key: UnsafeRawBufferPointer, _ effects: inout Effects) {

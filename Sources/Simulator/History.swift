@@ -231,7 +231,11 @@ struct History {
             // the only replica of a key gives a value another expiry under a new dot.
             let keyspace = plan.keyspaces[keys[key].keyspace]
             let isMade = keyspace.overflow == .union || keyspace.overflow == .max || keyspace.n == 1
-            if !isMade, !plan.mayJumpClocks, let first = siblingDots[value]?.first,
+            let equals = set.siblings.filter { $0.value == sibling.value }
+            if !isMade, equals.count > 1 { return "\(describe(value)) stands beside itself" }
+            // What a wrong clock stamped gets another name.
+            let mayBeRenamed = plan.mayJumpClocks || plan.mayStepClocks
+            if !isMade, !mayBeRenamed, let first = siblingDots[value]?.first,
                 first != sibling.dot
             {
                 return "\(describe(value)) stands as \(first) and as \(sibling.dot)"

@@ -9,11 +9,11 @@ struct ClockTests {
     let a = NodeID(1)
     let b = NodeID(2)
     let c = NodeID(3)
-    private static let hour: UInt64 = 3_600_000
+    static let hour: UInt64 = 3_600_000
 
-    private func cluster(_ change: @escaping (inout NodeConfiguration) -> Void = { _ in })
-        -> Cluster
-    {
+    func cluster(
+        _ change: @escaping (inout NodeConfiguration) -> Void = { _ in }
+    ) -> Cluster {
         let cluster = Cluster(3, change)
         for line in [
             "KEYSPACE CREATE l", "KEYSPACE CREATE s conflict=siblings",
@@ -23,7 +23,7 @@ struct ClockTests {
         return cluster
     }
 
-    private func step(_ cluster: Cluster, _ nodes: [NodeID], by milliseconds: UInt64, back: Bool) {
+    func step(_ cluster: Cluster, _ nodes: [NodeID], by milliseconds: UInt64, back: Bool) {
         for node in nodes {
             let wall = cluster.wall[node, default: 0]
             cluster.wall[node] = back ? wall - milliseconds : wall + milliseconds

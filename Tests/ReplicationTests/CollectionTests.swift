@@ -12,7 +12,7 @@ struct CollectionTests {
     let b = NodeID(2)
     let c = NodeID(3)
 
-    private func cluster(
+    func cluster(
         _ bug: NodeConfiguration.PlantedBug? = nil, hints: UInt64 = 3_000
     ) -> Cluster {
         let cluster = Cluster(3) {
@@ -27,7 +27,7 @@ struct CollectionTests {
     }
 
     /// Long enough for everything that can be collected.
-    private func settle(_ cluster: Cluster) { cluster.pass(milliseconds: 12_000, by: 50) }
+    func settle(_ cluster: Cluster) { cluster.pass(milliseconds: 12_000, by: 50) }
 
     private func records(_ cluster: Cluster, _ node: NodeID) -> Int {
         cluster.with(node) { $0.keyspaceFigures.reduce(0) { $0 + $1.contents.records } }

@@ -90,6 +90,17 @@ struct GenerationTests {
         #expect(held.reduce(0, +) == 200, "what a node does not replicate any more is dropped")
     }
 
+    @Test("a node whose disk is full when it has handed over says so once there is room")
+    func fullDisk() throws {
+        let cluster = try change(two(), to: 4, starting: [a, b])
+        cluster.step(d, .disk(.deletions))
+        cluster.pass(milliseconds: 5_000, by: 20)
+        #expect(!isClosed(cluster))
+        cluster.step(d, .disk(.free))
+        cluster.pass(milliseconds: 5_000, by: 20)
+        #expect(isClosed(cluster))
+    }
+
     @Test("until every former owner has come nothing is whole, promised, settled or forgotten")
     func late() throws {
         let cluster = try change(two(), to: 4, starting: [b], apart: true)
