@@ -13,7 +13,9 @@ extension Node {
         else { return }
         withSum(of: read) { node, sum, behind, _ in
             let stale = behind.filter { read.answers[$0].replica < read.primaries }
-            guard var sum, !stale.isEmpty else { return }
+            guard var sum, !stale.isEmpty, node.catalog.index(of: sum.key) == read.keyspace else {
+                return
+            }
             node.counters.readRepairs += 1
             if node.configuration.plantedBug == .repairWithFreshStamp { node.stampAnew(&sum) }
             let frame = effects.bytes.appendMessage(kind: 1, number: 0, sum.bytes)

@@ -138,6 +138,10 @@ extension Node {
             return
         }
         let start = surplus.begin(catalog.digest)
+        guard store.count > 0 else {
+            surplus.advance(to: nil)
+            return endBatch(&effects)
+        }
         for key in nextSurplus(from: start, &budget) {
             key.withUnsafeBytes { handOver($0, &effects) }
         }

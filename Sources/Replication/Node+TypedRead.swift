@@ -245,7 +245,8 @@ extension Node {
         // What is settled is known here, though it may have been compacted.
         if record.dot.stamp <= settled, isWhole(read.range, read.keyspace) { return }
         noteMissed(context(of: record), read, id)
-        guard mergeIn(record, read.keyspace, &effects) == .acknowledged else {
+        let isCurrent = catalog.index(of: record.key) == read.keyspace
+        guard isCurrent, mergeIn(record, read.keyspace, &effects) == .acknowledged else {
             var unkept = TypedAnswers.Unkept(state: CRDTState(valid: record), node: node)
             if let earlier = read.typed?.unkept { unkept.state.join(earlier.state) }
             reads[id]?.typed?.unkept = unkept
@@ -264,7 +265,9 @@ extension Node {
         guard case .typed(let command) = read.purpose else { return }
         let told = read.key.withUnsafeBytes { ownContext($0, read.keyspace) }
         reads[id]?.typed?.told = told
-        guard read.emptiedAt <= catalog.goneUpTo(read.keyspace), isTyped(read.keyspace)
+        let isCurrent = read.key.withUnsafeBytes { catalog.index(of: $0) == read.keyspace }
+        guard isCurrent, isTyped(read.keyspace),
+            read.emptiedAt <= catalog.goneUpTo(read.keyspace)
         else {
             count(read, .unavailable)
             return fail(
