@@ -108,12 +108,19 @@ extension Node {
 
     /// Whether a replica may have forgotten a record that others still have.
     public func isForgettable(_ record: Record) -> Bool {
-        let range = store.address(of: record.key).range
-        let settled = settledAnywhere(range, catalog.index(of: record.key))
-        return record.dot.stamp <= settled
+        isSettled(record)
             && (record.isTombstone
                 || record.expiry != 0 && record.expiry <= now.wallMilliseconds
-                    && Stamp(atMost: record.expiry) <= settled)
+                    && Stamp(atMost: record.expiry) <= settledAnywhere(of: record))
+    }
+
+    /// Whether a replica may have compacted a record that others have as it was.
+    public func isSettled(_ record: Record) -> Bool {
+        record.dot.stamp <= settledAnywhere(of: record)
+    }
+
+    private func settledAnywhere(of record: Record) -> Stamp {
+        settledAnywhere(store.address(of: record.key).range, catalog.index(of: record.key))
     }
 
     /// The least moment at which one of the other replicas of a range was last equal to this one; a

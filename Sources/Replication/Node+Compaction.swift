@@ -144,6 +144,25 @@ extension Node {
     }
 }
 
+extension Node {
+    /// What a settled record with several values, or a state, is once it is compacted; nil where
+    /// there is nothing to compact.
+    public static func compacted(_ record: Record) -> [UInt8]? {
+        var bytes = ByteBuffer(capacity: record.length)
+        if record.isMergeable {
+            var state = CRDTState(valid: record)
+            guard state.compact() else { return nil }
+            _ = state.encodeRecord(key: record.key, into: &bytes)
+            return Array(bytes.bytes)
+        }
+        guard record.isSiblingSet else { return nil }
+        var set = SiblingSet(valid: record)
+        guard set.compact() else { return nil }
+        _ = set.encodeRecord(key: record.key, into: &bytes)
+        return Array(bytes.bytes)
+    }
+}
+
 // What others say who have compacted, or have not.
 extension Node {
     /// Tells the other nodes up to where everything is settled, if it is more than they were told.

@@ -54,7 +54,8 @@ extension World {
         }
     }
 
-    /// What a machine's node would write into a checkpoint and nobody may have forgotten, by key.
+    /// What a machine's node would write into a checkpoint and nobody may have forgotten, by key;
+    /// compacted if somebody may have done so.
     func records(of machine: Machine) -> [(key: [UInt8], payload: [UInt8])] {
         guard machine.index < memberCount else { return [] }
         guard let process = machine.process else {
@@ -72,7 +73,8 @@ extension World {
                 }
                 let record = Record(at: base + 1)
                 guard process.node.counts(record), !isForgettable(record) else { return }
-                held.append((Array(record.key), Array(payload)))
+                let compacted = isSettled(record) ? Node.compacted(record) : nil
+                held.append((Array(record.key), compacted ?? Array(payload.dropFirst())))
             }
         } while cursor != nil
         return held
@@ -81,6 +83,11 @@ extension World {
     /// Whether some replica may have forgotten a record that another one is about to forget.
     private func isForgettable(_ record: Record) -> Bool {
         machines.contains { $0.process?.node.isForgettable(record) ?? false }
+    }
+
+    /// Whether some replica may have compacted a record that another one is about to compact.
+    private func isSettled(_ record: Record) -> Bool {
+        machines.contains { $0.process?.node.isSettled(record) ?? false }
     }
 
     /// Nothing that is deleted takes room for ever.

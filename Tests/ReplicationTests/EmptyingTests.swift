@@ -83,4 +83,24 @@ struct EmptyingTests {
             #expect(cluster.run(node, "KEYSPACE GET k").contains("readrepair"))
         }
     }
+
+    @Test("what a read gathered before its key came to a new keyspace is counted there")
+    func gatheredBefore() {
+        let cluster = Cluster(3)
+        #expect(cluster.run(a, "KEYSPACE ALTER default readrepair=1000") == "+OK\r\n")
+        cluster.isolate(b)
+        #expect(cluster.run(b, "CONSISTENCY R 1 W 1") == "+OK\r\n")
+        #expect(cluster.run(b, "SET later:k v") == "+OK\r\n")
+        cluster.cut = []
+        cluster.slow = [[b, c]: 50]
+        #expect(cluster.run(c, "GET later:k R 2") == "$-1\r\n")
+        // Its answer to the read is on its way.
+        cluster.slow = [:]
+        #expect(cluster.run(a, "KEYSPACE CREATE later") == "+OK\r\n")
+        cluster.pass(milliseconds: 60, by: 10)
+        let keys = cluster.with(c) { node in node.keyspaceFigures.map { ($0.name, $0.keys) } }
+        #expect(keys.first { $0.0 == "default" }?.1 == 0)
+        cluster.pass(milliseconds: 2_000, by: 20)
+        #expect(cluster.run(c, "GET later:k R 1") == "$1\r\nv\r\n")
+    }
 }
