@@ -263,7 +263,7 @@ extension Node {
         recountMemory()
         wakeWaiting(&effects)
         tendAnswers(&effects)
-        requestIDs.ledger.forgetOld(now: requestTime, atMost: 2_000)
+        tendRequestIDs()
         if isRefilling { tendRefill(&effects) }
     }
 

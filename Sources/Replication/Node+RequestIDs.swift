@@ -37,7 +37,7 @@ struct RequestIDs {
     var claims: Slab<ClaimOperation>
     /// An outcome from the journal that counts once the effect behind it was taken back too.
     var restored: (name: RequestName, outcome: RequestLedger.Outcome, since: UInt64)?
-    /// The node's start.
+    /// The node's start, or the moment that its time was found wrong at.
     var origin = Instant(monotonic: 0, wallMilliseconds: 0)
 
     init(_ configuration: NodeConfiguration) {
@@ -95,11 +95,32 @@ struct ExecutedRequest {
 }
 
 extension Node {
-    /// What ids are remembered by: wall-clock milliseconds since 1970 as they would be had the
-    /// clock not been set since this node started. A clock that is set ends nothing early.
+    /// What ids are remembered by: wall-clock milliseconds since 1970 as they would be had no clock
+    /// been set since the time was confirmed. A clock that is set ends nothing early.
     var requestTime: UInt64 {
-        let origin = requestIDs.origin
-        return origin.wallMilliseconds &+ (now.monotonic - origin.monotonic) / 1_000_000
+        requestIDs.origin.wallMilliseconds &+ requestAge
+    }
+
+    /// Milliseconds that the time has run on since.
+    private var requestAge: UInt64 { (now.monotonic - requestIDs.origin.monotonic) / 1_000_000 }
+
+    /// At a heartbeat. What a majority shows first is taken for the time, else the clock that this
+    /// node started under once all that former lives knew is too old by any.
+    mutating func tendRequestIDs() {
+        if requestIDs.ledger.holdsFormer {
+            if clock.isConfirmed {
+                let wrong = Int64(clock.time) - Int64(requestTime)
+                let isWrong = wrong.magnitude > configuration.clockDriftMax
+                requestIDs.ledger.release(correctingBy: isWrong ? wrong : 0)
+                if isWrong {
+                    requestIDs.origin = Instant(
+                        monotonic: now.monotonic, wallMilliseconds: clock.time)
+                }
+            } else if requestAge > RequestLedger.lifetimeMilliseconds {
+                requestIDs.ledger.release(correctingBy: 0)
+            }
+        }
+        requestIDs.ledger.forgetOld(now: requestTime, atMost: 2_000)
     }
 }
 

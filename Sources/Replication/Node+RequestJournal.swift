@@ -37,14 +37,14 @@ extension Node {
         let outcome = try RequestLedger.Outcome(decoding: &reader)
         try reader.end()
         guard !isLost else { return }
-        if flag == 1 { return requestIDs.ledger.finish(name, outcome, since: since) }
+        if flag == 1 { return requestIDs.ledger.restore(name, outcome, since: since) }
         requestIDs.restored = (name, outcome, since)
     }
 
     /// The effect of a journaled outcome was taken back.
     mutating func restoredEffect() {
         guard let (name, outcome, since) = requestIDs.restored.take() else { return }
-        requestIDs.ledger.finish(name, outcome, since: since)
+        requestIDs.ledger.restore(name, outcome, since: since)
     }
 
     /// Hints end where requests begin; the lowest byte of their cursors is `requestCursorMark`.

@@ -10,8 +10,10 @@ import Coding
 /// behind the effect. Of two coordinators that claim one id at majorities, some replica tells the
 /// later one of the earlier. `RequestIDs` has the whole protocol.
 ///
-/// Each entry is kept for `lifetimeMilliseconds` after it was first heard of, an outcome over
-/// restarts, and all together keep to a limit in bytes.
+/// Each entry is kept for `lifetimeMilliseconds` after it was first heard of, over restarts, and all
+/// together keep to a limit in bytes. How old the entries of former lives are is known once this
+/// life's time is confirmed: until then all of them are held (`holdsFormer`), so that a node that
+/// starts under a wrong clock forgets none.
 ///
 /// Invariants: `entries` holds exactly the names that are in `queue` from `head` on; `byteCount` is
 /// the sum over them.
@@ -60,9 +62,13 @@ struct RequestLedger {
         var entry: Entry
         /// Wall-clock milliseconds since 1970.
         var since: UInt64
+        /// From the journal.
+        var isFormer = false
     }
 
     let bytesMax: Int
+    /// Whether no entry of a former life is over yet.
+    private(set) var holdsFormer = true
     private var entries = Table<RequestName, Kept>()
     private var queue: [RequestName] = []
     private var head = 0
@@ -116,7 +122,25 @@ struct RequestLedger {
     /// Takes a granted claim back from the journal.
     mutating func restore(_ name: RequestName, _ claim: Claim, since: UInt64) {
         if case .done = entries[name]?.entry { return }
-        _ = put(name, .claimed(claim), since: since, isForced: true)
+        _ = put(name, .claimed(claim), since: since, isForced: true, isFormer: true)
+    }
+
+    /// Takes an outcome back from the journal.
+    mutating func restore(_ name: RequestName, _ outcome: Outcome, since: UInt64) {
+        _ = put(name, .done(outcome), since: since, isForced: true, isFormer: true)
+    }
+
+    /// The time is known, or every entry of a former life is too old by any clock.
+    ///
+    /// - Parameter milliseconds: how far ahead of what this life's entries were noted by it is.
+    mutating func release(correctingBy milliseconds: Int64) {
+        holdsFormer = false
+        guard milliseconds != 0 else { return }
+        for name in queue[head...] {
+            guard var kept = entries[name], !kept.isFormer else { continue }
+            kept.since = kept.since.shifted(by: milliseconds)
+            entries[name] = kept
+        }
     }
 
     /// Forgets entries whose time is over, the oldest first.
@@ -125,7 +149,7 @@ struct RequestLedger {
         while left > 0, head < queue.count, let kept = entries[queue[head]] {
             guard isOver(kept, now) else {
                 // A clock was ahead when it came: it is as old as can be proved.
-                if kept.since > now { entries[queue[head]]?.since = now }
+                if kept.since > now, !isHeld(kept) { entries[queue[head]]?.since = now }
                 break
             }
             byteCount -= bytes(of: queue[head], kept)
@@ -171,15 +195,20 @@ struct RequestLedger {
         return (place, queue[index], kept.entry, kept.since)
     }
 
+    private func isHeld(_ kept: Kept) -> Bool { holdsFormer && kept.isFormer }
+
     private func isOver(_ kept: Kept, _ now: UInt64) -> Bool {
-        kept.since.saturatingAdding(RequestLedger.lifetimeMilliseconds) < now
+        !isHeld(kept)
+            && kept.since.saturatingAdding(RequestLedger.lifetimeMilliseconds) < now
     }
 
     private mutating func put(
-        _ name: RequestName, _ entry: Entry, since: UInt64, isForced: Bool = false
+        _ name: RequestName, _ entry: Entry, since: UInt64, isForced: Bool = false,
+        isFormer: Bool = false
     ) -> Bool {
         let before = entries[name]
-        let kept = Kept(entry: entry, since: before?.since ?? since)
+        let kept = Kept(
+            entry: entry, since: before?.since ?? since, isFormer: before?.isFormer ?? isFormer)
         let growth = bytes(of: name, kept) - (before.map { bytes(of: name, $0) } ?? 0)
         guard isForced || byteCount + growth <= bytesMax else { return false }
         byteCount += growth
@@ -253,5 +282,11 @@ extension UInt64 {
     fileprivate func saturatingAdding(_ other: UInt64) -> UInt64 {
         let (sum, isTooLarge) = addingReportingOverflow(other)
         return isTooLarge ? .max : sum
+    }
+
+    fileprivate func shifted(by difference: Int64) -> UInt64 {
+        difference < 0
+            ? self - Swift.min(self, difference.magnitude)
+            : saturatingAdding(difference.magnitude)
     }
 }

@@ -80,7 +80,8 @@ extension History {
     }
 
     /// Whether a write of a keyspace that is kept in memory for a while is there when it is read:
-    /// no process ended while that may have been so, nor so soon that it was not synced.
+    /// no process ended while that may have been so, nor so soon that it was not synced. What was
+    /// written before is forgotten too by a process that was down then, when it starts.
     private func survives(_ write: Operation, until read: Operation) -> Bool {
         guard write.kind != .emptying else { return true }
         return shapes[write.keyspace].allSatisfy { shape in
@@ -89,10 +90,10 @@ extension History {
             case .fsync: return true
             case .interval: return isSynced(write)
             case .memory:
-                let (begin, end) = (
-                    max(shape.from, write.invoked), min(shape.until, read.completed)
-                )
-                return stops.allSatisfy { !$0.contains { begin <= $0 && $0 <= end } }
+                let end = min(shape.until, read.completed)
+                let ends = write.invoked < shape.from ? stops + starts : stops
+                let begin = max(shape.from, write.invoked)
+                return ends.allSatisfy { !$0.contains { begin <= $0 && $0 <= end } }
             }
         }
     }

@@ -77,6 +77,8 @@ struct History {
     private(set) var stops: [[UInt64]] = []
     /// The keyspaces that the process kept in memory then, by machine and stop.
     private(set) var keptInMemory: [[[String]]] = []
+    /// When processes started, by machine.
+    private(set) var starts: [[UInt64]] = []
     /// When disks were emptied, never two before the first was refilled.
     var wipes: [UInt64] = []
     /// A disk rotted: what it had acknowledged is gone.
@@ -105,6 +107,7 @@ struct History {
         self.plan = plan
         ring = Ring(members: members, epoch: 1)
         stops = Array(repeating: [], count: plan.nodes)
+        starts = stops
         keptInMemory = Array(repeating: [], count: plan.nodes)
         emptiedAt = plan.keyspaces.map { _ in Stamp(rawValue: 0) }
         shapes = plan.keyspaces.map { [Shape($0)] }
@@ -288,6 +291,8 @@ struct History {
         stops[machine].append(time)
         keptInMemory[machine].append(inMemory)
     }
+
+    mutating func noteStart(of machine: Int, at time: UInt64) { starts[machine].append(time) }
 
     /// A state that every key of a keyspace was given at once.
     mutating func noteEmptied(_ keyspace: Int, _ state: State) {

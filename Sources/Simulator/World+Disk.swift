@@ -143,6 +143,7 @@ extension World {
         machine.lastIdentity = identity
         machine.process = Process(node, journal)
         counters.restarts += machine.life > 1 ? 1 : 0
+        history.noteStart(of: machine.index, at: time)
         note("\(machine.node) starts as \(identity)")
         for other in 0..<machine.index { schedule(.call(from: machine.index, to: other), after: 0) }
         machine.process.map { walk(machine, $0) }

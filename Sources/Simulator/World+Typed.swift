@@ -189,6 +189,7 @@ extension World {
     func mayHaveID(_ index: Int, _ key: Int) -> Bool {
         let mayForget =
             keyspace(of: key).mayBeInMemory || plan.mayLoseDisks || plan.mayStepClocks
+            || plan.nodes == 1 && plan.mayMisleadClocks
         return !isLive && !mayForget && !clients[index].usesSessions
     }
 

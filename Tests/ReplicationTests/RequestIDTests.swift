@@ -251,6 +251,32 @@ struct RequestIDTests {
         expectAlike(cluster, "LLEN crdt:l", ":1\r\n")
     }
 
+    @Test(
+        "a node that restarts under a clock that is hours wrong keeps ids as long as others do",
+        arguments: [3, -3])
+    func restartsUnderWrongClock(hours: Int64) throws {
+        let cluster = cluster()
+        #expect(cluster.run(a, "KEYSPACE CREATE one n=1 durability=fsync") == "+OK\r\n")
+        for number in 0..<9 {
+            #expect(cluster.run(b, "IDEMPOTENCY x SET one:k\(number) 1") == "+OK\r\n")
+        }
+        for number in 0..<9 { #expect(cluster.run(b, "SET one:k\(number) 2") == "+OK\r\n") }
+        for id in cluster.ids {
+            let right = cluster.wall[id, default: 0]
+            cluster.wall[id] = UInt64(Int64(right) + hours * 3_600_000)
+            try cluster.restart(id, epoch: 2, on: cluster.journals[id] ?? [], after: 1)
+            cluster.pass(milliseconds: 3_000)
+            cluster.wall[id] = right
+            cluster.pass(milliseconds: 1_000)
+        }
+        for number in 0..<9 {
+            #expect(cluster.run(c, "IDEMPOTENCY x SET one:k\(number) 1") == "+OK\r\n")
+            #expect(cluster.run(c, "GET one:k\(number)") == "$1\r\n2\r\n")
+        }
+        cluster.pass(milliseconds: 600_000, by: 500)
+        for id in cluster.ids { #expect(cluster.with(id) { $0.requestIDs.ledger.count } == 0) }
+    }
+
     @Test("an id that was used for one command is no other's, on any node")
     func otherCommand() {
         let cluster = cluster()
