@@ -80,10 +80,12 @@ extension History {
     }
 
     /// Whether a write of a keyspace that is kept in memory for a while is there when it is read:
-    /// no process ended while that may have been so, nor so soon that it was not synced. What was
-    /// written before is forgotten too by a process that was down then, when it starts.
+    /// no process ended while that may have been so, nor so soon that it was not synced, nor before
+    /// it heard that the keyspace is on disk. What was written before is forgotten too by a process
+    /// that was down then, when it starts.
     private func survives(_ write: Operation, until read: Operation) -> Bool {
         guard write.kind != .emptying else { return true }
+        guard !endedUnaware(of: write, until: read) else { return false }
         return shapes[write.keyspace].allSatisfy { shape in
             guard shape.from <= read.completed, write.invoked <= shape.until else { return true }
             switch shape.durability {
@@ -94,6 +96,16 @@ extension History {
                 let ends = write.invoked < shape.from ? stops + starts : stops
                 let begin = max(shape.from, write.invoked)
                 return ends.allSatisfy { !$0.contains { begin <= $0 && $0 <= end } }
+            }
+        }
+    }
+
+    /// Whether a process ended that kept a write in memory, as far as it knew.
+    private func endedUnaware(of write: Operation, until read: Operation) -> Bool {
+        let name = plan.keyspaces[write.keyspace].name
+        return stops.indices.contains { machine in
+            zip(stops[machine], keptInMemory[machine]).contains { stop, names in
+                write.invoked <= stop && stop <= read.completed && names.contains(name)
             }
         }
     }
