@@ -10,10 +10,10 @@ import Coding
 /// behind the effect. Of two coordinators that claim one id at majorities, some replica tells the
 /// later one of the earlier. `RequestIDs` has the whole protocol.
 ///
-/// Each entry is kept for `lifetimeMilliseconds` after it was first heard of, over restarts, and all
-/// together keep to a limit in bytes. How old the entries of former lives are is known once this
-/// life's time is confirmed: until then all of them are held (`holdsFormer`), so that a node that
-/// starts under a wrong clock forgets none.
+/// Each entry is kept for `lifetimeMilliseconds` after it was first heard of, over restarts, and
+/// all together keep to a limit in bytes. How old the entries of former lives are is known once
+/// this life's time is confirmed: until then all of them are held (`holdsFormer`), so that a node
+/// that starts under a wrong clock forgets none.
 ///
 /// Invariants: `entries` holds exactly the names that are in `queue` from `head` on; `byteCount` is
 /// the sum over them.

@@ -221,7 +221,7 @@ extension World {
 // Phases.
 extension World {
     func enter(_ next: Phase) {
-        if next == .firstReads, awaitsHints() { return }
+        if next == .firstReads, awaitsLife() || awaitsHints() { return }
         note("phase \(next)")
         phase = next
         switch next {
@@ -264,6 +264,18 @@ extension World {
         hasSloppy && counters.wipes > 0
             && (areHintsLost || hints(on: machines) > 0
                 || machines.contains { $0.process == nil })
+    }
+
+    /// Whether nobody links a node. The others know a later life of it, and it only begins another
+    /// one when they have found that one dead: once, that may take as long again.
+    private func awaitsLife() -> Bool {
+        let isShutOut = machines.contains {
+            $0.process?.node.linkFigures.contains { $0.isUp } == false && memberCount > 1
+        }
+        guard isShutOut, !hasWaitedForLife else { return false }
+        hasWaitedForLife = true
+        schedule(.phase(.firstReads), after: plan.healing)
+        return true
     }
 
     /// Whether there are hints that have not reached their nodes: what they bring has to be

@@ -54,6 +54,7 @@ final class World {
     var transcript: [String]?
     var repairsBefore = 0
     var hintWaits = 0
+    var hasWaitedForLife = false
     /// Requests with an id, of which some are sent again.
     var repeats = Repeats()
     /// A disk was lost with hints on it.
