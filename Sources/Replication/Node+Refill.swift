@@ -136,6 +136,8 @@ extension Node {
             prepareRefill(n)
             for range in KeyRange.all { complete(range, n) }
         }
+        refill.requests.askAgain()
+        askIDs(&effects)
         mark(&effects)
         guard refill.isUntold else { return }
         refill.isUntold = false
@@ -229,6 +231,7 @@ extension Node {
         }
         guard isRefilling else { return }
         if !refill.isBehind { promiseCleared(&effects) }
+        askIDs(&effects)
         mark(&effects)
     }
 

@@ -37,8 +37,7 @@ extension Node {
         }
         requestIDs.claims[id] = claim
         let answer =
-            isWhole(location.address.range, location.keyspace)
-            ? remember(claim.name, own, over: over) : .notWhole
+            knowsIDs(of: location) ? remember(claim.name, own, over: over) : .notWhole
         let latest = claim.name.withKey { latestStamp(of: $0, location, &effects) }
         count(answer.told(latest), of: id, from: configuration.node, &effects)
     }
@@ -232,7 +231,9 @@ extension Node {
         case .inquired(let number, let state):
             inquired(OperationID(rawValue: number), state, by: node, &effects)
         case .outcome(let name, let outcome):
-            learnOutcome(name, outcome, &effects)
+            learnOutcome(name, outcome, since: requestTime, &effects)
+        case .askIDs(let place): tellIDs(from: place, to: node, &effects)
+        case .toldIDs(let page): heardIDs(page, from: node, &effects)
         }
     }
 
@@ -253,7 +254,7 @@ extension Node {
         let isBroken = configuration.plantedBug == .requestIDForgotten
         var answer = isBroken ? RequestLedger.Answer.granted : .notWhole
         if !isBroken, isReplica(of: location), claim.coordinator.node == node,
-            isWhole(location.address.range, location.keyspace)
+            knowsIDs(of: location)
         {
             answer = remember(name, claim, over: request.over)
         }
@@ -270,29 +271,34 @@ extension Node {
     }
 
     /// Notes an outcome if its effect has arrived.
-    private mutating func learnOutcome(
-        _ name: RequestName, _ outcome: RequestLedger.Outcome, _ effects: inout Effects
-    ) {
-        let isHere = name.withKey { key in
-            let location = place(of: key)
-            guard let dot = outcome.dot else { return isReplica(of: location) }
-            return isReplica(of: location) && hasSeen(dot, key, location)
+    ///
+    /// - Parameter mayBeGone: whether a key that is absent may have had it.
+    /// - Returns: false when the effect of a key that is kept here is not here.
+    @discardableResult
+    mutating func learnOutcome(
+        _ name: RequestName, _ outcome: RequestLedger.Outcome, since: UInt64,
+        mayBeGone: Bool = false, _ effects: inout Effects
+    ) -> Bool {
+        let location = name.withKey { place(of: $0) }
+        guard isReplica(of: location) else { return true }
+        if let dot = outcome.dot {
+            guard name.withKey({ hasSeen(dot, $0, location, mayBeGone) }) else { return false }
         }
-        guard isHere else { return }
-        let since = requestTime
-        guard requestIDs.ledger.learn(name, outcome, since: since) else { return }
-        let keyspace = name.withKey { catalog.index(of: $0) }
-        guard catalog.active[keyspace].durability != .memory else { return }
+        guard requestIDs.ledger.learn(name, outcome, since: since) else { return true }
+        guard catalog.active[location.keyspace].durability != .memory else { return true }
         effects.append {
             Node.encode(name, .done(outcome), since: since, isBeforeEffect: false, into: &$0)
         }
+        return true
     }
 
     /// Whether the stored state of a key has a write in it, or what replaced it.
     private mutating func hasSeen(
-        _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation
+        _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ mayBeGone: Bool
     ) -> Bool {
-        guard let stored = liveState(location.address, key, location.keyspace) else { return false }
+        guard let stored = liveState(location.address, key, location.keyspace) else {
+            return mayBeGone
+        }
         if catalog.active[location.keyspace].settings.conflict == .lww, !stored.isMergeable {
             return dot <= stored.written || dot == stored.dot || dot == stored.expiryDot
         }

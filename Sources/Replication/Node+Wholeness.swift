@@ -41,11 +41,13 @@ extension Node {
     }
 
     private var isRefillOver: Bool {
-        let hasMetAll = links.indices.allSatisfy {
-            links[$0].node == configuration.node
-                || (refill.agreed | refill.givenUp).isSet($0)
-        }
-        return hasMetAll && generation.isClosed
+        let others = links.indices.filter { links[$0].node != configuration.node }
+        let met = refill.agreed & refill.requests.told | refill.givenUp
+        return others.allSatisfy(met.isSet) && isEveryRangeComplete
+    }
+
+    var isEveryRangeComplete: Bool {
+        generation.isClosed
             && replicationFactors.allSatisfy { n in
                 refill.parts[n].map { $0.complete == $0.kept } ?? false
             }

@@ -53,6 +53,8 @@ struct Refill {
     var agreed: UInt64 = 0
     /// Other nodes, by link index, that an operator gave up.
     var givenUp: UInt64 = 0
+    /// How far other nodes have told which request ids there are.
+    var requests = ToldRequests()
     /// What is on its way to the disk.
     var marking: WholenessMarker?
     /// Other nodes were not told yet in which ranges this one has become whole.
@@ -82,11 +84,15 @@ struct Refill {
     mutating func bringBack(to moment: Stamp) { since = min(since, moment) }
 
     /// The list of members is closed: what was covered before is not by its rules.
-    mutating func beginAnew() { parts = Array(repeating: nil, count: 65) }
+    mutating func beginAnew() {
+        parts = Array(repeating: nil, count: 65)
+        requests = ToldRequests()
+    }
 
     /// The other node has begun a new life, in which it may not be whole: what is not covered yet
     /// is another matter now. What is covered stays so.
     mutating func beginAnew(with index: Int) {
+        requests.beginAnew(with: index)
         for n in parts.indices {
             for range in parts[n]?.coverage[index].indices ?? 0..<0
             where parts[n]?.coverage[index][range].isComplete == false {
@@ -94,6 +100,39 @@ struct Refill {
             }
         }
     }
+}
+
+/// How far other nodes, by link index, have told which request ids there are.
+struct ToldRequests {
+    /// That have told all.
+    private(set) var told: UInt64 = 0
+    /// That were asked since the last heartbeat.
+    private var asked: UInt64 = 0
+    /// Where the next page begins.
+    private var places: [UInt64] = Array(repeating: 0, count: 64)
+
+    /// - Returns: where the page to ask for begins; nil when there is none to ask for now.
+    mutating func ask(_ index: Int) -> UInt64? {
+        guard !(told | asked).isSet(index) else { return nil }
+        asked |= 1 << UInt64(index)
+        return places[index]
+    }
+
+    /// A heartbeat: what was not answered is asked for again.
+    mutating func askAgain() { asked = 0 }
+
+    func awaits(_ place: UInt64, _ index: Int) -> Bool {
+        !told.isSet(index) && places[index] == place
+    }
+
+    /// - Parameter place: where the next page begins; nil behind the last.
+    mutating func advance(_ index: Int, to place: UInt64?) {
+        asked &= ~(1 << UInt64(index))
+        if let place { places[index] = place } else { told |= 1 << UInt64(index) }
+    }
+
+    /// Places are those of a life.
+    mutating func beginAnew(with index: Int) { places[index] = 0 }
 }
 
 /// Which key ranges of a node are whole, as the journal has it. The last one counts. A journal

@@ -119,10 +119,12 @@ struct RequestLedger {
         put(name, .done(outcome), since: since, isForced: entries[name] != nil)
     }
 
-    /// Takes a granted claim back from the journal.
-    mutating func restore(_ name: RequestName, _ claim: Claim, since: UInt64) {
+    /// Takes a granted claim back from the journal, or from a replica that remembers it.
+    mutating func restore(
+        _ name: RequestName, _ claim: Claim, since: UInt64, isFormer: Bool = true
+    ) {
         if case .done = entries[name]?.entry { return }
-        _ = put(name, .claimed(claim), since: since, isForced: true, isFormer: true)
+        _ = put(name, .claimed(claim), since: since, isForced: true, isFormer: isFormer)
     }
 
     /// Takes an outcome back from the journal.

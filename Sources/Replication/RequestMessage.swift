@@ -13,8 +13,27 @@ enum RequestMessage {
     case inquired(UInt64, ClaimState)
     /// How a request ended whose effect was sent before.
     case outcome(RequestName, RequestLedger.Outcome)
+    /// Which ids there are of keys that the sender keeps, from a place in the receiver's ledger on.
+    case askIDs(UInt64)
+    case toldIDs(Page)
 
-    static let kinds: ClosedRange<UInt8> = 40...44
+    static let kinds: ClosedRange<UInt8> = 40...46
+
+    /// Some of the ids that a node remembers.
+    struct Page {
+        /// Where it begins.
+        let place: UInt64
+        /// Where the next one begins; nil behind the last.
+        var next: UInt64?
+        var entries: [Told]
+
+        struct Told {
+            let name: RequestName
+            let entry: RequestLedger.Entry
+            /// Milliseconds since it was first heard of.
+            let age: UInt64
+        }
+    }
 
     struct ClaimRequest {
         let name: RequestName
@@ -66,9 +85,11 @@ enum RequestMessage {
                 throw .invalid("claim has an unknown state")
             }
             self = .inquired(number, state)
-        default:
+        case 44:
             let name = try RequestName(decoding: &reader)
             self = .outcome(name, try RequestLedger.Outcome(decoding: &reader))
+        case 45: self = .askIDs(number)
+        default: self = .toldIDs(try Page(from: number, isLast: flag != 0, &reader))
         }
         try reader.end()
     }
@@ -102,6 +123,54 @@ enum RequestMessage {
             return buffer.appendMessage(kind: 44, number: 0) {
                 name.encode(into: &$0)
                 outcome.encode(into: &$0)
+            }
+        case .askIDs(let place): return buffer.appendMessage(kind: 45, number: place) { _ in }
+        case .toldIDs(let page):
+            let flag: UInt8 = page.next == nil ? 1 : 0
+            return buffer.appendMessage(kind: 46, flag: flag, number: page.place) {
+                page.encode(into: &$0)
+            }
+        }
+    }
+}
+
+extension RequestMessage.Page {
+    /// `next (8)`, then of each entry `age (8) | is done (1) | name | claim or outcome`.
+    fileprivate init(
+        from place: UInt64, isLast: Bool, _ reader: inout ByteReader
+    ) throws(DecodeError) {
+        self.place = place
+        let next: UInt64 = try reader.integer()
+        guard isLast || next > place else { throw .invalid("a page of ids leads nowhere") }
+        self.next = isLast ? nil : next
+        entries = []
+        while reader.remaining > 0 {
+            let age: UInt64 = try reader.integer()
+            let isDone: UInt8 = try reader.integer()
+            let name = try RequestName(decoding: &reader)
+            let entry: RequestLedger.Entry =
+                if isDone == 1 {
+                    .done(try RequestLedger.Outcome(decoding: &reader))
+                } else {
+                    .claimed(try RequestLedger.Claim(decoding: &reader))
+                }
+            entries.append(Told(name: name, entry: entry, age: age))
+        }
+    }
+
+    fileprivate func encode(into buffer: inout ByteBuffer) {
+        buffer.append(integer: next ?? 0)
+        for told in entries {
+            buffer.append(integer: told.age)
+            switch told.entry {
+            case .claimed(let claim):
+                buffer.append(0 as UInt8)
+                told.name.encode(into: &buffer)
+                claim.encode(into: &buffer)
+            case .done(let outcome):
+                buffer.append(1 as UInt8)
+                told.name.encode(into: &buffer)
+                outcome.encode(into: &buffer)
             }
         }
     }

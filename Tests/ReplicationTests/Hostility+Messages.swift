@@ -186,6 +186,17 @@ extension Hostility {
             checksum: UInt32(truncatingIfNeeded: number()))
     }
 
+    private mutating func page(from place: UInt64) -> RequestMessage.Page {
+        let next = random.below(2) == 0 ? nil : place == .max ? nil : place + 1
+        return .init(
+            place: place, next: next,
+            entries: (0..<random.below(4)).map { _ in
+                let entry: RequestLedger.Entry =
+                    random.below(2) == 0 ? .claimed(claim()) : .done(outcome())
+                return .init(name: requestName(), entry: entry, age: self.number())
+            })
+    }
+
     private mutating func request(_ kind: UInt8, _ number: UInt64) -> [UInt8] {
         let message: RequestMessage
         switch kind {
@@ -199,6 +210,8 @@ extension Hostility {
             let states = (0...UInt8.max).compactMap(RequestMessage.ClaimState.init)
             message = .inquired(number, one(of: states))
         case 44: message = .outcome(requestName(), outcome())
+        case 45: message = .askIDs(number)
+        case 46: message = .toldIDs(page(from: number))
         default: return []
         }
         return Array(encoded { _ = message.encode(into: &$0) }.dropFirst(Frame.headerBytes))
