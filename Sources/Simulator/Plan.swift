@@ -279,6 +279,11 @@ struct Plan {
         return hasRelic || losses.contains { mean(of: $0) != nil }
     }
 
+    /// Whether a node may forget for good what others do not tell it.
+    func mayForgetIDs(n: Int) -> Bool {
+        n < 3 ? mayLoseDisks : hasRelic || mean(of: .rot) != nil || mean(of: .rollBack) != nil
+    }
+
     /// Whether all clocks may be set at once, by more than request ids are remembered for: a node
     /// that restarts meanwhile forgets them.
     var mayStepClocks: Bool { mean(of: .clocksStep) != nil }

@@ -188,7 +188,8 @@ extension World {
     /// Whether every restart remembers what became of a request with an id.
     func mayHaveID(_ index: Int, _ key: Int) -> Bool {
         let mayForget =
-            keyspace(of: key).mayBeInMemory || plan.mayLoseDisks || plan.mayStepClocks
+            keyspace(of: key).mayBeInMemory || plan.mayForgetIDs(n: keyspace(of: key).n)
+            || plan.mayStepClocks
             || plan.nodes == 1 && plan.mayMisleadClocks
         return !isLive && !mayForget && !clients[index].usesSessions
     }
