@@ -102,7 +102,7 @@ extension Node {
         let expiry: UInt64 =
             switch options.expiry {
             case .at(let milliseconds): milliseconds
-            case .keep: before?.expiry ?? 0
+            case .keep: before?.expiry ?? defaultExpiry(spot.keyspace)
             case .unset, .after: 0
             }
         let intent = WriteIntent(
@@ -126,8 +126,9 @@ extension Node {
         value.withUnsafeBytes { bytes in
             guard isWithinLimits(request[1], bytes, spot.keyspace, target, &effects) else { return }
             let intent = WriteIntent(
-                key: request[1], change: .value(bytes), expiry: before?.expiry ?? 0,
-                levels: levels, success: .integer(bytes.count))
+                key: request[1], change: .value(bytes),
+                expiry: before?.expiry ?? defaultExpiry(spot.keyspace), levels: levels,
+                success: .integer(bytes.count))
             write(intent, at: spot, target, &effects)
         }
     }

@@ -268,7 +268,7 @@ extension Node {
     }
 
     /// The same where the command does not say.
-    private func defaultExpiry(_ keyspace: Int) -> UInt64 {
+    func defaultExpiry(_ keyspace: Int) -> UInt64 {
         let ttl = catalog.active[keyspace].settings.ttlMilliseconds
         return ttl == 0 ? 0 : now.wallMilliseconds + ttl
     }
