@@ -202,6 +202,12 @@ extension Node {
         let isChanged = hasChangedWatch(transaction)
         forgetTransaction(index)
         client.isPlain = sessions[index].isPlain
+        if transaction.hasRefusedWatch {
+            return fail(
+                target,
+                text: "EXECABORT Transaction discarded because WATCH was refused; UNWATCH before "
+                    + "MULTI forgets that", &effects)
+        }
         guard !transaction.isRefused else {
             return fail(
                 target, "EXECABORT Transaction discarded because of previous errors.", &effects)

@@ -281,6 +281,18 @@ struct TransactionTests {
         }
     }
 
+    @Test("EXEC names a refused WATCH, which what ends watches forgets, and a failed EXEC too")
+    func refusedWatch() {
+        let named = "-EXECABORT Transaction discarded because WATCH was refused; UNWATCH before "
+        for end in ["", "UNWATCH", "RESET", "MULTI DISCARD", "MULTI EXEC"] {
+            let cluster = single(3)
+            #expect(cluster.run(a, "WATCH half").hasPrefix("-MODE"))
+            for word in end.split(separator: " ") { _ = cluster.run(a, String(word)) }
+            let replies = run(cluster, a, "MULTI", "SET s:a 1", "EXEC")
+            #expect(end.isEmpty ? replies[2].hasPrefix(named) : replies[2] == "*1\r\n+OK", "\(end)")
+        }
+    }
+
     @Test("UNWATCH and DISCARD end a watch; one that is refused keeps EXEC from running")
     func unwatch() {
         let cluster = Cluster(1)
