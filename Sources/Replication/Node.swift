@@ -209,7 +209,7 @@ public struct Node: ~Copyable {
         countMemory()
         turn.begin(at: now.monotonic)
         if catalog.configured.isUnsaved { saveConfiguration(&effects) }
-        if !generation.hasBegun { effects.inScope { saveGeneration(&$0) } }
+        if !generation.hasBegun || generation.isUnsaved { effects.inScope { saveGeneration(&$0) } }
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
         case .received(let connection, let bytes): received(connection, bytes, &effects)

@@ -36,7 +36,11 @@ struct GenerationTests {
         for id in next.ids { next.wall[id] = former.wall[id] ?? former.wall[a] }
         for id in next.ids { next.start(id, epoch: epoch * 1_000) }
         for id in next.ids { next.journals[id] = former.journals[id] ?? [] }
-        for id in ids { try next.restartAlone(id, epoch: epoch * 1_000) }
+        for id in ids {
+            // Without what the new directory has come to hold while others were restarted.
+            next.journals[id] = former.journals[id] ?? []
+            try next.restartAlone(id, epoch: epoch * 1_000)
+        }
         if !apart { join(next, next.ids) }
         return next
     }
