@@ -6,7 +6,9 @@ import Ring
 
 // `CLUSTER`, as cluster-aware clients read it, and `INFO`.
 extension Node {
-    mutating func cluster(_ effects: inout Effects) throws(CommandError) {
+    mutating func cluster(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
         try request.checkSubcommand(of: .cluster)
         if request.matches(1, "SLOTS") {
             writeSlots(&effects)
@@ -28,7 +30,7 @@ extension Node {
         } else if request.matches(1, "GETKEYSINSLOT") {
             try writeKeysInSlot(&effects)
         } else {
-            try refill(&effects)
+            try refill(target, &effects)
         }
     }
 

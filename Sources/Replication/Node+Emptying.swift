@@ -141,6 +141,7 @@ extension Node {
             return fail(
                 target, text: "ERR the keyspaces cannot be changed any more: \(error)", &effects)
         }
+        noteOrder("FLUSHALL or FLUSHDB, which empty every keyspace", of: target)
         adopt(changed, &effects)
         spread([Node.defaultName], nil, target, &effects)
     }

@@ -52,7 +52,7 @@ extension Node {
         case .dbsize: effects.bytes.writeInteger(holdings.keys)
         case .debug: try debug(&effects)
         case .wait: effects.bytes.writeError(Node.waitsForNobody)
-        case .cluster: try cluster(&effects)
+        case .cluster: try cluster(target, &effects)
         case .scan: try scan(&effects)
         case .keys: effects.bytes.writeError(Node.keysAreScanned)
         default: throw .unknownCommand

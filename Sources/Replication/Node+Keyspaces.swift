@@ -138,6 +138,7 @@ extension Node {
                     + "\(configuration.recordBytesMax) bytes that the journal takes at once; drop "
                     + "some (KEYSPACE DROP)", &effects)
         }
+        noteChange(of: name, to: settings, for: target)
         adopt(changed, &effects)
         spread([name], SpreadChange(name: name, isDrop: settings == nil), target, &effects)
     }

@@ -195,6 +195,8 @@ extension Node {
         for case .refused(let refusal) in results {
             return fail(target, text: "ERR \(refusal.text)", &effects)
         }
+        let words = (0..<request.count).map { String(decoding: request[$0], as: UTF8.self) }
+        noteOrder(words.joined(separator: " ").uppercased(), of: target)
         let start = effects.bytes.count
         if case .readmit = order(node) {
             effects.bytes.append(

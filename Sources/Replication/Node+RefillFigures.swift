@@ -82,6 +82,11 @@ extension Node {
         (Int(clamping: generation.number), links.count > 1 && !generation.isClosed)
     }
 
+    /// Whether this node is refilled because the list of members has changed.
+    public var followsOtherList: Bool {
+        links.count > 1 && !generation.isClosed && !generation.settled.isEmpty
+    }
+
     var refillFields: [(String, String)] {
         let figures = refillFigures
         let nodes = figures.waitingFor.map { "\($0.rawValue)" }.joined(separator: ",")
@@ -96,7 +101,9 @@ extension Node {
 
     /// `CLUSTER REFILL` tells how far it is; `CLUSTER REFILL WITHOUT node` goes on without a
     /// replica that never returns. What only that one had is lost then.
-    mutating func refill(_ effects: inout Effects) throws(CommandError) {
+    mutating func refill(
+        _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) {
         guard request.count > 2 else {
             return effects.bytes.writeBulk(text: isRefilling ? refillFigures.text : "whole")
         }
@@ -112,6 +119,7 @@ extension Node {
         }
         refill.givenUp |= 1 << UInt64(index)
         generation.givenUp |= 1 << UInt64(index)
+        noteOrder("CLUSTER REFILL WITHOUT \(number)", of: target)
         effects.bytes.writeOK()
     }
 }

@@ -130,6 +130,8 @@ public struct Node: ~Copyable {
     var gathers: Slab<GatherOperation>
     var forwards: Slab<ForwardOperation>
     var administrations: Slab<AdministrationOperation>
+    /// What operators ordered, for the log.
+    var orders: [String] = []
     /// Requests that take effect once, however often they are sent.
     var requestIDs: RequestIDs
 

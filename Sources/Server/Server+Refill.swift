@@ -22,8 +22,11 @@ extension Server {
             notes.refill.beganAt = now.monotonic
             notes.refill.remindsAt = now.monotonic + Server.reminder
             return log.info(
-                "this data directory is new, or it lost what it held: reads of a key range go to "
-                    + "other nodes until the range is whole here")
+                (node.followsOtherList
+                    ? "the list of members has changed, and members have yet to hand over their "
+                        + "keys"
+                    : "this data directory is new, or it lost what it held")
+                    + ": reads of a key range go to other nodes until the range is whole here")
         }
         guard notes.refill.remindsAt <= now.monotonic else { return }
         notes.refill.remindsAt = now.monotonic + Server.reminder

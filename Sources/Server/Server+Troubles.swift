@@ -23,6 +23,27 @@ extension Server {
         }
     }
 
+    /// Called at the end of each turn: what operators ordered in it.
+    mutating func tellOrders() {
+        for order in node.takeOrders() {
+            guard let suppressed = orderLog.admit(at: now.monotonic) else { continue }
+            log.info(order + (suppressed == 0 ? "" : " (and \(suppressed) more not logged)"))
+        }
+    }
+
+    /// A list of members that has grown leaves keyspaces with fewer replicas than new ones get.
+    func tellShorterLists() {
+        let keyspaces = node.keyspacesOfShorterList
+        guard let n = keyspaces.first?.n else { return }
+        let names = keyspaces.prefix(20).map(\.name).joined(separator: ", ")
+        let rest = keyspaces.count > 20 ? " and \(keyspaces.count - 20) more" : ""
+        log.warning(
+            "the list of members has grown, and n stays \(n) in these keyspaces: \(names)\(rest). "
+                + "There is \(n == 1 ? "one copy" : "\(n) copies") of each of their keys. "
+                + "KEYSPACE ALTER changes n of an empty keyspace; to keep the keys, copy them into "
+                + "a keyspace made with a larger n")
+    }
+
     /// Called at the end of each turn.
     mutating func tellTroubles() {
         guard troubleNotes.isDue(at: now.monotonic) else { return }

@@ -45,6 +45,7 @@ extension Server {
         walkEffects()
         if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
         tellRefill()
+        tellOrders()
         tellTroubles()
         tellClock()
         endJournalTurn()

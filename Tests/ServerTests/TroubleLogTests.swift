@@ -74,6 +74,8 @@ struct TroubleLogTests {
         let third = try start(plan, 3, paths[2])
         try TestClient.insist("+OK\r\n", "SET a 1 W 3\r\n", port: first.clientPort)
         try TestClient.insist("+OK\r\n", "CLUSTER FORGET 3\r\n", port: first.clientPort)
+        let order = "CLUSTER FORGET 3, ordered by a client at 127.0.0.1:"
+        #expect(try isSaid(order, in: paths[0], first))
         let words = "this node was taken out of the cluster by CLUSTER FORGET 3"
         #expect(try isSaid(words, in: paths[2], first))
         #expect(try answer(third).hasPrefix("-REMOVED"))
