@@ -54,6 +54,10 @@ extension ByteBuffer {
             writeError(
                 "EXECABORT Transaction discarded because of: wrong number of arguments for '",
                 .exec, "' command")
+        case .wrongArgumentCount(.idempotency):
+            writeError(
+                "ERR wrong number of arguments for '", .idempotency,
+                "' command: an id is followed by a command that changes one key")
         case .wrongArgumentCount(let name):
             writeError("ERR wrong number of arguments for '", name, "' command")
         case .unknownSubcommand(let name): writeUnknownSubcommand(name, arguments)

@@ -81,8 +81,16 @@ public struct ConsistencyOptions: Equatable, Sendable {
     ) throws(CommandError) {
         var index = start
         while index < arguments.count {
-            guard try take(arguments, &index, scope) else { throw .syntax }
+            guard try take(arguments, &index, scope) else {
+                throw scope == .connection ? .option(.consistencyWord) : .syntax
+            }
         }
+    }
+
+    /// Whether an argument is the name of an option.
+    static func isOption(_ arguments: borrowing Arguments, _ index: Int) -> Bool {
+        let names: [StaticString] = ["R", "PR", "W", "PW", "DW", "TIMEOUT", "STALENESS"]
+        return names.contains { arguments.matches(index, $0) }
     }
 }
 
@@ -100,8 +108,8 @@ extension ConsistencyOptions {
     /// Takes one option and its value if there is one at `index`, and moves behind them.
     ///
     /// - Returns: whether there was one.
-    /// - Throws: `syntax` for a second or a missing value, `invalidLevel`, `invalidTimeout`,
-    ///   `invalidStaleness`, `optionOfWrites`, `optionOfReads`.
+    /// - Throws: `syntax` for a second value; for a missing one or a wrong one `invalidLevel`,
+    ///   `invalidTimeout` or `invalidStaleness`; `optionOfWrites`, `optionOfReads`.
     mutating func take(
         _ arguments: borrowing Arguments, _ index: inout Int, _ scope: ConsistencyScope
     ) throws(CommandError) -> Bool {
@@ -138,7 +146,8 @@ extension ConsistencyOptions {
     private static func takeLevel(
         _ arguments: borrowing Arguments, _ index: inout Int, into level: inout Level?
     ) throws(CommandError) {
-        guard level == nil, index + 1 < arguments.count else { throw .syntax }
+        guard level == nil else { throw .syntax }
+        guard index + 1 < arguments.count else { throw .invalidLevel }
         level = try Level(arguments, index + 1)
         index += 2
     }
@@ -146,8 +155,8 @@ extension ConsistencyOptions {
     private mutating func takeTimeout(
         _ arguments: borrowing Arguments, _ index: inout Int
     ) throws(CommandError) {
-        guard timeoutMilliseconds == nil, index + 1 < arguments.count else { throw .syntax }
-        guard let value = Int64(decimal: arguments[index + 1]),
+        guard timeoutMilliseconds == nil else { throw .syntax }
+        guard index + 1 < arguments.count, let value = Int64(decimal: arguments[index + 1]),
             1...ConsistencyOptions.timeoutMillisecondsMax ~= value
         else { throw .invalidTimeout }
         timeoutMilliseconds = UInt32(value)
@@ -160,7 +169,8 @@ extension ConsistencyOptions {
     private mutating func takeStaleness(
         _ arguments: borrowing Arguments, _ index: inout Int
     ) throws(CommandError) {
-        guard stalenessMilliseconds == nil, index + 1 < arguments.count else { throw .syntax }
+        guard stalenessMilliseconds == nil else { throw .syntax }
+        guard index + 1 < arguments.count else { throw .invalidStaleness }
         let text = arguments[index + 1]
         let digits = text.prefix { 48...57 ~= $0 }
         let unit = text[digits.endIndex...].map { $0 | 0x20 }

@@ -6,13 +6,15 @@ public struct FlagOptions: Equatable, Sendable {
     public var change: Change?
     public var consistency: ConsistencyOptions
 
-    /// - Throws: `syntax`, and what `ConsistencyOptions` throws.
+    /// - Throws: `OptionRefusal.flagWord`, `syntax`, and what `ConsistencyOptions` throws.
     public init(_ arguments: borrowing Arguments) throws(CommandError) {
         if arguments.matches(2, "ENABLE") {
             change = .enable
         } else if arguments.matches(2, "DISABLE") {
             change = .disable
         }
+        let isKnown = change != nil || arguments.count == 2
+        if !isKnown, !ConsistencyOptions.isOption(arguments, 2) { throw .option(.flagWord) }
         consistency =
             change == nil
             ? try ConsistencyOptions(arguments, from: 2, .read)

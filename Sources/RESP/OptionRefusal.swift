@@ -1,4 +1,5 @@
-/// Which options of a typed command contradict each other or hold no sense; Redis's words.
+/// Which options of a command contradict each other or hold no sense; Redis's words for those that
+/// Redis has.
 public enum OptionRefusal: Equatable, Sendable {
     /// A bound of a range of scores is no number.
     case scoreBound
@@ -23,6 +24,12 @@ public enum OptionRefusal: Equatable, Sendable {
     case limitOfRanks
     /// `ZRANGE` with WITHSCORES on a range of words.
     case scoresOfWords
+    /// What follows the key of `QFLAG` is none of its words.
+    case flagWord
+    /// What follows `CONSISTENCY` is none of its words.
+    case consistencyWord
+    /// What follows `SESSION ON` is no guarantee.
+    case guarantee
 
     var text: StaticString {
         switch self {
@@ -49,6 +56,17 @@ public enum OptionRefusal: Equatable, Sendable {
             """
         case .scoresOfWords:
             "ERR syntax error, WITHSCORES not supported in combination with BYLEX"
+        case .flagWord: "ERR syntax error: QFLAG takes ENABLE, DISABLE or neither behind the key"
+        case .consistencyWord:
+            """
+            ERR syntax error: CONSISTENCY takes R, PR, W, PW, DW, TIMEOUT and STALENESS, each once \
+            and with a value, or RESET
+            """
+        case .guarantee:
+            """
+            ERR syntax error: SESSION ON takes READ-YOUR-WRITES, MONOTONIC-READS, \
+            MONOTONIC-WRITES and WRITES-FOLLOW-READS, or nothing for all of them
+            """
         }
     }
 }

@@ -6,15 +6,17 @@ import Coding
 public enum ProtocolError: Error, Equatable, Sendable {
     /// Not a number, or more arguments than the limit.
     case invalidMultibulkLength
-    /// Not a number, negative, or more bytes than the limit.
+    /// Not a number, or negative.
     case invalidBulkLength
+    /// An argument is above the limit.
+    case tooBigBulk(bytesMax: Int)
     /// An array's element does not start with `$`.
     case expectedBulk(got: UInt8)
     /// A bulk string is not followed by CR LF.
     case unterminatedBulk
     case tooBigInline
     /// The request as a whole is above the limit.
-    case tooBigRequest
+    case tooBigRequest(bytesMax: Int)
     case unbalancedQuotes
     /// A browser or a cross-protocol attack speaks HTTP: nothing is answered and nothing of it is
     /// executed.
@@ -33,7 +35,12 @@ extension ByteBuffer {
             append("'\r\n")
         case .unterminatedBulk: append("-ERR Protocol error: expected CRLF after bulk\r\n")
         case .tooBigInline: append("-ERR Protocol error: too big inline request\r\n")
-        case .tooBigRequest: append("-ERR Protocol error: too big request\r\n")
+        case .tooBigBulk(let most):
+            append("-ERR Protocol error: invalid bulk length: an argument may have ")
+            append(text: "\(most) bytes (limits.requestBytes)\r\n")
+        case .tooBigRequest(let most):
+            append("-ERR Protocol error: too big request: it may have ")
+            append(text: "\(most) bytes (twice limits.requestBytes)\r\n")
         case .unbalancedQuotes: append("-ERR Protocol error: unbalanced quotes in request\r\n")
         case .foreignProtocol: break
         }

@@ -144,12 +144,12 @@ extension RequestParser {
             case .invalid: return .failed(.invalidBulkLength)
             case .length(let length, let offset):
                 guard UInt(bitPattern: length) <= UInt(bitPattern: limits.bulkBytesMax) else {
-                    return .failed(.invalidBulkLength)
+                    return .failed(refusal(ofBulk: length))
                 }
                 let terminator = offset &+ length
                 guard terminator &+ 2 <= end else {
                     guard terminator &+ 2 <= limits.requestBytesMax else {
-                        return .failed(.tooBigRequest)
+                        return .failed(.tooBigRequest(bytesMax: limits.requestBytesMax))
                     }
                     progress.pause(at: place, count &- index, bytesNeeded: terminator &+ 2)
                     return .part
@@ -162,5 +162,13 @@ extension RequestParser {
         }
         arguments.count = count
         return .request(place)
+    }
+}
+
+extension RequestParser {
+    /// Why a bulk string of such a length is not taken.
+    @inline(never)
+    private func refusal(ofBulk length: Int) -> ProtocolError {
+        length < 0 ? .invalidBulkLength : .tooBigBulk(bytesMax: limits.bulkBytesMax)
     }
 }

@@ -2,6 +2,8 @@
 public enum ValueRefusal: Equatable, Sendable {
     /// The key holds another type than the command is for.
     case wrongType
+    /// The same, of a bounded counter, which no command of Redis is for.
+    case boundedCounter
     case noSuchKey
     case indexOutOfRange
     case notAFloat
@@ -23,6 +25,11 @@ public enum ValueRefusal: Equatable, Sendable {
     var text: StaticString {
         switch self {
         case .wrongType: "WRONGTYPE Operation against a key holding the wrong kind of value"
+        case .boundedCounter:
+            """
+            WRONGTYPE Operation against a key holding the wrong kind of value: it is a bounded \
+            counter, which QBOUND GET reads
+            """
         case .noSuchKey: "ERR no such key"
         case .indexOutOfRange: "ERR index out of range"
         case .notAFloat: "ERR value is not a valid float"

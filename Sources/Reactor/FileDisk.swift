@@ -294,6 +294,10 @@ extension FileDisk {
 
     private static func cannotMake(_ path: String) -> DiskError {
         switch errno {
+        case ENOENT where kind(of: parent(of: path), in: AT_FDCWD) != nil:
+            .unusable(
+                "\(path) cannot be made, because the file system there takes no new directories; "
+                    + "name another path")
         case ENOENT:
             .unusable(
                 "\(path) cannot be made, because the directory that is to hold it is not there; "
@@ -303,6 +307,12 @@ extension FileDisk {
                 "\(path) cannot be made, because a part of the path before it is no directory")
         default: error(path)
         }
+    }
+
+    private static func parent(of path: String) -> String {
+        let end = path.reversed().drop { $0 == "/" }.drop { $0 != "/" }
+        let parent = String(end.reversed())
+        return parent.isEmpty ? "." : parent
     }
 
     private static func cannotEnter(_ path: String) -> DiskError {

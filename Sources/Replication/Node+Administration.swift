@@ -37,12 +37,12 @@ extension Node {
                 endSurvey(request.name, &effects)
                 return fail(
                     done.head.target,
-                    text: "ERR n can only change, and conflict to or from crdt, while no key "
-                        + "begins with the keyspace's prefix, in default neither; the nodes hold "
-                        + "\(done.keys) such records, each replica and each tombstone counted. "
-                        + "Delete them and wait until INFO collection shows "
-                        + "tombstone_oldest_ms:0, or "
-                        + "FLUSHALL", &effects)
+                    text: "ERR n can only change in an empty keyspace, and conflict to or from "
+                        + "crdt likewise; keys in default with its prefix count too. The nodes "
+                        + "hold \(done.keys) such records, each replica and each tombstone "
+                        + "counted. Delete the keys and wait until INFO collection shows "
+                        + "tombstone_oldest_ms:0, or say FLUSHALL, which empties every keyspace",
+                    &effects)
             }
             // Who answered and went away since would come back with the old n.
             guard everyNodeIsUp(alsoForgotten: true, done.head.target, &effects) else {
@@ -147,7 +147,13 @@ extension Node {
         }
         guard let away else { return true }
         counters.unavailable += 1
-        let reason = isRemoved(away.node) ? "was taken out by CLUSTER FORGET" : "is not reachable"
+        let number = away.node.rawValue
+        var reason = "is not reachable"
+        if isRemoved(away.node) {
+            reason = "was taken out by CLUSTER FORGET; CLUSTER READMIT \(number) lets it in again"
+        } else if !alsoForgotten {
+            reason += "; if it never returns, CLUSTER FORGET \(number) goes on without it"
+        }
         fail(
             target, text: "UNAVAILABLE this needs every node, and \(away.node) \(reason)", &effects)
         return false

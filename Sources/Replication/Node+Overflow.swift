@@ -24,7 +24,7 @@ extension Node {
         guard !set.keeps(limits) else { return true }
         guard case .value = intent.change else {
             return set.keeps(limits.allowing(set.siblings.count))
-                || refuseOverflow(active.settings.overflow, target, &effects)
+                || refuseOverflow(active.settings, target, &effects)
         }
         let newest = set.newest
         set.removeSiblings {
@@ -35,7 +35,7 @@ extension Node {
         var allowed = policy == .refuse ? limits.allowing(before) : limits
         if configuration.plantedBug == .overflowKeepsNewest { allowed.siblingsMax = 1 }
         guard let overflow = set.bringWithin(allowed, policy) else {
-            return refuseOverflow(policy, target, &effects)
+            return refuseOverflow(active.settings, target, &effects)
         }
         note(overflow)
         return true
@@ -83,9 +83,10 @@ extension Node {
     }
 
     private mutating func refuseOverflow(
-        _ policy: OverflowPolicy, _ target: ReplyTarget, _ effects: inout Effects
+        _ settings: KeyspaceSettings, _ target: ReplyTarget, _ effects: inout Effects
     ) -> Bool {
         counters.overflowsRefused += 1
+        let (policy, most) = (settings.overflow, settings.siblingsMax)
         let reason =
             switch policy {
             case .refuse, .lww: ""
@@ -94,8 +95,9 @@ extension Node {
             }
         fail(
             target,
-            text: "SIBLINGS too many concurrent values\(reason); "
-                + "read with QGET and write with its context", &effects)
+            text: "SIBLINGS too many concurrent values\(reason): the keyspace allows "
+                + "siblings=\(most), and a share of a record's bytes to each node; read with QGET "
+                + "and write with its context", &effects)
         return false
     }
 }

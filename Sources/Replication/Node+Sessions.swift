@@ -220,7 +220,7 @@ extension Node {
         var guarantees: SessionGuarantees = request.count == 2 ? .all : []
         for argument in 2..<max(2, request.count) {
             let known = Node.guaranteeNames.first { isOne(of: [$0.1], argument) }
-            guard let known else { throw .syntax }
+            guard let known else { throw .option(.guarantee) }
             guarantees.insert(known.0)
         }
         if sessions[index].guarantees.isEmpty {
@@ -239,7 +239,9 @@ extension Node {
                 token: request[2], sealedBy: keys.sessions, keysMax: configuration.sessionKeysMax)
         } catch {
             counters.sessionTokensRefused += 1
-            return fail(target, text: "SESSION \(error.reason)", &effects)
+            return fail(
+                target, text: "SESSION this is no token that SESSION TOKEN gave: \(error.reason)",
+                &effects)
         }
         guard !isAhead(other.newest) else {
             counters.sessionTokensRefused += 1

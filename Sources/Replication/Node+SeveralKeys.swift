@@ -72,7 +72,7 @@ extension Node {
         }
         let keyBytesMax = catalog.active[keyspace].keyBytesMax
         guard key.count <= keyBytesMax || !isTyped(keyspace) else {
-            fail(target, text: "ERR key must have at most \(keyBytesMax) bytes", &effects)
+            fail(target, text: Node.tooLong(keyBytesMax), &effects)
             return false
         }
         return true

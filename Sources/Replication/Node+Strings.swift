@@ -232,14 +232,20 @@ extension Node {
             : configuration.recordBytesMax - Record.headerBytes - key.count
         let valueBytesMax = min(Int(settings.valueBytesMax), room)
         guard key.count <= keyBytesMax else {
-            fail(target, text: "ERR key must have at most \(keyBytesMax) bytes", &effects)
+            fail(target, text: Node.tooLong(keyBytesMax), &effects)
             return false
         }
         guard value.count <= valueBytesMax else {
-            fail(target, text: "ERR value exceeds \(valueBytesMax) bytes", &effects)
+            let isChosen = valueBytesMax == Int(settings.valueBytesMax)
+            let reason = isChosen ? "its keyspace's valuebytes" : "what a record has room for"
+            fail(target, text: "ERR value exceeds \(valueBytesMax) bytes, \(reason)", &effects)
             return false
         }
         return true
+    }
+
+    static func tooLong(_ keyBytesMax: Int) -> String {
+        "ERR key must have at most \(keyBytesMax) bytes, its keyspace's keybytes"
     }
 
     private mutating func context(

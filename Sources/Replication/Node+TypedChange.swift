@@ -17,7 +17,7 @@ extension Node {
         let (keyspace, address) = (command.location.keyspace, command.location.address)
         let keyBytesMax = Int(catalog.active[keyspace].settings.keyBytesMax)
         guard key.count <= keyBytesMax else {
-            fail(target, text: "ERR key must have at most \(keyBytesMax) bytes", &effects)
+            fail(target, text: Node.tooLong(keyBytesMax), &effects)
             return false
         }
         let isRemoval = command.name.isRemoval

@@ -151,7 +151,8 @@ extension TypedExecution {
 
     /// - Throws: `wrongType` when the key holds another type.
     func check(_ expected: CRDTType) throws(TypedRefusal) {
-        if let type, type != expected { throw .wrongType }
+        guard let type, type != expected else { return }
+        throw type == .boundedCounter ? .command(.value(.boundedCounter)) : .wrongType
     }
 
     /// Runs a mutation, in the words of commands.

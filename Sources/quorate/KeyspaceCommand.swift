@@ -32,15 +32,13 @@ enum KeyspaceCommand {
         to overrides: KeyspaceOverrides, _ verb: String, _ name: String,
         _ connection: ClientConnection
     ) throws(Failure) -> String? {
-        if let n = overrides.replicationFactor,
-            let others = try field("links", of: ["INFO", "replication"], connection), n > others + 1
-        {
-            return "n=\(n) exceeds the cluster's \(others + 1) nodes"
+        let members = try field("links", of: ["INFO", "replication"], connection).map { $0 + 1 }
+        if let n = overrides.replicationFactor, let members, n > members {
+            return "n=\(n) exceeds the cluster's \(members) nodes"
         }
         guard verb == "ALTER" else {
             // What is not said follows the number of members, up to 3.
-            let objections = (1...3).map { KeyspaceSettings.objection(to: overrides, members: $0) }
-            return objections.contains(nil) ? nil : objections[2]
+            return KeyspaceSettings.objection(to: overrides, members: members ?? 3)
         }
         guard case .done(let reply) = Outcome(try connection.ask(["KEYSPACE", "GET", name])) else {
             return nil

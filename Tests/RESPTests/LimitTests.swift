@@ -13,7 +13,7 @@ struct LimitTests {
     @Test("An argument has at most bulkBytesMax bytes, refused before they arrive")
     func bulkLimit() {
         #expect(transcript(encoded([bulk(100)]), limits: limits).requests.count == 1)
-        #expect(transcript("*1\r\n$101\r\n", limits: limits).error == .invalidBulkLength)
+        #expect(transcript("*1\r\n$101\r\n", limits: limits).error == .tooBigBulk(bytesMax: 100))
     }
 
     @Test("A request has at most argumentsMax arguments, refused before they arrive")
@@ -43,7 +43,7 @@ struct LimitTests {
         #expect(request.count == 400)
         #expect(transcript(request, limits: limits).requests.count == 1)
         let larger = encoded([bulk(100), bulk(100), bulk(100), bulk(66)])
-        #expect(transcript(larger, limits: limits).error == .tooBigRequest)
+        #expect(transcript(larger, limits: limits).error == .tooBigRequest(bytesMax: 400))
     }
 
     @Test("An announced 512 MiB costs nothing until it arrives")
@@ -144,6 +144,16 @@ struct LimitTests {
     static let wordings: [(ProtocolError, String)] = [
         (.invalidMultibulkLength, "-ERR Protocol error: invalid multibulk length\r\n"),
         (.invalidBulkLength, "-ERR Protocol error: invalid bulk length\r\n"),
+        (
+            .tooBigBulk(bytesMax: 100),
+            "-ERR Protocol error: invalid bulk length: an argument may have 100 bytes "
+                + "(limits.requestBytes)\r\n"
+        ),
+        (
+            .tooBigRequest(bytesMax: 400),
+            "-ERR Protocol error: too big request: it may have 400 bytes "
+                + "(twice limits.requestBytes)\r\n"
+        ),
         (.expectedBulk(got: 120), "-ERR Protocol error: expected '$', got 'x'\r\n"),
         (.expectedBulk(got: 10), "-ERR Protocol error: expected '$', got ' '\r\n"),
         (.tooBigInline, "-ERR Protocol error: too big inline request\r\n"),
@@ -151,7 +161,7 @@ struct LimitTests {
         (.foreignProtocol, ""),
     ]
 
-    @Test("Protocol errors are worded as Redis words them", arguments: wordings)
+    @Test("Protocol errors begin as Redis words them, and name the limit", arguments: wordings)
     func wording(_ error: ProtocolError, _ text: String) {
         var buffer = ByteBuffer()
         buffer.writeError(error)

@@ -64,7 +64,7 @@ struct RequestParserTests {
         ("*1\r\n$-1\r\n", .invalidBulkLength),
         ("*1\r\n$-\r\n", .invalidBulkLength),
         ("*1\r\n$00\r\n", .invalidBulkLength),
-        ("*1\r\n$2000000000\r\n", .invalidBulkLength),
+        ("*1\r\n$2000000000\r\n", .tooBigBulk(bytesMax: 512 << 20)),
         ("*1\r\n$9223372036854775808\r\n", .invalidBulkLength),
         ("*1\r\n$-9223372036854775808\r\n", .invalidBulkLength),
         ("*1\r\n$4\r\nPINGxx", .unterminatedBulk),

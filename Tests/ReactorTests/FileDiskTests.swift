@@ -105,6 +105,7 @@ import Testing
             (paths("link"), "\(paths("link")) is a symbolic link that leads to nothing and has to"),
             (paths("no/no"), "\(paths("no/no")) cannot be made, because the directory that is"),
             (paths("file/no"), "\(paths("file/no")) cannot be made, because a part of the path"),
+            ("/proc/no", "/proc/no cannot be made, because the file system there takes no new"),
         ] {
             #expect(objection { _ = try FileDisk(path: path) }.hasPrefix(sentence))
         }

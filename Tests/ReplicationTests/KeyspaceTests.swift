@@ -189,10 +189,11 @@ struct KeyspaceTests {
         #expect(cluster.run(a, "KEYSPACE CREATE k") == "+OK\r\n")
         #expect(cluster.run(a, "KEYSPACE ALTER k n=1 r=1 w=1") == "+OK\r\n")
         #expect(cluster.run(b, "SET k:1 v") == "+OK\r\n")
-        #expect(cluster.run(c, "KEYSPACE ALTER k n=3").contains("while no key begins with"))
+        let altered = cluster.run(c, "KEYSPACE ALTER k n=3")
+        #expect(altered.hasPrefix("-ERR n can only change in an empty keyspace"))
         #expect(cluster.run(a, "SET late:1 v") == "+OK\r\n")
         let refusal = cluster.run(a, "KEYSPACE CREATE late n=1 r=1 w=1")
-        #expect(refusal.contains("the nodes hold 3 such records"))
+        #expect(refusal.contains("nodes hold 3 such records"))
         #expect(cluster.run(a, "KEYSPACE CREATE late") == "+OK\r\n")
         #expect(cluster.run(b, "GET late:1") == "$1\r\nv\r\n")
     }

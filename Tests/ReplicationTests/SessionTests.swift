@@ -239,7 +239,8 @@ struct SessionTests {
         let text = String(decoding: token.bytes, as: UTF8.self)
         #expect(
             ask(cluster, a, "SESSION USE \(text)")
-                == "-SESSION session token was not given out by this cluster, or was changed\r\n")
+                == "-SESSION this is no token that SESSION TOKEN gave: session token was not given "
+                + "out by this cluster, or was changed\r\n")
         #expect(ask(cluster, a, "SESSION USE \(text.dropLast())").hasPrefix("-SESSION"))
         #expect(ask(cluster, a, "SESSION USE x").hasPrefix("-SESSION"))
         #expect(cluster.counters(a).sessionTokensRefused == 3)
@@ -328,7 +329,8 @@ struct SessionTests {
         #expect(ask(cluster, a, "SESSION").hasPrefix("*8\r\n$10\r\nguarantees\r\n*0\r\n"))
         #expect(ask(cluster, a, "SESSION ON monotonic-reads") == "+OK\r\n")
         #expect(ask(cluster, a, "SESSION").contains("*1\r\n$15\r\nmonotonic-reads\r\n"))
-        #expect(ask(cluster, a, "SESSION ON SOMETIMES") == "-ERR syntax error\r\n")
+        let sometimes = ask(cluster, a, "SESSION ON SOMETIMES")
+        #expect(sometimes.hasPrefix("-ERR syntax error: SESSION ON takes READ-YOUR-WRITES, "))
         #expect(ask(cluster, a, "SESSION FOO").hasPrefix("-ERR unknown subcommand"))
         #expect(ask(cluster, a, "SESSION OFF") == "+OK\r\n")
         #expect(ask(cluster, a, "SESSION").hasPrefix("*8\r\n$10\r\nguarantees\r\n*0\r\n"))
