@@ -3,6 +3,8 @@
 #
 #     bench/clients.sh HOST PORT
 #
+# It empties the whole cluster (FLUSHALL), twice: point it at a scratch cluster.
+#
 # Prints one line for each check and exits 1 when one fails.
 set -euo pipefail
 
@@ -15,6 +17,7 @@ fi
 host=${1:?usage: bench/clients.sh HOST PORT}
 port=${2:?usage: bench/clients.sh HOST PORT}
 failures=0
+echo "bench/clients.sh empties every keyspace of the cluster at $host:$port"
 
 cli() { timeout 20 redis-cli -h "$host" -p "$port" "$@"; }
 
