@@ -11,6 +11,7 @@ extension Node {
         sessions[index] = Session(serial: nextSerial)
         sessions[index].origin = origin
         sessions[index].origin.openedAt = now.monotonic
+        sessions[index].origin.heardAt = now.monotonic
         nextSerial += 1
         openSessions += 1
         counters.connections += 1

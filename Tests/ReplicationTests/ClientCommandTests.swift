@@ -18,8 +18,11 @@ struct ClientCommandTests {
         for line in ["CLIENT SETNAME me", "CLIENT SETINFO LIB-NAME lib", "PING"] {
             cluster.send(a, socket, Array((line + "\r\n").utf8))
         }
+        cluster.open(a, ConnectionID(4))
         cluster.pass(milliseconds: 3_000, by: 50)
         let lines = cluster.run(a, "CLIENT LIST").split(separator: "\n")
+        // One that has sent nothing yet has been idle since it was opened.
+        #expect(lines.contains { $0.contains(" age=3 idle=3 ") && $0.contains(" cmd=NULL ") })
         let line = lines.first { $0.contains(" name=me ") } ?? ""
         for field in [
             "addr=127.0.0.1:5", "laddr=127.0.0.1:7", "age=3", "idle=3", "flags=N", "db=0", "sub=0",
