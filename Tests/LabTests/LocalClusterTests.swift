@@ -30,6 +30,15 @@ struct LocalClusterTests {
         }
     }
 
+    @Test("a log that cannot be written is named")
+    func noLog() throws {
+        try inDirectory { path in
+            #expect(throws: Failure(.cannotCreate, "cannot write \(path): Is a directory")) {
+                _ = try NodeProcess.start(["/bin/sleep", "60"], log: path, input: nil)
+            }
+        }
+    }
+
     @Test("a process that ignores SIGTERM is killed after its grace")
     func stubborn() throws {
         try inDirectory { path in

@@ -125,6 +125,12 @@ extension NodeProcess {
     static func start(
         _ words: [String], log: String, input: Int32?
     ) throws(Failure) -> NodeProcess {
+        // Opened here, because a start that fails does not tell which file is the reason.
+        let output = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        guard output >= 0 else {
+            throw Failure(.cannotCreate, "cannot write \(log): \(lastError())")
+        }
+        defer { close(output) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
@@ -133,7 +139,7 @@ extension NodeProcess {
         } else {
             posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         }
-        posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
         posix_spawn_file_actions_adddup2(&actions, 1, 2)
         var attributes = ownGroup()
         defer { posix_spawnattr_destroy(&attributes) }
