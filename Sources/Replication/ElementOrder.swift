@@ -134,7 +134,7 @@ struct ElementOrder {
 }
 
 /// What the pieces of a command that adds elements will need, as far as it can be known: each is
-/// held to what the value has by then and what it may add at most (`Node.checkSize`).
+/// held to what the value has by then and what it may add at most (`Node.sizeCheck`).
 struct GrowthForecast {
     /// Bytes that the pieces before gain at least.
     private var before = 0

@@ -81,15 +81,16 @@ extension Node {
             let name = elements.name(at: place).count
             let value = elements.bytesBesideName(at: place)
             var least = 0
-            if isNew {
-                let there = known?.popFirst() ?? nil
-                least =
-                    there.map { type == .hash ? value - $0 : 0 }
-                    ?? CRDTState.bytes(ofNew: type, name: name, value: value)
-            }
-            let most =
+            var most =
                 growthMax(pieces.name, name)
                 + (type == .set ? 0 : growthMax(pieces.name, value))
+            if isNew, let there = known?.popFirst() ?? nil {
+                // What it replaces goes with it; names have been there.
+                least = type == .hash ? value - there : 0
+                most = growthMax(pieces.name, max(0, least))
+            } else if isNew {
+                least = CRDTState.bytes(ofNew: type, name: name, value: value)
+            }
             pieces.forecast.add(
                 bytes: elements.behindPart(at: place) - place, least: least, most: most)
         }

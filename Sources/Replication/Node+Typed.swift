@@ -191,13 +191,13 @@ extension Node {
         let whole = isLarge && mayEmpty ? execution.held.state : nil
         defer { if let whole { store.expanded.bury(whole) } }
         let isTriedOut = unkept != nil || isWithID(target) || execution.isElapsing
-        let mayOutgrow = mayOutgrow(execution, command)
-        let kept = isTriedOut || mayOutgrow || disk.isLimited ? execution.held : nil
+        let check = sizeCheck(execution, command)
+        let kept = isTriedOut || check != .nothing || disk.isLimited ? execution.held : nil
         if let unkept { execution.held.state.join(unkept.state) }
         let given = effects.bytes.count
         do throws(TypedRefusal) {
             try run(command, &execution, target, given: given)
-            if mayOutgrow, let kept { try checkOutgrown(execution, from: kept.state, command) }
+            if let kept { try checkSize(execution, from: kept.state, command, check) }
         } catch {
             putBack(kept ?? execution.held)
             return refuse(error, command, target, &effects)
@@ -245,7 +245,7 @@ extension Node {
         let location = command.location
         try begin(&execution, command)
         equip(&execution, for: command)
-        try checkSize(execution.held, command, location)
+        try checkLimits(execution.held, command, location)
         try execution.run(command.name, request)
         if disk.isLimited, let delta = execution.delta, !delta.isRemoval {
             let key = request[execution.keyIndex]

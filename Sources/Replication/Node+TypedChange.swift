@@ -88,6 +88,16 @@ extension Node {
 
     /// Up to here a command may bring a state. Each replica fills what is left on its own side of
     /// a partition, and what all of them added still has to fit into one record.
+    ///
+    /// The state without what the command removes is what counts. Whatever is live in a merge of
+    /// several replicas was live in the state of its writer when that last added something: what
+    /// the writer had removed by then it has seen, so it is in no merge that the writer is part of.
+    /// So a merge of n holds no more than n such states, each of which kept to its limit.
+    ///
+    /// Example: N=3, 9 MB. A, B and C have a value of 3 MB, are cut off from each other, and each
+    /// replaces it by one of 3 MB. They merge to the three new ones. A state that has merged to
+    /// more than the limit is replaced as a whole or only made smaller: if each side gave a part
+    /// of it a new value of the same size, the three values would not fit beside the rest.
     func stateBytesMax(_ keyspace: Int) -> Int {
         configuration.recordBytesMax / max(1, catalog.active[keyspace].n)
     }
@@ -126,8 +136,8 @@ extension Node {
         }
     }
 
-    /// A state must fit into one record, with all that the request may add to it.
-    mutating func checkSize(
+    /// What of a request is refused before it is known what comes of it.
+    func checkLimits(
         _ held: HeldState, _ command: TypedCommand, _ location: KeyLocation
     ) throws(TypedRefusal) {
         guard command.writes != nil, !command.name.isRemoval else { return }
@@ -140,42 +150,71 @@ extension Node {
         guard held.state.mayGrow(by: identity, replicas: n) else {
             throw .text("ERR too many lives of nodes have written what is left of the key")
         }
-        let room = stateBytesMax(location.keyspace) - growthMax(command.name)
-        // Each replica may bring in as many identities.
-        let identities = n * (held.state.context.entries.count + 1)
-        guard held.bytes + HeldState.dotGrowth(held.bytes, identities) > room else { return }
-        let bytes = measuredBytes(held) + Record.headerBytes + request[1].count
-        guard bytes + HeldState.dotGrowth(bytes, identities) <= room else {
-            throw .text(Node.valueTooLarge)
-        }
     }
 
-    /// Whether what is given a time, or has lost what was over, may outgrow its record: what its
-    /// running totals were is noted beside them, so that is found out when it is done.
-    func mayOutgrow(_ execution: borrowing TypedExecution, _ command: TypedCommand) -> Bool {
-        let isGiven = command.name.givesTime
-        guard isGiven || execution.isElapsing && !command.name.isRemoval else { return false }
-        let room = stateBytesMax(command.location.keyspace) - growthMax(command.name)
-        return 3 * execution.held.bytes > room
+    /// What has to be measured of a state once a command is done.
+    enum SizeCheck {
+        /// It fits with all that the request may add to it.
+        case nothing
+        /// A time, or the loss of what was over, may outgrow the record: what running totals were
+        /// is noted beside them.
+        case notes
+        /// It fits only without what the command replaces.
+        case whole
+    }
+
+    mutating func sizeCheck(
+        _ execution: borrowing TypedExecution, _ command: TypedCommand
+    ) -> SizeCheck {
+        guard command.writes != nil else { return .nothing }
+        let (name, held, keyspace) = (command.name, execution.held, command.location.keyspace)
+        let growth = growthMax(name)
+        if !name.isRemoval, !name.givesTime, !hasRoom(held.state, held.bytes, growth, keyspace) {
+            let bytes = measuredBytes(held) + Record.headerBytes + request[1].count
+            if !hasRoom(held.state, bytes, growth, keyspace) { return .whole }
+        }
+        let mayNote = name.givesTime || execution.isElapsing && !name.isRemoval
+        return mayNote && 3 * held.bytes > stateBytesMax(keyspace) - growth ? .notes : .nothing
+    }
+
+    /// Whether a state of so many bytes stays within its limit with what is added.
+    private func hasRoom(
+        _ state: CRDTState, _ bytes: Int, _ growth: Int, _ keyspace: Int
+    ) -> Bool {
+        // Each replica may bring in as many identities.
+        let identities = catalog.active[keyspace].n * (state.context.entries.count + 1)
+        let most = stateBytesMax(keyspace) - growth
+        return bytes + HeldState.dotGrowth(bytes, identities) <= most
     }
 
     /// - Parameter before: the state without the command.
-    func checkOutgrown(
-        _ execution: borrowing TypedExecution, from before: CRDTState, _ command: TypedCommand
+    /// - Complexity: O(entries), unless all that the command writes are new elements.
+    mutating func checkSize(
+        _ execution: borrowing TypedExecution, from before: CRDTState, _ command: TypedCommand,
+        _ check: SizeCheck
     ) throws(TypedRefusal) {
-        guard let delta = execution.delta else { return }
-        let key = request[execution.keyIndex]
+        guard let delta = execution.delta, check != .nothing else { return }
+        let (key, state) = (request[execution.keyIndex], execution.held.state)
+        let added = state.elementCount - before.elementCount
+        if check == .whole, delta.onlyAdds, added > 0, added == delta.elementCount {
+            throw .text(Node.valueTooLarge)
+        }
         let head = Record.headerBytes + key.count
-        let bytes = head + execution.held.state.encodedBytes
+        let bytes = head + state.encodedBytes
+        turn.spend(bytesCoded: bytes)
         let keyspace = command.location.keyspace
         var record = ByteBuffer(capacity: 1_024)
         DeltaRecord.encode(delta, of: key, into: &record)
-        // Where others do the same at the same time, all of it has to fit.
-        let growth = max(0, bytes - head - before.encodedBytes)
-        let sum = bytes + (catalog.active[keyspace].n - 1) * growth
-        guard record.count <= configuration.recordBytesMax,
-            bytes <= stateBytesMax(keyspace) || sum <= configuration.recordBytesMax
-        else { throw .text(Node.valueTooLarge) }
+        var fits = record.count <= configuration.recordBytesMax
+        if check == .whole {
+            fits = fits && hasRoom(state, bytes, 0, keyspace)
+        } else if bytes > stateBytesMax(keyspace) {
+            // Where others do the same at the same time, all of it has to fit.
+            let growth = max(0, bytes - head - before.encodedBytes)
+            let sum = bytes + (catalog.active[keyspace].n - 1) * growth
+            fits = fits && sum <= configuration.recordBytesMax
+        }
+        guard fits else { throw .text(Node.valueTooLarge) }
     }
 
     /// Answers a write that is done, because nobody else has the key and no disk.
