@@ -6,6 +6,9 @@ enum KeyUse {
     /// change it.
     case key(UInt64, alone: Bool)
     case keys([UInt64], alone: Bool)
+    /// A key that is given a value whatever it has, by this node's own stamp: the later of two is
+    /// the newer one on every replica, so it does not wait for the other to be acknowledged.
+    case replaced(UInt64)
     /// Keys that are not named, or too many to count each.
     case all(alone: Bool)
     case none
@@ -16,12 +19,14 @@ enum KeyUse {
 
 /// The keys that a connection's unfinished requests use: each of its requests has to see what those
 /// before it did, and nothing of what those behind it do. So what changes a key waits for what
-/// reads it and for what changes it, and what reads a key waits for what changes it.
+/// reads it and for what changes it, unless both just replace it, and what reads a key waits for
+/// what changes it.
 ///
 /// - Complexity: of each function O(keys of the request), at most `KeyUse.keysMax`.
 struct KeysInUse: Equatable {
     private var shared = KeyCounts()
     private var alone = KeyCounts()
+    private var replaced = KeyCounts()
 
     mutating func begin(_ use: KeyUse) {
         switch use {
@@ -29,6 +34,7 @@ struct KeysInUse: Equatable {
         case .key(let hash, false): shared.add(hash)
         case .keys(let hashes, let isAlone):
             for hash in hashes { begin(.key(hash, alone: isAlone)) }
+        case .replaced(let hash): replaced.add(hash)
         case .all(true): alone.ofAll += 1
         case .all(false): shared.ofAll += 1
         case .none: break
@@ -41,6 +47,7 @@ struct KeysInUse: Equatable {
         case .key(let hash, false): shared.remove(hash)
         case .keys(let hashes, let isAlone):
             for hash in hashes { end(.key(hash, alone: isAlone)) }
+        case .replaced(let hash): replaced.remove(hash)
         case .all(true): alone.ofAll -= 1
         case .all(false): shared.ofAll -= 1
         case .none: break
@@ -51,10 +58,13 @@ struct KeysInUse: Equatable {
     func admits(_ use: KeyUse) -> Bool {
         switch use {
         case .key(let hash, let isAlone):
-            !alone.contains(hash) && !(isAlone && shared.contains(hash))
+            !alone.contains(hash) && !replaced.contains(hash)
+                && !(isAlone && shared.contains(hash))
         case .keys(let hashes, let isAlone):
             hashes.allSatisfy { admits(.key($0, alone: isAlone)) }
-        case .all(let isAlone): alone.isEmpty && !(isAlone && !shared.isEmpty)
+        case .replaced(let hash): !alone.contains(hash) && !shared.contains(hash)
+        case .all(let isAlone):
+            alone.isEmpty && replaced.isEmpty && !(isAlone && !shared.isEmpty)
         case .none: true
         }
     }

@@ -189,9 +189,14 @@ extension Node {
     /// What a request of one key does with it. What a command does to a state, or learns for it,
     /// later requests for the key must not overtake.
     private func use(ofKey index: Int, _ name: CommandName) -> KeyUse {
-        let key = request[index]
-        let isAlone = name.writes(request) || isTyped(catalog.index(of: key))
-        return .key(store.address(of: key).hash, alone: isAlone)
+        let location = place(of: request[index])
+        let hash = location.address.hash
+        if name == .set, request.count == 3,
+            catalog.active[location.keyspace].settings.conflict == .lww, coordinates(location)
+        {
+            return .replaced(hash)
+        }
+        return .key(hash, alone: name.writes(request) || isTyped(location.keyspace))
     }
 
     private static func runsBeside(_ name: CommandName) -> Bool {

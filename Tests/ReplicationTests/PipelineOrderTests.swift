@@ -123,6 +123,31 @@ struct PipelineOrderTests {
         }
     }
 
+    @Test("plain values of one key are written side by side, and what else uses the key waits")
+    func replaced() {
+        let cluster = Cluster(3)
+        cluster.pass(milliseconds: 2_000, by: 50)
+        for other in cluster.ids.dropFirst() { cluster.slow[[NodeID(1), other]] = 3 }
+        cluster.open(NodeID(1), socket)
+        func taken(_ lines: [String]) -> Bool {
+            let bytes = Array(lines.map { $0 + "\r\n" }.joined().utf8)
+            let consumed = cluster.send(NodeID(1), socket, bytes)
+            #expect(consumed == 0 || consumed == bytes.count)
+            return consumed > 0
+        }
+        #expect(taken(["SET a 1", "SET a 2", "SET b 1", "SET a 3"]))
+        for line in ["GET a", "DEL a", "SET a 4 EX 9", "APPEND a x", "MGET a c", "DBSIZE"] {
+            #expect(!taken([line]))
+        }
+        cluster.pass(milliseconds: 10)
+        #expect(taken(["GET a"]))
+        #expect(!taken(["SET a 4"]))
+        cluster.pass(milliseconds: 10)
+        let reply = cluster.reply(NodeID(1), socket)
+        #expect(reply == "+OK\r\n+OK\r\n+OK\r\n+OK\r\n$1\r\n3\r\n")
+        #expect(cluster.ids.allSatisfy { cluster.run($0, "GET a R 1") == "$1\r\n3\r\n" })
+    }
+
     @Test("what reads one key does not wait for what reads it as well, nor for other keys")
     func sideBySide() {
         let cluster = Cluster(3)
