@@ -137,6 +137,13 @@ public final class FileDisk: Disk, Sendable {
     public func sync(_ name: String) throws(DiskError) {
         let descriptor = try descriptor(name)
         guard FileDisk.retrying({ fdatasync(descriptor) }) == 0 else { throw FileDisk.error(name) }
+        // The system goes on writing a file that has no name any more, but nobody will find it.
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_nlink > 0 else {
+            throw .unusable(
+                "\(name) was removed from \(path) while this process wrote it; what was "
+                    + "acknowledged before may be lost")
+        }
         open.withLock { $0[name]?.isDirty = false }
     }
 

@@ -41,6 +41,18 @@ import Testing
         try bytes.withUnsafeBytes { try disk.write(name, at: offset, $0) }
     }
 
+    @Test("a file that somebody has removed is not synced")
+    func removedFromOutside() throws {
+        let scratch = try Scratch()
+        let disk = try FileDisk(path: scratch.path)
+        try disk.create("a", size: 3_000)
+        try write(disk, "a", at: 5, [1, 2, 3])
+        try disk.sync("a")
+        unlink("\(scratch.path)/a")
+        try write(disk, "a", at: 8, [4])
+        #expect(throws: DiskError.self) { try disk.sync("a") }
+    }
+
     @Test("a file is created zeroed, written, read, cut, renamed and removed")
     func files() throws {
         let scratch = try Scratch()
