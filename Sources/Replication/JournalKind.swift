@@ -39,4 +39,6 @@ enum JournalKind: UInt8 {
     case generation = 18
     /// Which former lives of this node other nodes have met: `OwnLives`.
     case ownLives = 19
+    /// Up to which stamp the journal has what lives of this node wrote: `OwnLives.written`.
+    case written = 20
 }

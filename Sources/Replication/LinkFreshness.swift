@@ -53,6 +53,8 @@ struct LinkFreshness {
     var askedAt: Deadline = 0
     /// The last process at the other end.
     var process = ReplicaIdentity(rawValue: 0)
+    /// What its disk has of what former lives of it wrote (`OwnLives.written`).
+    var written = VersionVector()
     private var report: Report?
     /// By n, then by key range; empty where nothing was compared.
     private var ranges: [[Range]] = Array(repeating: [], count: 65)

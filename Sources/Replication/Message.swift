@@ -191,7 +191,7 @@ enum Message {
         _ kind: UInt8, _ flag: UInt8, _ number: UInt64, _ reader: inout ByteReader
     ) throws(DecodeError) -> Message {
         switch kind {
-        case SessionMessage.kinds:
+        case SessionMessage.kinds, SessionMessage.writtenKind:
             return .session(try SessionMessage(kind, flag, number, &reader))
         case RequestMessage.kinds:
             return .request(try RequestMessage(kind, flag, number, &reader))

@@ -30,6 +30,11 @@ extension Node {
             fail(target, text: awaitsHandOver, &effects)
             return false
         }
+        guard coversHere(request[1], spot, target, &effects) else {
+            countUnavailable(.write, spot.keyspace)
+            refuseSession(target, &effects)
+            return false
+        }
         return true
     }
 

@@ -42,6 +42,8 @@ extension Node {
         collection.withdraw(beyond: Stamp(milliseconds: bound, logical: .max).rawValue)
         let limit = max(clock.correctionLimit, Stamp(rawValue: collection.latestPromise).next)
         let correction = ClockCorrection(retired: identity, limit: limit, bound: bound)
+        // This process has all that it wrote under that name.
+        ownLives.noteWritten(Dot(identity: identity, stamp: Stamp(rawValue: .max)))
         identity = correction.successor
         _ = clock.follow(limit)
         self.correction = correction

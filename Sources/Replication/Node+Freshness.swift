@@ -57,13 +57,17 @@ extension Node {
     }
 
     /// A link came up.
-    mutating func beginFreshness(_ index: Int, _ identity: ReplicaIdentity) {
+    mutating func beginFreshness(
+        _ index: Int, _ identity: ReplicaIdentity, _ effects: inout Effects
+    ) {
+        tellWritten(to: links[index].node, &effects)
         if configuration.plantedBug == .closedAcrossBrokenLink {
             return freshness[index].begin(forgetting: false)
         }
         freshness[index].begin(forgetting: true)
         guard freshness[index].process != identity else { return }
         freshness[index].process = identity
+        freshness[index].written = VersionVector()
         for other in links.indices where other != index {
             freshness[other].forgetEqual()
             hastenExchange(other)

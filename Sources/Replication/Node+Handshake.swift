@@ -288,7 +288,7 @@ extension Node {
     /// Begins a life above one that this disk does not hold.
     mutating func beginAgain(above later: ReplicaIdentity, _ effects: inout Effects) {
         ownLives.noteMissing(upTo: later.epoch)
-        distrustMemory()
+        doubtMemory()
         persistDistrust(&effects)
         membership.beginAgain(admission: membership.ownRecord.admission)
         beginLife(above: later, &effects)

@@ -217,6 +217,14 @@ extension Node {
         askMore(id, read.tally.replicaCount, &effects)
     }
 
+    mutating func refuseSession(_ target: ReplyTarget, _ effects: inout Effects) {
+        counters.sessionRefusals += 1
+        fail(
+            target,
+            "SESSION no replica in reach has what this session has seen; nothing older is told",
+            &effects)
+    }
+
     /// The time of a read with conditions is over.
     ///
     /// - Returns: false when its conditions were not what it waited for.
@@ -229,11 +237,7 @@ extension Node {
         client = read.head.client
         count(read, .unavailable)
         guard let bound = read.stalenessMax, read.tally.decision != .satisfied else {
-            counters.sessionRefusals += 1
-            fail(
-                read.head.target,
-                "SESSION no replica in reach has what this session has seen; nothing older is told",
-                &effects)
+            refuseSession(read.head.target, &effects)
             return true
         }
         counters.staleRefusals += 1
@@ -251,101 +255,6 @@ extension Node {
 extension UInt64 {
     /// Of nanoseconds, rounded up.
     fileprivate var wholeMilliseconds: UInt64 { (self + 999_999) / 1_000_000 }
-}
-
-/// How an answer came about, as far as it bears on what the answer proves.
-struct CoverageProof {
-    let keyspace: Int
-    let range: KeyRange
-    /// A replica had lost what was written up to then with its keyspace.
-    var emptiedAt = Stamp(rawValue: 0)
-    /// This replica's own state is part of it.
-    var includesOwn = false
-    /// Every replica's is.
-    var isComplete = false
-    /// What was seen besides the state, in a crdt keyspace.
-    var unkept = VersionVector()
-}
-
-// What is enough for a session.
-extension Node {
-    private mutating func isCovered(_ read: ReadOperation) -> Bool {
-        let rank = Int(ranks[Int(read.range.rawValue)])
-        let proof = CoverageProof(
-            keyspace: read.keyspace, range: read.range, emptiedAt: read.emptiedAt,
-            includesOwn: read.answers.contains { $0.replica == rank },
-            isComplete: read.answers.count == read.tally.replicaCount)
-        if read.typed != nil { return isTypedCovered(read, proof) }
-        var isEnough = false
-        let isWithinLimits = withSum(of: read) { node, sum, _, _ in
-            isEnough = node.covers(read.required, sum, proof)
-        }
-        // A sum that no record holds is told as an error.
-        return isEnough || !isWithinLimits
-    }
-
-    /// Whether a state of a key has seen what a session requires.
-    func covers(
-        _ requirement: SessionRequirement, _ record: Record?, _ proof: CoverageProof
-    ) -> Bool {
-        if requirement.isNone { return true }
-        let active = catalog.active[proof.keyspace]
-        let settled = settledAnywhere(proof.range, proof.keyspace)
-        let required = requirement.after(max(active.drop.emptiedAt, proof.emptiedAt, settled))
-        if active.n == 1 {
-            return hasSeen(record, required.seen, proof) || coversAlone(required, proof)
-        }
-        guard hasSeen(record, required.seen, proof) else { return false }
-        var left = max(required.floor, required.expiry)
-        if active.settings.conflict == .lww, let record {
-            if required.floor < record.written.stamp { left = required.expiry }
-            if left == required.expiry, left <= record.dot.stamp { return true }
-        }
-        if left.rawValue == 0 { return true }
-        // What a fallback keeps, no replica has to have.
-        guard !active.settings.isSloppy else { return false }
-        return proof.isComplete
-            || proof.includesOwn
-                && closed(proof.range, active.n).stamp > left
-    }
-
-    private func hasSeen(
-        _ record: Record?, _ seen: VersionVector, _ proof: CoverageProof
-    ) -> Bool {
-        guard let newest = seen.newest else { return true }
-        let conflict = catalog.active[proof.keyspace].settings.conflict
-        if conflict == .crdt {
-            var context = proof.unkept
-            if let record { context.join(self.context(of: record)) }
-            return context.dominates(seen)
-        }
-        guard let record else { return false }
-        if conflict == .lww { return newest <= record.written }
-        guard record.isSiblingSet || record.isLayered else {
-            return CausalContext(record.dot).dominates(seen)
-        }
-        return SiblingSet(valid: record).seen.dominates(seen)
-    }
-
-    /// With one replica what is not there was deleted, and leaves no trace; unless the replica's
-    /// process ended since, and may have forgotten it.
-    private func coversAlone(_ required: SessionRequirement, _ proof: CoverageProof) -> Bool {
-        let standing = catalog.standings[proof.keyspace]
-        if catalog.active[proof.keyspace].settings.durability == .fsync,
-            required.seen.entries.allSatisfy({ standing.syncedSince < $0.stamp })
-        {
-            return true
-        }
-        let replicas = ring.primaries(of: proof.range, replicationFactor: 1)
-        guard let node = replicas.first else { return false }
-        let process =
-            node == configuration.node
-            ? firstIdentity : linkIndex(of: node).map { freshness[$0].process }
-        guard let process else { return false }
-        return required.seen.entries.allSatisfy {
-            process <= $0.identity && $0.identity.node == node
-        }
-    }
 }
 
 /// What is known of an answer's age, and where it came from.

@@ -36,7 +36,7 @@ extension Node {
         if known != identity, known.rawValue != 0 {
             send(to: node, kind: Message.knownLifeKind, number: known.rawValue, &effects)
         }
-        beginFreshness(index, identity)
+        beginFreshness(index, identity, &effects)
         introduceDrops(to: node, index, &effects)
         sendHeartbeat(to: index, &effects)
         sendReport(to: index, &effects)

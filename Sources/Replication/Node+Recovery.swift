@@ -26,7 +26,7 @@ extension Node {
         case .wholeness, .generation, .collection: try restoreMarker(kind, rest)
         case .distrust:
             guard rest.isEmpty else { throw .invalid("a mark of distrust says more") }
-            distrustMemory()
+            doubtMemory()
         case .correction: try restoreCorrection(rest)
         case .correctionOver: correction = nil
         case .corrected: try restoreCorrected(rest)
@@ -41,6 +41,7 @@ extension Node {
         case .durability: try restoreStanding(rest)
         case .request: return try restoreRequest(rest)
         case .ownLives: try restoreOwnLives(rest)
+        case .written: try restoreWritten(rest)
         }
         restoredEffect()
     }
@@ -63,8 +64,8 @@ extension Node {
     /// Merges without asking the clock: what this node wrote under a wrong clock is still its
     /// state.
     mutating func restore(_ record: Record) {
-        if !isOfWrongClock(record.dot) { clock.resume(after: record.dot.stamp) }
         let keyspace = catalog.index(of: record.key)
+        noteRestored(record.dot, keyspace)
         let active = catalog.active[keyspace]
         guard record.written.stamp > active.truncatedAt, !isInMemoryOnly(keyspace) else { return }
         let address = store.address(of: record.key)
@@ -100,6 +101,7 @@ extension Node {
                 buffer.appendSized { appendMembers(into: &$0) }
             }
             buffer.appendSized { appendOwnLives(into: &$0) }
+            buffer.appendSized { appendWritten(writtenByNow, into: &$0) }
             exportCorrection(into: &buffer)
             exportGeneration(into: &buffer)
             exportWholeness(into: &buffer)

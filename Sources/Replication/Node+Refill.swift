@@ -83,6 +83,12 @@ extension Node {
     /// What was recovered is not all that was acknowledged: recovery left out what was damaged.
     /// Called before the first step.
     public mutating func distrustMemory() {
+        ownLives.noteGap()
+        doubtMemory()
+    }
+
+    /// What is here is not all that was acknowledged, be it that the disk is an older one.
+    mutating func doubtMemory() {
         generation.former = FormerWholeness()
         guard beginRefill() else { return }
         collection.distrust()
@@ -113,7 +119,7 @@ extension Node {
             !ownLives.knows(life.epoch, by: index)
         else { return }
         ownLives.noteMissing(upTo: firstIdentity.epoch)
-        distrustMemory()
+        doubtMemory()
         persistDistrust(&effects)
         catchUp(&effects)
         tellAllPromises(&effects)

@@ -26,6 +26,13 @@ struct CarriedSession {
 // history remembers (`sessionKeysMax`) a copy counts as covering if it is whole up to the history's
 // floor by its replicas' stamps, so there the promise is as good as the disks' and the clocks'.
 //
+// With one replica a deletion leaves nothing, so what is not there is no proof of a loss. There a
+// read is refused unless each write that the session has seen and the replica has not is known to
+// have been there: it is of the replica's present process, or its disk has what that life wrote up
+// to then (`OwnLives.written`). Example: life 1 of A writes v, its disk is copied, life 2 writes w
+// for a session, and the copy is put back. Life 3 knows life 1 only; w is of life 2, so v is not
+// told to the session.
+//
 // A session's requests run one after the other.
 extension Node {
     /// Whose session a reply belongs to.

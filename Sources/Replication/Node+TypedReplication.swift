@@ -177,8 +177,8 @@ extension Node {
     /// Takes a delta back from the journal. One that does not fit stands upon what was lost from
     /// it; exchanges bring that back.
     mutating func restore(_ record: DeltaRecord) {
-        if !isOfWrongClock(record.delta.dot) { clock.resume(after: record.delta.dot.stamp) }
         let keyspace = catalog.index(of: record.key)
+        noteRestored(record.delta.dot, keyspace)
         guard isTyped(keyspace), !isInMemoryOnly(keyspace),
             record.delta.dot.stamp > catalog.active[keyspace].truncatedAt
         else { return }

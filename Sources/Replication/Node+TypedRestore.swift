@@ -16,7 +16,7 @@ extension Node {
             CRDTState.scan(record.body, after: catalog.active[location.keyspace].truncatedAt)
                 == record.dot
         else { return false }
-        noteRestored(record.dot)
+        noteRestored(record.dot, location.keyspace)
         replaceStored(record.bytes, location.keyspace, location.address)
         return true
     }
@@ -58,7 +58,7 @@ extension Node {
                 newest = dot
                 if !isLive { kind = .mergeableTombstone }
             case .alreadyKnown:
-                noteRestored(dot)
+                noteRestored(dot, keyspace)
                 return true
             case .unknown: return false
             }
@@ -74,7 +74,7 @@ extension Node {
             to: merged.reserve(length), kind: kind, dot: newest, expiry: 0, key: key,
             body: exported.bytes)
         merged.advance(length)
-        noteRestored(Delta.dot(encoded: delta) ?? newest)
+        noteRestored(Delta.dot(encoded: delta) ?? newest, keyspace)
         replaceStored(merged.bytes, KeyLocation(keyspace: keyspace, address: address), at: place)
         return true
     }
@@ -98,8 +98,13 @@ extension Node {
         return location
     }
 
-    /// The clock goes on behind what was stamped by it, unless that was wrong.
-    private mutating func noteRestored(_ dot: Dot) {
+    /// The journal has a write. The clock goes on behind what was stamped by it, unless that was
+    /// wrong; and what this node wrote to a key that it alone keeps is known to have been here.
+    mutating func noteRestored(_ dot: Dot, _ keyspace: Int) {
         if !isOfWrongClock(dot) { clock.resume(after: dot.stamp) }
+        guard catalog.active[keyspace].n == 1, dot.identity.node == configuration.node else {
+            return
+        }
+        ownLives.noteWritten(dot)
     }
 }

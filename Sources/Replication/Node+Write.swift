@@ -74,18 +74,20 @@ extension Node {
         let keyspace = location.keyspace
         let durability = catalog.active[keyspace].durability
         removeStored(intent.key)
-        let removal = Dot(identity: identity, stamp: clock.last.next)
-        _ = noteExecuted(target, removal, intent.success, &effects)
+        let dot = Dot(identity: identity, stamp: clock.tick())
+        _ = noteExecuted(target, dot, intent.success, &effects)
         guard durability == .fsync || intent.levels.durableWriteQuorum > 0 else {
             forget(intent.key, keyspace, &effects)
             if case .interval(let milliseconds) = durability { effects.syncWithin(milliseconds) }
             ledger.answeredNow(keyspace, .write)
-            let dot = Dot(identity: identity, stamp: clock.last.next)
             noteLocalWrite(intent, dot, location, target)
             return reply(intent.success, target, &effects)
         }
-        let dot = Dot(identity: identity, stamp: clock.last)
         let id = startWrite(intent, dot, location, 1, target)
+        // A session requires what leaves no record.
+        if !client.guarantees.isEmpty {
+            effects.append { appendWritten(VersionVector(dot), into: &$0) }
+        }
         effects.persist {
             $0.append(JournalKind.removal.rawValue)
             $0.append(intent.key)

@@ -1,4 +1,5 @@
 import Base
+import Causality
 import Coding
 import Storage
 
@@ -18,6 +19,14 @@ struct OwnLives {
     private(set) var missedUpTo: UInt64 = 0
     /// Links that this life has had.
     private var met: UInt64 = 0
+    /// Of former lives, up to which stamp this disk has what they wrote to keys that it alone
+    /// keeps. A life writes its journal in the order of its stamps, so it is the latest stamp of
+    /// the life that the journal has; a life that the disk does not know of is not in it.
+    private(set) var written = VersionVector()
+    /// What was recovered has gaps: the latest stamp says nothing.
+    private var hasGaps = false
+    /// Lives that are remembered; of earlier ones nothing is known.
+    static let writtenMax = 256
 
     init(links: Int) { linked = Array(repeating: 0, count: links) }
 
@@ -29,6 +38,18 @@ struct OwnLives {
         return epoch <= missedUpTo || linked[index] > 0 && epoch < linked[index] + reserved
             || starts.contains { $0 <= epoch && epoch < $0 + reserved }
     }
+
+    /// The journal has a write of a life.
+    mutating func noteWritten(_ dot: Dot) {
+        guard !hasGaps, !written.contains(dot) else { return }
+        written.insert(dot)
+        guard written.entries.count > OwnLives.writtenMax else { return }
+        let kept = written.entries.dropFirst()
+        written = VersionVector()
+        for dot in kept { written.insert(dot) }
+    }
+
+    mutating func noteGap() { (written, hasGaps) = (VersionVector(), true) }
 
     mutating func noteMissing(upTo epoch: UInt64) { missedUpTo = max(missedUpTo, epoch) }
 
@@ -74,10 +95,60 @@ extension Node {
         }
     }
 
+    /// Appends the journal's payload: an identity (8) and the stamp (8) up to which the journal has
+    /// what it wrote, each.
+    func appendWritten(_ written: VersionVector, into buffer: inout ByteBuffer) {
+        buffer.append(JournalKind.written.rawValue)
+        written.encodeEntries(into: &buffer)
+    }
+
+    /// What lives wrote, this one included.
+    var writtenByNow: VersionVector {
+        var written = ownLives.written
+        written.insert(Dot(identity: identity, stamp: clock.last))
+        return written
+    }
+
+    mutating func restoreWritten(_ payload: UnsafeRawBufferPointer) throws(DecodeError) {
+        for dot in try OwnLives.decodeWritten(payload).entries { ownLives.noteWritten(dot) }
+    }
+
+    /// Tells another node, which may read for a session what this one alone keeps.
+    func tellWritten(to node: NodeID, _ effects: inout Effects) {
+        guard !ownLives.written.isEmpty else { return }
+        let frame = effects.bytes.appendMessage(kind: SessionMessage.writtenKind, number: 0) {
+            ownLives.written.encodeEntries(into: &$0)
+        }
+        send(frame, to: node, &effects)
+    }
+
     /// This life has a link with a node that will remember it.
     mutating func noteLinkedLife(_ index: Int, _ effects: inout Effects) {
         guard ownLives.noteLink(index) else { return }
         effects.append { appendOwnLives(into: &$0) }
         effects.syncWithin(100)
+    }
+}
+
+extension OwnLives {
+    /// - Throws: `truncated` or `invalid`.
+    static func decodeWritten(
+        _ payload: UnsafeRawBufferPointer
+    ) throws(DecodeError) -> VersionVector {
+        var reader = ByteReader(payload)
+        let written = try VersionVector(
+            decoding: &reader, count: reader.remaining / 16, limit: writtenMax + 1)
+        try reader.end()
+        return written
+    }
+}
+
+extension VersionVector {
+    /// Appends identity (8) and stamp (8) of each entry.
+    fileprivate func encodeEntries(into buffer: inout ByteBuffer) {
+        for dot in entries {
+            buffer.append(integer: dot.identity.rawValue)
+            buffer.append(integer: dot.stamp.rawValue)
+        }
     }
 }

@@ -14,12 +14,15 @@ enum SessionMessage {
     case command(UInt64, Command)
     /// As `Message.commandReply`, and what the session learns.
     case reply(UInt64, SessionNews, UnsafeRawBufferPointer)
+    /// What the sender's disk has of what former lives of it wrote; see `OwnLives.written`.
+    case written(VersionVector)
 
     static let reportKind: UInt8 = 20
     static let equalKind: UInt8 = 21
     static let commandKind: UInt8 = 22
     static let replyKind: UInt8 = 23
     static let kinds = reportKind...replyKind
+    static let writtenKind: UInt8 = 26
 
     /// A bit for each key range.
     static let equalBytes = KeyRange.count / 8
@@ -49,7 +52,7 @@ enum SessionMessage {
         let command: UnsafeRawBufferPointer
     }
 
-    /// - Parameter kind: one of `kinds`.
+    /// - Parameter kind: one of `kinds`, or `writtenKind`.
     /// - Throws: `truncated` or `invalid`.
     init(
         _ kind: UInt8, _ flag: UInt8, _ number: UInt64, _ reader: inout ByteReader
@@ -71,6 +74,9 @@ enum SessionMessage {
                 Command(
                     protocolVersion: flag, guarantees: guarantees, wishes: wishes,
                     history: history, command: reader.rest()))
+        case SessionMessage.writtenKind:
+            guard flag == 0, number == 0 else { throw .invalid("former lives have no number") }
+            self = .written(try OwnLives.decodeWritten(reader.rest()))
         default:
             guard flag < 2 else { throw .invalid("session's reply has an unknown flag") }
             let news = try SessionNews(decoding: &reader, hasWritten: flag == 1)
@@ -102,6 +108,8 @@ extension Node {
         case .equalTrees(let n, let sum, let bits): heardEqual(n, sum, bits, from: node)
         case .command(let number, let command):
             try executeForwarded(number, command, from: node, &effects)
+        case .written(let written):
+            if let index = linkIndex(of: node) { freshness[index].written = written }
         case .reply(let number, let news, let bytes):
             try sessionAnswered(
                 OperationID(rawValue: number), news, bytes, from: node, &effects)

@@ -33,7 +33,9 @@ extension World {
         let rest = UnsafeRawBufferPointer(rebasing: payload[10...])
         let sessions = ["report", "equal trees", "session command", "session reply", "promises"]
         let kind = Int(payload[0])
-        let word = 20...24 ~= kind ? sessions[kind - 20] : names[min(kind, names.count - 1)]
+        let word =
+            20...24 ~= kind
+            ? sessions[kind - 20] : kind == 26 ? "written" : names[min(kind, names.count - 1)]
         let name = "\(word) \(number) flag \(payload[1])"
         switch payload[0] {
         case 1, 17: return name + " " + describe(record: rest)
@@ -73,6 +75,7 @@ extension World {
         case 13: return "that all is corrected"
         case 14: return "corrected \(describe(record: rest))"
         case 15: return "which names of keyspaces are forgotten"
+        case 20: return "what its lives wrote"
         default: return "definitions"
         }
     }

@@ -42,6 +42,8 @@ extension Hostility {
         case Message.knownLifeKind:
             return HostileMessage.bytes(kind, number: identity().rawValue)
         case SessionMessage.kinds: return session(kind, number)
+        case SessionMessage.writtenKind:
+            return HostileMessage.bytes(kind, entries(context()))
         case PromiseMessage.kind: return promises()
         case GenerationMessage.kind:
             let flags = UInt8(random.below(8))

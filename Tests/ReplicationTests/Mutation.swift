@@ -298,7 +298,10 @@ extension Cluster {
         recordRequestIDs(cluster)
         _ = cluster.run(c, "KEYSPACE DROP m")
         cluster.pass(milliseconds: 9_000)
-        do { try cluster.restart(c, epoch: 2, on: []) } catch { Issue.record(error) }
+        do {
+            try cluster.restart(c, epoch: 2, on: [])
+            try cluster.restart(b, epoch: 2, on: cluster.journals[b] ?? [])
+        } catch { Issue.record(error) }
         _ = cluster.run(a, "SET late v")
         cluster.pass(milliseconds: 1_000)
         _ = cluster.run(c, "FLUSHALL")
