@@ -10,11 +10,17 @@ import Coding
 ///
 ///     file now is      what follows
 ///     as the last      nothing: the definition that the cluster has by now counts
-///     another one      a change that replaces what is known, as a command's would; its name
+///     another one      a change that replaces what is known by the safer of each setting, of what
+///                      is known and what the file says (`KeyspaceSettings.saferOf`); its name
 ///                      follows from the settings, so nodes that are given the same new file make
 ///                      the same change
 ///     of a new name    a definition that knows of no other; where nodes' files differ, these meet
-///                      at the safer of each
+///                      at the safer of each. Keys of `default` that it takes in are promised no
+///                      less than before
+///
+/// So one node that is started with a mistaken file lowers no promise that the cluster has made:
+/// with r=quorum and durability=fsync in the files of A, B and C, and r=1 and durability=memory in
+/// C's new one, nothing changes. To lower one takes `KEYSPACE ALTER`, or new files and empty disks.
 ///
 /// What keys need (`suitsKeys`) is not changed where there are some: the node does not start
 /// (`KeyspaceObstacle`). Where the keys are on other nodes only, one of these puts back what they

@@ -70,6 +70,7 @@ extension Node {
             define(keyspace.name, keyspace.settings)
         }
         reshape(from: before)
+        for (keyspace, isNew) in zip(said, isNew) where isNew { keepPromises(to: keyspace.name) }
         restoreDurability(since: before, [])
         var obstacles: [KeyspaceObstacle] = []
         var changes: [(index: Int, settings: KeyspaceSettings)] = []
@@ -82,9 +83,10 @@ extension Node {
             }
             if let obstacle = obstacle(index, former, keyspace.settings) {
                 obstacles.append(obstacle)
-            } else if !isNew {
-                changes.append((index, keyspace.settings))
+                continue
             }
+            let safer = safer(index, former, keyspace.settings)
+            if !isNew, safer != former { changes.append((index, safer)) }
         }
         if obstacles.isEmpty { change(changes) }
         catalog.configured.take(said.map { ($0.name, Node.digest($0.settings)) })
@@ -103,15 +105,46 @@ extension Node {
         return Node.digest(former) != digest
     }
 
+    /// What counts of a changed configuration: what makes a setting safer. It is the word of one
+    /// node, so what lowers a promise takes a command.
+    private func safer(
+        _ index: Int, _ former: KeyspaceSettings, _ settings: KeyspaceSettings
+    ) -> KeyspaceSettings {
+        var safer = former.saferOf(settings)
+        safer.truncatedAt = former.truncatedAt
+        let followsMembers = mayFollowMembers(index, former)
+        if followsMembers { safer.replicationFactor = settings.replicationFactor }
+        safer.keepFloor()
+        if safer.objection == nil { return safer }
+        return followsMembers ? settings : former
+    }
+
+    /// A new keyspace that takes in keys of `default` promises these no less.
+    private mutating func keepPromises(to name: [UInt8]) {
+        guard let index = catalog.position(named: name), index > 0,
+            let former = catalog.definitions[0].settings,
+            let settings = catalog.definitions[index].settings, settings.suitsKeys(of: former)
+        else { return }
+        let safer = safer(index, former, settings)
+        guard safer.fields.map(\.value) != settings.fields.map(\.value), hasRecords(index) else {
+            return
+        }
+        try? catalog.change(index, to: safer, dot: Node.dot(of: safer, .files), by: .files)
+    }
+
+    private mutating func hasRecords(_ index: Int) -> Bool {
+        walkRestored()
+        return holdings.keyspaces[index].counted > 0
+    }
+
     private mutating func obstacle(
         _ index: Int, _ former: KeyspaceSettings, _ settings: KeyspaceSettings
     ) -> KeyspaceObstacle? {
         guard !settings.suitsKeys(of: former) else { return nil }
         let changesConflict = !settings.conflictSuitsKeys(of: former)
         guard changesConflict || !mayFollowMembers(index, former) else { return nil }
-        walkRestored()
+        guard hasRecords(index) else { return nil }
         let records = holdings.keyspaces[index].counted
-        guard records > 0 else { return nil }
         let (n, conflict) = ("\(settings.replicationFactor)", "\(settings.conflict)")
         let setting = changesConflict ? "conflict" : "n"
         let name = catalog.definitions[index].name

@@ -173,9 +173,11 @@ extension KeyspaceDifference {
         let reason =
             isCommanded
             ? "KEYSPACE commands decide since the first one"
-            : "other nodes were given another configuration, or have keys that need it"
+            : "a changed configuration takes a setting only to what is safer, and where those of "
+                + "nodes differ, the safer counts"
         return "keyspace \(keyspace): this node's configuration \(said), and "
-            + "\(setting)=\(inForce) counts: \(reason). KEYSPACE ALTER changes it on all "
-            + "nodes; then give all of them the same configuration"
+            + "\(setting)=\(inForce) counts: \(reason). KEYSPACE ALTER \(keyspace) "
+            + "\(setting)=\(configured) makes it count on all nodes; then give all of them the "
+            + "same configuration"
     }
 }

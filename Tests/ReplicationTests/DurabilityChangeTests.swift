@@ -291,10 +291,10 @@ struct DurabilityChangeTests {
         }
     }
 
-    @Test("a configuration that changes how a keyspace is kept does as well")
+    @Test("a configuration that has a keyspace kept on disk does as well, and none takes it back")
     func configured() throws {
         final class File {
-            var durability = "fsync"
+            var durability = "memory"
         }
         let file = File()
         let cluster = Cluster(1) {
@@ -304,16 +304,13 @@ struct DurabilityChangeTests {
             }
             $0.keyspaces = [(Array("t".utf8), settings)]
         }
-        run(cluster, ["SADD t:s a", "QBOUND CREATE t:b 5"])
-        file.durability = "memory"
-        _ = try restarted(cluster)
-        #expect(cluster.run(one, "SMEMBERS t:s") == "*0\r\n")
         run(cluster, ["SADD t:s b"])
         file.durability = "fsync"
-        _ = try restarted(cluster, epoch: 3)
+        _ = try restarted(cluster)
         #expect(cluster.run(one, "SMEMBERS t:s") == "*0\r\n")
         run(cluster, ["SADD t:s c", "QBOUND CREATE t:b 5"])
-        _ = try restarted(cluster, epoch: 4)
+        file.durability = "memory"
+        _ = try restarted(cluster, epoch: 3)
         #expect(cluster.run(one, "SMEMBERS t:s") == "*1\r\n$1\r\nc\r\n")
         // What a life wrote that began on disk is proven.
         #expect(cluster.run(one, "QBOUND DECR t:b 5") == ":0\r\n")
