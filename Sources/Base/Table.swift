@@ -8,12 +8,9 @@ public struct Table<Key: Hashable, Value> {
 
     @inlinable public init() {}
 
-    /// - Parameter minimumCapacity: of values that come without the table being moved.
-    @inlinable public init(minimumCapacity: Int) {
-        storage = Dictionary(minimumCapacity: minimumCapacity)
-    }
-
     @inlinable public var count: Int { storage.count }
+    /// Values that there is room for until it is moved.
+    @inlinable public var capacity: Int { storage.capacity }
     @inlinable public var isEmpty: Bool { storage.isEmpty }
 
     @inlinable public subscript(key: Key) -> Value? {
@@ -24,6 +21,11 @@ public struct Table<Key: Hashable, Value> {
     @inlinable public subscript(key: Key, default value: @autoclosure () -> Value) -> Value {
         get { storage[key, default: value()] }
         _modify { yield &storage[key, default: value()] }
+    }
+
+    /// - Returns: the value that was there.
+    @inlinable public mutating func exchange(_ value: Value, for key: Key) -> Value? {
+        storage.updateValue(value, forKey: key)
     }
 
     @inlinable public mutating func removeAll() { storage.removeAll() }

@@ -75,6 +75,15 @@ static inline uint64_t quorate_heap_in_use(void) {
     return 0;
 }
 
+// mallopt(3) is glibc's: a block of 4 MiB gets pages of its own, so that it grows without being copied, and what is
+// freed at the heap's end stays until it is much. By itself glibc raises the first to 32 MiB when one has been freed.
+static inline void quorate_grow_large_blocks_in_place(void) {
+#if defined(__GLIBC__)
+    mallopt(M_MMAP_THRESHOLD, 4 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
+
 // malloc_trim(3) is glibc's: gives all free pages of the heap back to the kernel. Others do so by themselves, or not.
 static inline void quorate_give_back_heap(void) {
 #if defined(__GLIBC__)

@@ -12,8 +12,8 @@ public struct Arguments: ~Copyable {
         @usableFromInline var count: UInt32
     }
 
-    /// Entries of the table that stay allocated; a request with more gives them back when the next
-    /// one begins.
+    /// Entries of the table that stay allocated; what an inline command takes beyond that is given
+    /// back when the next request begins, and arrays with more are a `LongRequest`.
     static let retainedMax = 8192
 
     @usableFromInline var slices: UnsafeMutablePointer<Slice>
@@ -22,8 +22,14 @@ public struct Arguments: ~Copyable {
     private var unquoted = ByteBuffer(capacity: 64)
     /// The arguments are no bulk strings in what was parsed, but lie in the own buffer.
     private var isUnquoted = false
+    /// Where the arguments are, if they are more than the table's.
+    private(set) var long: LongRequest?
+    /// Owns the bytes that are parsed, if what outlasts the step may keep them as they are.
+    public var owner: InputBuffer?
     /// How many arguments the request has, the command's name included.
-    public internal(set) var count = 0
+    public private(set) var count = 0
+    /// How many of them the table holds: all, or none of a long request.
+    @usableFromInline private(set) var tabledCount = 0
     /// Bytes at the front of what was parsed that are done with, whatever the outcome: the caller
     /// drops them before the next call.
     public internal(set) var consumed = 0
@@ -39,26 +45,59 @@ public struct Arguments: ~Copyable {
     ///
     /// - Parameter index: 0 is the command's name.
     @inlinable public subscript(index: Int) -> UnsafeRawBufferPointer {
-        precondition(index >= 0 && index < count, "an argument's index is below their count")
+        UInt(bitPattern: index) < UInt(bitPattern: tabledCount) ? tabled(index) : sought(index)
+    }
+
+    /// An argument of a request that is not long, in fewer instructions.
+    @inlinable public func tabled(_ index: Int) -> UnsafeRawBufferPointer {
+        precondition(index >= 0 && index < tabledCount, "an argument's index is below their count")
         let slice = slices[index]
         return UnsafeRawBufferPointer(start: base + Int(slice.offset), count: Int(slice.count))
+    }
+
+    @usableFromInline @inline(never)
+    func sought(_ index: Int) -> UnsafeRawBufferPointer {
+        guard let long, index >= 0, index < count else {
+            preconditionFailure("an argument's index is below their count")
+        }
+        return long.argument(index, from: base)
     }
 
     /// Starts a request whose arguments will be offsets from `newBase`.
     @inline(__always)
     mutating func begin(at newBase: UnsafeRawPointer) {
         base = newBase
+        tabledCount = 0
         count = 0
         isUnquoted = false
+        if long != nil { long = nil }
         if allocatedSlices > Arguments.retainedMax { reallocate(Arguments.retainedMax) }
     }
 
-    /// Notes where an argument lies; `count` is set when all are there.
+    /// Notes where an argument lies; `end` follows when all are there.
     @inline(__always)
     mutating func store(_ index: Int, offset: Int, count length: Int) {
         if index >= allocatedSlices { reallocate(allocatedSlices * 2) }
         slices[index] = Slice(
             offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: length))
+    }
+
+    /// The request has so many arguments, all of which were stored.
+    @inline(__always)
+    mutating func end(count: Int) {
+        tabledCount = count
+        self.count = count
+    }
+
+    /// The request is one with many arguments.
+    mutating func take(_ long: LongRequest) {
+        self.long = long
+        count = long.count
+    }
+
+    /// Whether no argument is longer, as far as that is known without looking at each.
+    public func isKnown(toHaveAtMost bytes: Int) -> Bool {
+        long.map { $0.longest <= bytes } ?? false
     }
 
     /// Starts an inline request of at most `lineBytes`, whose arguments are unquoted into the own
@@ -105,19 +144,22 @@ extension Arguments {
     /// Some arguments as bulk strings in RESP, one behind the other.
     ///
     /// - Parameter range: without the command's name.
-    /// - Complexity: one copy of their bytes, unless the command was inline.
-    public func bulks(_ range: Range<Int>) -> [UInt8] {
-        guard let first = range.first, let last = range.last else { return [] }
+    /// - Complexity: O(1) where they are most of their owner's bytes; a copy otherwise.
+    public func bulks(_ range: Range<Int>) -> KeptArguments {
+        guard let first = range.first, let last = range.last else {
+            return KeptArguments(copying: [])
+        }
         precondition(first > 0, "an argument follows another")
         if isUnquoted {
             var buffer = ByteBuffer(capacity: 256)
             for index in range { buffer.writeBulk(self[index]) }
-            return Array(buffer.bytes)
+            return KeptArguments(copying: buffer.bytes)
         }
         // Behind the line end of the one before, and up to that of the last.
         let start = self[first - 1].endOffset(from: base) + 2
         let end = self[last].endOffset(from: base) + 2
-        return Array(UnsafeRawBufferPointer(start: base + start, count: end - start))
+        let bytes = UnsafeRawBufferPointer(start: base + start, count: end - start)
+        return KeptArguments(bytes, sharing: owner) ?? KeptArguments(copying: bytes)
     }
 
     /// An argument as a signed decimal number.

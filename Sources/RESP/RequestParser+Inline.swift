@@ -9,8 +9,7 @@ extension RequestParser {
         let seen = min(progress.offset, window)
         guard let found = memchr(request.base + seen, 10, window - seen) else {
             guard request.count < limits.inlineBytesMax + 2 else { return .failed(.tooBigInline) }
-            progress = ParseProgress(
-                offset: request.count, remaining: 0, bytesNeeded: request.count + 1)
+            progress.pause(at: request.count, 0, bytesNeeded: request.count + 1)
             return .part
         }
         let length = UnsafeRawPointer(found) - UnsafeRawPointer(request.base)
@@ -49,7 +48,7 @@ extension Arguments {
                 appendUnquoted(byte)
             }
             store(count, offset: start, count: unquotedBytes - start)
-            count += 1
+            end(count: count + 1)
         }
     }
 

@@ -16,10 +16,11 @@ public enum ParseOutcome: Equatable, Sendable {
 /// `SetOptions` and its like, answers are written by the `write…` methods that this module gives
 /// `ByteBuffer`.
 ///
-/// A request that arrives in pieces costs O(its bytes + its arguments) in total. Arguments already
-/// seen are not kept between calls; `ParseProgress` remembers where to go on, and when the last
+/// A request that arrives in pieces costs O(its bytes + its arguments) in total. `ParseProgress`
+/// remembers where to go on; arguments already seen are not kept between calls, so when the last
 /// byte has arrived the lengths, which are known to be right by then, are walked once more to fill
-/// in `Arguments`.
+/// in `Arguments`. Where they are many that would take long: places of some are kept
+/// (`LongRequest`).
 ///
 /// Stricter than Redis in three places: lines end with CR LF and nothing else, bulk strings are
 /// followed by CR LF, and a length's wrong digit is an error at once rather than at the end of its
@@ -62,11 +63,11 @@ public struct RequestParser: Sendable {
                 : inline(window, &progress, into: &arguments)
             switch found {
             case .request(let length):
-                progress = ParseProgress()
+                progress.reset()
                 arguments.consumed = front &+ length
                 return .complete
             case .nothing(let length):
-                progress = ParseProgress()
+                progress.reset()
                 front &+= length
                 arguments.consumed = front
             case .part: return .incomplete
@@ -97,26 +98,33 @@ extension RequestParser {
     ) -> Front {
         if progress.offset > 0 {
             let resumed = resume(bytes, &progress, into: &arguments)
-            guard case .request = resumed else { return resumed }
+            guard case .request = resumed, progress.long == nil else { return resumed }
         }
         switch lengthLine(bytes, 1) {
         case .incomplete:
-            progress.bytesNeeded = bytes.count &+ 1
+            progress.pause(at: 0, 0, bytesNeeded: bytes.count &+ 1)
             return .part
         case .invalid: return .failed(.invalidMultibulkLength)
         case .length(let count, let offset):
             guard count > 0 else { return .nothing(offset) }
             guard count <= limits.argumentsMax else { return .failed(.invalidMultibulkLength) }
+            if count > Arguments.retainedMax {
+                progress.pause(
+                    at: offset, count, bytesNeeded: offset, LongRequest(count: count))
+                return resume(bytes, &progress, into: &arguments)
+            }
             return bulks(bytes, from: offset, count, &progress, into: &arguments)
         }
     }
 
-    /// Goes on in the middle, only to see whether the request is complete.
+    /// Goes on in the middle; of a short request only to see whether it is complete.
     @inline(never)
     private func resume(
         _ bytes: Window, _ progress: inout ParseProgress, into arguments: inout Arguments
     ) -> Front {
-        bulks(bytes, from: progress.offset, progress.remaining, &progress, into: &arguments)
+        if let long = progress.long { return walk(long, bytes, &progress, into: &arguments) }
+        let (start, left) = (progress.offset, progress.remaining)
+        return bulks(bytes, from: start, left, &progress, into: &arguments)
     }
 
     /// Walks bulk strings, noting each.
@@ -126,48 +134,79 @@ extension RequestParser {
         into arguments: inout Arguments
     ) -> Front {
         arguments.begin(at: UnsafeRawPointer(bytes.base))
-        let end = min(bytes.count, limits.requestBytesMax)
         var place = start
         var index = 0
         while index < count {
-            guard place < bytes.count else {
-                progress.pause(at: place, count &- index, bytesNeeded: place &+ 1)
-                return .part
-            }
-            guard bytes[place] == UInt8(ascii: "$") else {
-                return .failed(.expectedBulk(got: bytes[place]))
-            }
-            switch lengthLine(bytes, place &+ 1) {
-            case .incomplete:
-                progress.pause(at: place, count &- index, bytesNeeded: bytes.count &+ 1)
-                return .part
-            case .invalid: return .failed(.invalidBulkLength)
-            case .length(let length, let offset):
-                guard UInt(bitPattern: length) <= UInt(bitPattern: limits.bulkBytesMax) else {
-                    return .failed(refusal(ofBulk: length))
-                }
-                let terminator = offset &+ length
-                guard terminator &+ 2 <= end else {
-                    guard terminator &+ 2 <= limits.requestBytesMax else {
-                        return .failed(.tooBigRequest(bytesMax: limits.requestBytesMax))
-                    }
-                    progress.pause(at: place, count &- index, bytesNeeded: terminator &+ 2)
-                    return .part
-                }
-                guard bytes.endsLine(at: terminator) else { return .failed(.unterminatedBulk) }
+            switch bulk(bytes, at: place) {
+            case .found(let offset, let length):
                 arguments.store(index, offset: offset, count: length)
-                place = terminator &+ 2
+                place = offset &+ length &+ 2
                 index &+= 1
+            case .part(let bytesNeeded):
+                progress.pause(at: place, count &- index, bytesNeeded: bytesNeeded)
+                return .part
+            case .failed(let error): return .failed(error)
             }
         }
-        arguments.count = count
+        arguments.end(count: count)
         return .request(place)
     }
-}
 
-extension RequestParser {
-    /// Why a bulk string of such a length is not taken.
-    @inline(never)
+    /// Walks the bulk strings of a long request that have not been looked at.
+    private func walk(
+        _ long: LongRequest, _ bytes: Window, _ progress: inout ParseProgress,
+        into arguments: inout Arguments
+    ) -> Front {
+        var place = progress.offset
+        var index = long.count &- progress.remaining
+        while index < long.count {
+            switch bulk(bytes, at: place) {
+            case .found(let offset, let length):
+                long.note(index, at: place, bytes: length)
+                place = offset &+ length &+ 2
+                index &+= 1
+            case .part(let bytesNeeded):
+                progress.pause(at: place, long.count &- index, bytesNeeded: bytesNeeded, long)
+                return .part
+            case .failed(let error): return .failed(error)
+            }
+        }
+        long.length = place
+        arguments.begin(at: UnsafeRawPointer(bytes.base))
+        arguments.take(long)
+        return .request(place)
+    }
+
+    /// What stands where a bulk string begins.
+    private enum Bulk {
+        case found(offset: Int, count: Int)
+        case part(bytesNeeded: Int)
+        case failed(ProtocolError)
+    }
+
+    @inline(__always)
+    private func bulk(_ bytes: Window, at place: Int) -> Bulk {
+        guard place < bytes.count else { return .part(bytesNeeded: place &+ 1) }
+        guard bytes[place] == UInt8(ascii: "$") else {
+            return .failed(.expectedBulk(got: bytes[place]))
+        }
+        switch lengthLine(bytes, place &+ 1) {
+        case .incomplete: return .part(bytesNeeded: bytes.count &+ 1)
+        case .invalid: return .failed(.invalidBulkLength)
+        case .length(let length, let offset):
+            guard UInt(bitPattern: length) <= UInt(bitPattern: limits.bulkBytesMax) else {
+                return .failed(refusal(ofBulk: length))
+            }
+            let end = offset &+ length &+ 2
+            guard end <= limits.requestBytesMax else {
+                return .failed(.tooBigRequest(bytesMax: limits.requestBytesMax))
+            }
+            guard end <= bytes.count else { return .part(bytesNeeded: end) }
+            guard bytes.endsLine(at: end &- 2) else { return .failed(.unterminatedBulk) }
+            return .found(offset: offset, count: length)
+        }
+    }
+
     private func refusal(ofBulk length: Int) -> ProtocolError {
         length < 0 ? .invalidBulkLength : .tooBigBulk(bytesMax: limits.bulkBytesMax)
     }

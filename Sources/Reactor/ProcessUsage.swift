@@ -33,6 +33,12 @@ public enum ProcessUsage {
     /// Source: malloc_trim(3).
     public static func giveBackFreedMemory() { quorate_give_back_heap() }
 
+    /// Has the allocator grow blocks of some MiB where they are, where it knows how: to copy one
+    /// takes turns.
+    ///
+    /// Source: mallopt(3).
+    public static func growLargeBlocksInPlace() { quorate_grow_large_blocks_in_place() }
+
     private static func read(_ path: String) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return "" }

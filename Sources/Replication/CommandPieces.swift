@@ -39,7 +39,7 @@ final class CommandPieces {
     /// What stands in front of the elements, or of the numbers.
     private let head: RequestHead
     /// Bulk strings behind the numbers.
-    private let tail: (bytes: [UInt8], count: Int)
+    private let tail: (bytes: KeptArguments, count: Int)
     private var work: Work
     /// What of the named elements has not been looked at: nothing begins before all of it is.
     private var unread: GatherRest?
@@ -59,7 +59,7 @@ final class CommandPieces {
     ) {
         self.name = name
         head = RequestHead(request, upTo: named.first)
-        tail = ([], 0)
+        tail = (KeptArguments(copying: []), 0)
         let rest = GatherRest(
             request.bulks(named.first..<request.count), from: 0, parts: named.count,
             words: named.words, nameWord: name == .zadd ? 1 : 0)
@@ -78,9 +78,8 @@ final class CommandPieces {
         self.work = work
         head = RequestHead(request, upTo: 2)
         let behind = name == .ltrim ? 4 : 3
-        tail =
-            behind < request.count
-            ? (request.bulks(behind..<request.count), request.count - behind) : ([], 0)
+        let count = max(0, request.count - behind)
+        tail = (request.bulks(request.count - count..<request.count), count)
     }
 
     /// It adds elements, about which something can be known before.
@@ -90,8 +89,8 @@ final class CommandPieces {
 
     var heldBytes: Int {
         if let order { return order.heldBytes }
-        guard case .named(let rest) = work else { return tail.bytes.count }
-        return rest.bytes.count
+        guard case .named(let rest) = work else { return tail.bytes.bytes.count }
+        return rest.byteCount
     }
 
     /// Elements have to be looked at before the first piece.
@@ -167,11 +166,11 @@ final class CommandPieces {
     }
 
     private func request(_ numbers: Int...) -> [UInt8] {
-        var request = ByteBuffer(capacity: 128 + head.bytes.count + tail.bytes.count)
+        var request = ByteBuffer(capacity: 128 + head.bytes.count + tail.bytes.bytes.count)
         request.writeArrayHeader(count: head.count + numbers.count + tail.count)
         request.append(head.bytes)
         for number in numbers { request.writeBulk(text: "\(number)") }
-        request.append(tail.bytes)
+        request.append(tail.bytes.bytes)
         return Array(request.bytes)
     }
 

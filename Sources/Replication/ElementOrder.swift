@@ -35,7 +35,7 @@ struct ElementOrder {
     var isSorted: Bool { sorted == count }
     var isMerged: Bool { offsets.count == count }
     /// The same from the beginning on.
-    var heldBytes: Int { elements.bytes.count + count * 20 }
+    var heldBytes: Int { elements.byteCount + count * 20 }
 
     /// Sorts the elements that a request takes next.
     ///

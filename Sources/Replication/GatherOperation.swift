@@ -88,8 +88,7 @@ struct GatherOperation {
     var isQueued = false
     /// The answers of an array.
     private var answers = OrderedAnswers()
-    /// The sets, by part.
-    private var sets: [Elements] = []
+    private var sets = GatheredSets()
     private var sum: Int128 = 0
     private var outcome = PartsOutcome()
     /// Of the parts that have told theirs, where it is wanted.
@@ -114,7 +113,6 @@ struct GatherOperation {
         self.kind = kind
         self.parts = parts
         missing = parts
-        if combination.isOfSets { sets = Array(repeating: Elements([]), count: parts) }
     }
 
     init(head: OperationHead, _ pieces: CommandPieces) {
@@ -201,7 +199,7 @@ struct GatherOperation {
 
     private mutating func keep(_ members: Elements, bytes: Int, _ part: Int) {
         guard admit(bytes) else { return }
-        sets[part] = members
+        sets.add(members, part: part)
     }
 
     private mutating func admit(_ count: Int) -> Bool {
@@ -211,7 +209,7 @@ struct GatherOperation {
         isTooLong = true
         byteCount = 0
         answers = OrderedAnswers()
-        sets = []
+        sets = GatheredSets()
         return false
     }
 
@@ -233,7 +231,7 @@ struct GatherOperation {
     mutating func beginCombining() {
         guard combination.isOfSets, combining == nil, failure == nil, !isTooLong else { return }
         combining = SetCombination(sets, combination)
-        sets = []
+        sets = GatheredSets()
     }
 
     /// What the client is told when all parts have answered, and sets have been put together.
@@ -323,7 +321,7 @@ extension GatherOperation: SlabElement {
     var keyspace: Int { 0 }
 
     var heldBytes: Int {
-        byteCount + parts * 8 + (rest?.bytes.count ?? 0) + repeated.count * 24
+        byteCount + parts * 8 + (rest?.byteCount ?? 0) + repeated.count * 24
             + (pieces?.heldBytes ?? 0) + (walk?.told.byteCount ?? 0)
             + (combining?.result.count ?? 0) * 8
     }

@@ -30,7 +30,7 @@ struct RequestHead {
 
 /// The parts of a request that have not begun: their arguments, as bulk strings in RESP.
 struct GatherRest {
-    let bytes: [UInt8]
+    private let kept: KeptArguments
     /// Where the first of them begins.
     private(set) var offset = 0
     /// Its number among all parts.
@@ -41,14 +41,18 @@ struct GatherRest {
     /// Which word of a part is its name.
     private let nameWord: Int
 
-    /// - Parameter bytes: `parts` times `words` bulk strings.
-    init(_ bytes: [UInt8], from part: Int, parts: Int, words: Int, nameWord: Int = 0) {
-        self.bytes = bytes
+    /// - Parameter kept: `parts` times `words` bulk strings.
+    init(_ kept: KeptArguments, from part: Int, parts: Int, words: Int, nameWord: Int = 0) {
+        self.kept = kept
         self.part = part
         self.parts = parts
         self.words = words
         self.nameWord = nameWord
     }
+
+    private var bytes: UnsafeRawBufferPointer { kept.bytes }
+    /// Of all parts, begun or not.
+    var byteCount: Int { kept.bytes.count }
 
     /// A request of some of the next parts.
     ///
@@ -69,7 +73,7 @@ struct GatherRest {
         request.reserveCapacity(16 + head.bytes.count + end - offset)
         request += "*\(head.count + count * words)\r\n".utf8
         request += head.bytes
-        request += bytes[offset..<end]
+        request += UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
         return (request, count)
     }
 
@@ -79,7 +83,10 @@ struct GatherRest {
         request.reserveCapacity(1_024 + head.bytes.count + places.count * 64)
         request += "*\(head.count + places.count * words)\r\n".utf8
         request += head.bytes
-        for place in places { request += bytes[Int(place)..<behindPart(at: Int(place))] }
+        for place in places {
+            let part = bytes[Int(place)..<behindPart(at: Int(place))]
+            request += UnsafeRawBufferPointer(rebasing: part)
+        }
         return request
     }
 
@@ -90,7 +97,9 @@ struct GatherRest {
     }
 
     /// The name of the part at an offset.
-    func name(at offset: Int) -> ArraySlice<UInt8> {
+    ///
+    /// Valid as long as this value.
+    func name(at offset: Int) -> UnsafeRawBufferPointer {
         word(at: nameWord == 0 ? offset : behindBulk(at: offset))
     }
 
@@ -102,10 +111,7 @@ struct GatherRest {
 
     /// Negative where the name of the part at one offset is before that at another, 0 for the same.
     func compareNames(_ a: Int, _ b: Int) -> Int {
-        let (one, other) = (name(at: a), name(at: b))
-        return one.withUnsafeBytes { left in
-            other.withUnsafeBytes { Bytes.order(left, against: $0) }
-        }
+        Bytes.order(name(at: a), against: name(at: b))
     }
 
     /// Some of the next parts have begun.
@@ -115,10 +121,10 @@ struct GatherRest {
         parts -= count
     }
 
-    /// The first word of the part at an offset.
-    func word(at offset: Int) -> ArraySlice<UInt8> {
+    /// The first word of the part at an offset; valid as long as this value.
+    func word(at offset: Int) -> UnsafeRawBufferPointer {
         let (start, length) = bulk(at: offset)
-        return bytes[start..<start + length]
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<start + length])
     }
 
     private func behindBulk(at offset: Int) -> Int {
@@ -141,27 +147,44 @@ struct GatherRest {
 /// the others are left out, and parts that run side by side are of different keys.
 struct RepeatedKeys {
     /// Where the last part with this hash is.
-    private var last: Table<UInt64, Int>
+    ///
+    /// A table of a million would take turns to make, or to move as it grows: there are many, of
+    /// some thousand at most. Their shares of the hashes lie between one and two, so that they do
+    /// not all grow at a time.
+    private var last: [Table<UInt64, Int>]
     /// Whether there is any.
     private(set) var hasSome = false
+    private(set) var count = 0
 
-    var count: Int { last.count }
+    /// - Parameter parts: that will be noted, at most.
+    init(parts: Int = 0) {
+        last = Array(repeating: Table(), count: 1 + parts / RepeatedKeys.partsOfTable)
+    }
 
-    /// - Parameter parts: that will be noted, about: a table of a million that grows by doubling
-    ///   would take a turn to move.
-    init(parts: Int = 0) { last = Table(minimumCapacity: parts) }
+    static let partsOfTable = 4_096
+    var capacity: Int { last.reduce(0) { $0 + $1.capacity } }
+    var largestTable: Int { last.reduce(0) { max($0, $1.count) } }
+
+    private func table(of hash: UInt64) -> Int {
+        let place = hash >> 32
+        let curved = place << 2 - (place * place) >> 32
+        return Int(curved * UInt64(last.count) / (3 << 32))
+    }
 
     /// - Parameter place: of a part that stands behind all that were noted.
     mutating func note(_ hash: UInt64, at place: Int) {
-        if last[hash] != nil { hasSome = true }
-        last[hash] = place
+        if last[table(of: hash)].exchange(place, for: hash) == nil {
+            count += 1
+        } else {
+            hasSome = true
+        }
     }
 
     /// Whether a later part has the same key.
     ///
     /// - Parameter isSame: whether the key at another place is this one's.
     func isRepeated(_ hash: UInt64, at place: Int, _ isSame: (Int) -> Bool) -> Bool {
-        guard hasSome, let other = last[hash], other > place else { return false }
+        guard hasSome, let other = last[table(of: hash)][hash], other > place else { return false }
         return isSame(other)
     }
 }

@@ -36,7 +36,7 @@ extension Node {
 
     /// Bytes of effects after which a connection's further requests wait for the next step: small
     /// requests can ask for large answers.
-    private static let stepBytesMax = 1 << 20
+    private static let stepBytesMax = 512 << 10
 
     mutating func received(
         _ connection: ConnectionID, _ bytes: UnsafeRawBufferPointer, _ effects: inout Effects
@@ -91,11 +91,13 @@ extension Node {
             return false
         case .complete:
             if turn.isSpent, !isBrief() {
+                sessions[index].progress.keep(request)
                 waitForTurn(&effects)
                 return false
             }
             turn.spend(bytesTaken: request.consumed)
             if let wait = waitOf(index, &effects) {
+                sessions[index].progress.keep(request)
                 sessions[index].wait = wait
                 effects.stalled = true
                 return false

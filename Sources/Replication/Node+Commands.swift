@@ -35,6 +35,7 @@ extension Node {
     /// What a record cannot hold no command may ask for, be it only to find nothing: another node
     /// would take the message for malformed.
     func checkKeys(of name: CommandName) throws(CommandError) {
+        if request.isKnown(toHaveAtMost: Record.keyBytesMax) { return }
         for index in CommandTable.description(of: name).keyIndices(in: request)
         where request[index].count > Record.keyBytesMax {
             throw .invalidKey

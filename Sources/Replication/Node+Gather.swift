@@ -227,7 +227,7 @@ extension Node {
     private func isRepeated(_ rest: GatherRest, _ id: OperationID, at index: Int) -> Bool {
         let hash = store.address(of: request[index]).hash
         return gathers[id]?.repeated.isRepeated(hash, at: rest.offset) { other in
-            rest.word(at: other) == rest.word(at: rest.offset)
+            bytesEqual(rest.word(at: other), rest.word(at: rest.offset))
         } == true
     }
 
@@ -242,7 +242,7 @@ extension Node {
             var mayGoOn = false
             _ = withRequest(words) { node in
                 mayGoOn = node.mayChangeAll(
-                    kind, 1..<node.request.count, bytes: unchecked.bytes.count, head.target,
+                    kind, 1..<node.request.count, bytes: unchecked.byteCount, head.target,
                     &effects)
                 node.noteKeys(id, parts, kind)
             }
@@ -251,7 +251,7 @@ extension Node {
                 gathers.remove(id)
                 return
             }
-            turn.spend(arguments: parts * kind.words)
+            turn.spend(arguments: 2 * parts)
             if turn.isSpent { break }
         }
         queue(id)

@@ -15,7 +15,7 @@ extension Node {
     @inline(__always)
     mutating func getHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
         guard request.count == 2, client.isPlain else { return false }
-        let key = request[1]
+        let key = request.tabled(1)
         guard key.count <= Record.keyBytesMax else { return false }
         let keyspace = catalog.index(of: key)
         guard catalog.active[keyspace].answersReadsAlone else { return false }
@@ -47,8 +47,8 @@ extension Node {
     @inline(__always)
     mutating func setHere(_ connection: ConnectionID, _ effects: inout Effects) -> Bool {
         guard request.count == 3, client.isPlain else { return false }
-        let key = request[1]
-        let value = request[2]
+        let key = request.tabled(1)
+        let value = request.tabled(2)
         let keyspace = catalog.index(of: key)
         guard catalog.active[keyspace].answersWritesAlone,
             key.count <= catalog.active[keyspace].keyBytesMax,

@@ -64,8 +64,9 @@ extension Node {
         _ combination: GatherOperation.Combination, keys: Range<Int>, _ target: ReplyTarget,
         _ effects: inout Effects
     ) {
-        // Before any of them is read.
-        for index in keys where !isTyped(catalog.index(of: request[index])) {
+        // Before any of them is read; of many keys, each when its turn comes.
+        for index in keys.prefix(Node.partsAtOnce)
+        where !isTyped(catalog.index(of: request[index])) {
             return failUntyped(CommandName(request[0]) ?? .smembers, target, &effects)
         }
         gather(combination, .members, keys, target, &effects)
@@ -74,7 +75,7 @@ extension Node {
     /// Reads one of several sets.
     mutating func readMembers(at index: Int, _ place: ReplyTarget, _ effects: inout Effects) {
         guard isTyped(catalog.index(of: request[index])) else {
-            return failUntyped(.smembers, place, &effects)
+            return failUntyped(CommandName(request[0]) ?? .smembers, place, &effects)
         }
         runTyped(.smembers, index, .none, place, &effects)
     }

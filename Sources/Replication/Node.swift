@@ -205,7 +205,9 @@ public struct Node: ~Copyable {
     }
 
     /// Takes one input; everything it leads to is appended to `effects`.
-    public mutating func step(_ input: NodeInput, now: Instant, into effects: inout Effects) {
+    public mutating func step(
+        _ input: NodeInput, now: Instant, into effects: inout Effects, owner: InputBuffer? = nil
+    ) {
         self.now = clock.advance(to: now)
         effects.beginStep()
         countMemory()
@@ -214,7 +216,10 @@ public struct Node: ~Copyable {
         if !generation.hasBegun || generation.isUnsaved { effects.inScope { saveGeneration(&$0) } }
         switch input {
         case .opened(let connection, let origin): opened(connection, from: origin)
-        case .received(let connection, let bytes): received(connection, bytes, &effects)
+        case .received(let connection, let bytes):
+            request.owner = owner
+            received(connection, bytes, &effects)
+            request.owner = nil
         case .closed(let connection): closed(connection)
         case .linked(let node, let identity): linked(node, identity, &effects)
         case .unlinked(let node): unlinked(node, &effects)

@@ -1,5 +1,19 @@
 import CRDT
 
+/// The sets that the parts of a request have answered: what is not there takes no room, and only
+/// which was the first matters of their order.
+struct GatheredSets {
+    private(set) var first = Elements([])
+    /// Those that have members.
+    private(set) var others: [Elements] = []
+    private(set) var hasEmpty = false
+
+    mutating func add(_ members: Elements, part: Int) {
+        if part == 0 { first = members } else if members.count > 0 { others.append(members) }
+        if members.count == 0 { hasEmpty = true }
+    }
+}
+
 /// What several sets, each ascending, make together, put together some members at a time: first the
 /// first two, then that and the third.
 struct SetCombination {
@@ -31,7 +45,7 @@ struct SetCombination {
     }
 
     private let rule: Rule
-    /// Sets that have not been looked at, the last first.
+    /// Sets that have not been looked at.
     private var waiting: [Elements]
     private var left: Members
     private var right = Members(Elements([]))
@@ -41,15 +55,16 @@ struct SetCombination {
     /// The members, ascending; complete when `advance` has said so.
     var result: [Bytes] { output }
 
-    init(_ sets: [Elements], _ combination: GatherOperation.Combination) {
+    init(_ sets: GatheredSets, _ combination: GatherOperation.Combination) {
         switch combination {
         case .union: rule = .union
         case .difference: rule = .difference
         case .array, .transaction, .sum, .allOK, .pieces, .intersection, .intersectionCount:
             rule = .intersection
         }
-        waiting = sets.reversed()
-        left = Members(waiting.popLast() ?? Elements([]))
+        let isNone = rule == .intersection && sets.hasEmpty
+        waiting = isNone ? [] : sets.others
+        left = Members(isNone ? Elements([]) : sets.first)
         if let next = waiting.popLast() { right = Members(next) } else { isAlone = true }
     }
 

@@ -9,7 +9,7 @@ struct ClientConnection: ~Copyable {
     let generation: UInt64
     /// Bytes that no step has consumed: the tail of an incomplete request, or what a stalled
     /// connection sent.
-    var unread = ByteBuffer(capacity: 16)
+    var unread = InputBuffer()
     /// Replies that the kernel has not taken yet.
     var output = OutputQueue()
     /// The replies of this turn, where the node wrote them; they come after `output`, which is

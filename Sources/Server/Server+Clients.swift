@@ -94,15 +94,16 @@ extension Server {
         let bytes = UnsafeRawBufferPointer(rebasing: readBuffer[..<count])
         let consumed = offer(index, bytes)
         if consumed < count {
-            clients[index].unread.append(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[consumed...])
+            clients[index].unread.buffer.append(rest)
         }
     }
 
     private mutating func readOntoTail(_ index: Int) {
         let room = UnsafeMutableRawBufferPointer(
-            start: clients[index].unread.reserve(readBuffer.count), count: readBuffer.count)
+            start: clients[index].unread.buffer.reserve(readBuffer.count), count: readBuffer.count)
         guard let count = receive(index, into: room) else { return }
-        clients[index].unread.advance(count)
+        clients[index].unread.buffer.advance(count)
         offerUnread(index)
     }
 
@@ -131,15 +132,18 @@ extension Server {
     }
 
     private mutating func offerUnread(_ index: Int) {
-        let consumed = offer(index, clients[index].unread.bytes)
+        let bytes = clients[index].unread.bytes
+        let consumed = offer(index, bytes, owner: clients[index].unread)
         guard !clients[index].isGone else { return }
-        clients[index].unread.removeFirst(consumed)
-        if clients[index].unread.count == 0 { clients[index].unread.shrink(to: 4096) }
+        InputBuffer.removeFirst(consumed, of: &clients[index].unread)
     }
 
     /// - Returns: how many of the bytes the node used up.
-    private mutating func offer(_ index: Int, _ bytes: UnsafeRawBufferPointer) -> Int {
-        node.step(.received(ConnectionID(UInt32(index)), bytes), now: now, into: &effects)
+    private mutating func offer(
+        _ index: Int, _ bytes: UnsafeRawBufferPointer, owner: InputBuffer? = nil
+    ) -> Int {
+        node.step(
+            .received(ConnectionID(UInt32(index)), bytes), now: now, into: &effects, owner: owner)
         if effects.isOutOfTurn { lineUp(client: index) }
         if effects.stalled != clients[index].isStalled {
             clients[index].isStalled = effects.stalled
@@ -191,7 +195,7 @@ extension Server {
     mutating func dropClient(_ index: Int) {
         guard !clients[index].isGone else { return }
         clients[index].isGone = true
-        clients[index].unread = ByteBuffer(capacity: 16)
+        clients[index].unread = InputBuffer()
         clients[index].output = OutputQueue()
         node.letGo(of: ConnectionID(UInt32(index)))
         count(client: index)

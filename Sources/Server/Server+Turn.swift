@@ -9,6 +9,7 @@ extension Server {
     /// Serves until it is told to stop or cannot go on.
     public mutating func run() -> Ending {
         SystemClock.sharpenTimers()
+        ProcessUsage.growLargeBlocksInPlace()
         while true {
             do throws(ServerError) { try runTurn() } catch {
                 log.error("stopping at once: \(error)")
@@ -33,6 +34,8 @@ extension Server {
         }
         if !node.isTurnSpent { serveLine(upTo: .max) }
         if let deadline = node.nextDeadline, deadline <= now.monotonic {
+            // Answers that are there leave before what takes long goes on.
+            if deadline == 0 { walkEffects() }
             node.step(.deadline, now: now, into: &effects)
         }
         if now.monotonic >= tendLinksAt { tendLinks() }

@@ -52,7 +52,7 @@ struct LimitTests {
         connection.receive(Array("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nabc".utf8))
         #expect(connection.requests.isEmpty && connection.error == nil)
         #expect(connection.arguments.allocatedSlices == 16)
-        #expect(MemoryLayout<ParseProgress>.size <= 24)
+        #expect(MemoryLayout<ParseProgress>.size <= 32)
     }
 
     @Test("An announced million of arguments costs nothing until they arrive")
@@ -66,7 +66,7 @@ struct LimitTests {
     @Test("A table that grew for a huge request is given back by the next")
     func tableShrinks() {
         var connection = Connection()
-        connection.receive(encoded([[UInt8]](repeating: [], count: 20_000)))
+        connection.receive(Array(String(repeating: "a ", count: 20_000).utf8) + [13, 10])
         #expect(connection.requests.count == 1)
         #expect(connection.arguments.allocatedSlices >= 20_000)
         connection.receive(encoded("PING"))
@@ -88,7 +88,7 @@ struct LimitTests {
         #expect(needed.count { $0 == request.count } == 1002)
         connection.receive([10])
         #expect(connection.requests.count == 1)
-        #expect(connection.progress == ParseProgress())
+        #expect(connection.progress.offset == 0 && connection.progress.bytesNeeded == 0)
     }
 
     @Test("A huge bulk in pieces of 16 KiB is looked at once, when it is there")

@@ -211,7 +211,11 @@ struct SetCombinationTests {
         _ sets: [[Int]], _ combination: GatherOperation.Combination, budget: Int
     ) -> [Bytes] {
         let encoded = sets.map { $0.sorted().map { Bytes(Array("\(100 + $0)".utf8)) } }
-        var combination = SetCombination(encoded.map { Elements($0) }, combination)
+        var gathered = GatheredSets()
+        for part in encoded.indices.reversed() {
+            gathered.add(Elements(encoded[part]), part: part)
+        }
+        var combination = SetCombination(gathered, combination)
         while !combination.advance(budget) {}
         return combination.result
     }

@@ -1,5 +1,6 @@
 import Base
 import CRDT
+import RESP
 import Ring
 import Testing
 
@@ -118,7 +119,7 @@ struct PiecePreparationTests {
                 bytes += ((isScored ? score : "") + "$\(name.utf8.count)\r\n\(name)\r\n").utf8
             }
             let rest = GatherRest(
-                bytes, from: 0, parts: names.count, words: isScored ? 2 : 1,
+                KeptArguments(copying: bytes), from: 0, parts: names.count, words: isScored ? 2 : 1,
                 nameWord: isScored ? 1 : 0)
             var starts: [Int] = []
             var walk = rest

@@ -1,4 +1,6 @@
 import Base
+import CRDT
+import Coding
 import RESP
 import Testing
 
@@ -63,6 +65,56 @@ struct TurnTests {
         #expect(taken == TurnBudget.unitsOfLate * one)
         cluster.time += 1_000
         #expect(cluster.send(a, two, Array(pings.dropFirst(taken))) == pings.count - taken)
+    }
+
+    @Test(
+        "the arguments of a long request are kept as they arrived until it is done, not copied",
+        arguments: [
+            ["DEL"], ["EXISTS"], ["MGET"], ["MSET"], ["SADD", "t:new"], ["RPUSH", "t:list"],
+            ["HSET", "t:hash"], ["HMGET", "t:hash"], ["ZMSCORE", "t:scores"], ["SREM", "t:s"],
+        ])
+    func kept(command: [String]) {
+        let cluster = node()
+        let request = Cluster.request(command + Cluster.words(0..<20_000))
+        var owner = request.withUnsafeBytes { InputBuffer($0) }
+        var effects = Effects()
+        let now = cluster.now(a)
+        cluster.with(a) {
+            $0.step(.received(one, owner.bytes), now: now, into: &effects, owner: owner)
+        }
+        #expect(effects.consumed == owner.count)
+        #expect(!isKnownUniquelyReferenced(&owner))
+        cluster.settle()
+        #expect(isKnownUniquelyReferenced(&owner))
+    }
+
+    @Test("no table of the keys that a request names again grows to more than a turn can move")
+    func repeatedKeys() {
+        let parts = 1 << 20
+        var repeated = RepeatedKeys(parts: parts)
+        var grownMost = 0
+        for step in 0..<256 {
+            let before = repeated.capacity
+            for part in step << 12..<(step + 1) << 12 {
+                repeated.note(finalMix(UInt64(part)), at: part)
+            }
+            if step > 0 { grownMost = max(grownMost, repeated.capacity - before) }
+        }
+        // Together they grow to some millions.
+        #expect(grownMost < 50_000)
+        #expect(!repeated.hasSome && repeated.count == parts)
+        #expect(repeated.largestTable < 2 * RepeatedKeys.partsOfTable)
+        repeated.note(finalMix(7), at: parts)
+        #expect(repeated.isRepeated(finalMix(7), at: 7) { $0 == parts })
+        #expect(!repeated.isRepeated(finalMix(8), at: 8) { _ in true })
+        #expect(!repeated.isRepeated(finalMix(7), at: parts) { _ in true })
+    }
+
+    @Test("of many sets that are put together, those that are not there take no room")
+    func absentSets() {
+        var sets = GatheredSets()
+        for part in 0..<100_000 { sets.add(Elements([]), part: part) }
+        #expect(sets.others.isEmpty && sets.hasEmpty)
     }
 
     @Test("a turn in which nothing has happened yet is not spent")

@@ -55,9 +55,6 @@ struct Explained {
             quantity: .parameters, size: 6,
             reason: along),
         Explained(
-            place: "Sources/RESP/RequestParser.swift bulks", quantity: .functionLines, size: 42,
-            reason: "one loop over the arguments whose state lives in registers"),
-        Explained(
             place: "Sources/Causality/Record.swift write",
             quantity: .parameters, size: 6,
             reason: "the fields of a record's layout, in their order"),
