@@ -34,8 +34,7 @@ extension Node {
         countMemory()
     }
 
-    /// Bytes of effects after which a connection's further requests wait for the next step: small
-    /// requests can ask for large answers.
+    /// Bytes of effects after which a connection's further requests wait for the next step.
     private static let stepBytesMax = 512 << 10
 
     mutating func received(
@@ -188,8 +187,7 @@ extension Node {
         return hashes.isEmpty ? .all(alone: isAlone) : .keys(hashes, alone: isAlone)
     }
 
-    /// What a request of one key does with it. What a command does to a state, or learns for it,
-    /// later requests for the key must not overtake.
+    /// What a command does to a state, or learns for it, later requests of the key must not pass.
     private func use(ofKey index: Int, _ name: CommandName) -> KeyUse {
         let location = place(of: request[index])
         let hash = location.address.hash

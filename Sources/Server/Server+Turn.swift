@@ -47,10 +47,7 @@ extension Server {
         if now.monotonic >= tendRequestsAt { tendRequests() }
         walkEffects()
         if node.hasEndings { node.endTurn(at: SystemClock.monotonic()) }
-        tellRefill()
-        tellOrders()
-        tellTroubles()
-        tellClock()
+        tellLog()
         endJournalTurn()
         isTrickle = foundTrickle(count, node.counters.commands - commandsBefore)
         giveBackHeap()
@@ -59,6 +56,13 @@ extension Server {
             isPressed || ending != nil
                 || nextDeadline.map { $0 == 0 || $0 > now.monotonic } ?? true,
             "what was due has been done, or the loop never sleeps")
+    }
+
+    private mutating func tellLog() {
+        tellRefill()
+        tellOrders()
+        tellTroubles()
+        tellClock()
     }
 
     /// On which listeners connections wait.
