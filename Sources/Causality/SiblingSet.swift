@@ -186,6 +186,19 @@ public struct SiblingSet: Equatable, Sendable {
         expiries.insert(dot)
     }
 
+    /// Removes values that a command has seen and gives a time that is over, if they are still
+    /// here: for good, whatever time another command gives them. It is no write of its own, so what
+    /// was written beside it is as new as it was.
+    ///
+    /// - Parameters:
+    ///   - dots: of the values.
+    ///   - dot: later than every dot of this set.
+    public mutating func remove(_ dots: [Dot], dot: Dot) {
+        precondition(newest.map { $0 < dot } ?? true, "a dot is later than the set")
+        siblings.removeAll { dots.contains($0.dot) }
+        expiries.insert(dot)
+    }
+
     /// Lets go of the bytes of values that have expired. Without a dot: what is left follows from
     /// the value's own state, and is the same on every replica.
     ///

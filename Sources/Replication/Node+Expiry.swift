@@ -22,7 +22,9 @@ struct ExpiryChange {
 // already replaced, and what was written beside the command keeps the expiry that it has.
 //
 // A time that is over when the command is executed makes it a DEL of what it has read: otherwise an
-// EXPIRE on the other side of a cut, given later, would undo it.
+// EXPIRE on the other side of a cut, given later, would undo it. Under lww too it removes only that
+// value, whose place it keeps in the order of writes: with a later one it would win over a SET that
+// came before it on the other side.
 extension Node {
     mutating func expire(
         _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
@@ -121,12 +123,14 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) {
         let (keyspace, address) = (location.keyspace, location.address)
-        if change.milliseconds != 0, change.milliseconds <= now.wallMilliseconds {
+        let isOver = isOver(change)
+        if isOver, catalog.active[keyspace].n == 1 || !isNewestOnly(keyspace) {
             return end(change, of: key, at: location, target, &effects)
         }
         let empty = UnsafeRawBufferPointer(start: nil, count: 0)
         var intent = WriteIntent(
-            key: key, change: .value(empty), levels: change.levels, success: change.success)
+            key: key, change: isOver ? .delete : .value(empty), levels: change.levels,
+            success: change.success)
         // Not nil: the command saw this, and does not replace it.
         intent.context = change.read.seen
         intent.isOfExpiry = true
@@ -151,6 +155,14 @@ extension Node {
         send(intent, (dot, change.dots.max()), location, target, &effects)
     }
 
+    private func isOver(_ change: ExpiryChange) -> Bool {
+        change.milliseconds != 0 && change.milliseconds <= now.wallMilliseconds
+    }
+
+    private func isNewestOnly(_ keyspace: Int) -> Bool {
+        catalog.active[keyspace].settings.conflict == .lww
+    }
+
     /// Deletes what a command has read that gives it a time which is over.
     private mutating func end(
         _ change: ExpiryChange, of key: UnsafeRawBufferPointer, at location: KeyLocation,
@@ -167,17 +179,21 @@ extension Node {
     private func changed(
         _ change: ExpiryChange, _ dot: Dot, _ stored: Record?, _ keyspace: Int
     ) -> SiblingSet {
-        let settings = catalog.active[keyspace].settings
         var set = change.read
         if let stored { set.join(SiblingSet(valid: stored)) }
-        if settings.conflict == .lww { set.keepNewest() }
+        if isNewestOnly(keyspace) { set.keepNewest() }
         if configuration.plantedBug == .expiryCarriesValue {
             let value = change.read.siblings.first { $0.dot == change.dots.first }?.value ?? []
             set.update(
                 dot: dot, value: value, expiry: change.milliseconds, context: change.read.seen)
             return set
         }
-        set.expire(at: change.milliseconds, change.dots, dot: dot)
+        if isOver(change) {
+            set.remove(change.dots, dot: dot)
+        } else {
+            set.expire(at: change.milliseconds, change.dots, dot: dot)
+        }
+        if isNewestOnly(keyspace) { set.keepNewest() }
         // Nobody else has the value: it may as well be written under this dot, which takes less.
         if catalog.active[keyspace].n == 1, set.siblings.count == 1, set.context.entries.count == 1,
             let only = set.siblings.first, only.expiryDot == dot

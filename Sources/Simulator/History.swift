@@ -181,10 +181,10 @@ struct History {
     private mutating func observe(_ record: Record, of key: Int) -> String? {
         let dot = record.written
         // What is left of an elapsed value says of it that it had this expiry, which may have been
-        // over when it was given.
-        if record.isTombstone && record.expiry > 0 {
+        // over when it was given; and what was removed because of that keeps its dot.
+        if record.isTombstone && (record.expiry > 0 || record.isLayered) {
             for state in keys[key].states.filter({ $0.dot == dot }) {
-                noteExpiry(record.expiry, of: state, key)
+                noteExpiry(max(record.expiry, 1), of: state, key)
             }
             return nil
         }

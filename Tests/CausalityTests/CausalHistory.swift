@@ -83,6 +83,13 @@ struct World {
         sets[replica].expire(at: milliseconds, sets[replica].siblings.map(\.dot), dot: dot)
     }
 
+    /// Gives what a replica holds a time that is over.
+    mutating func remove(at replica: Int) {
+        guard !sets[replica].context.isEmpty else { return }
+        let dot = mint(at: replica, after: CausalContext())
+        sets[replica].remove(sets[replica].siblings.map(\.dot), dot: dot)
+    }
+
     /// A client reads a replica and keeps the context.
     mutating func read(at replica: Int) {
         contexts.append((sets[replica].seen, histories[replica].seen))

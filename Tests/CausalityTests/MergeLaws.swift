@@ -171,7 +171,8 @@ struct MergeLaws {
         var pool: [[UInt8]] = []
         for _ in 0..<25 {
             let replica = random.below(3)
-            switch random.below(7) {
+            switch random.below(8) {
+            case 7: world.remove(at: replica)
             case 5: world.expire(at: replica, UInt64(random.below(3)))
             case 6: _ = world.sets[replica].spend(before: UInt64(random.below(4)))
             case 0, 1:
