@@ -34,6 +34,11 @@ import Ring
 // (`isKeptOut`), and when it hears that it is behind, it compares what it has up to C with one that
 // vouches for the range, drops what that one does not hold, and is refilled (`Node+CatchUp`).
 //
+// Where a majority of clocks was ahead and was set back, some have let go of what had expired, and
+// others, who were away, have not. What somebody still has that is not over by the time now is
+// taken again although it is settled (`isNews`); and what a replica has spent that is not over any
+// more it tells the others, so that all answer the same.
+//
 // Promises and collections are multiples of an interval and ranges have their turn by the wall
 // clock, so that replicas forget at about the same time and their trees stay equal.
 //
@@ -265,8 +270,11 @@ extension Node {
     ) -> UInt64? {
         let alone = settledAlone
         let grace = configuration.collectionGraceMilliseconds
-        let expired = now.wallMilliseconds - min(grace, now.wallMilliseconds)
+        // A time that no majority has confirmed ends nothing for good.
+        let expired =
+            clock.isConfirmed ? now.wallMilliseconds - min(grace, now.wallMilliseconds) : 0
         var gone: [RecordTable.Entry] = []
+        var back: [RecordTable.Entry] = []
         var oldest = background.sweep.oldest
         var isMoreLeft = false
         let next = store.visit(range, from: hash, &budget) { entry in
@@ -284,10 +292,12 @@ extension Node {
             }
             isMoreLeft = true
             if record.isTombstone {
+                if clock.isConfirmed, record.expiry > now.wallMilliseconds { back.append(entry) }
                 oldest = min(oldest == 0 ? .max : oldest, record.dot.stamp.rawValue)
             }
             return 0
         }
+        for entry in back { tell(entry.record, range, &effects) }
         for entry in gone { collect(entry, range, &effects) }
         background.sweep.oldest = oldest
         if isMoreLeft { background.sweep.leavesCandidates = true }
@@ -308,6 +318,18 @@ extension Node {
         }
         forget(record.key, keyspace, &effects)
         remove(entry, in: range)
+    }
+
+    /// What was over when it was spent here, and is not any more, is to be over elsewhere too.
+    private mutating func tell(_ spent: Record, _ range: KeyRange, _ effects: inout Effects) {
+        let n = catalog.active[catalog.index(of: spent.key)].n
+        let frame = effects.bytes.appendMessage(kind: 1, number: 0) {
+            appendWhole(spent, into: &$0)
+        }
+        for node in ring.primaries(of: range, replicationFactor: n)
+        where node != configuration.node && isResponsive(node) {
+            send(frame, to: node, &effects)
+        }
     }
 
     /// Forgets a record that a walk came by.

@@ -139,14 +139,19 @@ extension Node {
     }
 
     /// Whether a record is later than what is settled here; and if it gives another expiry to a
-    /// value from before, whether that is still here.
+    /// value from before, whether that is still here. What has expired was forgotten by the time:
+    /// where that was set back it is not over yet.
     private func isNews(
         _ incoming: Record, _ address: RecordStore.Address, _ keyspace: Int
     ) -> Bool {
         let settled = settled(address.range, keyspace)
-        guard incoming.dot.stamp > settled else { return false }
+        guard incoming.dot.stamp > settled else { return isNotOver(incoming) }
         return !incoming.isLayered || incoming.written.stamp > settled
             || liveState(address, incoming.key, keyspace) != nil
+    }
+
+    private func isNotOver(_ incoming: Record) -> Bool {
+        clock.isConfirmed && !incoming.isTombstone && incoming.expiry > now.wallMilliseconds
     }
 
     /// Why this node takes nothing with such a stamp for a key now; nil when it does.
