@@ -171,11 +171,8 @@ extension Node {
                 &effects)
         case .over: beginRound(id, over: rival, &effects)
         case .done: redirect(id, to: node, &effects)
-        case .forgotten:
-            // Who has the effect has told so or cannot be asked.
-            let others = catalog.active[claim.location.keyspace].n - 1
-            if claim.answered >= others { return beginRound(id, over: rival, &effects) }
-            doubt(id, rival, &effects)
+        // Its effect may be here without its outcome: each goes its own way where links break.
+        case .forgotten: doubt(id, rival, &effects)
         }
     }
 
@@ -198,14 +195,16 @@ extension Node {
         if case .done = requestIDs.ledger.entry(of: name, now: requestTime) {
             return .done
         }
-        // The numbers of operations begin anew in each life.
-        if claim.coordinator == identity {
+        // The numbers of operations begin anew in each process.
+        if firstIdentity <= claim.coordinator {
             let operation = requestIDs.claims[OperationID(rawValue: claim.number)]
             return operation?.name == name ? .underWay : .over
         }
         let location = name.withKey { place(of: $0) }
         let isKept = catalog.active[location.keyspace].durability != .memory
-        return isKept && isWhole(location.address.range, location.keyspace) ? .over : .forgotten
+        let isHere = ownLives.continues(claim.coordinator.epoch)
+        return isKept && isHere && isWhole(location.address.range, location.keyspace)
+            ? .over : .forgotten
     }
 }
 
@@ -292,10 +291,15 @@ extension Node {
         return true
     }
 
-    /// Whether the stored state of a key has a write in it, or what replaced it.
+    /// Whether the stored state of a key has a write in it, or what replaced it; or the keyspace was
+    /// emptied of it, or its name compacted away.
     private mutating func hasSeen(
         _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ mayBeGone: Bool
     ) -> Bool {
+        let settled = settledAnywhere(location.address.range, location.keyspace)
+        guard dot.stamp > max(catalog.active[location.keyspace].truncatedAt, settled) else {
+            return true
+        }
         guard let stored = liveState(location.address, key, location.keyspace) else {
             return mayBeGone
         }

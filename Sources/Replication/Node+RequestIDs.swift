@@ -30,8 +30,8 @@ import Ring
 /// - I3: a replica notes an outcome only when it has seen the effect, if there is one.
 /// - I4: a reply that is no error has an outcome: `finishOnce` sees to it for all commands.
 ///
-/// A restart of A in a `memory` keyspace forgets both; then the id is only as safe as what all
-/// other replicas answer. A node that lost its disk takes no part until the others have told it
+/// A restart of A in a `memory` keyspace forgets both, and so does the loss of its disk: what it
+/// began and nobody knows the outcome of is `UNKNOWN` then. A node that lost its disk takes no part until the others have told it
 /// which ids there are (`Node+RequestRefill`).
 struct RequestIDs {
     var ledger: RequestLedger

@@ -39,6 +39,12 @@ struct OwnLives {
             || starts.contains { $0 <= epoch && epoch < $0 + reserved }
     }
 
+    /// Whether this disk has all that a former life wrote, as far as is known.
+    func continues(_ epoch: UInt64) -> Bool {
+        let reserved = IdentityFile.epochsPerStart
+        return epoch > missedUpTo && starts.contains { $0 <= epoch && epoch < $0 + reserved }
+    }
+
     /// The journal has a write of a life.
     mutating func noteWritten(_ dot: Dot) {
         guard !hasGaps, !written.contains(dot) else { return }

@@ -91,4 +91,42 @@ struct RequestRefillTests {
         #expect(cluster.with(c) { !$0.isRefilling && $0.requestIDs.ledger.count == 3_000 })
         #expect(cluster.run(c, "IDEMPOTENCY n0 INCR t:n") == ":1\r\n")
     }
+
+    @Test("an id whose outcome only its node knew is not executed anew when that lost its disk")
+    func outcomeLost() throws {
+        let cluster = cluster()
+        cluster.lostKinds = [44]
+        for (key, request) in [("t:l", "RPUSH t:l x"), ("l:k", "SET l:k first")] {
+            #expect(!cluster.run(c, "IDEMPOTENCY n \(request)").hasPrefix("-"))
+            #expect(cluster.run(a, "EXISTS \(key)") == ":1\r\n")
+        }
+        cluster.lostKinds = []
+        #expect(cluster.run(a, "SET l:k second") == "+OK\r\n")
+        try lose(c, cluster, epoch: 2)
+        for id in [a, b, c] {
+            for request in ["RPUSH t:l x", "SET l:k first"] {
+                let reply = cluster.run(id, "IDEMPOTENCY n \(request)")
+                #expect(reply.hasPrefix("-UNKNOWN "), "\(reply)")
+            }
+        }
+        cluster.pass(milliseconds: 1_000)
+        #expect(cluster.run(a, "LLEN t:l") == ":1\r\n")
+        #expect(cluster.run(b, "GET l:k") == "$6\r\nsecond\r\n")
+    }
+
+    @Test("what was emptied away meanwhile does not hold up the refill")
+    func emptiedMeanwhile() throws {
+        let cluster = cluster()
+        try cluster.restart(c, epoch: 2, on: [])
+        cluster.pass(milliseconds: 20)
+        #expect(cluster.run(a, "IDEMPOTENCY n INCR t:n") == ":1\r\n")
+        #expect(cluster.run(a, "IDEMPOTENCY n INCR t:other") == ":1\r\n")
+        #expect(cluster.run(b, "IDEMPOTENCY s SET l:k v") == "+OK\r\n")
+        #expect(cluster.run(a, "FLUSHALL") == "+OK\r\n")
+        #expect(cluster.run(b, "INCR t:n") == ":1\r\n")
+        #expect(cluster.with(c) { $0.isRefilling })
+        cluster.pass(milliseconds: 5_000)
+        #expect(cluster.with(c) { !$0.isRefilling })
+        for id in cluster.ids { #expect(cluster.run(id, "GET t:n") == "$1\r\n1\r\n") }
+    }
 }
