@@ -72,8 +72,10 @@ extension History {
     /// Whether every replica of a key has run on for as long as it takes to sync a write.
     private func isSynced(_ write: Operation) -> Bool {
         guard let window = plan.intervalWindow else { return stops.allSatisfy(\.isEmpty) }
+        // Where lists of members change a key may have been elsewhere when it was written.
         let isSloppy = plan.keyspaces[write.keyspace].isSloppy
-        let holders = isSloppy ? Array(stops.indices) : replicas(of: write.key)
+        let mayMove = isSloppy || plan.mean(of: .memberChange) != nil
+        let holders = mayMove ? Array(stops.indices) : replicas(of: write.key)
         return holders.allSatisfy { replica in
             stops[replica].allSatisfy { $0 < write.invoked || $0 > write.completed + window }
         }
@@ -266,7 +268,8 @@ extension History {
         for index in keys[operation.key].writes where index != write {
             let other = operations[index]
             guard other.outcome == .acknowledged, let otherDot = other.dot,
-                other.completed < operation.invoked, operation.invoked - other.completed > gap
+                other.completed < operation.invoked, operation.invoked - other.completed > gap,
+                survives(other, until: operation)
             else { continue }
             if dot < otherDot, !mayCross(other, operation) {
                 return "\(describe(write)) was acknowledged and has an earlier stamp than "
