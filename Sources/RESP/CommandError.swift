@@ -39,6 +39,8 @@ public enum CommandError: Error, Equatable, Sendable {
     case patternTooLong
     /// A key is longer than a record can hold.
     case invalidKey
+    /// A node with an empty disk has not heard which keyspaces there are.
+    case unknownKeyspaces
     case value(ValueRefusal)
     case option(OptionRefusal)
 }
@@ -74,7 +76,7 @@ extension ByteBuffer {
             .invalidStaleness, .optionOfWrites, .optionOfReads, .unsupportedProtocol,
             .protocolNotAnInteger, .invalidClientName,
             .longClientName, .absentBesideOthers, .greaterBesideLess, .patternTooLong,
-            .invalidKey:
+            .invalidKey, .unknownKeyspaces:
             writeError(error.text)
         }
     }
@@ -163,6 +165,8 @@ extension CommandError {
         case .greaterBesideLess: "ERR GT and LT options at the same time are not compatible"
         case .patternTooLong: "ERR pattern is too long"
         case .invalidKey: "ERR key must have at most 65535 bytes"
+        case .unknownKeyspaces:
+            "UNAVAILABLE this node has an empty disk and has yet to hear which keyspaces there are"
         case .syntax, .unknownCommand, .wrongArgumentCount, .unknownSubcommand,
             .wrongSubcommandCount, .invalidExpireTime,
             .helloSyntax, .unsupportedOption, .value, .option:

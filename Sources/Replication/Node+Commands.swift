@@ -16,6 +16,7 @@ extension Node {
                 sessions[Int(connection.rawValue)].origin.lastCommand = name
             }
             try checkKeys(of: name)
+            try checkKeyspaces(for: name)
             if !client.isPlain, isQueueing(target) { try checkOptions(of: name) }
             if !client.isPlain, isQueued(name, target, &effects) { return }
             try dispatch(name, target, &effects)
@@ -30,6 +31,13 @@ extension Node {
             }
             deliver(target, from: start, &effects)
         }
+    }
+
+    /// What concerns keys is not executed before it is known which keyspaces there are.
+    private func checkKeyspaces(for name: CommandName) throws(CommandError) {
+        guard isLearningKeyspaces else { return }
+        let hasKeys = CommandTable.description(of: name).keys.first > 0 || name == .idempotency
+        if hasKeys { throw .unknownKeyspaces }
     }
 
     /// What a record cannot hold no command may ask for, be it only to find nothing: another node

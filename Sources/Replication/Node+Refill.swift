@@ -64,6 +64,12 @@ extension Node {
         return refill.parts[n]?.whole.contains(range.rawValue) ?? false
     }
 
+    /// Whether a new directory knows no keyspace but those of its file: what a key's prefix says
+    /// is not known before another node has told.
+    var isLearningKeyspaces: Bool {
+        isRefilling && ownLives.starts.isEmpty && refill.agreed == 0 && links.count > 1
+    }
+
     /// Whether a client's write of a key begins here. A replica that is not whole hands it on while
     /// it can.
     @inline(__always)
