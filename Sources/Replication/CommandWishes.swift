@@ -1,4 +1,5 @@
 import Base
+import Causality
 import Coding
 import RESP
 
@@ -7,21 +8,25 @@ import RESP
 struct CommandWishes: Equatable {
     /// Milliseconds.
     let timeoutMilliseconds: UInt32
+    /// Who executes it may stamp it up to there: nobody waits for its answer any more then.
+    let end: Stamp
     /// R, W, PR, PW and DW; of the connection.
     let defaults: ConsistencyOptions
 
-    static let encodedBytes = 14
+    static let encodedBytes = 22
 
     private static let quorum: UInt16 = 0xFFFE
     private static let all: UInt16 = 0xFFFF
 
-    init(timeoutMilliseconds: UInt32, defaults: ConsistencyOptions) {
+    init(timeoutMilliseconds: UInt32, end: Stamp, defaults: ConsistencyOptions) {
         self.timeoutMilliseconds = timeoutMilliseconds
+        self.end = end
         self.defaults = defaults
     }
 
     func encode(into buffer: inout ByteBuffer) {
         buffer.append(integer: timeoutMilliseconds)
+        buffer.append(integer: end.rawValue)
         for level in [defaults.r, defaults.w, defaults.pr, defaults.pw, defaults.dw] {
             let word: UInt16 =
                 switch level {
@@ -37,6 +42,7 @@ struct CommandWishes: Equatable {
     /// - Throws: `truncated`, or `invalid` for levels that there are not.
     init(decoding reader: inout ByteReader) throws(DecodeError) {
         timeoutMilliseconds = try reader.integer()
+        end = Stamp(rawValue: try reader.integer())
         var levels: [Level?] = []
         for _ in 0..<5 {
             let word: UInt16 = try reader.integer()

@@ -13,7 +13,7 @@ import Coding
 public struct Hello: Equatable, Sendable {
     public static let magic: [UInt8] = [0x51, 0x52, 0x54, 0x31]
     /// What this build speaks.
-    public static let protocolVersion: UInt32 = 18
+    public static let protocolVersion: UInt32 = 19
     /// Bytes of the whole greeting.
     public static let encodedBytes = 4 + Frame.headerBytes + 75
     /// Bytes of a greeting of whatever version.

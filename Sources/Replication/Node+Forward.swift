@@ -1,4 +1,5 @@
 import Base
+import Causality
 import Coding
 import RESP
 import Ring
@@ -94,6 +95,8 @@ extension Node {
         counters.forwarded += 1
         noteUntold(target)
         let allowed = UInt64(timeoutMilliseconds) + Node.graceMilliseconds
+        let end = Stamp(
+            atMost: clock.reach + UInt64(timeoutMilliseconds) + configuration.clockDriftMax / 2)
         let head = OperationHead(
             target: outlasting(target), client: client,
             deadline: now.monotonic + .nanoseconds(milliseconds: allowed),
@@ -101,7 +104,8 @@ extension Node {
         let id = forwards.insert(
             ForwardOperation(
                 head: head, keyspace: location.keyspace, node: node, address: location.address,
-                replaces: !isPartialWrite, query: isQuery(location.keyspace) ? Array(command) : [],
+                replaces: !isPartialWrite, end: end,
+                query: isQuery(location.keyspace) ? Array(command) : [],
                 asked: linkIndex(of: node).map { 1 << UInt64($0) } ?? 0))
         if forwards[id]?.isWrite == false { noteQuery(id, to: node) }
         watch(id, at: head.deadline)
@@ -118,9 +122,10 @@ extension Node {
         _ id: OperationID, _ command: UnsafeRawBufferPointer, _ timeoutMilliseconds: UInt32,
         to node: NodeID, _ effects: inout Effects
     ) {
+        guard let forward = forwards[id] else { return }
         let start = Frame.begin(&effects.bytes)
         let wishes = CommandWishes(
-            timeoutMilliseconds: timeoutMilliseconds, defaults: defaults)
+            timeoutMilliseconds: timeoutMilliseconds, end: forward.end, defaults: defaults)
         if client.guarantees.isEmpty {
             writeCommand(id, wishes, command, &effects)
         } else {
@@ -177,7 +182,8 @@ extension Node {
         client = ClientContext()
         client.dialect = dialect
         client.mayForward = false
-        client.timeoutMillisecondsMax = wishes.timeoutMilliseconds
+        let left = wishes.end.milliseconds - min(clock.latest.milliseconds, wishes.end.milliseconds)
+        client.timeoutMillisecondsMax = min(wishes.timeoutMilliseconds, UInt32(clamping: left))
         client.defaults = wishes.defaults
         client.hasDefaults = !wishes.defaults.isNone
         if let carried {
@@ -185,6 +191,13 @@ extension Node {
             client.isPlain = false
         }
         let place = ReplyTarget.node(target.node, target.number)
+        // A process that was stopped finds commands that were given up long ago.
+        guard left > 0 else {
+            return fail(
+                place,
+                "UNAVAILABLE the command reached another node too late; nothing was changed",
+                &effects)
+        }
         if isForwardedTransaction { return runForwardedTransaction(place, &effects) }
         execute(place, &effects)
     }
@@ -207,6 +220,7 @@ extension Node {
         guard let forward = forwards.remove(id) else { return }
         noteEnd(.came(bytes: reply.count), of: forward, &effects)
         if let outcome = OperationOutcome(failedReply: reply) {
+            if outcome == .unknown { noteUnknown(upTo: forward.end, forward.head.target) }
             ledger.failed(forward.keyspace, .forward, outcome)
         } else {
             answered(.forward, forward.keyspace, forward.head)
@@ -273,6 +287,7 @@ extension Node {
                 &effects)
         }
         counters.unknown += 1
+        noteUnknown(upTo: forward.end, forward.head.target)
         ledger.failed(forward.keyspace, .forward, .unknown)
         fail(
             forward.head.target,

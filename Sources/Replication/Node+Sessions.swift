@@ -132,11 +132,13 @@ extension Node {
 
     /// A session's write ended without a known outcome: nobody may require it, but what the session
     /// writes next comes after it.
-    mutating func noteUnknown(_ dot: Dot, _ target: ReplyTarget) {
+    ///
+    /// - Parameter stamp: it has no later one.
+    mutating func noteUnknown(upTo stamp: Stamp, _ target: ReplyTarget) {
         guard let index = sessionIndex(of: target),
             sessions[index].guarantees.contains(.monotonicWrites)
         else { return }
-        sessions[index].history.follow(dot.stamp)
+        sessions[index].history.follow(stamp)
     }
 
     /// Has the clock run ahead of what the session has seen, of any key in order and of this key

@@ -161,7 +161,7 @@ extension Node {
             client = write.head.client
             counters.unknown += 1
             ledger.failed(keyspace, .write, .unknown)
-            if !client.guarantees.isEmpty { noteUnknown(write.dot, write.head.target) }
+            if !client.guarantees.isEmpty { noteUnknown(upTo: write.dot.stamp, write.head.target) }
             fail(
                 write.head.target,
                 "UNKNOWN the keyspace was dropped meanwhile, and what was written to it with it",
@@ -204,7 +204,7 @@ extension Node {
         case .unknown(let acknowledged, let required):
             counters.unknown += 1
             ledger.failed(write.keyspace, .write, .unknown)
-            if !client.guarantees.isEmpty { noteUnknown(write.dot, write.head.target) }
+            if !client.guarantees.isEmpty { noteUnknown(upTo: write.dot.stamp, write.head.target) }
             if configuration.plantedBug == .unknownToldAsFailed {
                 return fail(write.head.target, text: Refusal.unreachable.text, &effects)
             }

@@ -165,6 +165,8 @@ struct ForwardOperation {
     let address: RecordStore.Address
     /// Whether it replaces all that the other node holds: what a session remembers beside its key.
     let replaces: Bool
+    /// Up to there it may be stamped.
+    let end: Stamp
     /// In RESP, where any replica may answer in the place of another: a read. Empty for a write,
     /// which one may have executed.
     let query: [UInt8]

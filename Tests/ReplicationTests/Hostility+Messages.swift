@@ -83,7 +83,8 @@ extension Hostility {
             r: one(of: levels), w: one(of: levels), pr: one(of: levels), pw: one(of: levels),
             dw: one(of: levels))
         let wishes = CommandWishes(
-            timeoutMilliseconds: one(of: [0, 1, 60, .max - 100, .max]), defaults: defaults)
+            timeoutMilliseconds: one(of: [0, 1, 60, .max - 100, .max]), end: stamp(),
+            defaults: defaults)
         return encoded { wishes.encode(into: &$0) }
     }
 
