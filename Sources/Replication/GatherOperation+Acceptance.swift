@@ -7,47 +7,61 @@ extension UnsafeRawBufferPointer {
     /// Whether these bytes are exactly one reply, in RESP, as commands that are forwarded have
     /// them: more or less of it would shift every later reply of the connection.
     ///
-    /// - Parameter dialect: of the client; what RESP2 does not know is none for it.
-    func isOneReply(in dialect: Dialect) -> Bool {
+    /// - Parameters:
+    ///   - dialect: of the client; what RESP2 does not know is none for it.
+    ///   - shape: what the command answers. A client that is told of another kind cannot read it.
+    func isOneReply(in dialect: Dialect, of shape: ReplyShape = .any) -> Bool {
         var rest = self[...]
         var missing = 1
+        var kinds = shape.kinds
         while missing > 0 {
-            guard let elements = UnsafeRawBufferPointer.skipReply(&rest, dialect) else {
-                return false
-            }
-            missing += elements - 1
+            guard let part = UnsafeRawBufferPointer.skipReply(&rest, dialect),
+                !part.kinds.isDisjoint(with: kinds)
+            else { return false }
+            missing += part.elements - 1
             guard missing <= rest.count + 1 else { return false }
+            kinds = shape.elements
         }
         return rest.isEmpty
     }
 
     /// Skips a scalar, or the line before elements.
     ///
-    /// - Returns: how many elements follow; nil for what is no reply.
+    /// - Returns: the kinds that it may be, and how many elements follow; nil for what is no reply.
     private static func skipReply(
         _ rest: inout Slice<UnsafeRawBufferPointer>, _ dialect: Dialect
-    ) -> Int? {
+    ) -> (kinds: ReplyKinds, elements: Int)? {
         guard let (kind, line) = takeLine(&rest) else { return nil }
+        let isNull = line.elementsEqual("-1".utf8)
         switch kind {
-        case UInt8(ascii: "+"), UInt8(ascii: "-"): return 0
-        case UInt8(ascii: ":"): return Int64(decimal: line) == nil ? nil : 0
+        case UInt8(ascii: "+"): return (.simple, 0)
+        case UInt8(ascii: "-"): return (.error, 0)
+        case UInt8(ascii: ":"): return Int64(decimal: line).map { _ in (.integer, 0) }
         case UInt8(ascii: "$"):
-            if line.elementsEqual("-1".utf8) { return 0 }
-            return takeBulk(&rest, line) == nil ? nil : 0
+            if isNull { return (.null, 0) }
+            let kinds: ReplyKinds = dialect == .resp2 ? [.bulk, .double] : .bulk
+            return takeBulk(&rest, line).map { _ in (kinds, 0) }
         case UInt8(ascii: "*"):
-            return line.elementsEqual("-1".utf8) ? 0 : count(line, rest.count)
-        default: break
+            if isNull { return (.nullArray, 0) }
+            guard let count = count(line, rest.count) else { return nil }
+            guard dialect == .resp2 else { return (.array, count) }
+            return (count % 2 == 0 ? [.array, .set, .map] : [.array, .set], count)
+        default: return dialect == .resp3 ? skipNewer(kind, line, rest.count) : nil
         }
-        guard dialect == .resp3 else { return nil }
+    }
+
+    /// What only RESP3 knows.
+    private static func skipNewer(
+        _ kind: UInt8, _ line: UnsafeRawBufferPointer, _ bytesLeft: Int
+    ) -> (kinds: ReplyKinds, elements: Int)? {
         switch kind {
-        case UInt8(ascii: ","): return line.isEmpty ? nil : 0
-        case UInt8(ascii: "_"): return line.isEmpty ? 0 : nil
+        case UInt8(ascii: ","): line.isEmpty ? nil : (.double, 0)
+        case UInt8(ascii: "_"): line.isEmpty ? ([.null, .nullArray], 0) : nil
         case UInt8(ascii: "#"):
-            return line.elementsEqual("t".utf8) || line.elementsEqual("f".utf8)
-                ? 0 : nil
-        case UInt8(ascii: "~"): return count(line, rest.count)
-        case UInt8(ascii: "%"): return count(line, rest.count).map { $0 * 2 }
-        default: return nil
+            line.elementsEqual("t".utf8) || line.elementsEqual("f".utf8) ? (.boolean, 0) : nil
+        case UInt8(ascii: "~"): count(line, bytesLeft).map { (.set, $0) }
+        case UInt8(ascii: "%"): count(line, bytesLeft).map { (.map, $0 * 2) }
+        default: nil
         }
     }
 
@@ -83,6 +97,30 @@ extension UnsafeRawBufferPointer {
         }
         defer { rest = rest[(end + 2)...] }
         return UnsafeRawBufferPointer(rebasing: rest[rest.startIndex..<end])
+    }
+
+    /// What a request, in RESP, asks another node for is answered with; an error alone where no
+    /// node asks for it.
+    var answer: ReplyShape {
+        var rest = self[...]
+        guard UnsafeRawBufferPointer.takeLine(&rest) != nil,
+            let word = UnsafeRawBufferPointer.takeWord(&rest)
+        else { return CommandTable.answer(of: .ping) }
+        var name = CommandName(word)
+        if name == .exec { return .transaction }
+        if name == .idempotency {
+            // Its request id, and the command.
+            _ = UnsafeRawBufferPointer.takeWord(&rest)
+            name = UnsafeRawBufferPointer.takeWord(&rest).flatMap { CommandName($0) }
+        }
+        return CommandTable.answer(of: name ?? .ping)
+    }
+
+    private static func takeWord(
+        _ rest: inout Slice<UnsafeRawBufferPointer>
+    ) -> UnsafeRawBufferPointer? {
+        guard let (_, line) = takeLine(&rest) else { return nil }
+        return takeBulk(&rest, line)
     }
 
     /// The elements of an array or a set of bulk strings, ascending; nil for anything else.

@@ -106,6 +106,7 @@ extension Node {
                 head: head, keyspace: location.keyspace, node: node, address: location.address,
                 replaces: !isPartialWrite, end: end,
                 query: isQuery(location.keyspace) ? Array(command) : [],
+                answer: command.answer,
                 asked: linkIndex(of: node).map { 1 << UInt64($0) } ?? 0))
         if forwards[id]?.isWrite == false { noteQuery(id, to: node) }
         watch(id, at: head.deadline)
@@ -209,8 +210,8 @@ extension Node {
         guard let waiting = forwards[id], waiting.node == node else {
             return noteLate(from: node, &effects)
         }
-        guard reply.isOneReply(in: waiting.head.client.dialect) else {
-            throw .invalid("reply is not exactly one")
+        guard reply.isOneReply(in: waiting.head.client.dialect, of: waiting.answer) else {
+            throw .invalid("reply is not exactly one of what the command answers")
         }
         if case .gather(let whole, _) = waiting.head.target,
             gathers[whole]?.takes(reply) == false

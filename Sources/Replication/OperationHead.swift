@@ -170,6 +170,8 @@ struct ForwardOperation {
     /// In RESP, where any replica may answer in the place of another: a read. Empty for a write,
     /// which one may have executed.
     let query: [UInt8]
+    /// What the command answers.
+    let answer: ReplyShape
     /// Who was asked, as bits by link.
     var asked: UInt64
     /// Of a query: what its reply is taken for.

@@ -100,7 +100,10 @@ struct EveryCommandTests {
                     }
                 }
             }
-            for id in cluster.ids { cluster.with(id) { $0.checkInvariants() } }
+            for id in cluster.ids {
+                cluster.with(id) { $0.checkInvariants() }
+                #expect(cluster.counters(id).malformedMessages == 0, "\(name)")
+            }
         }
     }
 
