@@ -6,8 +6,9 @@
 #
 # Prints what the nodes' logs say about recovery. Three nodes that start at once share the cores, so
 # one of them starts a second time alone; a core that reads, checks and merges limits it, not the disk.
-# Then one node alone starts on TYPED_KEYS plain strings, and on as many typed values of six types:
-# from the journal that one command a key has written, and behind a checkpoint.
+# Then one node alone starts on TYPED_KEYS plain strings, on as many typed values of six types, and
+# on as many that expire: from the journal that one command a key has written, and an EXPIRE, and
+# behind a checkpoint.
 source "$(dirname "$0")/servers.sh"
 
 keys=${1:-100000}
@@ -75,8 +76,8 @@ await_ping "$base" "$work/node-1.log"
 grep -i 'recover' "$work/node-1.log" | sed "s/^/node 1 alone: /"
 
 # One node alone, with what a keyspace of typed values is made of in practice, beside plain strings.
-commands() { # kinds keys
-    awk -v kinds="$1" -v keys="$2" '
+commands() { # kinds keys [seconds to live]
+    awk -v kinds="$1" -v keys="$2" -v seconds="${3:-}" '
     function words(command, head, count, i, j, line) {
         line = command
         for (j = 0; j < count; j++) {
@@ -98,7 +99,8 @@ commands() { # kinds keys
             else if (name == "hash") words("HSET" key, "field", i % 50 == 0 ? 100 : 5, i)
             else if (name == "sorted") words("ZADD" key, "score", 5, i)
             else if (name == "list") words("RPUSH" key, "", 5, i)
-            else print "SET" key " " substr(text, 1 + i % 5, 100)
+            else print "SET" key " " substr(text, 1 + i % 5, 100) (seconds ? " EX " seconds : "")
+            if (seconds && name != "string") print "EXPIRE" key " " seconds
         }
     }'
 }
@@ -121,18 +123,18 @@ restart_alone() { # what
 }
 
 # From the journal of a first pass, then behind a checkpoint, which further passes bring about.
-case_alone() { # name conflict kinds
+case_alone() { # name conflict kinds [seconds to live]
     local pass
     stop_all
     rm -rf "$work/node-1"
     free_ports 1
     start_cluster 1 "conflict: \"$2\", durability: \"interval(200)\""
-    commands "$3" "$typed_keys" | pipe "$base"
+    commands "$3" "$typed_keys" "${4:-}" | pipe "$base"
     sleep 1
     restart_alone "$1, journal"
     for ((pass = 0; pass < 40; pass++)); do
         # Whatever is OVERLOADED where the disk is slower: nobody asks for these afterwards.
-        commands "$3" "$typed_keys" | redis-cli -p "$base" --pipe >"$work/pipe.out" 2>&1 || true
+        commands "$3" "$typed_keys" "${4:-}" | redis-cli -p "$base" --pipe >"$work/pipe.out" 2>&1 || true
         if compgen -G "$work/node-1/checkpoint-*" >/dev/null; then break; fi
     done
     sleep 2
@@ -143,4 +145,5 @@ case_alone() { # name conflict kinds
 typed_keys=${2:-1000000}
 case_alone plain lww 'string'
 case_alone typed crdt 'counter string set hash sorted list'
+case_alone expiring crdt 'counter string set hash sorted list' 86400
 stop_all

@@ -173,7 +173,13 @@ extension Lifetime {
     }
 
     init(decoding decoder: inout DotDecoder) throws(DecodeError) {
-        order = try decoder.dot()
+        let order = try decoder.dot()
+        try self.init(behind: order, &decoder)
+    }
+
+    /// - Parameter order: has been read.
+    init(behind order: Dot, _ decoder: inout DotDecoder) throws(DecodeError) {
+        self.order = order
         milliseconds = try decoder.varint()
         guard milliseconds <= Record.expiryMax else { throw .invalid("a key expires too late") }
         covered = try decoder.vector()

@@ -6,16 +6,14 @@ import Coding
 ///
 /// A recovery finds more deltas than keys: to build a state, apply one change and encode it again
 /// costs many times what it takes to copy the bytes before and behind the change. What is known
-/// here is what most deltas are: of an identity that the state names, without anything emptied or
-/// rested upon, to a string, a counter, a flag, a set, a hash, a sorted set or a list that does not
-/// expire and remembers nothing that ended. For all else, and for malformed bytes, nothing is done:
-/// then both are built.
+/// here is what most deltas are: of an identity that the state names, without anything emptied, to a
+/// string, a counter, a flag, a set, a hash, a sorted set or a list that ends as a whole, or does
+/// not end, and remembers nothing that ended. For all else, and for malformed bytes, nothing is
+/// done: then both are built.
 ///
 /// The state is one that was validated; of the delta everything is checked that decoding it would
 /// check.
 struct StateGraft {
-    /// The stores that are known here: the lowest bits of the mask.
-    private static let knownStores: UInt16 = 127
     /// What is more is built: identities of a state or a delta, and dots that go from one key.
     private static let identitiesMax = 16
     static let removedMax = 4
@@ -81,6 +79,8 @@ struct StateGraft {
     /// Where the delta's identity stands in the context, from 1.
     let place: UInt8
     var isLive = false
+    /// When the whole key ends: wall-clock milliseconds since 1970; 0 for never.
+    var expiry: UInt64 = 0
     var removed = InlineArray<4, Dot>(
         repeating: Dot(identity: ReplicaIdentity(rawValue: 0), stamp: Stamp(rawValue: 0)))
     var removedCount = 0
@@ -97,9 +97,9 @@ struct StateGraft {
         let named = try changes.count(bytesMin: 8)
         guard after < own.stamp, named <= identitiesMax else { return .unknown }
         let identities = try changes.slice(named * 8)
-        // No types cleared, no grounds.
-        guard try changes.integer() == UInt8(0), try changes.integer() == UInt8(0)
-        else { return .unknown }
+        // No types cleared.
+        guard try changes.integer() == UInt8(0) else { return .unknown }
+        let grounds = try changes.slice(try changes.count(bytesMin: 16) * 16)
 
         var held = ByteReader(state)
         guard try held.integer(UInt8.self) == CRDTState.format else { return .unknown }
@@ -116,12 +116,26 @@ struct StateGraft {
         var graft = StateGraft(
             state: held, delta: changes, context: context, identities: identities, own: own,
             place: UInt8(index + 1))
+        guard graft.isGrounded(on: grounds) else { return .unknown }
         let start = buffer.count
         buffer.append(UnsafeRawBufferPointer(rebasing: state[..<held.offset]))
         buffer.store(own.stamp.rawValue, at: start + contextAt + index * 16 + 8)
         guard try graft.joinStores(&buffer) else { return .unknown }
         let others = (0..<count).lazy.filter { $0 != index }.map { dot(context, $0) }
-        return .state(newest: max(own, others.max() ?? own), isLive: graft.isLive)
+        return .state(
+            newest: max(own, others.max() ?? own), isLive: graft.isLive, expiry: graft.expiry)
+    }
+
+    /// Whether the state has seen what the delta rests upon.
+    private func isGrounded(on grounds: UnsafeRawBufferPointer) -> Bool {
+        var last: ReplicaIdentity?
+        for index in 0..<grounds.count / 16 {
+            let dot = StateGraft.dot(grounds, index)
+            if let last, dot.identity <= last { return false }
+            guard dot.stamp.rawValue > 0, isKnown(dot) else { return false }
+            last = dot.identity
+        }
+        return true
     }
 
     static func dot(_ context: UnsafeRawBufferPointer, _ index: Int) -> Dot {
@@ -138,9 +152,11 @@ struct StateGraft {
     mutating func joinStores(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
         let here: UInt16 = try state.varint()
         let there: UInt16 = try delta.varint()
-        guard (here | there) & ~StateGraft.knownStores == 0, there != 0 else { return false }
+        guard (here | there) & ~StateScan.knownStores == 0, there != 0 else { return false }
         let maskAt = buffer.count
         buffer.append(0)
+        let expires = (here | there) & StateScan.lifetimesBit != 0
+        if expires { buffer.append(UInt8(StateScan.lifetimesBit >> 7)) }
         var mask: UInt8 = 0
         for bit in UInt8(0)..<7 where (here | there) >> UInt16(bit) & 1 != 0 {
             let sides = (here >> UInt16(bit) & 1 != 0, there >> UInt16(bit) & 1 != 0)
@@ -155,6 +171,13 @@ struct StateGraft {
             }
             guard let isLeft else { return false }
             if isLeft { mask |= 1 << bit }
+        }
+        if expires {
+            let bit = StateScan.lifetimesBit
+            guard try joinLifetimes((here & bit != 0, there & bit != 0), &buffer) else {
+                return false
+            }
+            mask |= 128
         }
         buffer.store(mask, at: maskAt)
         return state.remaining == 0 && delta.remaining == 0
@@ -233,8 +256,9 @@ struct StateGraft {
 extension CRDTState {
     /// What `graft` made of a state and a delta.
     public enum Grafted: Equatable, Sendable {
-        /// The new state was appended, without an expiry; this is its newest dot.
-        case state(newest: Dot, isLive: Bool)
+        /// The new state was appended: its newest dot, and when it ends as a whole, in wall-clock
+        /// milliseconds since 1970, 0 for never.
+        case state(newest: Dot, isLive: Bool, expiry: UInt64)
         /// The state had all of the delta.
         case alreadyKnown
         /// Both have to be built; what was appended means nothing.
@@ -244,7 +268,7 @@ extension CRDTState {
     /// Appends the state that an encoded delta makes of an encoded one, where that is known without
     /// building either.
     ///
-    /// - Parameter state: valid and without an expiry.
+    /// - Parameter state: valid.
     /// - Complexity: O(bytes).
     public static func graft(
         delta: UnsafeRawBufferPointer, onto state: UnsafeRawBufferPointer,

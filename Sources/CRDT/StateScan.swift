@@ -8,18 +8,21 @@ import Glibc
 /// A recovery finds most keys for the first time and keeps them encoded: to build a state, join it
 /// with nothing and encode it again costs many times what a look at each byte does. Everything is
 /// checked that building it would check. What is known here is what most keys have: a string, a
-/// counter, a flag, a set, a hash, a sorted set or a list that does not expire and remembers
-/// nothing that ended. For all else, and for malformed bytes, the answer is nil: then the state is
-/// built.
+/// counter, a flag, a set, a hash, a sorted set or a list that ends as a whole, or does not end, and
+/// remembers nothing that ended. For all else, and for malformed bytes, the answer is nil: then the
+/// state is built.
 struct StateScan {
-    /// The stores that are known here: the lowest bits of the mask.
-    private static let knownStores: UInt16 = 127
+    /// The stores that are known here, in the mask: the lowest, and the lifetimes.
+    static let knownStores: UInt16 = 127 | lifetimesBit
+    static let lifetimesBit: UInt16 = 256
 
-    private var decoder: DotDecoder
+    var decoder: DotDecoder
     /// Of a state: identity (8) and stamp (8) of each entry of its context; of a delta nothing.
     private let context: UnsafeRawBufferPointer
     /// A delta's only dot; nil for a state.
-    private let own: Dot?
+    let own: Dot?
+    /// When the whole key ends: wall-clock milliseconds since 1970; 0 for never.
+    var expiry: UInt64 = 0
     /// Up to where a delta's changes have been copied.
     private var copied = 0
     private var isLive = false
@@ -29,10 +32,9 @@ struct StateScan {
     // MARK: States
 
     /// - Parameter truncatedAt: nothing in the state is of this stamp or older.
-    /// - Returns: the newest dot of the context.
-    static func newest(
-        inState bytes: UnsafeRawBufferPointer, after truncatedAt: Stamp
-    ) throws(DecodeError) -> Dot? {
+    static func scan(
+        state bytes: UnsafeRawBufferPointer, after truncatedAt: Stamp
+    ) throws(DecodeError) -> CRDTState.Scanned? {
         var decoder = DotDecoder(ByteReader(bytes))
         guard try decoder.reader.integer(UInt8.self) == CRDTState.format else { return nil }
         let count = try decoder.count(bytesMin: 16)
@@ -42,7 +44,7 @@ struct StateScan {
         guard let newest = scan.newestOfContext else { return nil }
         var unused = ByteBuffer(capacity: 1)
         guard try scan.passStores(&unused), scan.oldest > truncatedAt else { return nil }
-        return newest
+        return CRDTState.Scanned(newest: newest, expiry: scan.expiry)
     }
 
     /// Nil when the context is not one.
@@ -59,6 +61,12 @@ struct StateScan {
         return newest
     }
 
+    var wholeContext: VersionVector {
+        var whole = VersionVector()
+        for index in 0..<context.count / 16 { whole.insert(contextDot(index)) }
+        return whole
+    }
+
     private func contextDot(_ index: Int) -> Dot {
         Dot(
             identity: ReplicaIdentity(
@@ -70,11 +78,9 @@ struct StateScan {
     // MARK: Deltas
 
     /// Appends the state that a delta makes of nothing.
-    ///
-    /// - Returns: its dot.
     static func transcribe(
         delta bytes: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
-    ) throws(DecodeError) -> Dot? {
+    ) throws(DecodeError) -> CRDTState.Scanned? {
         var decoder = DotDecoder(ByteReader(bytes))
         let identity = try decoder.identity()
         let after = try decoder.stamp()
@@ -92,7 +98,7 @@ struct StateScan {
         scan.copied = decoder.reader.offset
         guard try scan.passStores(&buffer) else { return nil }
         scan.copy(upTo: bytes.count, &buffer)
-        return dot
+        return CRDTState.Scanned(newest: dot, expiry: scan.expiry)
     }
 
     private init(decoder: DotDecoder, context: UnsafeRawBufferPointer, own: Dot?) {
@@ -119,6 +125,7 @@ struct StateScan {
         if mask & 16 != 0, try !pass(FieldPart.self, &buffer) { return false }
         if mask & 32 != 0, try !pass(ScorePart.self, &buffer) { return false }
         if mask & 64 != 0, try !passList(&buffer) { return false }
+        if mask & StateScan.lifetimesBit != 0, try !passLifetimes(&buffer) { return false }
         return isLive && decoder.reader.remaining == 0
     }
 
@@ -150,7 +157,7 @@ struct StateScan {
     }
 
     /// Nothing is removed from what was not there, so of a delta none of it is copied.
-    private mutating func passRemoved(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
+    mutating func passRemoved(_ buffer: inout ByteBuffer) throws(DecodeError) -> Bool {
         guard own != nil else { return true }
         copy(upTo: decoder.reader.offset, &buffer)
         guard try decoder.count() == 0 else { return false }
@@ -209,7 +216,7 @@ struct StateScan {
     }
 
     /// A dot that the context has seen; a delta's is written out as a state's.
-    private mutating func passDot(_ buffer: inout ByteBuffer) throws(DecodeError) -> Dot? {
+    mutating func passDot(_ buffer: inout ByteBuffer) throws(DecodeError) -> Dot? {
         if let own {
             copy(upTo: decoder.reader.offset, &buffer)
             guard try decoder.reader.integer() == UInt8(0) else { return nil }
@@ -282,28 +289,36 @@ extension ScorePart: ScannedPayload {
 }
 
 extension CRDTState {
-    /// The newest dot of an encoded state that is live and does not expire, and all of which was
-    /// written after a stamp, where that is known without building it; otherwise, and for malformed
-    /// bytes, nil.
+    /// What is known of an encoded state that is live.
+    public struct Scanned: Equatable, Sendable {
+        /// The newest dot of its context.
+        public let newest: Dot
+        /// When it ends as a whole: wall-clock milliseconds since 1970; 0 for never.
+        public let expiry: UInt64
+    }
+
+    /// Reads over an encoded state that is live and ends as a whole or does not end, and all of
+    /// which was written after a stamp.
     ///
+    /// - Returns: nil where that is not known without building it, and for malformed bytes.
     /// - Complexity: O(bytes).
     public static func scan(
         _ bytes: UnsafeRawBufferPointer, after truncatedAt: Stamp = Stamp(rawValue: 0)
-    ) -> Dot? {
+    ) -> Scanned? {
         do throws(DecodeError) {
-            return try StateScan.newest(inState: bytes, after: truncatedAt)
+            return try StateScan.scan(state: bytes, after: truncatedAt)
         } catch { return nil }
     }
 
-    /// Appends the state that an encoded delta makes of nothing, live and without an expiry, where
-    /// that is known without building it.
+    /// Appends the state that an encoded delta makes of nothing, where that is live and ends as a
+    /// whole or does not end.
     ///
-    /// - Returns: the state's newest dot; otherwise, and for malformed bytes, nil, and what was
-    ///   appended means nothing.
+    /// - Returns: nil where that is not known without building it, and for malformed bytes; what
+    ///   was appended means nothing then.
     /// - Complexity: O(bytes).
     public static func transcribe(
         _ delta: UnsafeRawBufferPointer, into buffer: inout ByteBuffer
-    ) -> Dot? {
+    ) -> Scanned? {
         do throws(DecodeError) {
             return try StateScan.transcribe(delta: delta, into: &buffer)
         } catch { return nil }

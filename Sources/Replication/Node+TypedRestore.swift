@@ -10,11 +10,12 @@ extension Node {
     ///
     /// - Returns: false, and nothing has happened, when the state has to be built.
     mutating func restoreFirst(_ record: Record) -> Bool {
-        guard record.isMergeable, !record.isTombstone, !record.isExpanded, record.expiry == 0,
+        guard record.isMergeable, !record.isTombstone, !record.isExpanded,
             record.length <= ExpandedStates.restoredBytesMax,
             let location = unusedPlace(of: record.key),
-            CRDTState.scan(record.body, after: catalog.active[location.keyspace].truncatedAt)
-                == record.dot
+            let state = CRDTState.scan(
+                record.body, after: catalog.active[location.keyspace].truncatedAt),
+            state.newest == record.dot, state.expiry == record.expiry
         else { return false }
         noteRestored(record.dot, location.keyspace)
         replaceStored(record.bytes, location.keyspace, location.address)
@@ -46,16 +47,16 @@ extension Node {
         let place = store.locate(address, key)
         let truncatedAt = catalog.active[keyspace].truncatedAt
         exported.removeAll()
-        let newest: Dot
+        let (newest, expiry): (Dot, UInt64)
         var kind = RecordKind.mergeable
         if let stored = place.record, stored.written.stamp > truncatedAt {
-            guard stored.isMergeable, !stored.isExpanded, stored.expiry == 0,
+            guard stored.isMergeable, !stored.isExpanded,
                 let dot = Delta.dot(encoded: delta), dot.stamp > truncatedAt,
                 !isToBuild(stored, dot)
             else { return false }
             switch CRDTState.graft(delta: delta, onto: stored.body, into: &exported) {
-            case .state(let dot, let isLive):
-                newest = dot
+            case .state(let dot, let isLive, let time):
+                (newest, expiry) = (dot, time)
                 if !isLive { kind = .mergeableTombstone }
             case .alreadyKnown:
                 noteRestored(dot, keyspace)
@@ -63,15 +64,16 @@ extension Node {
             case .unknown: return false
             }
         } else {
-            guard let dot = CRDTState.transcribe(delta, into: &exported), dot.stamp > truncatedAt
+            guard let state = CRDTState.transcribe(delta, into: &exported),
+                state.newest.stamp > truncatedAt
             else { return false }
-            newest = dot
+            (newest, expiry) = (state.newest, state.expiry)
         }
         let length = Record.length(keyBytes: key.count, bodyBytes: exported.count)
         guard length <= ExpandedStates.restoredBytesMax else { return false }
         merged.removeAll()
         Record.write(
-            to: merged.reserve(length), kind: kind, dot: newest, expiry: 0, key: key,
+            to: merged.reserve(length), kind: kind, dot: newest, expiry: expiry, key: key,
             body: exported.bytes)
         merged.advance(length)
         noteRestored(Delta.dot(encoded: delta) ?? newest, keyspace)

@@ -17,25 +17,31 @@ struct StateScanTests {
     }
 
     /// - Returns: whether the state was known without building it.
-    private func checkState(_ bytes: [UInt8]) -> Bool {
-        guard let newest = bytes.withUnsafeBytes({ CRDTState.scan($0) }) else { return false }
+    @discardableResult
+    func checkState(_ bytes: [UInt8]) -> Bool {
+        guard let scanned = bytes.withUnsafeBytes({ CRDTState.scan($0) }) else { return false }
         guard let state = try? decodedState(bytes) else {
             Issue.record("what is read over is a state")
             return true
         }
-        #expect(state.context.newest == newest)
+        #expect(state.context.newest == scanned.newest)
         #expect(!state.isTombstone)
-        #expect(state.effectiveExpiry == 0)
+        checkExpiry(of: state, scanned.expiry)
         return true
     }
 
+    /// What ends as a whole has no part that ends earlier.
+    private func checkExpiry(of state: CRDTState, _ expiry: UInt64) {
+        #expect(state.effectiveExpiry == expiry && state.nextExpiry == expiry)
+    }
+
     /// - Returns: whether the state that the delta begins was known without building it.
-    private func checkDelta(_ encoded: [UInt8]) -> Bool {
+    @discardableResult
+    func checkDelta(_ encoded: [UInt8]) -> Bool {
         var buffer = ByteBuffer()
         buffer.append(7)
-        guard let dot = encoded.withUnsafeBytes({ CRDTState.transcribe($0, into: &buffer) }) else {
-            return false
-        }
+        let scanned = encoded.withUnsafeBytes { CRDTState.transcribe($0, into: &buffer) }
+        guard let scanned else { return false }
         guard let delta = try? decodedDelta(encoded) else {
             Issue.record("what is read over is a delta")
             return true
@@ -44,8 +50,9 @@ struct StateScanTests {
         #expect(state.apply(delta) == .applied)
         let isSame = bytes(of: state) == Array(buffer.bytes.dropFirst())
         #expect(isSame)
-        #expect(delta.dot == dot && state.context.newest == dot)
-        #expect(!state.isTombstone && state.effectiveExpiry == 0)
+        #expect(delta.dot == scanned.newest && state.context.newest == scanned.newest)
+        #expect(!state.isTombstone)
+        checkExpiry(of: state, scanned.expiry)
         return true
     }
 
@@ -65,29 +72,29 @@ struct StateScanTests {
     /// Does a delta to a state, encoded and built, and compares.
     ///
     /// - Returns: whether the new state was known without building it.
-    private func checkGraft(_ encoded: [UInt8], onto state: inout CRDTState) -> Bool {
+    @discardableResult
+    func checkGraft(_ encoded: [UInt8], onto state: inout CRDTState) -> Bool {
         let before = bytes(of: state)
         var buffer = ByteBuffer()
         buffer.append(7)
         let grafted = encoded.withUnsafeBytes { delta in
             before.withUnsafeBytes { CRDTState.graft(delta: delta, onto: $0, into: &buffer) }
         }
-        let isPlain = state.effectiveExpiry == 0
         guard let delta = try? decodedDelta(encoded) else {
             #expect(grafted == .unknown || grafted == .alreadyKnown, "what is done is a delta")
             return false
         }
         #expect(encoded.withUnsafeBytes { Delta.dot(encoded: $0) } == delta.dot)
         let result = state.apply(delta)
-        guard isPlain else { return false }
         switch grafted {
         case .unknown: return false
         case .alreadyKnown: #expect(result == .alreadyKnown)
-        case .state(let newest, let isLive):
+        case .state(let newest, let isLive, let expiry):
             #expect(result == .applied)
             #expect(bytes(of: state) == Array(buffer.bytes.dropFirst()))
             #expect(state.context.newest == newest)
-            #expect(state.isTombstone == !isLive && state.effectiveExpiry == 0)
+            #expect(state.isTombstone == !isLive)
+            checkExpiry(of: state, expiry)
             return true
         }
         return false
