@@ -184,6 +184,36 @@ struct BackgroundWorkTests {
         #expect(pieces >= 600 * WorkBudget.recordUnits / units)
     }
 
+    /// A record is one payload of the journal and is written in one turn, however large it is: the
+    /// largest has `recordBytesMax`.
+    @Test("a piece of a checkpoint holds one large typed value, and little beside it")
+    func exportedLarge() {
+        let cluster = cluster(1)
+        #expect(cluster.run(a, "KEYSPACE CREATE t conflict=crdt") == "+OK\r\n")
+        let filling = String(repeating: "x", count: 80)
+        for key in 0..<12 {
+            let members = (0..<400).map { "\($0)\(filling)" }.joined(separator: " ")
+            #expect(ask(cluster, a, "SADD t:\(key) \(members)") == ":400\r\n")
+        }
+        fill(cluster, "small:", 100)
+        var (cursor, large) = (UInt64?.none, [0])
+        repeat {
+            var piece = ByteBuffer(capacity: 16)
+            cursor = cluster.with(a) { $0.exportState(from: cursor, bytesMax: 8_192, into: &piece) }
+            var (count, others) = (0, 0)
+            var reader = ByteReader(piece.bytes)
+            while reader.remaining > 0 {
+                guard let length: UInt32 = try? reader.integer(),
+                    let payload = try? reader.slice(Int(length))
+                else { break }
+                if payload.count > 8_192 { count += 1 } else { others += payload.count }
+            }
+            #expect(others <= 8_192 + 1_024)
+            large.append(count)
+        } while cursor != nil
+        #expect(large.max() == 1 && large.reduce(0, +) == 12)
+    }
+
     @Test("whatever is changed and written meanwhile, every node ends with what the last one has")
     func changedAtRandom() {
         var random = PRNG(seed: 11)
