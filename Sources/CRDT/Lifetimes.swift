@@ -14,6 +14,11 @@ struct Lifetimes {
     private let all: [Lifetime]
 
     init(_ entries: [DotEntry<Lifetime>]) {
+        // Most keys that end have one.
+        guard entries.count != 1 else {
+            all = [entries[0].payload]
+            return
+        }
         all = entries.map(\.payload).sorted {
             $0.order == $1.order ? $1.milliseconds < $0.milliseconds : $1.order < $0.order
         }
@@ -38,6 +43,9 @@ struct Lifetimes {
         guard let time = all.first?.milliseconds,
             all.allSatisfy({ $0.milliseconds == time })
         else { return nil }
+        if all.count == 1 {
+            return all[0].before.isEmpty && all[0].covered.dominates(context) ? time : nil
+        }
         var covered = VersionVector()
         func start(_ lifetime: Lifetime) -> UInt64 {
             lifetime.before.entries.first?.stamp.rawValue ?? 0

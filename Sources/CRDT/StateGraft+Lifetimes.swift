@@ -11,39 +11,52 @@ extension StateGraft {
     mutating func joinLifetimes(
         _ sides: (here: Bool, there: Bool), _ buffer: inout ByteBuffer
     ) throws(DecodeError) -> Bool {
-        var seen = VersionVector()
-        for index in 0..<context.count / 16 { seen.insert(StateGraft.dot(context, index)) }
-        var held = DotDecoder(state)
-        held.identities = seen.entries
-        seen.insert(own)
         removedCount = 0
         var added: DotEntry<Lifetime>?
         if sides.there, try !readLifetimeChanges(&added) { return false }
-        var entries: [DotEntry<Lifetime>] = []
-        if sides.here {
-            guard try held.count() == 1, try held.reader.passBytes().isEmpty else { return false }
-            for _ in 0..<(try held.count()) {
-                let dot = try held.dot()
-                let entry = DotEntry(dot: dot, payload: try Lifetime(decoding: &held))
-                if !isRemoved(dot) { entries.append(entry) }
-            }
-            state = held.reader
-        }
+        var seen = VersionVector()
+        for index in 0..<context.count / 16 { seen.insert(StateGraft.dot(context, index)) }
+        seen.insert(own)
+        guard var entries = try sides.here ? keptLifetimes(seen) : [] else { return false }
         if let added {
             entries.insert(added, at: entries.firstIndex { own < $0.dot } ?? entries.count)
         }
         guard !entries.isEmpty else { return false }
-        var store = DotMap<Bytes, Lifetime>()
-        store.append(.unit, entries)
         var encoder = DotEncoder(
             buffer: ByteBuffer(capacity: 256), identities: seen.entries, own: nil)
-        encoder.append(store)
+        encoder.append(count: 1)
+        encoder.append(Bytes.unit)
+        encoder.append(count: entries.count)
+        for entry in entries {
+            encoder.append(entry.dot)
+            entry.payload.encode(into: &encoder)
+        }
         buffer.append(encoder.buffer.bytes)
         // What nothing is left of does not end.
         guard isLive else { return true }
         guard let time = Lifetimes(entries).commonTime(seen) else { return false }
         expiry = time
         return true
+    }
+
+    /// Reads the state's lifetimes.
+    ///
+    /// - Parameter seen: of the new state, which names the same identities.
+    /// - Returns: those that the delta has not removed; nil for what is not known here.
+    private mutating func keptLifetimes(
+        _ seen: VersionVector
+    ) throws(DecodeError) -> [DotEntry<Lifetime>]? {
+        var held = DotDecoder(state)
+        held.identities = seen.entries
+        guard try held.count() == 1, try held.reader.passBytes().isEmpty else { return nil }
+        var entries: [DotEntry<Lifetime>] = []
+        for _ in 0..<(try held.count()) {
+            let dot = try held.dot()
+            let entry = DotEntry(dot: dot, payload: try Lifetime(decoding: &held))
+            if !isRemoved(dot) { entries.append(entry) }
+        }
+        state = held.reader
+        return entries
     }
 
     /// - Parameter added: what the delta gives, if anything.

@@ -6,8 +6,8 @@ import Coding
 ///
 /// A recovery finds more deltas than keys: to build a state, apply one change and encode it again
 /// costs many times what it takes to copy the bytes before and behind the change. What is known
-/// here is what most deltas are: of an identity that the state names, without anything emptied, to a
-/// string, a counter, a flag, a set, a hash, a sorted set or a list that ends as a whole, or does
+/// here is what most deltas are: of an identity that the state names, without anything emptied, to
+/// a string, a counter, a flag, a set, a hash, a sorted set or a list that ends as a whole, or does
 /// not end, and remembers nothing that ended. For all else, and for malformed bytes, nothing is
 /// done: then both are built.
 ///

@@ -8,9 +8,9 @@ import Glibc
 /// A recovery finds most keys for the first time and keeps them encoded: to build a state, join it
 /// with nothing and encode it again costs many times what a look at each byte does. Everything is
 /// checked that building it would check. What is known here is what most keys have: a string, a
-/// counter, a flag, a set, a hash, a sorted set or a list that ends as a whole, or does not end, and
-/// remembers nothing that ended. For all else, and for malformed bytes, the answer is nil: then the
-/// state is built.
+/// counter, a flag, a set, a hash, a sorted set or a list that ends as a whole, or does not end,
+/// and remembers nothing that ended. For all else, and for malformed bytes, the answer is nil: then
+/// the state is built.
 struct StateScan {
     /// The stores that are known here, in the mask: the lowest, and the lifetimes.
     static let knownStores: UInt16 = 127 | lifetimesBit
