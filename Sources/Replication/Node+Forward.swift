@@ -136,13 +136,15 @@ extension Node {
         send(start..<effects.bytes.count, to: node, &effects)
     }
 
-    /// Who executes a command on a key that this node does not have.
+    /// Who else executes a command that this node does not, because it does not have the key, or
+    /// is not whole there.
     private func executor(of location: KeyLocation, isQuery: Bool) -> NodeID? {
         let replicas = ring.primaries(
-            of: location.address.range, replicationFactor: catalog.active[location.keyspace].n)
+            of: location.address.range, replicationFactor: catalog.active[location.keyspace].n
+        ).filter { $0 != configuration.node }
         let isSloppy = catalog.active[location.keyspace].settings.isSloppy
         return replicas.first(where: { isSloppy && isPresent($0) })
-            ?? standIns(at: location).first
+            ?? standIns(at: location).first { $0 != configuration.node }
             ?? replicas.first(where: { isQuery && isHeard($0) && takesQueries($0) })
             ?? replicas.first(where: { isHeard($0) })
             ?? replicas.first(where: { isReachable($0) })
