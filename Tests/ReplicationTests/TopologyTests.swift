@@ -73,6 +73,96 @@ struct TopologyTests {
         #expect(owners(cluster, NodeID(1)).contains { $0.port == 7_003 })
     }
 
+    /// What a reply of `CLUSTER` says: slots by client port, and the ports of nodes told to serve.
+    private struct Told: Equatable {
+        var owners: [Int: Int] = [:]
+        var serving: [Int] = []
+
+        mutating func take(_ slots: ClosedRange<Int>, of port: Int) {
+            for slot in slots {
+                #expect(owners[slot] == nil, "slot \(slot) has one owner")
+                owners[slot] = port
+            }
+        }
+    }
+
+    private func slotsTold(_ cluster: Cluster, _ asked: NodeID) -> Told {
+        var told = Told()
+        for owner in owners(cluster, asked) { told.take(owner.slots, of: owner.port) }
+        told.serving = Set(told.owners.values).sorted()
+        return told
+    }
+
+    private func shardsTold(_ cluster: Cluster, _ asked: NodeID) -> Told {
+        var told = Told()
+        let lines = cluster.run(asked, "CLUSTER SHARDS").split(separator: "\r\n").map(String.init)
+        var (bounds, health): ([Int], String) = ([], "")
+        for index in lines.indices.dropLast(2) {
+            switch lines[index] {
+            case "slots":
+                let count = Int(lines[index + 1].dropFirst()) ?? 0
+                bounds = lines[(index + 2)...].prefix(count).compactMap { Int($0.dropFirst()) }
+            case "health": health = lines[index + 2]
+            case "port":
+                let port = Int(lines[index + 1].dropFirst()) ?? 0
+                for pair in stride(from: 0, to: bounds.count, by: 2) {
+                    told.take(bounds[pair]...bounds[pair + 1], of: port)
+                }
+                if health == "online" { told.serving.append(port) }
+            default: break
+            }
+        }
+        return told
+    }
+
+    private func nodesTold(_ cluster: Cluster, _ asked: NodeID) -> Told {
+        var told = Told()
+        for line in cluster.run(asked, "CLUSTER NODES").split(separator: "\n") {
+            // id host:port@link flags - 0 0 epoch state slots…
+            let words = line.split(separator: " ").map { $0.filter { $0 != "\r" } }
+            guard words.count >= 8, let port = Int(words[1].dropFirst(10).prefix(4)) else {
+                continue
+            }
+            for word in words.dropFirst(8) {
+                let bounds = word.split(separator: "-").compactMap { Int($0) }
+                told.take(bounds[0]...(bounds.last ?? 0), of: port)
+            }
+            if words[7] == "connected", !words[2].contains("fail") { told.serving.append(port) }
+        }
+        return told
+    }
+
+    /// Whether all three replies of each living node tell that these nodes have all slots.
+    private func tellsAlike(_ cluster: Cluster, living: [NodeID]) -> Bool {
+        living.allSatisfy { asked in
+            let told = slotsTold(cluster, asked)
+            return told.owners.count == Slot.count
+                && told.serving == living.map { 7_000 + Int($0.rawValue) }
+                && shardsTold(cluster, asked) == told && nodesTold(cluster, asked) == told
+        }
+    }
+
+    @Test(
+        "SLOTS, SHARDS and NODES name a living node a slot before, while and after one is dead",
+        arguments: [3, 5], [1, 2, 3])
+    func alike(count: Int, dead: UInt16) {
+        let cluster = Cluster(count)
+        let (dead, living) = (NodeID(dead), cluster.ids.filter { $0 != NodeID(dead) })
+        #expect(tellsAlike(cluster, living: cluster.ids))
+        cluster.isolate(dead)
+        for other in living { cluster.unlink(dead, other) }
+        #expect(tellsAlike(cluster, living: living))
+        cluster.pass(milliseconds: 15_000, by: 20)
+        for asked in living {
+            #expect(cluster.run(asked, "CLUSTER NODES").contains("master,fail "))
+        }
+        #expect(tellsAlike(cluster, living: living))
+        cluster.cut = []
+        cluster.meet(dead)
+        cluster.pass(milliseconds: 2_000, by: 20)
+        #expect(tellsAlike(cluster, living: cluster.ids))
+    }
+
     @Test("a node that falls silent leaves the topology once the members have declared it dead")
     func silent() {
         let cluster = Cluster(3)
