@@ -8,6 +8,8 @@ final class FaultyDisk: Disk, Sendable {
         var holdsSyncs = false
         var syncFailure: DiskError?
         var isFull = false
+        /// What all files may take together.
+        var capacityBytes = Int.max
     }
 
     private let files: FileDisk
@@ -27,8 +29,20 @@ final class FaultyDisk: Disk, Sendable {
     func failSyncs(_ error: DiskError) { faults.withLock { $0.syncFailure = error } }
     func setFull(_ isFull: Bool) { faults.withLock { $0.isFull = isFull } }
 
-    private func needRoom(_ name: String) throws(DiskError) {
-        if faults.withLock({ $0.isFull }) { throw .full(name) }
+    func setCapacity(_ bytes: Int) { faults.withLock { $0.capacityBytes = bytes } }
+
+    /// What all files take together.
+    func usedBytes() throws(DiskError) -> Int {
+        var sum = 0
+        for name in try files.list() { sum += try files.size(of: name) }
+        return sum
+    }
+
+    private func needRoom(_ name: String, _ bytes: Int) throws(DiskError) {
+        let (isFull, capacity) = faults.withLock { ($0.isFull, $0.capacityBytes) }
+        if isFull { throw .full(name) }
+        guard capacity < .max else { return }
+        if try usedBytes() + bytes > capacity { throw .full(name) }
     }
 
     func sync(_ name: String) throws(DiskError) {
@@ -38,12 +52,13 @@ final class FaultyDisk: Disk, Sendable {
     }
 
     func create(_ name: String, size: Int) throws(DiskError) {
-        try needRoom(name)
+        try needRoom(name, size)
         try files.create(name, size: size)
     }
 
     func write(_ name: String, at offset: Int, _ bytes: UnsafeRawBufferPointer) throws(DiskError) {
-        if try offset + bytes.count > files.size(of: name) { try needRoom(name) }
+        let growth = try offset + bytes.count - files.size(of: name)
+        if growth > 0 { try needRoom(name, growth) }
         try files.write(name, at: offset, bytes)
     }
 
@@ -53,7 +68,9 @@ final class FaultyDisk: Disk, Sendable {
         _ name: String, at offset: Int, into target: UnsafeMutableRawBufferPointer
     ) throws(DiskError) -> Int { try files.read(name, at: offset, into: target) }
     func availableBytes() throws(DiskError) -> Int {
-        faults.withLock { $0.isFull } ? 0 : try files.availableBytes()
+        let (isFull, capacity) = faults.withLock { ($0.isFull, $0.capacityBytes) }
+        if isFull { return 0 }
+        return capacity < .max ? max(0, capacity - (try usedBytes())) : try files.availableBytes()
     }
     func truncate(_ name: String, to size: Int) throws(DiskError) {
         try files.truncate(name, to: size)
