@@ -41,6 +41,28 @@ import Testing
         #expect(rest(cluster, seconds: 10) <= 100 * 10 * count)
     }
 
+    @Test("operations that wait wake a node no more often than none do")
+    func waiting() {
+        let count = 1_000
+        let steps = [0, count].map { waiting in
+            let cluster = Cluster(3)
+            cluster.pass(milliseconds: 3_000, by: 10)
+            // The other replicas take every write, and no acknowledgement comes back.
+            cluster.lostKinds = [2]
+            let request = Array("SET k v W ALL TIMEOUT 60000\r\n".utf8)
+            for number in 0..<waiting {
+                let connection = ConnectionID(UInt32(number))
+                cluster.open(NodeID(1), connection)
+                #expect(cluster.send(NodeID(1), connection, request) == request.count)
+            }
+            cluster.settle()
+            let steps = rest(cluster, seconds: 10)
+            #expect(cluster.with(NodeID(1)) { $0.writes.count } == waiting)
+            return steps
+        }
+        #expect(steps[1] <= steps[0] + 100)
+    }
+
     @Test("so is one that waits for a node which is away, and one that was taken out")
     func withoutOne() {
         let cluster = Cluster(3)
