@@ -48,6 +48,11 @@ public struct SortedMap<Key: Comparable, Value> {
     }
 
     @inlinable public mutating func removeAll() { entries.removeAll() }
+
+    /// - Complexity: O(n), however many go.
+    @inlinable public mutating func removeAll(where goes: (Entry) -> Bool) {
+        entries.removeAll(where: goes)
+    }
 }
 
 extension SortedMap: Sequence {

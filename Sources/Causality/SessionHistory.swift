@@ -75,6 +75,8 @@ public struct SessionHistory: Equatable, Sendable {
     var entries = SortedMap<UInt64, Entry>()
     var dots = 0
     private let keysMax: Int
+    /// Keys that were looked at to find out which to push out, in all; no part of what was seen.
+    private(set) var evictionWork = 0
 
     /// Has seen nothing.
     ///
@@ -184,22 +186,29 @@ public struct SessionHistory: Equatable, Sendable {
     }
 
     /// Adds what another session has seen.
+    ///
+    /// - Complexity: O(keys · log keys) of both.
     public mutating func join(_ other: SessionHistory) {
-        for (key, theirs) in other.entries {
-            var entry = theirs
-            if let ours = entries[key] {
-                entry.seen.join(ours.seen)
-                entry.replaceable.join(ours.replaceable)
-                entry.changes.join(ours.changes)
-                entry.floor = max(ours.floor, theirs.floor)
-                entry.expiry = max(ours.expiry, theirs.expiry)
-            } else {
-                entry.floor = max(floor, theirs.floor)
+        let before = entries
+        (entries, dots) = (SortedMap(), 0)
+        // Ascending, so that each is put behind the others.
+        var rest = other.entries.makeIterator()
+        var next = rest.next()
+        for (key, ours) in before {
+            while let theirs = next, theirs.key < key {
+                put(theirs.key, theirs.value.above(floor), evicting: false)
+                next = rest.next()
             }
-            put(key, entry, evicting: false)
+            if let theirs = next, theirs.key == key {
+                put(key, theirs.value.joined(ours), evicting: false)
+                next = rest.next()
+            } else {
+                put(key, ours.above(other.floor), evicting: false)
+            }
         }
-        for (key, ours) in entries where other.entries[key] == nil && ours.floor < other.floor {
-            _ = entries.update(key) { $0.floor = other.floor }
+        while let theirs = next {
+            put(theirs.key, theirs.value.above(floor), evicting: false)
+            next = rest.next()
         }
         floor = max(floor, other.floor)
         order = max(order, other.order)
@@ -226,17 +235,51 @@ public struct SessionHistory: Equatable, Sendable {
     /// - Complexity: O(keys) for one key, O(keys · log keys) for many at once.
     mutating func evict() {
         guard entries.count > keysMax || dots > SessionHistory.dotsMax else { return }
-        var oldest = entries.map { (key: $0.key, stamp: $0.value.newest) }
+        evictionWork += entries.count
+        var ages = entries.map { (stamp: $0.value.newest, key: $0.key) }
         if entries.count == keysMax + 1, dots <= SessionHistory.dotsMax {
-            oldest = oldest.min { $0.stamp < $1.stamp }.map { [$0] } ?? []
-        } else {
-            oldest.sort { ($0.stamp, $0.key) < ($1.stamp, $1.key) }
+            if let oldest = ages.min(by: <) { evict(oldest.key, oldest.stamp) }
+            return
         }
-        for (key, stamp) in oldest
-        where entries.count > keysMax || dots > SessionHistory.dotsMax {
-            dots -= entries[key]?.dots ?? 0
-            entries[key] = nil
-            floor = max(floor, stamp)
+        ages.sort(by: <)
+        var left = ages.count
+        var last = ages[0]
+        for age in ages where left > keysMax || dots > SessionHistory.dotsMax {
+            dots -= entries[age.key]?.dots ?? 0
+            left -= 1
+            last = age
         }
+        floor = max(floor, last.stamp)
+        entries.removeAll { ($0.value.newest, $0.key) <= last }
+    }
+
+    private mutating func evict(_ key: UInt64, _ stamp: Stamp) {
+        dots -= entries[key]?.dots ?? 0
+        entries[key] = nil
+        floor = max(floor, stamp)
+    }
+
+    /// What both have seen.
+    public static func == (a: SessionHistory, b: SessionHistory) -> Bool {
+        (a.floor, a.order, a.keysMax) == (b.floor, b.order, b.keysMax) && a.entries == b.entries
+    }
+}
+
+extension SessionHistory.Entry {
+    /// The key was not in a table with this floor.
+    fileprivate func above(_ floor: Stamp) -> Self {
+        var entry = self
+        entry.floor = max(entry.floor, floor)
+        return entry
+    }
+
+    fileprivate func joined(_ other: Self) -> Self {
+        var entry = self
+        entry.seen.join(other.seen)
+        entry.replaceable.join(other.replaceable)
+        entry.changes.join(other.changes)
+        entry.floor = max(floor, other.floor)
+        entry.expiry = max(expiry, other.expiry)
+        return entry
     }
 }

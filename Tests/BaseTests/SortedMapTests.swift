@@ -11,7 +11,7 @@ struct SortedMapTests {
             var model: [(key: Int, value: Int)] = []
             for step in 0..<1_500 {
                 let key = random.below(bound)
-                change(&map, &model, key, step, random.below(4))
+                change(&map, &model, key, step, random.below(40))
                 #expect(map[key] == model.first { $0.key == key }?.value)
                 guard Array(map.keys) == model.map(\.key), Array(map.values) == model.map(\.value)
                 else {
@@ -29,12 +29,15 @@ struct SortedMapTests {
     ) {
         let present = model.firstIndex { $0.key == key }
         switch kind {
-        case 0, 1:
+        case 39:
+            map.removeAll { $0.key < key / 2 }
+            model.removeAll { $0.key < key / 2 }
+        case 0...20:
             map[key] = value
             model.removeAll { $0.key == key }
             model.append((key, value))
             model.sort { $0.key < $1.key }
-        case 2:
+        case 21...30:
             map[key] = nil
             model.removeAll { $0.key == key }
         default:

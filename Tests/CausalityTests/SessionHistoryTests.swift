@@ -223,6 +223,26 @@ struct SessionHistoryTests {
         }
     }
 
+    @Test("a token as long as there can be has each of its keys looked at once, not once a key")
+    func evictionWork() throws {
+        var random = PRNG(seed: 27)
+        var large = SessionHistory(keysMax: SessionHistory.keysMax)
+        for key in 0..<UInt64(SessionHistory.keysMax) {
+            let dots = (1...4).map { dot($0, 1 + random.next() % 1_000_000) }
+            large.read(key << 8, vector(dots))
+        }
+        let text = token(large)
+        #expect(text.count > 113_000)
+        let taken = try history(text, keysMax: 256)
+        #expect(taken.count == 256)
+        #expect(taken.evictionWork == SessionHistory.keysMax)
+        var own = SessionHistory(keysMax: 256)
+        for key in 0..<256 as Range<UInt64> { own.read(key << 8 | 1, vector([dot(1, key + 1)])) }
+        #expect(own.evictionWork == 0)
+        own.join(taken)
+        #expect(own.count == 256 && own.evictionWork == 512)
+    }
+
     @Test("another cluster's token is refused by name, as is one of another format")
     func foreign() {
         let foreign = token(SessionHistory(keysMax: 1), SessionHistoryTests.seal([8]))
