@@ -81,7 +81,7 @@ extension Server {
     }
 
     /// The next turn has something to do already.
-    private var isPressed: Bool { !settlements.isEmpty || !line.isEmpty || feedsCheckpoint }
+    var isPressed: Bool { !settlements.isEmpty || !line.isEmpty || feedsCheckpoint }
 
     /// Whether a turn served a few of many clients, one request each: the others' are on their way,
     /// and who writes to a sleeping thread pays for waking it. A short rest gathers them instead.

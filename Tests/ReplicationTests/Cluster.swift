@@ -36,6 +36,8 @@ final class Cluster {
     var rebirths: [NodeID: UInt64] = [:]
     /// Every frame that was sent, while this is not nil.
     var frames: [[UInt8]]?
+    /// Is told of every step.
+    var afterStep: ((NodeID) -> Void)?
     private var seats: [NodeID: Seat] = [:]
     private var queue: [(to: NodeID, from: NodeID, payload: [UInt8])] = []
     private let configuration: (NodeID) -> NodeConfiguration
@@ -298,6 +300,7 @@ final class Cluster {
                 perform(id, entry.effect, bytes)
             }
         }
+        afterStep?(id)
     }
 
     /// Finishes the syncs that a slow disk held back.
