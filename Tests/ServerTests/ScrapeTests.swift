@@ -108,6 +108,54 @@ struct ScrapeTests {
         }
     }
 
+    @Test("a record that a replica refuses for its size is counted where it is refused")
+    func refusedTooLarge() throws {
+        let plan = try ClusterPlan(nodes: 2)
+        let servers = try (1...2 as ClosedRange<UInt16>).map { number in
+            var configuration = plan.configuration(number)
+            configuration.metricsPort = 0
+            if number == 2 { configuration.node.recordBytesMax = 20_000 }
+            return try RunningServer(configuration, in: plan.directory)
+        }
+        try TestClient.insist("+OK\r\n", "SET k v W ALL\r\n", port: servers[0].clientPort)
+        for server in servers {
+            #expect(try scrape(server)["quorate_refused_too_large_total"] == 0)
+        }
+        let value = String(repeating: "v", count: 40_000)
+        var client = try TestClient(port: servers[0].clientPort)
+        try client.send("SET k \(value) W ALL\r\n")
+        #expect(try client.receiveLine().hasPrefix("-"))
+        #expect(try scrape(servers[0])["quorate_refused_too_large_total"] == 0)
+        let refused = try #require(try scrape(servers[1])["quorate_refused_too_large_total"])
+        #expect(refused >= 1)
+    }
+
+    @Test("a hint for which there is no room is counted where it is refused")
+    func hintsRefused() throws {
+        let plan = try ClusterPlan(nodes: 4)
+        let servers = try (1...3 as ClosedRange<UInt16>).map { number in
+            var configuration = plan.configuration(number)
+            configuration.metricsPort = 0
+            configuration.node.hintBytesMax = 2_000
+            return try RunningServer(configuration, in: plan.directory)
+        }
+        func sum(_ name: String) throws -> Double {
+            try servers.reduce(0) { sum, server in
+                let series = try scrape(server).values.filter { $0.key.hasPrefix(name) }
+                return sum + series.values.reduce(0, +)
+            }
+        }
+        let port = servers[0].clientPort
+        try TestClient.insist("+OK\r\n", "KEYSPACE CREATE s n=3 w=1 sloppy=on\r\n", port: port)
+        #expect(try sum("quorate_hints_refused_total") == 0)
+        var client = try TestClient(port: port)
+        let value = String(repeating: "v", count: 1_500)
+        for key in 0..<40 { try client.expect("+OK\r\n", to: "SET s:\(key) \(value)\r\n") }
+        let (kept, refused) = (try sum("quorate_hints{"), try sum("quorate_hints_refused_total"))
+        #expect(kept >= 1 && kept <= 3)
+        #expect(refused >= 1)
+    }
+
     @Test("HEAD has the head of GET and nothing else")
     func headOnly() throws {
         let server = try single()

@@ -49,6 +49,31 @@ struct TroubleLogTests {
         #expect(try client.receiveLine().hasPrefix("-CLOCK no majority agrees with the clock of"))
     }
 
+    @Test("a clock that the majority contradicts: by how much, in the log and in a metric")
+    func ownClock() throws {
+        let plan = try ClusterPlan(nodes: 3)
+        let path = plan.directory.inner("log")
+        let server = try start(plan, 1, path)
+        let right = try scrape(server)
+        #expect(right["quorate_clock_wall_ahead_seconds"] == 0)
+        #expect(right["quorate_clock_undecided"] == 0)
+        var second = try LivingMember(2, ahead: 15_000, of: plan, port: server.linkPort)
+        var third = try LivingMember(3, ahead: 15_000, of: plan, port: server.linkPort)
+        let areLinked = (try second.greet(NodeID(1)), try third.greet(NodeID(1)))
+        try #require(areLinked == (true, true))
+        let words = "clocks: the clock of node 1 is 1"
+        let deadline = SystemClock.monotonic() + 10_000_000_000
+        while !Log.text(of: path).contains(words), SystemClock.monotonic() < deadline {
+            try second.goOn()
+            try third.goOn()
+        }
+        let log = Log.text(of: path)
+        let line = log.split(separator: "\n").first { $0.contains(words) } ?? ""
+        #expect(line.contains(" ms behind the majority's, whose time is used here"), "\(log)")
+        let ahead = try #require(try scrape(server)["quorate_clock_wall_ahead_seconds"])
+        #expect((-15.5 ... -14.5).contains(ahead))
+    }
+
     /// Waits until a log says so, while a server is asked.
     private func isSaid(_ words: String, in path: String, _ server: RunningServer) throws -> Bool {
         var client = try TestClient(port: server.clientPort)
