@@ -13,10 +13,22 @@ public final class Resolver: Sendable {
         public let result: Result<SocketAddress, SocketError>
     }
 
+    /// Finds the address of a host, with a port.
+    public typealias Lookup = @Sendable (String, UInt16) throws(SocketError) -> SocketAddress
+
+    /// As the system does.
+    public static let systemLookup: Lookup = { (host, port) throws(SocketError) in
+        try SocketAddress(host: host, port: port)
+    }
+
+    private let lookup: Lookup
     private let wakeup: Wakeup
     private let answers = Mutex<[Answer]>([])
 
-    public init() throws(SocketError) { wakeup = try Wakeup() }
+    public init(_ lookup: @escaping Lookup = systemLookup) throws(SocketError) {
+        self.lookup = lookup
+        wakeup = try Wakeup()
+    }
 
     public var wakeupDescriptor: Int32 { wakeup.descriptor }
 
@@ -28,7 +40,7 @@ public final class Resolver: Sendable {
         let thread = try startThread { [self] in
             let result: Result<SocketAddress, SocketError>
             do throws(SocketError) {
-                result = .success(try SocketAddress(host: host, port: port))
+                result = .success(try lookup(host, port))
             } catch { result = .failure(error) }
             answers.withLock { $0.append(Answer(number: number, result: result)) }
             wakeup.signal()

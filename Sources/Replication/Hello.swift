@@ -198,8 +198,8 @@ public enum LinkRefusal: Error, Equatable, Sendable {
     /// It places keys otherwise: it was told other members, weights or zones.
     case otherRing(NodeID)
     case notAMember(NodeID)
-    /// It did not prove that it knows the cluster's secret.
-    case unproven(NodeID)
+    /// It did not prove that it knows the cluster's secret, of which this node's has a fingerprint.
+    case unproven(NodeID, own: UInt32)
     /// An operator took it out.
     case removed(NodeID)
     /// An operator took this node out, says the other one.
@@ -233,9 +233,10 @@ public enum LinkRefusal: Error, Equatable, Sendable {
             "the member list of \(node) differs from this node's; "
                 + "compare ids, weights and zones of the members in both configurations"
         case .notAMember(let node): "\(node) is not in this node's list of members"
-        case .unproven(let node):
+        case .unproven(let node, let own):
             "whoever greets as \(node) did not prove to know this cluster's secret; give all "
-                + "members the same secret or secretFile in their configurations"
+                + "members the same secret or secretFile in their configurations (this node's "
+                + "secret has the fingerprint \(String(own, radix: 16)))"
         case .removed(let node):
             "\(node) was taken out by CLUSTER FORGET; CLUSTER READMIT \(node.rawValue) lets it in "
                 + "again"

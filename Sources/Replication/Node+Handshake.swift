@@ -81,8 +81,8 @@ extension Node {
         let isCalled = handshake.dialled == nil
         if !isCalled { prove(handshake, &output) }
         guard isProven else {
-            if isCalled { judge(handshake, .unproven(hello.identity.node), &output) }
-            return .refused(.unproven(hello.identity.node), isProven: false)
+            if isCalled { judge(handshake, unproven(hello), &output) }
+            return .refused(unproven(hello), isProven: false)
         }
         guard !isCalled else { return .proven(hello.identity, consumed: frame.consumed) }
         if let refusal = objection(to: hello, dialled: handshake.dialled) {
@@ -90,6 +90,10 @@ extension Node {
         }
         handshake.stage = .verdict
         return .goesOn(consumed: frame.consumed)
+    }
+
+    private func unproven(_ hello: Hello) -> LinkRefusal {
+        .unproven(hello.identity.node, own: keys.fingerprint)
     }
 
     private func prove(_ handshake: Handshake, _ output: inout ByteBuffer) {
@@ -138,7 +142,7 @@ extension Node {
         else { throw .invalid("verdict has another length") }
         let code = UnsafeRawBufferPointer(rebasing: frame.payload[1...])
         guard keys.links.verdict.code(of: [verdict] + handshake.transcript).isProven(by: code)
-        else { return .refused(.unproven(hello.identity.node), isProven: false) }
+        else { return .refused(unproven(hello), isProven: false) }
         guard verdict == 0 else {
             return .refused(
                 .refusedThere(hello.identity.node, reason: verdict), isProven: true)

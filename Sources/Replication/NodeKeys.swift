@@ -10,8 +10,12 @@ struct NodeKeys: Sendable {
     let contexts: Seal
     let sessions: Seal
     let links: LinkKeys
+    /// What logs may tell of the secret, so that two can be compared.
+    let fingerprint: UInt32
 
     init(_ secret: ClusterSecret, cluster: UInt64) {
+        let named = secret.key(for: "fingerprint", cluster: cluster).code(of: []).prefix
+        fingerprint = UInt32(truncatingIfNeeded: named)
         tables = secret.key(for: "tables", cluster: cluster).code(of: []).prefix
         keyspaces = secret.key(for: "keyspaces", cluster: cluster).code(of: []).prefix
         contexts = Seal(secret.key(for: "contexts", cluster: cluster))

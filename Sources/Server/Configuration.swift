@@ -1,10 +1,12 @@
 import Base
+import Reactor
 import Replication
 import Secrets
 import Storage
 
 extension Server {
-    /// Everything a server is told at its start. Host names are resolved once, then.
+    /// Everything a server is told at its start. The host names that it listens at are resolved
+    /// once, then; those of other members at each call.
     public struct Configuration: Sendable {
         /// What the node itself is told: who it is, the members, keyspaces, request limits.
         public var node: NodeConfiguration
@@ -30,6 +32,8 @@ extension Server {
         /// Whether the member list may leave out all replicas that a key range had.
         public var losesMembers = false
         public var limits = Limits()
+        /// How the hosts of other members are looked up.
+        public var lookup = Resolver.systemLookup
         /// The life's epoch is above this one; see `Ending.reborn`.
         public var epochAbove: UInt64 = 0
 

@@ -170,7 +170,7 @@ extension Server {
                 clientListener: try listener(for: "clients", on: addresses.client, &wait),
                 linkListener: try listener(for: "nodes", on: addresses.link, &wait),
                 scrapeListeners: scrapeListeners, neighbours: neighbours(configuration.node),
-                resolver: try Resolver(), stopHandle: try StopHandle())
+                resolver: try Resolver(configuration.lookup), stopHandle: try StopHandle())
         } catch { throw .network(error) }
     }
 

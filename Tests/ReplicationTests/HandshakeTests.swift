@@ -88,7 +88,8 @@ struct HandshakeTests {
             bytes = recorded[turn]
             turn += 1
         }
-        #expect(replayed.called == .refused(.unproven(c), isProven: false))
+        let own = cluster.with(a) { $0.keys.fingerprint }
+        #expect(replayed.called == .refused(.unproven(c, own: own), isProven: false))
     }
 
     @Test("nothing that was sent contains the secret or a key")
