@@ -78,6 +78,11 @@ struct NodeSettingsTests {
             ("metrics: {host: 'h', port: 3}", 4, "metrics.port", "already listens for clients"),
             ("metrics: {host: '0.0.0.0', port: 4}", 4, "metrics.port", "for other nodes"),
             ("client: {port: 4}", 4, "link.port", "already listens for clients"),
+            ("client: {port: 9}, link: {port: 9}", 4, "link.port", "already listens for clients"),
+            (
+                "client: {port: 9}, metrics: {host: 'h', port: 9}", 4, "metrics.port",
+                "already listens for clients"
+            ),
             ("client: {host: 'a\u{5C}0b'}", 4, "client.host", "zero character"),
             ("limits: {linkBacklogBytes: 65536}", 4, "limits.linkBacklogBytes", "16777216"),
             ("limits: {client: 5}", 4, "limits.client", "did you mean clients?"),
@@ -162,6 +167,7 @@ struct NodeSettingsTests {
             try NodeSettings(parsing: head + members.joined(separator: ", ") + "]}")
         }
         #expect(tooMany?.problem == "lists 65 members, and a cluster has at most 64")
+        #expect(tooMany?.path == "members" && tooMany?.line == 1)
         let keyspaces = (1...1_024).map { "k\($0): {}" }
         _ = try NodeSettings(
             parsing: Self.with("keyspaces: {\(keyspaces.prefix(1_023).joined(separator: ", "))}"))

@@ -46,25 +46,34 @@ import Testing
     @Test("two listeners that would be in each other's way are refused before any is opened")
     func ownPorts() throws {
         let plan = try ClusterPlan(nodes: 1)
-        let cases: [(inout Server.Configuration) -> Void] = [
-            { $0.linkPort = $0.clientPort }, { $0.metricsPort = $0.clientPort },
-            { $0.metricsPort = $0.linkPort },
-            {
-                $0.linkPort = $0.clientPort
-                $0.clientHost = "0.0.0.0"
-            },
-            {
-                $0.linkPort = $0.clientPort
-                $0.clientHost = "localhost"
-            },
+        let (client, link) = (plan.members[0].clientPort, plan.members[0].linkPort)
+        let both = "clients and other nodes would both connect to 127.0.0.1:\(client)"
+        let metrics = "metrics would be served on 127.0.0.1"
+        let cases: [(words: String, change: (inout Server.Configuration) -> Void)] = [
+            (both, { $0.linkPort = client }), ("\(metrics):\(client)", { $0.metricsPort = client }),
+            ("\(metrics):\(link)", { $0.metricsPort = link }),
+            (
+                both,
+                {
+                    $0.linkPort = client
+                    $0.clientHost = "0.0.0.0"
+                }
+            ),
+            (
+                both,
+                {
+                    $0.linkPort = client
+                    $0.clientHost = "localhost"
+                }
+            ),
         ]
-        for change in cases {
+        for (words, change) in cases {
             var configuration = plan.configuration(1)
             change(&configuration)
             let error = #expect(throws: ServerError.self) {
                 _ = try RunningServer(configuration, in: plan.directory)
             }
-            guard case .configuration? = error else {
+            guard case .configuration(let text)? = error, text.contains(words) else {
                 Issue.record("\(String(describing: error))")
                 continue
             }
