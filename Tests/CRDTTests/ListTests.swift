@@ -103,30 +103,56 @@ struct ListTests {
         #expect(inserted < 10_000)
     }
 
-    @Test(
-        "12 pushes in turn on one side, or 1,000, stay together, and cost what they add",
-        arguments: [12, 300])
-    func turns(_ count: Int) throws {
+    /// Two replicas push in turn, the third pushes three times beside them, and all meet.
+    ///
+    /// - Parameters:
+    ///   - alone: the index of the third.
+    ///   - heard: what those that push in turn take for known by all.
+    /// - Returns: one that knows all, and the bytes of the last delta.
+    private func pushedInTurn(
+        _ count: Int, alone: Int, heard: Stamp = Stamp(rawValue: 0)
+    ) throws -> (replica: Replica, deltaBytes: Int) {
         var replicas = (1...3).map { Replica(UInt16($0)) }
         try push(&replicas[0], "x", at: 0, 1)
         for index in 1...2 { replicas[index].join(replicas[0]) }
+        let pair = [0, 1, 2].filter { $0 != alone }
         var deltaBytes = 0
         for step in 0..<count {
-            let index = step % 2
+            let (index, other) = (pair[step % 2], pair[1 - step % 2])
             let delta = try replicas[index].state.listInsert(
-                ["a"], at: step + 1, dot: replicas[index].dot(UInt64(10 + step)), now: 0)
+                ["a"], at: step + 1, dot: replicas[index].dot(UInt64(10 + step)), now: 0,
+                heard: heard)
             let sent = try #require(delta)
             deltaBytes = bytes(of: sent).count
-            #expect(replicas[1 - index].state.apply(sent) == .applied)
+            #expect(replicas[other].state.apply(sent) == .applied)
         }
-        for step in 0..<3 { try push(&replicas[2], "b", at: step + 1, UInt64(10 + step)) }
-        replicas[0].join(replicas[2])
-        let text = shown(replicas[0])
+        for step in 0..<3 { try push(&replicas[alone], "b", at: step + 1, UInt64(10 + step)) }
+        replicas[pair[0]].join(replicas[alone])
+        return (replicas[pair[0]], deltaBytes)
+    }
+
+    private func isWhole(_ text: String, _ count: Int) -> Bool {
         let run = String(repeating: "a", count: count)
-        #expect(text == "x\(run)bbb" || text == "xbbb\(run)", "\(text)")
+        return text == "x\(run)bbb" || text == "xbbb\(run)"
+    }
+
+    @Test(
+        "12 pushes in turn on one side, or 1,000, stay together, and cost what they add",
+        arguments: [12, 1_000], [0, 1, 2])
+    func turns(_ count: Int, alone: Int) throws {
+        let (replica, deltaBytes) = try pushedInTurn(count, alone: alone)
+        #expect(isWhole(shown(replica), count), "\(shown(replica))")
         #expect(deltaBytes < 100 + 8 * count)
-        #expect(bytes(of: replicas[0].state).count < 200 + 40 * count)
-        #expect(try decodedState(bytes(of: replicas[0].state)) == replicas[0].state)
+        #expect(bytes(of: replica.state).count < 200 + 40 * count)
+        #expect(try decodedState(bytes(of: replica.state)) == replica.state)
+    }
+
+    @Test("they were split where a side began new trees that the other had not heard of")
+    func splitTurns() throws {
+        let texts = try [0, 1, 2].map { alone in
+            shown(try pushedInTurn(12, alone: alone, heard: Stamp(rawValue: .max)).replica)
+        }
+        #expect(!texts.allSatisfy { isWhole($0, 12) }, "\(texts)")
     }
 
     @Test("an insertion before what a side has pushed stays with it")
