@@ -20,14 +20,11 @@ extension Journal {
     /// and so many bytes more. So all checkpoints together write no more than the journal does, and
     /// the directory stays below three times the state, that much, and what comes meanwhile.
     ///
-    /// Where the disk has been full since the last one, what it frees is worth it without these
-    /// many more: the state may be gone that filled it. Where the disk's room is scarce a small
-    /// gain is worth it, and the less is left the smaller.
+    /// Where the disk's room is scarce a small gain is worth it, and the less is left the smaller.
     public func checkpointIsDue(after bytes: Int) -> Bool {
         let gain = growth.checkpointWorth + max(0, bytesSinceCheckpoint) - checkpointBytesExpected
         if let refused = growth.refusedBytes, checkpointBytesExpected >= refused { return false }
-        let more = growth.metFullDisk ? min(bytes, limits.preparedPieceBytes) : bytes
-        if gain >= checkpointBytesExpected + more { return true }
+        if gain >= checkpointBytesExpected + bytes { return true }
         guard isScarce else { return false }
         var wanted = checkpointBytesExpected / 8 + space.reserve.bytes / 4
         let kept = deletionReserve
@@ -188,7 +185,6 @@ extension Journal {
         growth.checkpointBytes = checkpoint?.offset ?? 0
         growth.checkpointWorth = max(growth.checkpointBytes, checkpointBytesExpected)
         growth.refusedBytes = nil
-        growth.metFullDisk = false
         checkpoint = nil
         space.retry()
         takeReserveBack()

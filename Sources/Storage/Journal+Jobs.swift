@@ -119,7 +119,6 @@ extension Journal {
         }
         counters.preparationsRefused += 1
         space.refusal.isOfSegment = true
-        growth.metFullDisk = true
         space.refusal.isRetrying = false
         space.refusal.checkpointBytes = checkpointBytesExpected
         guard purpose == .need else { return }

@@ -100,8 +100,6 @@ struct JournalGrowth {
     var checkpointWorth: Int
     /// How large the checkpoint would have been that the disk had no room for last.
     var refusedBytes: Int?
-    /// The disk has had no room for a segment since a checkpoint was finished last.
-    var metFullDisk = false
 
     init(before: Int, checkpointBytes: Int) {
         self.before = before
