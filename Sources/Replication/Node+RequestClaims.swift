@@ -291,8 +291,8 @@ extension Node {
         return true
     }
 
-    /// Whether the stored state of a key has a write in it, or what replaced it; or the keyspace was
-    /// emptied of it, or its name compacted away.
+    /// Whether the stored state of a key has a write in it, or what replaced it; or the keyspace
+    /// was emptied of it, or its name compacted away.
     private mutating func hasSeen(
         _ dot: Dot, _ key: UnsafeRawBufferPointer, _ location: KeyLocation, _ mayBeGone: Bool
     ) -> Bool {

@@ -31,8 +31,8 @@ import Ring
 /// - I4: a reply that is no error has an outcome: `finishOnce` sees to it for all commands.
 ///
 /// A restart of A in a `memory` keyspace forgets both, and so does the loss of its disk: what it
-/// began and nobody knows the outcome of is `UNKNOWN` then. A node that lost its disk takes no part until the others have told it
-/// which ids there are (`Node+RequestRefill`).
+/// began and nobody knows the outcome of is `UNKNOWN` then. A node that lost its disk takes no part
+/// until the others have told it which ids there are (`Node+RequestRefill`).
 struct RequestIDs {
     var ledger: RequestLedger
     var claims: Slab<ClaimOperation>
