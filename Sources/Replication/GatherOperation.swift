@@ -125,11 +125,16 @@ struct GatherOperation {
         self.walk = walk
     }
 
-    /// Parts that have begun and have not answered.
+    /// Parts that have begun and have not answered, other than those that share another's read.
     private(set) var begun = 0
+    /// What reads of its parts are under way.
+    var underWay = PartsUnderWay()
 
-    /// Nothing more can change what is answered, so what has not begun need not.
-    var isDecided: Bool { isTooLong || combination.isOfSets && failure != nil }
+    /// It changes nothing, so it can end before all of its parts have.
+    var onlyReads: Bool { !kind.isWrite && kind != .command }
+
+    /// Nothing more can change what is answered, and no part has to be done.
+    var isDecided: Bool { onlyReads && (isTooLong || failure != nil) }
 
     mutating func beginPart() { begun += 1 }
 
@@ -175,6 +180,12 @@ struct GatherOperation {
             let members = GatherOperation.members(reply)
             keep(Elements(members), bytes: reply.count + 16 * members.count, part)
         }
+    }
+
+    /// A part has answered whose read this one shares.
+    mutating func addShared(_ reply: [UInt8], part: Int) {
+        begun += 1
+        add(reply, part: part)
     }
 
     private mutating func addPiece(_ reply: [UInt8]) {
@@ -322,7 +333,7 @@ extension GatherOperation: SlabElement {
 
     var heldBytes: Int {
         byteCount + parts * 8 + (rest?.byteCount ?? 0) + repeated.count * 24
-            + (pieces?.heldBytes ?? 0) + (walk?.told.byteCount ?? 0)
+            + underWay.heldBytes + (pieces?.heldBytes ?? 0) + (walk?.told.byteCount ?? 0)
             + (combining?.result.count ?? 0) * 8
     }
 }

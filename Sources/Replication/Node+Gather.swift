@@ -14,8 +14,8 @@ extension Node {
     static let partsAtOnce = 1_024
     /// Bytes of answers, or of messages, from which on a step begins no further part.
     private static let bytesAtOnce = 1 << 20
-    /// Answers that a request may have gathered whatever others have.
-    private static let gatheredBytesFree = 16 << 10
+    /// Answers that a request may have gathered, or a read be waiting with, whatever others have.
+    static let answerBytesFree = 16 << 10
     /// Parts that may have begun and not answered.
     private static let partsUnderWay = 1_024
     /// Members that one step looks at, of sets that are put together.
@@ -79,9 +79,11 @@ extension Node {
         }
         while step.begun < parts, mayBegin(id, step, effects) {
             let index = arguments.lowerBound + step.begun * kind.words
-            guard step.isWhole || mayAsk(id, kind, at: index) else { break }
             let part = step.begun
+            let start = start(of: part, id, kind, at: index, isWhole: isWhole)
+            guard start != .waits else { break }
             step.begun += 1
+            if start == .shares { continue }
             if repeated.hasSome, isRepeated(index, repeated) {
                 gathers[id]?.skipPart()
                 continue
@@ -125,7 +127,7 @@ extension Node {
         sessions[index].heldBack += 1
     }
 
-    private mutating func letGo(_ id: OperationID) {
+    mutating func letGo(_ id: OperationID) {
         guard gathers[id]?.holdsBack == true, let target = gathers[id]?.head.target else { return }
         gathers[id]?.holdsBack = false
         if let index = sessionIndex(of: target) { sessions[index].heldBack -= 1 }
@@ -208,15 +210,15 @@ extension Node {
         var step = step
         while 1 + step.begun * kind.words < request.count, mayBegin(id, step, effects) {
             let index = 1 + step.begun * kind.words
-            guard mayAsk(id, kind, at: index), let rest = gathers[id]?.rest else { break }
+            guard let rest = gathers[id]?.rest else { break }
+            let start = start(of: rest.part, id, kind, at: index, isWhole: false)
+            guard start != .waits else { break }
             let isRepeated = hasRepeated && isRepeated(rest, id, at: index)
             step.begun += 1
             gathers[id]?.rest?.removeFirst()
             if rest.parts == 1 { forgetRest(id) }
-            if isRepeated {
-                gathers[id]?.skipPart()
-                continue
-            }
+            if isRepeated { gathers[id]?.skipPart() }
+            if isRepeated || start == .shares { continue }
             gathers[id]?.beginPart()
             beginPart(kind, at: index, .gather(id, rest.part), &effects)
             turn.spend(1)
@@ -293,6 +295,7 @@ extension Node {
             gathers[id]?.pieces?.news = news
         }
         gathers[id]?.add(reply, part: part)
+        addShared(id, part, reply)
         if giveWay(id, &effects) { return }
         progress(id, &effects)
     }
@@ -312,14 +315,13 @@ extension Node {
     ///
     /// - Returns: whether it has ended.
     private mutating func giveWay(_ id: OperationID, _ effects: inout Effects) -> Bool {
-        guard let gather = gathers[id], gather.byteCount > Node.gatheredBytesFree,
+        guard let gather = gathers[id], gather.byteCount > Node.answerBytesFree,
             !gather.kind.isWrite, gather.kind != .command
         else { return false }
         countMemory()
         guard memory.isCrowded(by: gather.heldBytes) else { return false }
         let isTooMuchAlone = memory.isTooMuchAlone(gather.heldBytes)
-        letGo(id)
-        gathers.remove(id)
+        end(id, &effects)
         guard isTooMuchAlone else {
             overload(gather.head.target, &effects)
             return true
@@ -333,8 +335,9 @@ extension Node {
 
     /// Looks what comes next, unless the request goes on in a later step anyway.
     mutating func progress(_ id: OperationID, _ effects: inout Effects) {
-        guard gathers.contains(id), gathers[id]?.isQueued == false else { return }
-        if gathers[id]?.isDecided == true { forgetRest(id) }
+        guard gathers.contains(id) else { return }
+        if gathers[id]?.isDecided == true { return endEarly(id, &effects) }
+        guard gathers[id]?.isQueued == false else { return }
         if gathers[id]?.missing == 0 {
             gathers[id]?.beginCombining()
             return combine(id, &effects)
@@ -344,7 +347,7 @@ extension Node {
             return
         }
         guard let begun = gathers[id]?.begun, gathers[id]?.rest != nil,
-            begun < Node.partsUnderWay / 2
+            begun < Node.partsUnderWay / 2, gathers[id]?.underWay.waitsForRoom == false
         else { return }
         queue(id)
     }

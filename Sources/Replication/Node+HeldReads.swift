@@ -188,7 +188,7 @@ extension Node {
                 keyspace: read.keyspace, range: read.range, includesOwn: true)
             guard covers(read.required, own, proof) else { return false }
             endAll(.unwanted, of: id, &effects)
-            reads.remove(id)
+            remove(read: id, &effects)
             client = read.head.client
             client.evidence.proof = proofHere(location)
             client.evidence.proof.way = "waited"
@@ -233,7 +233,7 @@ extension Node {
             read.isHeldBack || read.stalenessMax != nil && read.tally.decision == nil
         else { return false }
         endAll(.tooLate, of: id, &effects)
-        reads.remove(id)
+        remove(read: id, &effects)
         client = read.head.client
         count(read, .unavailable)
         guard let bound = read.stalenessMax, read.tally.decision != .satisfied else {

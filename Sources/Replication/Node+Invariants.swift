@@ -109,6 +109,7 @@ extension Node {
                 return owner == id
             }
             precondition(parts == whole.begun, "every part under way belongs to one operation")
+            checkReserved(id, whole)
         }
     }
 

@@ -68,8 +68,10 @@ extension Node {
         watch(id, at: operation.head.deadline)
         watch(id, at: operation.retryAt)
         if isTyped(keyspace) { reads[id]?.typed = TypedAnswers() }
-        let expected = expectedBytes(isTyped(keyspace) ? nil : store.find(address, key)?.length)
+        let stored = isTyped(keyspace) ? nil : store.find(address, key)?.length
+        let expected = expectedBytes(stored)
         reads[id]?.expectedBytes = expected
+        reserve(for: id, stored, levels.readQuorum)
         answerOwn(id, address, key, &effects)
         askMore(id, levels.readQuorum, &effects)
         beginHedging(id)
@@ -245,10 +247,12 @@ extension Node {
             let start = reads[id]?.bytes.count ?? 0
             reads[id]?.bytes.append(contentsOf: record.bytes)
             reads[id]?.answers.append((replica, start..<start + record.length))
+            turn.spend(bytesCopied: record.length)
         } else {
             reads[id]?.answers.append((replica, nil))
         }
         count(replica, of: id, bytes: record?.length ?? 0, &effects)
+        giveWay(read: id, &effects)
     }
 
     /// Counts a replica's answer of so many bytes.
@@ -293,7 +297,7 @@ extension Node {
         }
         guard let read = reads[id], read.tally.decision != nil, read.asked == 0, !read.isHeldBack
         else { return }
-        reads.remove(id)
+        remove(read: id, &effects)
         if read.typed != nil { return settleStates(read, &effects) }
         noteStaleness(of: read)
         repair(read, &effects)

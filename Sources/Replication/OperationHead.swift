@@ -84,6 +84,8 @@ struct ReadOperation {
     var hedged: UInt64 = 0
     /// What each replica's answer will have, roughly.
     var expectedBytes = 0
+    /// Of a part of a request: what all answers may take, where that is much.
+    var reservedBytes = 0
     /// The answers' records, one behind the other.
     var bytes: [UInt8] = []
     /// Who answered, by place in the preference list, and where its record stands; nil for nothing.

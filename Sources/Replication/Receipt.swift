@@ -183,7 +183,7 @@ extension Node {
             if let claim = requestIDs.claims[id] { _ = note(receipt, claim.head.target) }
             return false
         case .gather(let id, _):
-            gathers[id]?.note(receipt)
+            if gathers.contains(id) { gathers[id]?.note(receipt) }
             return false
         case .node, .nobody: return false
         }
