@@ -128,6 +128,8 @@ struct AnswerLine {
     private(set) var typicalBytes = AnswerLine.firstGuess
 
     var isEmpty: Bool { head == waiting.count }
+    /// Whether anybody waits, or has been called and has not come.
+    var isTaken: Bool { !isEmpty || called > 0 }
 
     /// Larger ones count for more, so that few of them are asked for too many.
     mutating func noteAnswer(_ bytes: Int) {

@@ -157,7 +157,7 @@ extension Node {
         guard !gathers.isFull, !isCrowded else { return overload(target, &effects) }
         let head = OperationHead(
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
-        let id = gathers.insert(GatherOperation(head: head, walk))
+        let id = begin(GatherOperation(head: head, walk))
         if client.wantsReceipt { writeReadReceipt(context, .gather(id, 0), &effects) }
         queue(id)
     }

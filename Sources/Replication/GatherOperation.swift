@@ -130,11 +130,16 @@ struct GatherOperation {
     /// What reads of its parts are under way.
     var underWay = PartsUnderWay()
 
+    /// Its client has gone.
+    var isAbandoned = false
+    /// The link whose node may be asked for more, so that it goes on.
+    var calledBy: Int?
+
     /// It changes nothing, so it can end before all of its parts have.
     var onlyReads: Bool { !kind.isWrite && kind != .command }
 
     /// Nothing more can change what is answered, and no part has to be done.
-    var isDecided: Bool { onlyReads && (isTooLong || failure != nil) }
+    var isDecided: Bool { onlyReads && (isTooLong || failure != nil || isAbandoned) }
 
     mutating func beginPart() { begun += 1 }
 

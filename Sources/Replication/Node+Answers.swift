@@ -128,8 +128,13 @@ extension Node {
                 sessions[index].wait = .called(link)
                 effects.add(.more(connection))
             case .gather(let id):
-                links[link].answers.line.noteArrival()
-                if gathers.contains(id) { work.append(id) }
+                // The next one is called when this one has gone on: what it leaves is theirs.
+                guard gathers.contains(id) else {
+                    links[link].answers.line.noteArrival()
+                    continue
+                }
+                gathers[id]?.calledBy = link
+                work.append(id)
             }
         }
     }

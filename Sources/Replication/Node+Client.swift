@@ -23,15 +23,9 @@ extension Node {
         memory.replies -= sessions[index].outstanding.heldBytes
         memory.transactions -= sessions[index].countedTransaction
         endWatches(of: index)
+        abandonReads(of: index)
         sessions[index] = Session(serial: 0)
         openSessions -= 1
-    }
-
-    /// Lets go of all that a connection has here, as soon as the driver knows that it has ended: a
-    /// step `closed` follows in any case.
-    public mutating func letGo(of connection: ConnectionID) {
-        closed(connection)
-        countMemory()
     }
 
     /// Bytes of effects after which a connection's further requests wait for the next step.

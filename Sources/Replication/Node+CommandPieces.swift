@@ -115,7 +115,7 @@ extension Node {
         guard !gathers.isFull, !isCrowded else { return overload(target, &effects) }
         let head = OperationHead(
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
-        let id = gathers.insert(GatherOperation(head: head, pieces))
+        let id = begin(GatherOperation(head: head, pieces))
         holdBack(id)
         // To take a long request was work enough for one turn.
         if turn.isSpent { progress(id, &effects) } else { goOnInPieces(id, &effects) }

@@ -50,7 +50,7 @@ extension Node {
         }
         let head = OperationHead(
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
-        let id = gathers.insert(GatherOperation(head: head, combination, kind, parts: parts))
+        let id = begin(GatherOperation(head: head, combination, kind, parts: parts))
         gathers[id]?.hidesProgress = isUnchecked
         if kind.isWrite { holdBack(id) }
         guard isWhole || !kind.isWrite else {
@@ -150,7 +150,7 @@ extension Node {
         }
         let head = OperationHead(
             target: outlasting(target), client: client, deadline: .max, begunAt: now.monotonic)
-        return gathers.insert(
+        return begin(
             GatherOperation(head: head, .transaction, .command, parts: count))
     }
 
@@ -184,7 +184,17 @@ extension Node {
     /// Goes on with a request for one step.
     mutating func goOn(_ id: OperationID, _ effects: inout Effects) {
         guard gathers.contains(id) else { return }
+        if gathers[id]?.isAbandoned == true { return endEarly(id, &effects) }
+        let link = gathers[id]?.calledBy
+        gathers[id]?.calledBy = nil
+        if let link { links[link].answers.line.noteArrival() }
+        takeStep(id, &effects)
+        if let link { callWaiting(link, &effects) }
+    }
+
+    private mutating func takeStep(_ id: OperationID, _ effects: inout Effects) {
         gathers[id]?.isQueued = false
+        gathers[id]?.underWay.beginStep()
         if gathers[id]?.walk != nil { return walkOn(id, &effects) }
         if gathers[id]?.combining != nil { return combine(id, &effects) }
         if gathers[id]?.pieces != nil { return goOnInPieces(id, &effects) }

@@ -30,8 +30,20 @@ extension Node {
                 gathers[id]?.underWay.waitForRoom()
                 return .waits
             }
+            if !isWhole, takesTurns(id) { return .waits }
         }
         return isWhole || mayAsk(id, kind, at: index) ? .begins : .waits
+    }
+
+    /// Where others wait for answers too, one long value is asked for at a time, then it is theirs.
+    private mutating func takesTurns(_ id: OperationID) -> Bool {
+        guard gathers[id]?.underWay.hasReserved == true,
+            let link = links.firstIndex(where: { $0.answers.line.isTaken })
+        else { return false }
+        gathers[id]?.isQueued = true
+        links[link].answers.line.append(.gather(id))
+        counters.requestsHeldBack += 1
+        return true
     }
 
     private mutating func shares(_ part: Int, _ id: OperationID, at index: Int) -> Bool {
@@ -114,14 +126,40 @@ extension Node {
     /// Ends a request of which it is known what it answers.
     mutating func endEarly(_ id: OperationID, _ effects: inout Effects) {
         guard let whole = end(id, &effects) else { return }
-        if let news = whole.pieces?.news { learned = news }
-        tell(whole, &effects)
+        if !whole.isAbandoned { tell(whole, &effects) }
+    }
+
+    /// Takes a request that goes on over several steps.
+    mutating func begin(_ gather: GatherOperation) -> OperationID {
+        let id = gathers.insert(gather)
+        guard gather.onlyReads, let index = sessionIndex(of: gather.head.target) else { return id }
+        sessions[index].reading.append(id)
+        if sessions[index].reading.count > 2 * Session.outstandingMax {
+            sessions[index].reading.removeAll { !gathers.contains($0) }
+        }
+        return id
+    }
+
+    /// Nobody waits any more for what a connection's requests read: they end in the next step.
+    mutating func abandonReads(of index: Int) {
+        for id in sessions[index].reading where gathers.contains(id) {
+            gathers[id]?.isAbandoned = true
+            work.append(id)
+        }
+    }
+
+    /// Lets go of all that a connection has here, as soon as the driver knows that it has ended: a
+    /// step `closed` follows in any case.
+    public mutating func letGo(of connection: ConnectionID) {
+        closed(connection)
+        countMemory()
     }
 
     /// Traps unless what a request has reserved is what its reads have.
     func checkReserved(_ id: OperationID, _ whole: GatherOperation) {
         var sum = 0
         for part in whole.underWay.reads { sum += reads[part]?.reservedBytes ?? 0 }
-        precondition(sum == whole.underWay.reservedBytes, "a request reserves what its reads may take")
+        precondition(
+            sum == whole.underWay.reservedBytes, "a request reserves what its reads may take")
     }
 }

@@ -19,6 +19,8 @@ struct PartsUnderWay {
     private(set) var reads: [OperationID] = []
     /// What the answers of those may take that are long.
     private(set) var reservedBytes = 0
+    /// The same when the step under way began.
+    private var reservedBefore = 0
     /// The next part does not begin before one that has begun lets go of what it holds.
     private(set) var waitsForRoom = false
     /// By the part that reads it.
@@ -27,7 +29,12 @@ struct PartsUnderWay {
     private var readers = Table<UInt64, Int>()
     private var sharedBytes = 0
 
+    /// Whether a long value is being asked for in the step under way.
+    var hasReserved: Bool { reservedBytes > reservedBefore }
+
     var heldBytes: Int { reads.count * 8 + sharedBytes }
+
+    mutating func beginStep() { reservedBefore = reservedBytes }
 
     /// A read has begun whose answers may take so many bytes, 0 for few.
     mutating func begin(_ id: OperationID, reserving bytes: Int) {

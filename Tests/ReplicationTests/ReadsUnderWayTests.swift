@@ -128,4 +128,54 @@ struct ReadsUnderWayTests {
         }
         #expect(cluster.ask(a, one, ["EXISTS"] + words) == ":0\r\n")
     }
+
+    @Test("a request that only reads ends with its connection, and so do its parts under way")
+    func abandoned() {
+        let cluster = cluster()
+        let words = (0..<5_000).map { "k\($0)" }
+        for (command, lost) in [("EXISTS", UInt8(3)), ("MGET", 3), ("TOUCH", 4)] {
+            cluster.lostKinds = [lost]
+            send(cluster, one, [command] + words)
+            cluster.pass(milliseconds: 10)
+            #expect(cluster.with(a) { $0.reads.count } == 1_024)
+            let before = cluster.counters(a).reads
+            cluster.step(a, .closed(one))
+            cluster.step(a, .deadline)
+            #expect(cluster.with(a) { $0.reads.count + $0.gathers.count } == 0)
+            cluster.lostKinds = []
+            cluster.pass(milliseconds: 2_000, by: 50)
+            #expect(cluster.counters(a).reads == before)
+            cluster.open(a, one)
+        }
+    }
+
+    @Test("a change of several keys goes on when its connection has ended")
+    func unabandoned() {
+        let cluster = cluster()
+        let words = (0..<3_000).flatMap { ["k\($0)", "v"] }
+        send(cluster, one, ["MSET"] + words)
+        cluster.step(a, .closed(one))
+        cluster.pass(milliseconds: 200)
+        #expect(cluster.ask(a, two, ["EXISTS", "k0", "k2999"]) == ":2\r\n")
+    }
+
+    @Test("requests that wait for the same nodes take turns, however long what others read is")
+    func fair() {
+        let cluster = cluster()
+        let keys = fill(cluster, 20, bytes: 1 << 20)
+        for other in [NodeID(2), NodeID(3)] { cluster.slow[[other, a]] = 5 }
+        send(cluster, one, ["EXISTS"] + (0..<2_400).map { keys[$0 % keys.count] })
+        cluster.pass(milliseconds: 20)
+        cluster.replies[a, default: [:]][two] = []
+        // The driver offers a request again while it waits.
+        let request = Cluster.request(["EXISTS"] + (0..<3_000).map { "absent\($0)" })
+        for _ in 0..<1_000 where cluster.send(a, two, request) == 0 {
+            cluster.pass(milliseconds: 1)
+        }
+        let before = cluster.counters(a).reads
+        for _ in 0..<2_000 where cluster.reply(a, two).isEmpty { cluster.pass(milliseconds: 1) }
+        #expect(cluster.reply(a, two) == ":0\r\n")
+        #expect(cluster.counters(a).reads - before < 3_200)
+        #expect(cluster.reply(a, one).isEmpty)
+    }
 }
