@@ -2,22 +2,40 @@ import Base
 import Coding
 import RESP
 
+/// What was ordered through a node and its driver has not taken.
+public struct Orders: Equatable, Sendable {
+    /// Lines that wait for the driver.
+    static let linesMax = 1_000
+
+    /// One line each, in their order.
+    public private(set) var lines: [String] = []
+    /// How many came when there was no room for a line.
+    public private(set) var more = 0
+
+    /// Whether nothing was ordered.
+    public var isNone: Bool { lines.isEmpty }
+
+    mutating func add(_ line: String) {
+        guard lines.count < Orders.linesMax else {
+            more += 1
+            return
+        }
+        lines.append(line)
+    }
+}
+
 // What operators order through this node, as one line each for its log: who asks later why a
 // keyspace is empty, or which settings it had, finds the command, the time and the client there.
 extension Node {
-    /// Lines that wait for the driver; what is ordered beyond them in one turn is not told.
-    private static let ordersMax = 64
-
     /// Takes what was ordered since the last call.
-    public mutating func takeOrders() -> [String] {
-        defer { orders = [] }
+    public mutating func takeOrders() -> Orders {
+        defer { orders = Orders() }
         return orders
     }
 
     /// - Parameter target: where the reply goes.
     mutating func noteOrder(_ text: String, of target: ReplyTarget) {
-        guard orders.count < Node.ordersMax else { return }
-        orders.append("\(text), ordered by \(origin(of: target))")
+        orders.add("\(text), ordered by \(origin(of: target))")
     }
 
     private func origin(of target: ReplyTarget) -> String {

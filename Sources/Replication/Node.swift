@@ -131,7 +131,7 @@ public struct Node: ~Copyable {
     var forwards: Slab<ForwardOperation>
     var administrations: Slab<AdministrationOperation>
     /// What operators ordered, for the log.
-    var orders: [String] = []
+    public internal(set) var orders = Orders()
     /// Requests that take effect once, however often they are sent.
     var requestIDs: RequestIDs
 

@@ -68,6 +68,19 @@ struct RateLimit {
             return nil
         }
         events += 1
+        return takeSuppressed()
+    }
+
+    /// Counts events that were suppressed elsewhere.
+    mutating func suppress(_ count: Int) { suppressed += count }
+
+    /// - Returns: how many events were suppressed since the last that passed, once their window is
+    ///   over; none are told later.
+    mutating func takeSuppressed(after now: UInt64) -> Int {
+        now >= windowEnd ? takeSuppressed() : 0
+    }
+
+    private mutating func takeSuppressed() -> Int {
         defer { suppressed = 0 }
         return suppressed
     }

@@ -25,10 +25,19 @@ extension Server {
 
     /// Called at the end of each turn: what operators ordered in it.
     mutating func tellOrders() {
-        for order in node.takeOrders() {
+        guard !node.orders.isNone else { return }
+        let orders = node.takeOrders()
+        orderLog.suppress(orders.more)
+        for order in orders.lines {
             guard let suppressed = orderLog.admit(at: now.monotonic) else { continue }
             log.info(order + (suppressed == 0 ? "" : " (and \(suppressed) more not logged)"))
         }
+    }
+
+    /// How many orders were not logged, when no later one has said so.
+    private mutating func tellSuppressedOrders() {
+        let count = orderLog.takeSuppressed(after: now.monotonic)
+        if count > 0 { log.warning("\(count) more orders of clients were not logged") }
     }
 
     /// A list of members that has grown leaves keyspaces with fewer replicas than new ones get.
@@ -47,6 +56,7 @@ extension Server {
     /// Called at the end of each turn.
     mutating func tellTroubles() {
         guard troubleNotes.isDue(at: now.monotonic) else { return }
+        tellSuppressedOrders()
         tellEnd()
         tellAlone()
         seekCallers()

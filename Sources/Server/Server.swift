@@ -95,7 +95,7 @@ public struct Server: ~Copyable {
     /// The stop under way ends in another life, above this epoch.
     var rebirthAbove: UInt64?
     var ending: Ending?
-    var orderLog = RateLimit(eventsMax: 20, windowNanoseconds: 10_000_000_000)
+    var orderLog = RateLimit(eventsMax: 1_000, windowNanoseconds: 10_000_000_000)
     var strangerLog = RateLimit(eventsMax: 5, windowNanoseconds: 10_000_000_000)
     /// Named by event, for metrics.
     public internal(set) var counters = Counters()

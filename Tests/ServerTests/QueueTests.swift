@@ -142,6 +142,11 @@ private func withBytes<Result>(
         #expect(limit.admit(at: 1_099) == nil)
         #expect(limit.admit(at: 1_100) == 2)
         #expect(limit.admit(at: 1_101) == 0)
+        #expect(limit.admit(at: 1_102) == nil)
+        limit.suppress(3)
+        #expect(limit.takeSuppressed(after: 1_199) == 0)
+        #expect(limit.takeSuppressed(after: 1_200) == 4)
+        #expect(limit.takeSuppressed(after: 1_200) == 0)
     }
 
     @Test("calls back off to at most three seconds, and never below 25 ms")
