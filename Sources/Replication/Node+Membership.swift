@@ -41,6 +41,18 @@ extension Node {
         return !member.record.state.isReachable && !isHeard(index)
     }
 
+    /// What every other member that this node knows of is believed to be, for the log.
+    public var memberStandings: [MemberStanding] {
+        links.compactMap { link in
+            guard link.node != configuration.node, let member = membership.member(link.node) else {
+                return nil
+            }
+            return MemberStanding(
+                node: link.node, state: member.record.state, isLinkUp: link.isUp,
+                heardAt: link.heardAt)
+        }
+    }
+
     /// What every other member is believed to be, for `INFO`.
     var memberFields: [(String, String)] {
         var fields = [
@@ -161,6 +173,15 @@ extension Node {
         }
         keptMembers = memberMemory
     }
+}
+
+/// What the members believe of another one, and what this node has heard of it.
+public struct MemberStanding: Equatable, Sendable {
+    public let node: NodeID
+    public let state: MemberState
+    public let isLinkUp: Bool
+    /// When something came from it last; 0 when nothing has since the start.
+    public let heardAt: Deadline
 }
 
 /// What a node's journal knows of the members: at most one record and one life of each.

@@ -14,6 +14,7 @@ extension Server {
         var definitions: UInt64?
         var differences: [KeyspaceDifference] = []
         var conflicted: [String] = []
+        var members: [MemberNote] = []
 
         /// - Returns: whether it is time to look again, about once a second.
         mutating func isDue(at now: UInt64) -> Bool {
@@ -59,6 +60,7 @@ extension Server {
         tellSuppressedOrders()
         tellEnd()
         tellAlone()
+        tellMembers()
         seekCallers()
         tellKeyspaces()
     }

@@ -90,6 +90,29 @@ struct TroubleLogTests {
         return try client.receiveLine()
     }
 
+    @Test("a member that hangs: silent, declared dead and back, once each")
+    func silent() throws {
+        let plan = try ClusterPlan(nodes: 2)
+        let path = plan.directory.inner("log")
+        let server = try start(plan, 1, path)
+        var member = try LivingMember(2, ahead: 0, of: plan, port: server.linkPort)
+        let isLinked = try member.greet(NodeID(1))
+        try #require(isLinked)
+        for _ in 0..<20 { try member.goOn() }
+        let link = "although its link is up"
+        try #require(try isSaid("node 2 is silent for ", in: path, server))
+        try #require(try isSaid("node 2 is declared dead, silent for ", in: path, server))
+        let deadline = SystemClock.monotonic() + 10_000_000_000
+        while !Log.text(of: path).contains("node 2 is back after "),
+            SystemClock.monotonic() < deadline
+        {
+            try member.goOn()
+        }
+        let lines = Log.text(of: path).split(separator: "\n").filter { $0.contains("  node 2 is ") }
+        #expect(lines.count == 3 && lines[0].contains(link) && lines[1].contains(link), "\(lines)")
+        #expect(lines.last?.contains("node 2 is back after ") == true)
+    }
+
     @Test("a node that was taken out says so, in its next life too, and goes on once it is let in")
     func forgotten() throws {
         let plan = try ClusterPlan(nodes: 3)
@@ -103,6 +126,7 @@ struct TroubleLogTests {
         #expect(try isSaid(order, in: paths[0], first))
         let words = "this node was taken out of the cluster by CLUSTER FORGET 3"
         #expect(try isSaid(words, in: paths[2], first))
+        #expect(try isSaid("node 3 is taken out of the cluster", in: paths[1], first))
         #expect(try answer(third).hasPrefix("-REMOVED"))
         #expect(third.stop() == .stopped)
         // From its own disk.
