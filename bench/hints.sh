@@ -58,9 +58,7 @@ report() { # what hints bytes
 }
 
 create() {
-    local reply
-    reply=$(redis-cli -p "$base" KEYSPACE CREATE s n=3 r=2 w=2 sloppy=on readrepair=0)
-    [[ $reply == OK ]] || fail "KEYSPACE CREATE: $reply"
+    order "$base" KEYSPACE CREATE s n=3 r=2 w=2 sloppy=on readrepair=0
 }
 
 killed() {

@@ -200,6 +200,14 @@ return_node() { # node
     await_ping $((base + $1 - 1)) "$work/node-$1.log"
 }
 
+# An order of the operator, which has to succeed; some answers say more than OK.
+order() { # port word…
+    local port=$1 reply
+    shift
+    reply=$(redis-cli -p "$port" "$@")
+    [[ $reply == OK || $reply == 'OK '* ]] || fail "$*: $reply"
+}
+
 # Until a node answers every read, after all others have told it what they know.
 await_whole() { # node
     local tries

@@ -121,15 +121,10 @@ case_flushall() {
     sleep 2
 }
 tidy_flushall() { fill; }
-order() { # word… — an order of the operator, which has to succeed
-    local reply
-    reply=$(redis-cli -p "$port" "$@")
-    [[ $reply == OK ]] || fail "$*: $reply"
-}
 case_keyspaces() {
-    order KEYSPACE CREATE key durability=memory
-    order KEYSPACE ALTER key ttl=0
-    order KEYSPACE DROP key
+    order "$port" KEYSPACE CREATE key durability=memory
+    order "$port" KEYSPACE ALTER key ttl=0
+    order "$port" KEYSPACE DROP key
     sleep 2
 }
 tidy_keyspaces() {
