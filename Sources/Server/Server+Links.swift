@@ -115,8 +115,8 @@ extension Server {
     /// Why a connection that ended, or was given up, was no link yet.
     private func unfinished(_ index: Int, _ reason: String) -> String {
         guard let claim = links[index].handshake?.claim else { return reason }
-        return "\(reason); \(claim) has not proved to know this cluster's secret, or has not "
-            + "heard this node's proof: compare secret and secretFile in both configurations"
+        return "\(reason), before the handshake with \(claim) was complete: it may be starting, "
+            + "stopping or hanging"
     }
 
     // MARK: Reading

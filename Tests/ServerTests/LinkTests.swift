@@ -167,9 +167,30 @@ import Testing
         server.stop()
         #expect(try server.counters.linksOpened == 0)
         let log = Log.text(of: path)
-        if !isSecretRight { #expect(log.contains("secretFile"), "\(log)") }
+        #expect(log.contains("secretFile") == !isSecretRight, "\(log)")
         #expect(log.contains("refused") || log.contains("no link"), "\(log)")
         #expect(!log.contains(ClusterPlan.secret.text.prefix(8)))
+    }
+
+    @Test("a member that closes before its proof is told as that, without a word of the secret")
+    func closedEarly() throws {
+        let plan = try ClusterPlan(nodes: 2)
+        let path = plan.directory.inner("log-1")
+        let server = try RunningServer(
+            plan.configuration(1), in: plan.directory, log: Log(creating: path))
+        var member = try CallingMember(2, of: plan, port: server.linkPort)
+        let isGreeted = try member.greetOnly(1)
+        #expect(isGreeted)
+        try member.reconnect(port: server.linkPort)
+        let words = "before the handshake with node 2 was complete: it may be starting, stopping"
+        var client = try TestClient(port: server.clientPort)
+        let deadline = SystemClock.monotonic() + 10_000_000_000
+        while !Log.text(of: path).contains(words), SystemClock.monotonic() < deadline {
+            try client.expect("+PONG\r\n", to: "PING\r\n")
+        }
+        let log = Log.text(of: path)
+        #expect(log.contains(words) && !log.contains("secret"), "\(log)")
+        server.stop()
     }
 
     @Test("a handshake that was recorded proves nothing when it is said again")

@@ -35,6 +35,17 @@ struct CallingMember: ~Copyable {
 
     mutating func reconnect(port: UInt16) throws { connection = try TestClient(port: port) }
 
+    /// Says only its greeting.
+    ///
+    /// - Returns: whether the other side has answered.
+    mutating func greetOnly(_ called: UInt16) throws -> Bool {
+        var random = SystemRandomNumberGenerator()
+        var said = ByteBuffer()
+        _ = node.greet(NodeID(called), nonce: Nonce(from: &random), into: &said)
+        try connection.send(Array(said.bytes))
+        return try !connection.receiveBytes().isEmpty
+    }
+
     /// Runs the handshake with a node.
     ///
     /// - Returns: how it ended; nil when the other side closed.
