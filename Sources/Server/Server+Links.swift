@@ -254,7 +254,19 @@ extension Server {
 
     mutating func disconnect(_ node: NodeID) {
         guard let index = openLink(node) else { return }
-        lose(index, "the node asked to")
+        lose(index, reasonToPart(from: node))
+    }
+
+    /// Why this node itself ends a link.
+    private func reasonToPart(from other: NodeID) -> String {
+        if node.isRemoved(other) { return "CLUSTER FORGET took it out of the cluster" }
+        switch node.membershipEnd {
+        case .removed: return "CLUSTER FORGET took this node out of the cluster"
+        case .superseded, .reborn, .left: return "this life of this node is over"
+        case nil:
+            return "this node ended it and begins it anew: a message was malformed, or this node "
+                + "has to find out whether a later life of it runs"
+        }
     }
 
     mutating func markDirty(link index: Int) {

@@ -294,7 +294,10 @@ extension ServerError {
                     + "apart. Stop all nodes, give the same new list to each, and start each once "
                     + "with --members-changed")
         case .otherNode(let stored, let claimed):
-            self = .configuration("the data belongs to \(stored), not to \(claimed)")
+            self = .configuration(
+                "the data belongs to \(stored), not to \(claimed): give \(claimed) its own "
+                    + "dataDirectory (an empty one is refilled by the others), or start \(stored) "
+                    + "on this one")
         case .otherCluster(let stored, let claimed):
             self = .configuration(
                 "the data was written under another clusterID than this one (their fingerprints "

@@ -135,8 +135,9 @@ public struct Server: ~Copyable {
         self.init(bounded, opened, signals, (random, now), log)
         resumeAccepting()
         log.info(
-            "\(node.identity) serves clients on \(clientAddress), nodes on \(linkAddress)"
-                + (metricsAddress.map { ", metrics on \($0)" } ?? ""))
+            "\(node.identity.node) serves clients on \(clientAddress), nodes on \(linkAddress)"
+                + (metricsAddress.map { ", metrics on \($0)" } ?? "")
+                + ", identity \(node.identity)")
         tellShorterLists()
     }
 

@@ -127,6 +127,11 @@ struct TroubleLogTests {
         let words = "this node was taken out of the cluster by CLUSTER FORGET 3"
         #expect(try isSaid(words, in: paths[2], first))
         #expect(try isSaid("node 3 is taken out of the cluster", in: paths[1], first))
+        let parting = "link to node 3 lost: CLUSTER FORGET took it out of the cluster"
+        let partingThere = "CLUSTER FORGET took this node out of the cluster"
+        #expect(
+            try isSaid(parting, in: paths[0], first)
+                || Log.text(of: paths[2]).contains(partingThere))
         #expect(try answer(third).hasPrefix("-REMOVED"))
         #expect(third.stop() == .stopped)
         // From its own disk.
