@@ -49,6 +49,18 @@ extension Node {
         return figures
     }
 
+    /// Whether no other member has told yet whether this node's disk is older than what it has
+    /// done.
+    private var awaitsFirstWord: Bool { !knowsItsPast && !unmet.isEmpty }
+
+    private var unmet: [NodeID] {
+        links.map(\.node).filter { $0 != configuration.node && !isRemoved($0) }
+    }
+
+    /// Whether this node is being refilled, or cannot know yet that it will not be: before it has
+    /// met one other member in this process.
+    public var mayBeRefilling: Bool { isRefilling || awaitsFirstWord }
+
     /// Replicas of a range, by link index, that may have what this one lacks.
     private func awaited(_ range: KeyRange, _ n: Int) -> UInt64 {
         let part = refill.parts[n]
@@ -89,9 +101,10 @@ extension Node {
 
     var refillFields: [(String, String)] {
         let figures = refillFigures
-        let nodes = figures.waitingFor.map { "\($0.rawValue)" }.joined(separator: ",")
+        let waiting = isRefilling || !awaitsFirstWord ? figures.waitingFor : unmet
+        let nodes = waiting.map { "\($0.rawValue)" }.joined(separator: ",")
         return [
-            ("refilling", isRefilling ? "1" : "0"), ("refill_ranges", "\(figures.ranges)"),
+            ("refilling", mayBeRefilling ? "1" : "0"), ("refill_ranges", "\(figures.ranges)"),
             ("refill_ranges_whole", "\(figures.wholeRanges)"), ("refill_waiting_for", nodes),
             ("members_number", "\(generation.number)"),
             ("members_handed_over", generation.hasHandedOver ? "1" : "0"),
@@ -105,7 +118,8 @@ extension Node {
         _ target: ReplyTarget, _ effects: inout Effects
     ) throws(CommandError) {
         guard request.count > 2 else {
-            return effects.bytes.writeBulk(text: isRefilling ? refillFigures.text : "whole")
+            let others = awaitsFirstWord ? "no other member was met since the start" : "whole"
+            return effects.bytes.writeBulk(text: isRefilling ? refillFigures.text : others)
         }
         guard request.matches(2, "WITHOUT"), request.count == 4 else { throw .syntax }
         guard let number = UInt16(exactly: try request.integer(3)),

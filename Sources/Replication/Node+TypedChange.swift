@@ -67,7 +67,7 @@ extension Node {
     }
 
     /// Whether anybody who could has told that this node's disk is older than what it has done.
-    private var knowsItsPast: Bool { links.count == 1 || links.contains(where: \.hasSpoken) }
+    var knowsItsPast: Bool { links.count == 1 || links.contains(where: \.hasSpoken) }
 
     /// Names what a command is about to do: a dot later than all that the state has seen.
     mutating func mintDot(

@@ -213,7 +213,7 @@ extension Server {
     private func writeRefill(_ text: inout MetricsText) {
         let figures = node.refillFigures
         text.single(
-            "quorate_refilling", .gauge, node.isRefilling ? 1 : 0,
+            "quorate_refilling", .gauge, node.mayBeRefilling ? 1 : 0,
             "Whether some key ranges are not whole here, so that their reads go elsewhere.")
         text.single(
             "quorate_refill_ranges", .gauge, figures.ranges,

@@ -211,11 +211,16 @@ final class Cluster {
 
     /// Ends a node's process and starts it again on its whole journal, without any link.
     ///
-    /// - Parameter milliseconds: by which its wall clock is set ahead meanwhile.
-    func restartAlone(_ id: NodeID, epoch: UInt64, ahead milliseconds: UInt64 = 0) throws {
+    /// - Parameters:
+    ///   - milliseconds: by which its wall clock is set ahead meanwhile.
+    ///   - previous: the epochs of the starts on that disk, the latest first.
+    func restartAlone(
+        _ id: NodeID, epoch: UInt64, ahead milliseconds: UInt64 = 0, after previous: UInt64...
+    ) throws {
         for other in ids where other != id { step(other, .unlinked(id)) }
         wall[id, default: 0] += milliseconds
         start(id, epoch: epoch)
+        if !previous.isEmpty { with(id) { $0.resumes(after: previous) } }
         replies[id] = nil
         closed[id] = nil
         for payload in journals[id] ?? [] {

@@ -223,6 +223,25 @@ struct RefillTests {
         #expect(cluster.run(a, "CLUSTER REFILL").contains("whole"))
     }
 
+    @Test("whether a node is whole is not known before it has met another member")
+    func unmet() throws {
+        let cluster = Cluster(3)
+        let ownDisk = cluster.run(a, "INFO refill")
+        #expect(ownDisk.contains("refilling:0\r\n"))
+        try cluster.restartAlone(a, epoch: 2_000, after: 1)
+        let info = cluster.run(a, "INFO refill")
+        #expect(info.contains("refilling:1\r\n") && info.contains("refill_waiting_for:2,3\r\n"))
+        #expect(cluster.run(a, "CLUSTER REFILL").contains("no other member was met"))
+        #expect(!isRefilling(cluster, a))
+        cluster.link(a, b)
+        #expect(cluster.run(a, "INFO refill").contains("refilling:1\r\n"))
+        cluster.link(b, a)
+        cluster.settle()
+        #expect(cluster.run(a, "INFO refill").contains("refilling:0\r\n"))
+        #expect(cluster.run(a, "CLUSTER REFILL").contains("whole"))
+        #expect(Cluster(1).run(a, "INFO refill").contains("refilling:0\r\n"))
+    }
+
     @Test("new nodes are whole once all have met, and not before")
     func newCluster() throws {
         let cluster = Cluster(3)
