@@ -164,8 +164,9 @@ extension Server {
             "quorate_keyspace_configuration_differs", .gauge,
             "Settings that this node's configuration gives a keyspace and that do not count.")
         let differences = node.configurationDifferences
-        for keyspace in configuration.node.keyspaces {
-            let name = String(decoding: keyspace.name, as: UTF8.self)
+        var names = configuration.node.keyspaces.map { String(decoding: $0.name, as: UTF8.self) }
+        if !names.contains("default") { names.append("default") }
+        for name in names {
             text.sample(differences.count { $0.keyspace == name }, [("keyspace", name)])
         }
     }

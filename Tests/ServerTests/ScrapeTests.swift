@@ -92,6 +92,9 @@ struct ScrapeTests {
             "+OK\r\n", "KEYSPACE ALTER k ttl=5 siblings=7\r\n", port: server.clientPort)
         let differs = "quorate_keyspace_configuration_differs{keyspace=\"k\"}"
         #expect(try scrape(server)[differs] == 2)
+        let byDefault = "quorate_keyspace_configuration_differs{keyspace=\"default\"}"
+        #expect(try scrape(server)[byDefault] == 0)
+        #expect(try scrape(try single())[byDefault] == 0)
     }
 
     @Test("every counter of the node is there, with a help of its own")
