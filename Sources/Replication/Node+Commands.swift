@@ -163,6 +163,7 @@ extension Node {
     ) -> WriteLevels? {
         let active = catalog.active[keyspace]
         let n = active.n
+        guard isReadable(options, active, target, &effects) else { return nil }
         let w = (options.w ?? defaults.w)?.count(of: n) ?? active.writes.writeQuorum
         let pw =
             (options.pw ?? defaults.pw)?.count(of: n)
@@ -182,6 +183,17 @@ extension Node {
         return WriteLevels(
             writeQuorum: max(w, pw, dw), primaryWriteQuorum: pw, durableWriteQuorum: dw,
             timeoutMilliseconds: timeout(options, active))
+    }
+
+    /// Whether a write's own R and PR are allowed, be it that it reads nothing.
+    private mutating func isReadable(
+        _ options: ConsistencyOptions, _ active: KeyspaceCatalog.Active, _ target: ReplyTarget,
+        _ effects: inout Effects
+    ) -> Bool {
+        let (r, pr) = (options.r?.count(of: active.n), options.pr?.count(of: active.n))
+        let least = leastReadQuorum(active)
+        return isAllowed(r ?? least, of: active, least: least, "R", target, &effects)
+            && isAllowed(pr ?? 0, of: active, least: 0, "PR", target, &effects)
     }
 
     var defaults: ConsistencyOptions { client.hasDefaults ? client.defaults : .none }

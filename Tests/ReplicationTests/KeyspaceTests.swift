@@ -64,6 +64,10 @@ struct KeyspaceTests {
         #expect(cluster.run(a, "GET f:1 R 1").hasPrefix("-CONSISTENCY R=1 is below"))
         #expect(cluster.run(a, "SET f:1 v W 1").hasPrefix("-CONSISTENCY W=1 is below"))
         #expect(cluster.run(a, "SET f:1 v W 9").hasPrefix("-CONSISTENCY W=9 exceeds"))
+        #expect(cluster.run(a, "SET f:1 v R 1").hasPrefix("-CONSISTENCY R=1 is below"))
+        #expect(cluster.run(a, "SET f:1 v R 9").hasPrefix("-CONSISTENCY R=9 exceeds"))
+        #expect(cluster.run(a, "SET f:1 v PR 9").hasPrefix("-CONSISTENCY PR=9 exceeds"))
+        #expect(cluster.run(a, "SET f:1 v R 2 PR 1") == "+OK\r\n")
     }
 
     @Test("changes on both sides of a partition meet at the safer of each setting, and are told")
