@@ -29,6 +29,9 @@ struct ClientConnection: ~Copyable {
     var hasEnded = false
     /// Closed once its output has left.
     var isClosing = false
+    /// All that it is owed has left, and until then what it goes on sending is read and forgotten;
+    /// nil before.
+    var lingersUntil: Deadline?
     /// No longer watched; ends at the start of the next turn.
     var isGone = false
     /// The node has more for it, or for its requests, when it has taken what waits for it.
@@ -52,6 +55,7 @@ struct ClientConnection: ~Copyable {
     ///
     /// - Parameter outputMax: bytes of its replies from which on it is not read.
     func wantedInterest(outputMax: Int) -> Poller.Interest {
+        if lingersUntil != nil { return .readable }
         var wanted: Poller.Interest = []
         if !isStalled && !isClosing && !isDraining && output.count < outputMax {
             wanted.insert(.readable)

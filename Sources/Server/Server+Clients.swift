@@ -71,6 +71,7 @@ extension Server {
 
     mutating func serveClient(_ index: Int, _ ready: Poller.Ready) {
         guard clients.contains(index), !clients[index].isGone else { return }
+        if clients[index].lingersUntil != nil { return drain(index) }
         if ready.isWritable { markDirty(client: index) }
         let mayRead = clients[index].interest.contains(.readable)
         if ready.isReadable && mayRead {
@@ -129,6 +130,37 @@ extension Server {
         if clients[index].isClosing { return true }
         return clients[index].hasEnded && clients[index].heldCount == 0
             && !node.owesReplies(to: ConnectionID(UInt32(index)))
+    }
+
+    /// For how long a client that was refused may go on sending, nanoseconds.
+    private static let lingerNanoseconds: UInt64 = 2_000_000_000
+
+    /// Ends a connection that is owed nothing. A socket that is closed with unread bytes breaks the
+    /// connection, and the client finds that instead of its last reply, the error: so what it sends
+    /// is read until it has seen the end, or for a moment.
+    mutating func end(client index: Int) {
+        guard clients[index].lingersUntil == nil else { return }
+        guard clients[index].isClosing, clients[index].unread.count > 0,
+            !clients[index].hasEnded, stopsBy == nil
+        else { return dropClient(index) }
+        clients[index].socket.endWriting()
+        clients[index].unread = InputBuffer()
+        clients[index].arrivesSince = nil
+        let until = now.monotonic + Server.lingerNanoseconds
+        clients[index].lingersUntil = until
+        tendRequestsAt = min(tendRequestsAt, until)
+        node.letGo(of: ConnectionID(UInt32(index)))
+        count(client: index)
+        watchClient(index)
+    }
+
+    private mutating func drain(_ index: Int) {
+        do throws(SocketError) {
+            if try clients[index].socket.read(into: readBuffer) != 0 { return }
+        } catch {
+            return dropClient(index)
+        }
+        dropClient(index)
     }
 
     private mutating func offerUnread(_ index: Int) {

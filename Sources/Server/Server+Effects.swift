@@ -116,7 +116,7 @@ extension Server {
             log.warning("client disconnected: more replies wait for it than the limit allows")
             dropClient(index)
         } else if isFinished(index) {
-            dropClient(index)
+            end(client: index)
         } else {
             let generation = clients[index].generation
             if clients[index].wantsMore, clients[index].output.count < ClientBuffers.pieceBytes {

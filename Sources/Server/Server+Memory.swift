@@ -75,6 +75,8 @@ extension Server {
             var line = ByteBuffer(capacity: 128)
             line.writeError(text: reason)
             _ = try? clients[index].socket.write(line.bytes)
+            clients[index].isClosing = true
+            return end(client: index)
         }
         dropClient(index)
     }
@@ -91,20 +93,23 @@ extension Server {
     }
 
     private func arrivalDeadline(_ index: Int) -> Deadline {
+        if let until = clients[index].lingersUntil { return until }
         guard let since = clients[index].arrivesSince else { return .max }
         return ClientBuffers.deadline(
             since: since, bytes: clients[index].unread.count,
             milliseconds: configuration.limits.requestMilliseconds)
     }
 
-    /// Closes the connections whose requests did not arrive in time.
+    /// Closes the connections whose requests did not arrive in time, and those that have lingered.
     ///
     /// - Complexity: O(connections), at most once a second.
     mutating func tendRequests() {
         tendRequestsAt = .max
         for index in 0..<clients.limit where clients.contains(index) && !clients[index].isGone {
             let deadline = arrivalDeadline(index)
-            if deadline <= now.monotonic {
+            if deadline <= now.monotonic, clients[index].lingersUntil != nil {
+                dropClient(index)
+            } else if deadline <= now.monotonic {
                 refuseRequest(index, "ERR the rest of the request did not come in time")
             } else {
                 tendRequestsAt = min(tendRequestsAt, deadline)

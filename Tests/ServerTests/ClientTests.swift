@@ -94,6 +94,20 @@ import Testing
         #expect(try client.receiveToEnd() == "+OK\r\n$1\r\n1\r\n")
     }
 
+    @Test("a request of too many arguments: the client can send all of it and reads the error")
+    func tooManyArguments() throws {
+        let server = try RunningServer.single()
+        var client = try TestClient(port: server.clientPort)
+        let rest = String(repeating: "$1\r\na\r\n", count: 1_048_577)
+        let isSent = try client.send("*1048577\r\n" + rest)
+        #expect(isSent)
+        #expect(
+            try client.receiveToEnd() == "-ERR Protocol error: invalid multibulk length\r\n")
+        var other = try TestClient(port: server.clientPort)
+        try other.expect("+PONG\r\n", to: "PING\r\n")
+        server.stop()
+    }
+
     @Test("a client over the limit is told so; a place that becomes free is given away again")
     func connectionLimit() throws {
         let server = try RunningServer.single { $0.limits.clientsMax = 2 }
