@@ -8,10 +8,12 @@
 # one of them starts a second time alone; a core that reads, checks and merges limits it, not the disk.
 # Then one node alone starts on TYPED_KEYS plain strings, on as many typed values of six types, and
 # on as many that expire: from the journal that one command a key has written, and an EXPIRE, and
-# behind a checkpoint.
+# behind a checkpoint, which takes at least 50,000 keys.
 source "$(dirname "$0")/servers.sh"
 
 keys=${1:-100000}
+typed_keys=${2:-1000000}
+((typed_keys >= 50000)) || fail "TYPED_KEYS is $typed_keys: fewer than 50,000 bring no checkpoint about"
 value_bytes=${VALUE_BYTES:-500}
 connections=256
 acks=$work/acks
@@ -142,7 +144,6 @@ case_alone() { # name conflict kinds [seconds to live]
     restart_alone "$1, checkpoint"
 }
 
-typed_keys=${2:-1000000}
 case_alone plain lww 'string'
 case_alone typed crdt 'counter string set hash sorted list'
 case_alone expiring crdt 'counter string set hash sorted list' 86400

@@ -4,12 +4,14 @@
 #
 #     bench/stalls.sh [ROUNDS [CASE…]]      3 rounds and all cases by default
 #
+# One round of one case takes about a minute, most of which fills the keys; all cases take ten minutes and more.
+#
 # Keys: 1,000,000 short strings, sets, a list and a hash of 100,000 elements, 50 strings of 1 MB. A row is the median
 # of the rounds; the bar is 15 ms on a quiet machine, and the status is 1 when a row is above it. A case is a function
-# `case_NAME`, which runs while PINGs are sent to `port`; `prepare_NAME` and `tidy_NAME`, where they exist, run before
-# and after it. Cases in `on_one` run against one node and against Redis, in `only_quorate` against one node only, in
-# `on_three` against the first of three nodes whose ports start at `base` (N=3 R=2 W=2), in `on_disk` against three
-# that write a journal.
+# `case_NAME`, which runs while PINGs are sent to `port`; CASE is NAME or `case_NAME`. `prepare_NAME` and `tidy_NAME`,
+# where they exist, run before and after it. Cases in `on_one` run against one node and against Redis, in
+# `only_quorate` against one node only, in `on_three` against the first of three nodes whose ports start at `base`
+# (N=3 R=2 W=2), in `on_disk` against three that write a journal.
 source "$(dirname "$0")/servers.sh"
 
 on_one=(smembers hgetall lrange linsert lrem sunion mget mget_many del del_many del_set scan scan_large srandmember
@@ -20,7 +22,11 @@ on_disk=(disk_checkpoint disk_restart disk_catch_up)
 
 rounds=${1:-3}
 shift $(($# > 0 ? 1 : 0))
-chosen=("$@")
+chosen=("${@#case_}")
+cases=("${on_one[@]}" "${only_quorate[@]}" "${on_three[@]}" "${on_disk[@]}")
+for name in "${chosen[@]}"; do
+    [[ " ${cases[*]} " == *" $name "* ]] || fail "no such case: $name; there are ${cases[*]}"
+done
 keys=${KEYS:-1000000}
 elements=${ELEMENTS:-100000}
 
