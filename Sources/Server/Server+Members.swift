@@ -33,9 +33,9 @@ extension Server {
         let seconds = (now.monotonic - min(since, now.monotonic)) / 1_000_000_000
         let silence =
             standing.heardAt == 0 ? "not heard since this start" : "silent for \(seconds) s"
+        let wasRemoved = before?.standing.state == .removed
         switch standing.state {
-        case .alive where before?.standing.state == .removed:
-            log.info("\(node) is let in again")
+        case .alive where wasRemoved: log.info("\(node) is let in again")
         case .alive: log.info("\(node) is back after \(seconds) s")
         // Others suspect it, and it is heard here: that is soon refuted, or comes true.
         case .suspect where seconds == 0: return nil
@@ -43,6 +43,8 @@ extension Server {
             log.warning(
                 "\(node) is \(silence), \(standing.linkText): unless it answers, the "
                     + "members declare it dead within seconds")
+        case .dead where wasRemoved, .left where wasRemoved:
+            log.info("\(node) is let in again, and has not come yet")
         case .dead, .left:
             log.warning(
                 "\(node) is declared dead, \(silence), \(standing.linkText): its slots "
