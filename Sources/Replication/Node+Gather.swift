@@ -194,7 +194,7 @@ extension Node {
 
     private mutating func takeStep(_ id: OperationID, _ effects: inout Effects) {
         gathers[id]?.isQueued = false
-        gathers[id]?.underWay.beginStep()
+        gathers[id]?.underWay.noteStep()
         if gathers[id]?.walk != nil { return walkOn(id, &effects) }
         if gathers[id]?.combining != nil { return combine(id, &effects) }
         if gathers[id]?.pieces != nil { return goOnInPieces(id, &effects) }

@@ -148,6 +148,12 @@ extension Node {
         }
     }
 
+    /// Whether a request goes on that reads several keys for a connection.
+    public func isReadingSeveral(for connection: ConnectionID) -> Bool {
+        let index = Int(connection.rawValue)
+        return index < sessions.count && sessions[index].reading.contains { gathers.contains($0) }
+    }
+
     /// Lets go of all that a connection has here, as soon as the driver knows that it has ended: a
     /// step `closed` follows in any case.
     public mutating func letGo(of connection: ConnectionID) {

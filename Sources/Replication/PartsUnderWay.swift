@@ -34,7 +34,7 @@ struct PartsUnderWay {
 
     var heldBytes: Int { reads.count * 8 + sharedBytes }
 
-    mutating func beginStep() { reservedBefore = reservedBytes }
+    mutating func noteStep() { reservedBefore = reservedBytes }
 
     /// A read has begun whose answers may take so many bytes, 0 for few.
     mutating func begin(_ id: OperationID, reserving bytes: Int) {

@@ -41,7 +41,7 @@ struct Session {
     /// Requests with several keys that nothing may overtake: those that write, and those of which
     /// some parts have not begun.
     var heldBack = 0
-    /// Requests in steps that only read, among others that have ended: they end with the connection.
+    /// Requests of several keys that only read, and end with the connection; among ended ones.
     var reading: [OperationID] = []
     /// Why the request at the front of its bytes may not run yet.
     var wait: RequestWait?

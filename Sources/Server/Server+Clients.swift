@@ -115,8 +115,7 @@ extension Server {
         do throws(SocketError) {
             guard let count = try clients[index].socket.read(into: buffer) else { return nil }
             if count > 0 { return count }
-            clients[index].hasEnded = true
-            clients[index].isDraining = true
+            noteEnd(index)
             markDirty(client: index)
         } catch {
             dropClient(index)

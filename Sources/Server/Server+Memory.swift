@@ -92,8 +92,26 @@ extension Server {
         tendRequestsAt = min(tendRequestsAt, arrivalDeadline(index))
     }
 
+    /// A client that has closed its half may be gone altogether.
+    mutating func noteEnd(_ index: Int) {
+        clients[index].hasEnded = true
+        clients[index].isDraining = true
+        tendRequestsAt = min(tendRequestsAt, endedDeadline(index))
+    }
+
+    /// When a client that has closed its half is closed although a read of several keys goes on for
+    /// it; looked at again every second as long as it is owed anything.
+    private func endedDeadline(_ index: Int) -> Deadline {
+        guard node.isReadingSeveral(for: ConnectionID(UInt32(index))) else {
+            return now.monotonic + .nanoseconds(milliseconds: 1_000)
+        }
+        return clients[index].readAt
+            + .nanoseconds(milliseconds: configuration.limits.requestMilliseconds)
+    }
+
     private func arrivalDeadline(_ index: Int) -> Deadline {
         if let until = clients[index].lingersUntil { return until }
+        if clients[index].hasEnded { return endedDeadline(index) }
         guard let since = clients[index].arrivesSince else { return .max }
         return ClientBuffers.deadline(
             since: since, bytes: clients[index].unread.count,
@@ -107,7 +125,8 @@ extension Server {
         tendRequestsAt = .max
         for index in 0..<clients.limit where clients.contains(index) && !clients[index].isGone {
             let deadline = arrivalDeadline(index)
-            if deadline <= now.monotonic, clients[index].lingersUntil != nil {
+            let isLeft = clients[index].hasEnded || clients[index].lingersUntil != nil
+            if deadline <= now.monotonic, isLeft {
                 dropClient(index)
             } else if deadline <= now.monotonic {
                 refuseRequest(index, "ERR the rest of the request did not come in time")
