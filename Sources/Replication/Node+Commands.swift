@@ -16,7 +16,7 @@ extension Node {
                 sessions[Int(connection.rawValue)].origin.lastCommand = name
             }
             try checkKeys(of: name)
-            try checkKeyspaces(for: name)
+            if isLearningKeyspaces, try refuseUnlearned(name, target, &effects) { return }
             if !client.isPlain, isQueueing(target) { try checkOptions(of: name) }
             if !client.isPlain, isQueued(name, target, &effects) { return }
             try dispatch(name, target, &effects)
@@ -34,10 +34,16 @@ extension Node {
     }
 
     /// What concerns keys is not executed before it is known which keyspaces there are.
-    private func checkKeyspaces(for name: CommandName) throws(CommandError) {
-        guard isLearningKeyspaces else { return }
+    ///
+    /// - Returns: whether another node was told so, which may ask the next replica.
+    private mutating func refuseUnlearned(
+        _ name: CommandName, _ target: ReplyTarget, _ effects: inout Effects
+    ) throws(CommandError) -> Bool {
         let hasKeys = CommandTable.description(of: name).keys.first > 0 || name == .idempotency
-        if hasKeys { throw .unknownKeyspaces }
+        guard hasKeys else { return false }
+        guard case .node(let node, let number) = target else { throw .unknownKeyspaces }
+        decline(number, of: node, &effects)
+        return true
     }
 
     /// What a record cannot hold no command may ask for, be it only to find nothing: another node

@@ -239,14 +239,17 @@ extension Node {
         expireForward(id, &effects)
     }
 
-    /// A replica does not answer a read: it is being refilled.
+    /// A replica executes nothing: it is being refilled.
     mutating func forwardDeclined(
         _ id: OperationID, by node: NodeID, _ effects: inout Effects
     ) {
-        guard let forward = forwards[id], forward.node == node, !forward.isWrite else {
+        guard let forward = forwards[id], forward.node == node else {
             return noteLate(from: node, &effects)
         }
-        askNext(id, forward, &effects)
+        guard forward.isWrite else { return askNext(id, forward, &effects) }
+        forwards.remove(id)
+        countUnavailable(.forward, forward.keyspace)
+        fail(forward.head.target, text: Node.unrefilled + refillNote, &effects)
     }
 
     /// Asks the next replica for what the one before does not answer.
