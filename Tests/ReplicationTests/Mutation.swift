@@ -16,9 +16,19 @@ struct Mutation {
     /// The attacked node's wall clock, milliseconds since 1970.
     var wall: UInt64 = 0
 
+    /// A command that may still be executed when it is sent again much later.
+    private static func lasting(_ message: [UInt8]) -> [UInt8] {
+        let ends: [UInt8: Int] = [5: 14, SessionMessage.commandKind: 15]
+        guard let place = ends[message[0]] else { return message }
+        var message = message
+        message.replaceSubrange(place..<place + 8, with: [UInt8](repeating: 0xFF, count: 8))
+        return message
+    }
+
     init(seed: UInt64, messages: [[UInt8]]) {
         random = PRNG(seed: seed)
-        originals = (0...UInt8.max).map { kind in messages.filter { $0[0] == kind } }
+        let lasting = messages.map { Mutation.lasting($0) }
+        originals = (0...UInt8.max).map { kind in lasting.filter { $0[0] == kind } }
             .filter { !$0.isEmpty }
     }
 
