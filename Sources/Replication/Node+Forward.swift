@@ -95,8 +95,7 @@ extension Node {
         counters.forwarded += 1
         noteUntold(target)
         let allowed = UInt64(timeoutMilliseconds) + Node.graceMilliseconds
-        let end = Stamp(
-            atMost: clock.reach + UInt64(timeoutMilliseconds) + configuration.clockDriftMax / 2)
+        let end = Stamp(atMost: clock.latest.milliseconds + allowed)
         let head = OperationHead(
             target: outlasting(target), client: client,
             deadline: now.monotonic + .nanoseconds(milliseconds: allowed),
@@ -223,7 +222,7 @@ extension Node {
         guard let forward = forwards.remove(id) else { return }
         noteEnd(.came(bytes: reply.count), of: forward, &effects)
         if let outcome = OperationOutcome(failedReply: reply) {
-            if outcome == .unknown { noteUnknown(upTo: forward.end, forward.head.target) }
+            if outcome == .unknown { noteUnknown(forward) }
             ledger.failed(forward.keyspace, .forward, outcome)
         } else {
             answered(.forward, forward.keyspace, forward.head)
@@ -281,6 +280,12 @@ extension Node {
         }
     }
 
+    /// What the session writes next comes after it; by then it is too late for it to be executed,
+    /// unless its link broke before.
+    private mutating func noteUnknown(_ forward: ForwardOperation) {
+        noteUnknown(upTo: min(forward.end, clock.latest), forward.head.target)
+    }
+
     /// The replica may have executed the command; only its answer is missing.
     mutating func expireForward(_ id: OperationID, _ effects: inout Effects) {
         guard let forward = forwards.remove(id) else { return }
@@ -293,7 +298,7 @@ extension Node {
                 &effects)
         }
         counters.unknown += 1
-        noteUnknown(upTo: forward.end, forward.head.target)
+        noteUnknown(forward)
         ledger.failed(forward.keyspace, .forward, .unknown)
         fail(
             forward.head.target,
