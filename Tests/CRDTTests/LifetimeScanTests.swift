@@ -92,22 +92,12 @@ struct LifetimeScanTests {
     @Test("damaged bytes are never taken for what they are not", arguments: 0..<7)
     func damaged(family: Int) {
         var random = PRNG(seed: 13)
-        func damage(_ original: [UInt8]) -> [UInt8] {
-            var damaged = original
-            let place = random.below(damaged.count)
-            switch random.below(3) {
-            case 0: damaged[place] = UInt8(random.below(256))
-            case 1: damaged.insert(UInt8(random.below(4)), at: place)
-            default: damaged.remove(at: place)
-            }
-            return damaged
-        }
         everyDelta(family, seeds: 30) { world, delta in
             for _ in 0..<4 {
                 var other = world.all
-                checks.checkGraft(damage(bytes(of: delta)), onto: &other)
-                checks.checkDelta(damage(bytes(of: delta)))
-                if !other.context.isEmpty { checks.checkState(damage(bytes(of: other))) }
+                checks.checkGraft(random.damage(bytes(of: delta)), onto: &other)
+                checks.checkDelta(random.damage(bytes(of: delta)))
+                if !other.context.isEmpty { checks.checkState(random.damage(bytes(of: other))) }
             }
             _ = world.all.apply(delta)
         }

@@ -122,13 +122,7 @@ struct StateScanTests {
             var state = CRDTState()
             for delta in samples(profile, seed: seed).deltas {
                 for _ in 0..<4 {
-                    var damaged = bytes(of: delta)
-                    let place = random.below(damaged.count)
-                    switch random.below(3) {
-                    case 0: damaged[place] = UInt8(random.below(256))
-                    case 1: damaged.insert(UInt8(random.below(4)), at: place)
-                    default: damaged.remove(at: place)
-                    }
+                    let damaged = random.damage(bytes(of: delta))
                     var other = state
                     _ = checkGraft(damaged, onto: &other)
                 }
@@ -147,17 +141,25 @@ struct StateScanTests {
             for original in states.map(bytes(of:)) + deltas.map(bytes(of:)) where !original.isEmpty
             {
                 for _ in 0..<4 {
-                    var damaged = original
-                    let place = random.below(damaged.count)
-                    switch random.below(3) {
-                    case 0: damaged[place] = UInt8(random.below(256))
-                    case 1: damaged.insert(UInt8(random.below(4)), at: place)
-                    default: damaged.remove(at: place)
-                    }
+                    let damaged = random.damage(original)
                     _ = checkState(damaged)
                     _ = checkDelta(damaged)
                 }
             }
         }
+    }
+}
+
+extension PRNG {
+    /// Bytes, at least one, of which one is another, one too many or missing.
+    mutating func damage(_ bytes: [UInt8]) -> [UInt8] {
+        var damaged = bytes
+        let place = below(damaged.count)
+        switch below(3) {
+        case 0: damaged[place] = UInt8(below(256))
+        case 1: damaged.insert(UInt8(below(4)), at: place)
+        default: damaged.remove(at: place)
+        }
+        return damaged
     }
 }
